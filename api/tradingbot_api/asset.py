@@ -1,0 +1,122 @@
+"""What an asset is, and what may become of it: rules that admission and the registry share."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from tradingbot_api.errors import Path
+
+TAG_PATTERN = r"^[a-z0-9]([-a-z0-9_.:]{0,61}[a-z0-9])?$"
+MAX_TAGS = 32
+MAX_DESCRIPTION = 1024
+MAX_CONFIG_BYTES = 16 * 1024
+
+
+class AssetType(StrEnum):
+    """Kinds of infrastructure."""
+
+    API_ENDPOINT = "ApiEndpoint"
+    DATABASE_CONNECTION = "DatabaseConnection"
+    KUBERNETES_DEPLOYMENT = "KubernetesDeployment"
+    KUBERNETES_SERVICE = "KubernetesService"
+    CONFIGURATION = "Configuration"
+    MESSAGE_QUEUE = "MessageQueue"
+    OBJECT_STORE = "ObjectStore"
+    OTHER = "Other"
+
+
+class AssetStatus(StrEnum):
+    """Where an asset is in its life."""
+
+    DRAFT = "Draft"
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    FAILED = "Failed"
+
+
+ALLOWED_TRANSITIONS: Mapping[AssetStatus, frozenset[AssetStatus]] = {
+    AssetStatus.DRAFT: frozenset({AssetStatus.ACTIVE, AssetStatus.INACTIVE, AssetStatus.FAILED}),
+    AssetStatus.ACTIVE: frozenset({AssetStatus.INACTIVE, AssetStatus.FAILED}),
+    AssetStatus.INACTIVE: frozenset({AssetStatus.ACTIVE, AssetStatus.FAILED}),
+    AssetStatus.FAILED: frozenset({AssetStatus.ACTIVE, AssetStatus.INACTIVE}),
+}
+
+REQUIRED_CONFIG: Mapping[AssetType, tuple[str, ...]] = {
+    AssetType.API_ENDPOINT: ("url",),
+    AssetType.DATABASE_CONNECTION: ("engine", "host", "database"),
+    AssetType.KUBERNETES_DEPLOYMENT: ("namespace", "name"),
+}
+
+_CREDENTIAL_KEY = re.compile(
+    r"api[-_.]?key|api[-_.]?secret|secret[-_.]?key|access[-_.]?key|access[-_.]?token"
+    r"|private[-_.]?key|password|passphrase",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def may_become(old: AssetStatus, new: AssetStatus) -> bool:
+    """Whether the lifecycle lets an asset go from `old` to `new`; staying is no step."""
+    return old == new or new in ALLOWED_TRANSITIONS[old]
+
+
+def is_credential_key(name: str) -> bool:
+    """Whether a key of that name probably holds a credential: `apiKey`, `db_password`."""
+    return _CREDENTIAL_KEY.search(name) is not None
+
+
+def has_user_info(text: str) -> bool:
+    """Whether `text` is a URL that carries a user name or password."""
+    if "://" not in text or "@" not in text:
+        return False
+    try:
+        return "@" in urlsplit(text.strip()).netloc
+    except ValueError:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """What is wrong inside an asset's `config`; the message never shows a value."""
+
+    pointer: Path
+    message: str
+    missing: bool = False
+
+
+def config_problems(asset_type: AssetType, config: Mapping[str, Any]) -> list[ConfigProblem]:
+    """Everything that is wrong with the `config` of an asset of that type."""
+    problems = [
+        ConfigProblem((key,), f"an asset of type {asset_type} needs it", missing=True)
+        for key in REQUIRED_CONFIG.get(asset_type, ())
+        if not config.get(key)
+    ]
+    size = len(json.dumps(config, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > MAX_CONFIG_BYTES:
+        problems.append(
+            ConfigProblem((), f"must be at most {MAX_CONFIG_BYTES} bytes as JSON, is {size}")
+        )
+    problems.extend(_credentials_in(config, ()))
+    return problems
+
+
+def _credentials_in(value: object, pointer: Path) -> Iterator[ConfigProblem]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if is_credential_key(str(key)):
+                yield ConfigProblem(
+                    (*pointer, str(key)),
+                    "looks like a credential; name its Secret in secretRef instead",
+                )
+            else:
+                yield from _credentials_in(inner, (*pointer, str(key)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _credentials_in(inner, (*pointer, index))
+    elif isinstance(value, str) and has_user_info(value):
+        yield ConfigProblem(
+            pointer, "is a URL with user info; name the Secret in secretRef instead"
+        )

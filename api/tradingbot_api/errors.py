@@ -1,0 +1,156 @@
+"""What is wrong with an object, in the API server's own words.
+
+The reasons and phrases follow `k8s.io/apimachinery/pkg/util/validation/field`, so that a denial by
+the webhook reads like one by the API server and `kubectl` prints it as a list.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+SHOWN_CHARACTERS = 64
+"""Longer values are cut in messages: a denial is read in a terminal."""
+
+Path = tuple[str | int, ...]
+"""Where a value is: object keys and list indexes from the root, such as
+`("spec", "schedule", "windows", 0, "end")`."""
+
+
+class MapKey(str):
+    """A step of a `Path` that is the key of a map and not the name of a field."""
+
+    __slots__ = ()
+
+
+class ErrorReason(StrEnum):
+    """`causes[].reason` of a denial, as the API server names them."""
+
+    REQUIRED = "FieldValueRequired"
+    INVALID = "FieldValueInvalid"
+    TYPE_INVALID = "FieldValueTypeInvalid"
+    NOT_SUPPORTED = "FieldValueNotSupported"
+    FORBIDDEN = "FieldValueForbidden"
+    DUPLICATE = "FieldValueDuplicate"
+    TOO_LONG = "FieldValueTooLong"
+    TOO_MANY = "FieldValueTooMany"
+
+
+def dotted(path: Path) -> str:
+    """`path` as `kubectl` prints it: `spec.schedule.windows[0].end`, `spec.parameters[key]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int | MapKey):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+def shown(value: object) -> str:
+    """`value` as it may stand in a message: JSON, cut when long, never the inside of an object."""
+    if isinstance(value, dict | list):
+        return '"object"' if isinstance(value, dict) else '"array"'
+    if isinstance(value, str) and len(value) > SHOWN_CHARACTERS:
+        value = value[:SHOWN_CHARACTERS] + "..."
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One mistake: where it is, what kind it is, and what to do about it.
+
+    `involves` are the other places whose values make it a mistake: an update that touches none of
+    them has not made it worse.
+    """
+
+    path: Path
+    reason: ErrorReason
+    message: str
+    involves: tuple[Path, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The place as `kubectl` prints it."""
+        return dotted(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+    @classmethod
+    def required(cls, path: Path, detail: str = "") -> Self:
+        """A value that must be there is not."""
+        return cls(path, ErrorReason.REQUIRED, "Required value" + (f": {detail}" if detail else ""))
+
+    @classmethod
+    def invalid(cls, path: Path, value: object, detail: str, *, sensitive: bool = False) -> Self:
+        """A value of the right type that may not be. A `sensitive` one is not echoed."""
+        text = "(not shown)" if sensitive else shown(value)
+        return cls(path, ErrorReason.INVALID, f"Invalid value: {text}: {detail}")
+
+    @classmethod
+    def type_invalid(cls, path: Path, value: object, wanted: str, *, sensitive: bool) -> Self:
+        """A value of another type than the schema's."""
+        text = "(not shown)" if sensitive else shown(value)
+        return cls(path, ErrorReason.TYPE_INVALID, f"Invalid value: {text}: must be {wanted}")
+
+    @classmethod
+    def not_supported(cls, path: Path, value: object, supported: Iterable[str]) -> Self:
+        """A value outside an enumeration."""
+        values = ", ".join(f'"{name}"' for name in supported)
+        message = f"Unsupported value: {shown(value)}: supported values: {values}"
+        return cls(path, ErrorReason.NOT_SUPPORTED, message)
+
+    @classmethod
+    def forbidden(cls, path: Path, detail: str) -> Self:
+        """A field that may not be set, or not so."""
+        return cls(path, ErrorReason.FORBIDDEN, f"Forbidden: {detail}")
+
+    @classmethod
+    def duplicate(cls, path: Path, value: object) -> Self:
+        """A value that stands twice in a set."""
+        return cls(path, ErrorReason.DUPLICATE, f"Duplicate value: {shown(value)}")
+
+    @classmethod
+    def too_long(cls, path: Path, limit: int) -> Self:
+        """A string of more than `limit` characters."""
+        message = f"Too long: may not be more than {limit} characters"
+        return cls(path, ErrorReason.TOO_LONG, message)
+
+    @classmethod
+    def too_many(cls, path: Path, count: int, limit: int) -> Self:
+        """A list or map of more than `limit` items."""
+        message = f"Too many: {count}: must have at most {limit} items"
+        return cls(path, ErrorReason.TOO_MANY, message)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldWarning:
+    """Something that is allowed and probably not meant: one short sentence that says what to do."""
+
+    path: Path
+    message: str
+
+    @property
+    def field(self) -> str:
+        """The place as `kubectl` prints it."""
+        return dotted(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What admission says of one object."""
+
+    errors: tuple[FieldError, ...] = ()
+    warnings: tuple[FieldWarning, ...] = ()
+    malformed: bool = False
+    """Some error is one of shape, which the CRD's own schema refuses too."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the object may be stored."""
+        return not self.errors

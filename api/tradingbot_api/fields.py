@@ -1,0 +1,229 @@
+"""The models read as a tree of fields: what defaulting, messages and partial parsing walk along.
+
+pydantic checks a whole object in compiled code; this module is for what it does not do: apply
+structural defaults to an object that may be malformed, say where an error is in the API server's
+terms, and build as much of the typed object as is valid.
+"""
+
+import types
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import Enum, StrEnum
+from functools import cache, cached_property
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from tradingbot_api.constraints import DecimalText, QuantityText, Text
+from tradingbot_api.errors import MapKey, Path
+from tradingbot_api.model import JsonObject, Model
+
+Constraint = Text | DecimalText | QuantityText
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """The type of a value: its constraint, its choices, and what it is made of."""
+
+    constraint: Constraint | None = None
+    choices: tuple[str, ...] = ()
+    model: type[Model] | None = None
+    items: "ValueType | None" = None
+    is_map: bool = False
+
+    @classmethod
+    def of(cls, annotation: Any, metadata: tuple[Any, ...] = ()) -> "ValueType":
+        """The value type that a type annotation stands for."""
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            return cls.of(arguments[0], (*arguments[1:], *metadata))
+        if origin in (Union, types.UnionType):
+            (inner,) = (one for one in arguments if one is not type(None))
+            return cls.of(inner, metadata)
+        if origin is list:
+            return cls(items=cls.of(arguments[0]))
+        if origin is dict:
+            return cls(items=cls.of(arguments[1]), is_map=True)
+        if origin is Literal:
+            return cls(choices=arguments)
+        if isinstance(annotation, type) and issubclass(annotation, Model):
+            return cls(model=annotation)
+        if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+            return cls(choices=tuple(annotation))
+        constraint = next((one for one in metadata if isinstance(one, Constraint)), None)
+        return cls(constraint=constraint)
+
+    def filled(self, value: Any) -> Any:
+        """`value` with defaults applied inside it and numbers as decimal text where they belong."""
+        if self.model is not None and isinstance(value, dict):
+            return filled(self.model, value)
+        if self.items is not None and not self.is_map and isinstance(value, list):
+            return [self.items.filled(item) for item in value]
+        if isinstance(self.constraint, DecimalText) or (
+            isinstance(self.constraint, QuantityText) and isinstance(value, float)
+        ):
+            return decimal_text(value)
+        return value
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a model."""
+
+    attribute: str
+    name: str
+    rank: int
+    type: ValueType
+    info: FieldInfo
+
+    @cached_property
+    def has_default(self) -> bool:
+        """Whether the schema has a default for it, so that an absent value is filled in."""
+        return not self.info.is_required() and self.info.default is not None
+
+    def default(self) -> Any:
+        """The default as JSON: a nested object is empty, and is then filled from within."""
+        value = self.info.get_default(call_default_factory=True)
+        if isinstance(value, Model):
+            return {}
+        return value.value if isinstance(value, Enum) else deepcopy(value)
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """A parser of this field alone."""
+        metadata = tuple(self.info.metadata)
+        annotation: Any = self.info.annotation
+        return TypeAdapter(Annotated[annotation, *metadata] if metadata else annotation)
+
+
+@cache
+def fields_of(model: type[Model]) -> Mapping[str, Field]:
+    """The fields of `model` by their name on the wire, in their order in the schema."""
+    return {
+        info.alias or attribute: Field(
+            attribute=attribute,
+            name=info.alias or attribute,
+            rank=rank,
+            type=ValueType.of(info.annotation, tuple(info.metadata)),
+            info=info,
+        )
+        for rank, (attribute, info) in enumerate(model.model_fields.items())
+    }
+
+
+def decimal_text(value: Any) -> Any:
+    """A JSON number as the same number in plain decimal text; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    try:
+        text = f"{Decimal(repr(value)):f}"
+    except (InvalidOperation, ValueError):
+        return value
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text if text.isascii() and text.replace(".", "", 1).isdigit() else value
+
+
+def filled(model: type[Model], raw: JsonObject) -> JsonObject:
+    """`raw` with the structural defaults of `model`, as the API server applies them.
+
+    Total: what is malformed stays as it is, for the checks to name.
+    """
+    result = dict(raw)
+    for name, field in fields_of(model).items():
+        value = result.get(name)
+        if value is None and field.has_default:
+            value = field.default()
+        if value is not None:
+            result[name] = field.type.filled(value)
+    return result
+
+
+def partial(model: type[Model], raw: Any) -> Any:
+    """As much of the typed object as is valid: an attribute whose value is not is None.
+
+    Only for rules that are not asked when a value that they need is among those.
+    """
+    values: dict[str, Any] = {}
+    source = raw if isinstance(raw, dict) else {}
+    for name, field in fields_of(model).items():
+        if name not in source:
+            values[field.attribute] = None if field.info.is_required() else field.info.get_default()
+        elif field.type.model is not None:
+            values[field.attribute] = partial(field.type.model, source[name])
+        else:
+            try:
+                values[field.attribute] = field.adapter.validate_python(source[name])
+            except ValidationError:
+                values[field.attribute] = None
+    return model.model_construct(**values)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pydantic error location is, in the schema's terms."""
+
+    path: Path
+    value_type: ValueType | None
+    model: type[Model] | None
+    """The model that the last step is a field of, known or not."""
+
+
+def place(model: type[Model], location: tuple[str | int, ...]) -> Place:
+    """The place in `model` that pydantic calls `location`."""
+    steps: list[str | int] = []
+    current: ValueType | None = ValueType(model=model)
+    holder: type[Model] | None = None
+    for step in location:
+        holder = current.model if current is not None else None
+        if current is None or step == "[key]":
+            continue
+        if current.model is not None:
+            steps.append(step)
+            field = fields_of(current.model).get(str(step))
+            current = field.type if field else None
+        else:
+            steps.append(MapKey(step) if current.is_map else step)
+            current = current.items
+    return Place(tuple(steps), current, holder)
+
+
+def order(model: type[Model], path: Path) -> tuple[int, ...]:
+    """A sort key that puts paths in the order of the schema, list items by index."""
+    ranks: list[int] = []
+    current: ValueType | None = ValueType(model=model)
+    for step in path:
+        if isinstance(step, int):
+            ranks.append(step)
+            current = current.items if current else None
+        elif current is not None and current.model is not None:
+            field = fields_of(current.model).get(step)
+            last = -1 if step == "metadata" else len(fields_of(current.model))
+            ranks.append(field.rank if field else last)
+            current = field.type if field else None
+    return tuple(ranks)
+
+
+def value_at(obj: Any, path: Path) -> Any:
+    """The value at `path` in a JSON object, or None where there is none."""
+    for step in path:
+        if isinstance(obj, dict) and isinstance(step, str):
+            obj = obj.get(str(step))
+        elif isinstance(obj, list) and isinstance(step, int) and step < len(obj):
+            obj = obj[step]
+        else:
+            return None
+    return obj
+
+
+def every_field(model: type[Model], prefix: Path = ()) -> Iterator[tuple[Path, Field]]:
+    """All fields below `model` in the order of the schema, items of lists under index 0."""
+    for name, field in fields_of(model).items():
+        path = (*prefix, name)
+        yield path, field
+        inner = field.type.items or field.type
+        if inner.model is not None:
+            yield from every_field(inner.model, (*path, 0) if field.type.items else path)

@@ -1,0 +1,41 @@
+"""OCI image references, by the grammar of the `distribution` project's `reference` package."""
+
+import re
+
+MAX_REPOSITORY = 255
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)"
+    rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
+    re.ASCII,
+)
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
+
+def image_problem(text: str) -> str | None:
+    """What is wrong with `text` as an image reference, or None."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return (
+            "must be an image reference such as registry.example.com/team/bot:1.4.2 (repository in"
+            " lower case, no blanks, tag of at most 128 letters, digits, '_', '.' and '-')"
+        )
+    digest = match["digest"]
+    if digest is not None and digest.startswith("sha256:") and not _SHA256.fullmatch(digest):
+        return "has a digest that is not sha256: followed by 64 lower-case hex digits"
+    if len(match["repository"]) > MAX_REPOSITORY:
+        return f"has a repository name of more than {MAX_REPOSITORY} characters"
+    return None
+
+
+def is_pinned(text: str) -> bool:
+    """Whether the reference names one version: a digest, or a tag other than `latest`."""
+    match = _REFERENCE.fullmatch(text)
+    return match is not None and (
+        match["digest"] is not None or match["tag"] not in {None, "latest"}
+    )

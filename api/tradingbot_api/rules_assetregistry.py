@@ -1,0 +1,132 @@
+"""What a catalogue of assets must hold to, beyond the form of each field."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from tradingbot_api.asset import ALLOWED_TRANSITIONS, AssetStatus, config_problems, may_become
+from tradingbot_api.assetregistry import Asset, AssetRegistrySpec
+from tradingbot_api.errors import FieldError, Path
+from tradingbot_api.rules import Finding, Rule
+
+ASSETS: Path = ("spec", "assets")
+
+
+def unique_names(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
+    """A name means one asset."""
+    seen = set()
+    for index, asset in enumerate(spec.assets):
+        if asset.name in seen:
+            yield FieldError.duplicate((*ASSETS, index, "name"), asset.name)
+        seen.add(asset.name)
+
+
+def unique_tags(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
+    """A tag stands once."""
+    for index, asset in enumerate(spec.assets):
+        yield from _duplicates((*ASSETS, index, "tags"), asset.tags)
+
+
+def configs(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
+    """Each type has the keys it needs, and none holds a credential."""
+    for index, asset in enumerate(spec.assets):
+        for problem in config_problems(asset.type, asset.config):
+            path = (*ASSETS, index, "config", *problem.pointer)
+            if problem.missing:
+                yield FieldError.required(path, problem.message)
+            elif problem.pointer:
+                yield FieldError.forbidden(path, problem.message)
+            else:
+                yield FieldError.invalid(path, asset.config, problem.message)
+
+
+def dependencies(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
+    """Edges lead to something that exists, once each, and never back to where they came from."""
+    names = {asset.name for asset in spec.assets}
+    for index, asset in enumerate(spec.assets):
+        path = (*ASSETS, index, "dependsOn")
+        yield from _duplicates(path, asset.depends_on)
+        for place, target in enumerate(asset.depends_on):
+            if target == asset.name:
+                yield FieldError.invalid((*path, place), target, "an asset can't need itself")
+            elif target not in names and not is_uuid(target):
+                yield FieldError.invalid(
+                    (*path, place),
+                    target,
+                    "is neither the name of an asset of this object nor the UUID of one in the"
+                    " registry",
+                )
+    yield from _cycles(spec.assets)
+
+
+RULES = (
+    Rule((ASSETS,), unique_names),
+    Rule((ASSETS,), unique_tags, per_item=True),
+    Rule((ASSETS,), configs, per_item=True),
+    Rule((ASSETS,), dependencies),
+)
+
+
+def forbidden_transitions(old: AssetRegistrySpec, new: AssetRegistrySpec) -> Iterator[FieldError]:
+    """Steps that the lifecycle does not know, between two versions of a catalogue."""
+    before = {asset.name: asset.status for asset in old.assets or ()}
+    for index, asset in enumerate(new.assets or ()):
+        status = before.get(asset.name)
+        if status is not None and not may_become(status, asset.status):
+            yield FieldError.invalid(
+                (*ASSETS, index, "status"), asset.status.value, transition_problem(status)
+            )
+
+
+def transition_problem(status: AssetStatus) -> str:
+    """What an asset of that status may become, as the end of a sentence."""
+    allowed = ", ".join(sorted(ALLOWED_TRANSITIONS[status]))
+    return f"the asset is {status} and may become only {allowed}"
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` is a UUID in the usual form of 36 lower-case characters."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _duplicates(path: Path, values: list[str]) -> Iterator[FieldError]:
+    seen = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            yield FieldError.duplicate((*path, index), value)
+        seen.add(value)
+
+
+def _cycles(assets: list[Asset]) -> Iterator[FieldError]:
+    """An error at each edge that closes a cycle, with the cycle printed.
+
+    Depth first with a stack of its own: a chain of 500 assets is no reason to recurse 500 deep.
+    """
+    graph: Mapping[str, list[str]] = {asset.name: asset.depends_on for asset in assets}
+    index_of = {asset.name: index for index, asset in enumerate(assets)}
+    done: set[str] = set()
+    for asset in assets:
+        trail: dict[str, Iterator[tuple[int, str]]] = {}
+        if asset.name not in done:
+            trail[asset.name] = _edges(graph[asset.name])
+        while trail:
+            name = next(reversed(trail))
+            place, target = next(trail[name], (-1, ""))
+            if place < 0:
+                done.add(name)
+                del trail[name]
+            elif target in trail and target != name:
+                steps = list(trail)
+                cycle = " -> ".join([*steps[steps.index(target) :], target])
+                path = (*ASSETS, index_of[name], "dependsOn", place)
+                yield FieldError.invalid(path, target, f"closes the cycle {cycle}")
+            elif target in graph and target not in done and target != name:
+                trail[target] = _edges(graph[target])
+
+
+def _edges(targets: list[str]) -> Iterator[tuple[int, str]]:
+    """Each target once, with the index where it first stands."""
+    return iter([(targets.index(target), target) for target in dict.fromkeys(targets)])

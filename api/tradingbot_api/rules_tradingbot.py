@@ -1,0 +1,261 @@
+"""What makes a bot dangerous or senseless though each of its fields is well-formed."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from tradingbot_api.asset import is_credential_key
+from tradingbot_api.errors import FieldError, FieldWarning, MapKey, Path
+from tradingbot_api.image import is_pinned
+from tradingbot_api.quantity import parse_quantity
+from tradingbot_api.rules import Finding, Rule, paths
+from tradingbot_api.schedule import overlapping, week_intervals
+from tradingbot_api.tradingbot import (
+    PARAMETER_KEY,
+    ExchangeName,
+    Mode,
+    TradingBotSpec,
+)
+
+SMALL_PERCENTAGE = Decimal("0.1")
+SMALL_MEMORY = Decimal(64 * 1024 * 1024)
+HUNDRED = Decimal(100)
+
+RISK: Path = ("spec", "riskManagement")
+EXCHANGE: Path = ("spec", "exchange")
+SCHEDULE: Path = ("spec", "schedule")
+RESOURCES: Path = ("spec", "resources")
+
+
+def parameter_keys(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """Keys have a portable form, and none holds a credential."""
+    for key in spec.strategy.parameters:
+        path = ("spec", "strategy", "parameters", MapKey(key))
+        if is_credential_key(key):
+            yield FieldError.forbidden(
+                path,
+                "looks like a credential; put it into the Secret that"
+                " spec.exchange.apiKeySecret names",
+            )
+        elif not PARAMETER_KEY.fullmatch(key):
+            yield FieldError.invalid(
+                path,
+                key,
+                "a key must begin with a letter and have at most 63 letters, digits, '_', '.' and"
+                " '-'",
+            )
+
+
+def distinct_key_paths(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """The API key and the API secret are two values."""
+    if spec.exchange.api_key_path == spec.exchange.api_secret_path:
+        yield FieldError.invalid(
+            (*EXCHANGE, "apiSecretPath"),
+            None,
+            "must differ from apiKeyPath",
+            sensitive=True,
+        )
+
+
+def base_url(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A custom exchange has an address, and real orders travel encrypted."""
+    path = (*EXCHANGE, "baseURL")
+    if spec.exchange.base_url is None:
+        if spec.exchange.name is ExchangeName.CUSTOM:
+            yield FieldError.required(path, "a Custom exchange needs the base URL of its API")
+    elif spec.mode is Mode.LIVE and not spec.exchange.base_url.startswith("https://"):
+        yield FieldError.invalid(path, None, "must be https in mode Live", sensitive=True)
+
+
+def requests_within_limits(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """What is reserved is at most what may be used."""
+    limits, requests = spec.resources.limits, spec.resources.requests
+    for name, request, limit in (
+        ("cpu", requests.cpu, limits.cpu),
+        ("memory", requests.memory, limits.memory),
+    ):
+        if request is not None and _number(request) > _number(limit):
+            path = (*RESOURCES, "requests", name)
+            yield FieldError.invalid(
+                path, request, f"must be less than or equal to the {name} limit of {limit}"
+            )
+
+
+def window_forms(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A window has a length and names each day once."""
+    for index, window in enumerate(spec.schedule.windows):
+        path = (*SCHEDULE, "windows", index)
+        for place, day in enumerate(window.days):
+            if day in window.days[:place]:
+                yield FieldError.duplicate((*path, "days", place), day)
+        if window.start == window.end:
+            yield FieldError.invalid(
+                (*path, "end"),
+                window.end,
+                "must differ from start; for a bot that always runs leave windows out",
+            )
+
+
+def window_overlaps(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """No minute of the week belongs to two windows."""
+    spans = [
+        week_intervals(dict.fromkeys(window.days), window.start, window.end)
+        for window in spec.schedule.windows
+    ]
+    for one, other in overlapping(spans):
+        window = spec.schedule.windows[other]
+        yield FieldError.invalid(
+            (*SCHEDULE, "windows", other),
+            f"{window.start}-{window.end}",
+            f"overlaps windows[{one}]",
+        )
+
+
+def blackout_forms(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A blackout ends after it begins."""
+    for index, blackout in enumerate(spec.schedule.blackouts):
+        if datetime.fromisoformat(blackout.from_) >= datetime.fromisoformat(blackout.to):
+            yield FieldError.invalid(
+                (*SCHEDULE, "blackouts", index, "to"),
+                blackout.to,
+                f"must be later than from ({blackout.from_})",
+            )
+
+
+def past_blackouts(spec: TradingBotSpec, now: datetime) -> Iterator[Finding]:
+    """Blackouts that are over have no effect."""
+    ends = [datetime.fromisoformat(blackout.to) for blackout in spec.schedule.blackouts]
+    if ends and max(ends) <= now:
+        yield FieldWarning(
+            (*SCHEDULE, "blackouts"),
+            "all blackouts are in the past; remove them or mend their dates",
+        )
+
+
+def unpinned_image(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """What trades with real money names its version."""
+    if spec.mode is Mode.LIVE and not is_pinned(spec.strategy.image):
+        yield FieldWarning(
+            ("spec", "strategy", "image"),
+            "a Live bot should name a digest or a tag other than latest, or a restart may change"
+            " what trades",
+        )
+
+
+def small_memory(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A container of a few megabytes is killed before it trades."""
+    if _number(spec.resources.limits.memory) < SMALL_MEMORY:
+        yield FieldWarning(
+            (*RESOURCES, "limits", "memory"),
+            f"{spec.resources.limits.memory} is very little; most bots need 64Mi or more",
+        )
+
+
+def daily_limit_in_reach(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A daily limit above all that may be at stake at once hardly ever acts."""
+    risk = spec.risk_management
+    at_stake = Decimal(risk.max_position_size) * risk.max_open_positions
+    if Decimal(risk.daily_loss_limit) > at_stake:
+        yield FieldWarning(
+            (*RISK, "dailyLossLimit"),
+            f"{risk.daily_loss_limit} is more than maxPositionSize x maxOpenPositions"
+            f" ({_plain(at_stake)}): the halt would hardly ever act; lower it",
+        )
+
+
+def fraction_like(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A tiny percentage is usually a fraction written in the wrong unit."""
+    risk = spec.risk_management
+    for name, value in (
+        ("stopLossPercentage", risk.stop_loss_percentage),
+        ("takeProfitPercentage", risk.take_profit_percentage),
+    ):
+        if value is not None and Decimal(value) < SMALL_PERCENTAGE:
+            meant = _plain(Decimal(value) * HUNDRED)
+            yield FieldWarning(
+                (*RISK, name), f'{value} means {value} %; write "{meant}" if you mean {meant} %'
+            )
+
+
+def stops_within_daily_limit(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A stop, or all of them at once, should not overshoot the day's limit."""
+    risk = spec.risk_management
+    one_stop = Decimal(risk.max_position_size) * Decimal(risk.stop_loss_percentage) / HUNDRED
+    limit = Decimal(risk.daily_loss_limit)
+    path = (*RISK, "stopLossPercentage")
+    if one_stop > limit:
+        yield FieldWarning(
+            path,
+            f"one stop of a full position loses {_plain(one_stop)}, more than dailyLossLimit"
+            f" ({risk.daily_loss_limit}): the first already halts the day",
+        )
+    elif one_stop * risk.max_open_positions > limit:
+        yield FieldWarning(
+            path,
+            f"{risk.max_open_positions} stops at once lose"
+            f" {_plain(one_stop * risk.max_open_positions)}, more than dailyLossLimit"
+            f" ({risk.daily_loss_limit})",
+        )
+
+
+def profit_above_loss(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+    """A profit target below the stop needs to be right far more often than wrong."""
+    risk = spec.risk_management
+    profit = risk.take_profit_percentage
+    if profit is not None and Decimal(profit) <= Decimal(risk.stop_loss_percentage):
+        yield FieldWarning(
+            (*RISK, "takeProfitPercentage"),
+            f"{profit} is not above stopLossPercentage ({risk.stop_loss_percentage}): a win earns"
+            " no more than a loss costs",
+        )
+
+
+RULES = (
+    Rule(paths("strategy.parameters"), parameter_keys, per_item=True),
+    Rule(paths("exchange.apiKeyPath", "exchange.apiSecretPath"), distinct_key_paths),
+    Rule(paths("exchange.name", "exchange.baseURL", "mode"), base_url),
+    Rule(paths("resources"), requests_within_limits),
+    Rule(paths("schedule.windows"), window_forms, per_item=True),
+    Rule(paths("schedule.windows"), window_overlaps),
+    Rule(paths("schedule.blackouts"), blackout_forms, per_item=True),
+    Rule(paths("schedule.blackouts"), past_blackouts),
+    Rule(paths("strategy.image", "mode"), unpinned_image),
+    Rule(paths("resources.limits.memory"), small_memory),
+    Rule(
+        paths(
+            "riskManagement.dailyLossLimit",
+            "riskManagement.maxPositionSize",
+            "riskManagement.maxOpenPositions",
+        ),
+        daily_limit_in_reach,
+    ),
+    Rule(
+        paths("riskManagement.stopLossPercentage", "riskManagement.takeProfitPercentage"),
+        fraction_like,
+    ),
+    Rule(
+        paths(
+            "riskManagement.stopLossPercentage",
+            "riskManagement.dailyLossLimit",
+            "riskManagement.maxPositionSize",
+            "riskManagement.maxOpenPositions",
+        ),
+        stops_within_daily_limit,
+    ),
+    Rule(
+        paths("riskManagement.stopLossPercentage", "riskManagement.takeProfitPercentage"),
+        profit_above_loss,
+    ),
+)
+
+
+def _number(quantity: str) -> Decimal:
+    number = parse_quantity(quantity)
+    if number is None:
+        raise ValueError(f"not a quantity: {quantity!r}")
+    return number
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

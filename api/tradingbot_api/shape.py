@@ -1,0 +1,80 @@
+"""The shape of an object: pydantic's findings in the API server's words."""
+
+import difflib
+from collections.abc import Callable, Iterable
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tradingbot_api.constraints import BROKEN_RULE
+from tradingbot_api.errors import FieldError, Path
+from tradingbot_api.fields import Place, fields_of, place
+from tradingbot_api.model import Model
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "string_type": "a string",
+}
+
+
+def shape_errors(model: type[Model], failure: ValidationError, root: Path) -> list[FieldError]:
+    """What `failure` found in an object of `model` that stands at `root`."""
+    return [
+        _field_error(place(model, detail["loc"]), detail, root)
+        for detail in failure.errors(include_url=False)
+    ]
+
+
+def _field_error(where: Place, detail: ErrorDetails, root: Path) -> FieldError:
+    path, kind, value = (*root, *where.path), detail["type"], detail["input"]
+    constraint = where.value_type.constraint if where.value_type else None
+    sensitive = constraint is not None and constraint.sensitive
+    if kind == "missing" or (value is None and kind != "extra_forbidden"):
+        return FieldError.required(path)
+    if where.value_type is not None and where.value_type.choices:
+        return FieldError.not_supported(path, value, where.value_type.choices)
+    if kind == BROKEN_RULE:
+        return FieldError.invalid(path, value, detail["ctx"]["detail"], sensitive=sensitive)
+    if kind in {"string_type", "string_pattern_mismatch"} and constraint is not None:
+        return FieldError.invalid(path, value, constraint.detail, sensitive=sensitive)
+    if kind in _WANTED:
+        return FieldError.type_invalid(path, value, _WANTED[kind], sensitive=sensitive)
+    return _OTHERS[kind](where, detail, path)
+
+
+def unknown_field(path: Path, known: Iterable[str]) -> FieldError:
+    """A field that the schema does not have, and the one that was probably meant."""
+    close = difflib.get_close_matches(str(path[-1]), list(known), n=1, cutoff=0.6)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    return FieldError.forbidden(path, f"unknown field{hint}")
+
+
+_OTHERS: dict[str, Callable[[Place, ErrorDetails, Path], FieldError]] = {
+    "extra_forbidden": lambda where, _, path: unknown_field(
+        path, fields_of(where.model) if where.model else ()
+    ),
+    "string_too_long": lambda _, detail, path: FieldError.too_long(
+        path, detail["ctx"]["max_length"]
+    ),
+    "too_long": lambda _, detail, path: FieldError.too_many(
+        path, len(detail["input"]), detail["ctx"]["max_length"]
+    ),
+    "too_short": lambda _, detail, path: FieldError.required(
+        path, f"must have at least {detail['ctx']['min_length']} item"
+    ),
+    "greater_than_equal": lambda _, detail, path: FieldError.invalid(
+        path, detail["input"], f"must be greater than or equal to {detail['ctx']['ge']}"
+    ),
+    "less_than_equal": lambda _, detail, path: FieldError.invalid(
+        path, detail["input"], f"must be less than or equal to {detail['ctx']['le']}"
+    ),
+    "int_parsing_size": lambda _, detail, path: FieldError.type_invalid(
+        path, detail["input"], "a whole number", sensitive=False
+    ),
+}

@@ -1,0 +1,56 @@
+"""Writes every generated file, or checks that none is stale.
+
+python hack/generate.py            writes them
+python hack/generate.py --check    exits 1 and names those that differ
+"""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from tradingbot_api.crds import crds
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = "# Generated from the models in api/ by `make generate`; do not edit.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style without anchors, lists indented as people write them."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def generated() -> dict[Path, str]:
+    """The content of each generated file, by its path in the repository."""
+    files = {}
+    for crd in crds():
+        group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
+        text = yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+        files[Path(f"config/crd/bases/{group}_{plural}.yaml")] = HEADER + text
+    return files
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; the exit status."""
+    stale = []
+    for path, text in generated().items():
+        target = ROOT / path
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(str(path))
+        if "--check" not in arguments:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    if stale and "--check" in arguments:
+        print(f"stale generated files: {', '.join(stale)}; run `make generate`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
