@@ -305,6 +305,17 @@ class DeployedResource(Model):
     ready: bool = Field(description="Whether it does its job.")
 
 
+class ScheduleStatus(Model):
+    """Where the bot is in its schedule."""
+
+    open: bool = Field(description="Whether the schedule lets the bot run now.")
+    next_transition: Annotated[str | None, NotNull()] = Field(
+        None,
+        description="When that changes next (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
 class TradingBotStatus(Model):
     """What the operator reports."""
 
@@ -322,6 +333,9 @@ class TradingBotStatus(Model):
     )
     deployed_resources: Annotated[list[DeployedResource], list_type("atomic")] = Field(
         [], description="The children that exist."
+    )
+    schedule: Annotated[ScheduleStatus | None, NotNull()] = Field(
+        None, description="Where the bot is in its schedule."
     )
 
 

@@ -1,0 +1,12 @@
+"""The operator: keeps every bot's children as declared and the registry in step with the cluster.
+
+What should be is computed by pure modules (`desired`, `hours`, `verdict`); `reconcile` and
+`catalogue` look, decide and apply; `handlers` feeds them from kopf's watches.
+"""
+
+FIELD_MANAGER = "tradingbot-operator"
+FINALIZER = "trading.io/cleanup"
+BOT_LABEL = "trading.io/bot"
+RESTART_HASH = "trading.io/restart-hash"
+ROLLOUT = "trading.io/rollout"
+MANAGED_BY = {"app.kubernetes.io/managed-by": FIELD_MANAGER}

@@ -1,0 +1,60 @@
+"""`/healthz`, `/readyz` and `/metrics` of the operator."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from tradingbot_operator.metrics import Metrics
+
+
+class HealthPortError(RuntimeError):
+    """The health port can't be bound."""
+
+
+@asynccontextmanager
+async def health_server(
+    host: str,
+    port: int,
+    *,
+    metrics: Metrics,
+    refresh: Callable[[], None],
+    unready: Callable[[], str],
+) -> AsyncIterator[None]:
+    """Serve while the body runs. `unready` says why the operator is not ready, or nothing."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        reason = unready()
+        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        refresh()
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", show_metrics),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise HealthPortError(
+                f"can't serve health at {host}:{port}: {error.strerror or error};"
+                " set --health-port to a free one"
+            ) from error
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,179 @@
+"""What to do about a bot: a pure function of its spec, the time, and what was observed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tradingbot_api.model import JsonObject
+from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
+
+from tradingbot_operator import RESTART_HASH, ROLLOUT, desired
+from tradingbot_operator.bot import Bot
+from tradingbot_operator.hours import Hours, hours
+
+
+class Reason(StrEnum):
+    """Why something is as it is: the `reason` of conditions, stable for programs."""
+
+    AVAILABLE = "Available"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    CREDENTIALS_FOUND = "CredentialsFound"
+    INVALID_SPEC = "InvalidSpec"
+    KEY_NOT_FOUND = "KeyNotFound"
+    NAME_CONFLICT = "NameConflict"
+    NOT_AVAILABLE = "NotAvailable"
+    NOTHING_WAITS = "NothingWaits"
+    OUTSIDE_HOURS = "OutsideHours"
+    PAUSED = "Paused"
+    POSITIONS_UNKNOWN = "PositionsUnknown"
+    REGISTRY_OFF = "RegistryOff"
+    REGISTRY_REFUSED = "RegistryRefused"
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    SYNCED = "Synced"
+    SYNC_PENDING = "SyncPending"
+    TERMINATING = "Terminating"
+    WITHIN_HOURS = "WithinHours"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What is known of a bot's Secret: its version and whether its keys exist, never a value."""
+
+    version: str = ""
+    problem: Reason | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Children:
+    """The live children, None where there is none."""
+
+    config_map: JsonObject | None = None
+    deployment: JsonObject | None = None
+    service: JsonObject | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was found in the cluster, and what was said of the registry."""
+
+    children: Children
+    credentials: Credentials
+    conflicts: tuple[str, ...] = ()
+    """Children of the bot's names that it does not own, as `Kind name`."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a change that needs a restart has not reached the bot yet."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the children shall be, and the facts that the status reports."""
+
+    manifests: tuple[JsonObject, ...]
+    stop: Reason | None
+    """Why the bot does not run, if it shall not."""
+    waiting: Waiting | None = None
+    hours: Hours | None = None
+    config_hash: str | None = None
+
+
+def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
+    """The children that `bot` shall have at `now`."""
+    if bot.spec is None:
+        return Plan(stopped_deployment(bot, observed.children), stop=Reason.INVALID_SPEC)
+    if observed.conflicts:
+        return Plan((), stop=Reason.NAME_CONFLICT, hours=hours(bot.spec.schedule, now))
+    spec, open_hours = bot.spec, hours(bot.spec.schedule, now)
+    stop = _stop_reason(spec, observed.credentials, open_hours)
+    config = desired.Config.declared(bot, spec)
+    hash_ = desired.restart_hash(spec, observed.credentials.version)
+    template = desired.pod_template(bot, spec, hash_=hash_)
+    waiting = _waiting(bot, spec, observed.children, hash_=hash_, stopped=stop is not None)
+    applied = config
+    if waiting is not None:
+        deployment = observed.children.deployment or {}
+        template = deployment["spec"]["template"]
+        running = desired.Config.stored(observed.children.config_map)
+        applied = config.keeping_restart_parts_of(running) if running else config
+    manifests = (
+        desired.config_map(bot, applied),
+        desired.deployment(bot, template=template, replicas=0 if stop else 1),
+        desired.service(bot),
+    )
+    return Plan(manifests, stop=stop, waiting=waiting, hours=open_hours, config_hash=config.hash)
+
+
+def _stop_reason(
+    spec: TradingBotSpec, credentials: Credentials, open_hours: Hours
+) -> Reason | None:
+    if spec.paused:
+        return Reason.PAUSED
+    if credentials.problem is not None:
+        return credentials.problem
+    return None if open_hours.open else Reason.OUTSIDE_HOURS
+
+
+def _waiting(
+    bot: Bot, spec: TradingBotSpec, children: Children, *, hash_: str, stopped: bool
+) -> Waiting | None:
+    """Why a running bot is not restarted now for what has changed, or None if it may be.
+
+    Without a report its positions are unknown: that counts as flat in Paper and as not flat in
+    Live, where a restart in the middle of a trade can cost more than the change is worth.
+    """
+    live = running_hash(children)
+    if stopped or live in {None, hash_} or not replicas(children):
+        return None
+    if spec.update_policy is UpdatePolicy.IMMEDIATE:
+        return None
+    approve = (
+        f"kubectl annotate tradingbot {bot.meta.name} -n {bot.meta.namespace}"
+        f" {ROLLOUT}={hash_} --overwrite"
+    )
+    if bot.meta.annotations.get(ROLLOUT) == hash_:
+        return None
+    if spec.update_policy is UpdatePolicy.MANUAL:
+        return Waiting(
+            Reason.AWAITING_APPROVAL, f"a change that needs a restart waits for: {approve}"
+        )
+    if spec.mode is Mode.LIVE or _runs_live(children):
+        return Waiting(
+            Reason.POSITIONS_UNKNOWN,
+            "a change that needs a restart waits until the bot is flat, and its positions are"
+            f" unknown; to restart it now: {approve}",
+        )
+    return None
+
+
+def running_hash(children: Children) -> str | None:
+    """The restart hash that the live pod template carries."""
+    try:
+        template = (children.deployment or {})["spec"]["template"]
+        return str(template["metadata"]["annotations"][RESTART_HASH])
+    except (KeyError, TypeError):
+        return None
+
+
+def replicas(children: Children) -> int:
+    """How many pods the live Deployment asks for."""
+    return int(((children.deployment or {}).get("spec") or {}).get("replicas") or 0)
+
+
+def _runs_live(children: Children) -> bool:
+    running = desired.Config.stored(children.config_map)
+    return running is not None and running.body.get("mode") == Mode.LIVE
+
+
+def stopped_deployment(bot: Bot, children: Children) -> tuple[JsonObject, ...]:
+    """The live Deployment with no pods: what an invalid spec or a deletion leaves of a bot."""
+    if children.deployment is None:
+        return ()
+    template = children.deployment["spec"]["template"]
+    return (desired.deployment(bot, template=template, replicas=0),)

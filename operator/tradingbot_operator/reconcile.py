@@ -1,0 +1,253 @@
+"""A bot's reconcile and cleanup: look, decide, apply, report, say when to look again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from tradingbot_api.model import JsonObject
+
+from tradingbot_operator import FINALIZER, desired
+from tradingbot_operator.bot import Bot
+from tradingbot_operator.bot_assets import BotAssets
+from tradingbot_operator.drift import covers
+from tradingbot_operator.kube import KubernetesApi
+from tradingbot_operator.plan import (
+    Children,
+    Credentials,
+    Observed,
+    Plan,
+    Reason,
+    plan,
+    stopped_deployment,
+)
+from tradingbot_operator.recorder import NORMAL, WARNING, Recorder, transitions
+from tradingbot_operator.registry_client import RegistryError
+from tradingbot_operator.settings import OperatorSettings
+from tradingbot_operator.status import bot_status, phase_of
+from tradingbot_operator.store import Store
+
+POD_POLL = 0.5
+POD_PATIENCE = desired.GRACE_SECONDS + 15
+CONFLICT_RETRY = 15.0
+SHORTEST_SECRET_RETRY, LONGEST_SECRET_RETRY = 1.0, 15.0
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that reconciling needs from outside."""
+
+    api: KubernetesApi
+    store: Store
+    recorder: Recorder
+    assets: BotAssets
+    settings: OperatorSettings
+    clock: Callable[[], datetime]
+    tell_registry: Callable[[Key], None]
+    declared: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Digest of the manifest that was last declared for each child, by kind and bot."""
+
+
+async def reconcile(context: Context, key: Key) -> float | None:
+    """Make what is right of a bot come true; the seconds until it must be looked at again."""
+    body = context.store.get("TradingBot", *key)
+    if body is None:
+        return None
+    now = context.clock()
+    bot = Bot.read(body, now=now)
+    if bot.deleting:
+        return await clean_up(context, bot, body)
+    body = await _with_finalizer(context, bot, body)
+    observed = await look(context, bot)
+    decision = plan(bot, observed, now)
+    observed = await _apply(context, bot, body, decision, observed)
+    if bot.spec is not None and context.assets.want(
+        bot, bot.spec, phase=phase_of(decision, observed.children)
+    ):
+        context.tell_registry(key)
+    await _report(context, bot, body, decision, observed)
+    return _look_again_in(context.settings, bot, decision, now)
+
+
+async def look(context: Context, bot: Bot) -> Observed:
+    """The bot's children and its Secret as they are now."""
+    name = bot.meta.name
+    found: list[JsonObject | None] = []
+    conflicts = []
+    for kind, child_name in (
+        ("ConfigMap", f"{name}-config"),
+        ("Deployment", name),
+        ("Service", name),
+    ):
+        child = context.store.get(kind, bot.meta.namespace, child_name)
+        if child is None:
+            # Watches show only what carries our label: before making one, look for another's.
+            child = await context.api.get(kind, bot.meta.namespace, child_name)
+        if child is not None and not _owned(bot, child):
+            conflicts.append(f"{kind} {child_name}")
+            child = None
+        found.append(child)
+    return Observed(
+        children=Children(*found),
+        credentials=await _look_for_credentials(context.api, bot),
+        conflicts=tuple(conflicts),
+    )
+
+
+def _owned(bot: Bot, child: JsonObject) -> bool:
+    owners = child["metadata"].get("ownerReferences") or []
+    return any(one.get("controller") and one.get("uid") == bot.meta.uid for one in owners)
+
+
+async def _look_for_credentials(api: KubernetesApi, bot: Bot) -> Credentials:
+    if bot.spec is None:
+        return Credentials()
+    exchange = bot.spec.exchange
+    secret = await api.get("Secret", bot.meta.namespace, exchange.api_key_secret)
+    if secret is None:
+        return Credentials(
+            problem=Reason.SECRET_NOT_FOUND,
+            message=f'Secret "{exchange.api_key_secret}" not found; the bot starts once it exists',
+        )
+    # Only the names of the keys and the version leave this function.
+    keys = set(secret.get("data") or ())
+    version = str(secret["metadata"].get("resourceVersion", ""))
+    for key in (exchange.api_key_path, exchange.api_secret_path):
+        if key not in keys:
+            return Credentials(
+                version=version,
+                problem=Reason.KEY_NOT_FOUND,
+                message=f'Secret "{exchange.api_key_secret}" has no key "{key}"; the bot starts'
+                " once it has",
+            )
+    return Credentials(version=version)
+
+
+async def _with_finalizer(context: Context, bot: Bot, body: JsonObject) -> JsonObject:
+    """The bot with our finalizer, so that its deletion waits until its pod has gone."""
+    if FINALIZER in bot.meta.finalizers:
+        return body
+    return await _set_finalizers(context, bot, [*bot.meta.finalizers, FINALIZER])
+
+
+async def _set_finalizers(context: Context, bot: Bot, finalizers: list[str]) -> JsonObject:
+    # The resource version makes the API server refuse if somebody else's has come in between.
+    metadata = {"finalizers": finalizers, "resourceVersion": bot.meta.resource_version}
+    body = await context.api.merge("TradingBot", *bot.key, {"metadata": metadata})
+    context.store.put(body)
+    return body
+
+
+async def _apply(
+    context: Context, bot: Bot, body: JsonObject, decision: Plan, observed: Observed
+) -> Observed:
+    """Apply what differs, and only that.
+
+    A child that differs though nothing else is declared than last time was changed by somebody.
+    """
+    children = observed.children
+    live = {
+        "ConfigMap": children.config_map,
+        "Deployment": children.deployment,
+        "Service": children.service,
+    }
+    for manifest in decision.manifests:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        before, declared = live[kind], desired.digest(manifest)
+        if before is None or not covers(before, manifest):
+            live[kind] = {"kind": kind, **await context.api.apply(manifest)}
+            context.store.put(live[kind] or manifest)
+            if context.declared.get((kind, *bot.key)) == declared:
+                what = "changed" if before is not None else "deleted"
+                event = (NORMAL, "DriftCorrected", f"{kind} {name} was {what} and is mended")
+                await context.recorder.post(body, event, context.clock())
+        context.declared[(kind, *bot.key)] = declared
+    return replace(
+        observed, children=Children(live["ConfigMap"], live["Deployment"], live["Service"])
+    )
+
+
+async def _report(
+    context: Context, bot: Bot, body: JsonObject, decision: Plan, observed: Observed
+) -> None:
+    """Write the status if it says anything new, and an event for each transition."""
+    now = context.clock()
+    status = bot_status(bot, decision, observed, context.assets.state(bot.key), now)
+    if status == bot.status:
+        return
+    # A merge patch leaves out what it does not name: say of a key that is gone that it is.
+    gone = {key: None for key in bot.status if key not in status}
+    written = await context.api.merge(
+        "TradingBot", *bot.key, {"status": {**status, **gone}}, subresource="status"
+    )
+    context.store.put(written)
+    for event in transitions(bot.status, status):
+        await context.recorder.post(body, event, now)
+
+
+def _look_again_in(settings: OperatorSettings, bot: Bot, decision: Plan, now: datetime) -> float:
+    """Seconds until something may have changed that no watch tells of."""
+    waits = [settings.credentials_interval]
+    if decision.stop is Reason.NAME_CONFLICT:
+        waits.append(CONFLICT_RETRY)
+    if decision.stop in {Reason.SECRET_NOT_FOUND, Reason.KEY_NOT_FOUND}:
+        waits.append(_secret_retry(bot, now))
+    if decision.hours is not None and decision.hours.next_transition is not None:
+        waits.append(max(0.0, (decision.hours.next_transition - now).total_seconds()))
+    return min(waits)
+
+
+def _secret_retry(bot: Bot, now: datetime) -> float:
+    """Often at first, then less: a fifth of the time that it has been missing for."""
+    for condition in bot.status.get("conditions") or ():
+        if condition.get("type") == "CredentialsReady" and condition.get("status") == "False":
+            since = datetime.fromisoformat(condition["lastTransitionTime"])
+            missing = (now - since).total_seconds() / 5
+            return min(max(missing, SHORTEST_SECRET_RETRY), LONGEST_SECRET_RETRY)
+    return SHORTEST_SECRET_RETRY
+
+
+async def clean_up(context: Context, bot: Bot, body: JsonObject) -> float | None:
+    """Stop the bot, wait for its pod to go, take it out of the registry, let it be deleted."""
+    if FINALIZER not in bot.meta.finalizers:
+        return None
+    now = context.clock()
+    asked = datetime.fromisoformat(bot.meta.deletion_timestamp or "")
+    waited = (now - asked).total_seconds()
+    await _report_terminating(context, bot)
+    children = Children(deployment=context.store.get("Deployment", *bot.key))
+    if children.deployment is not None and _owned(bot, children.deployment):
+        for manifest in stopped_deployment(bot, children):
+            if not covers(children.deployment, manifest):
+                context.store.put({"kind": "Deployment", **await context.api.apply(manifest)})
+    if await _has_pods(context, bot):
+        if waited < POD_PATIENCE:
+            return POD_POLL
+        event = (WARNING, "PodStuck", f"a pod is still there after {POD_PATIENCE} s; going on")
+        await context.recorder.post(body, event, now)
+    try:
+        await context.assets.remove(bot.key)
+    except RegistryError as error:
+        if waited < context.settings.cleanup_timeout:
+            raise
+        event = (WARNING, "AssetLeftBehind", f"the asset was not removed: {error}")
+        await context.recorder.post(body, event, now)
+    await _set_finalizers(context, bot, [one for one in bot.meta.finalizers if one != FINALIZER])
+    return None
+
+
+async def _has_pods(context: Context, bot: Bot) -> bool:
+    async for _ in context.api.items(
+        "Pod", namespace=bot.meta.namespace, labels=desired.selector(bot)
+    ):
+        return True
+    return False
+
+
+async def _report_terminating(context: Context, bot: Bot) -> None:
+    if bot.status.get("phase") != "Terminating":
+        patch = {"status": {"phase": "Terminating"}}
+        context.store.put(
+            await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
+        )

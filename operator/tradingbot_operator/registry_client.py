@@ -1,0 +1,129 @@
+"""The registry's REST API, as its one client that keeps assets by reference."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tradingbot_api.model import JsonObject
+
+TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
+PAGE_SIZE = 100
+
+_WRITABLE = (
+    "name",
+    "type",
+    "status",
+    "description",
+    "tags",
+    "config",
+    "secretRef",
+    "dependsOn",
+)
+
+
+class RegistryError(Exception):
+    """The registry did not do what was asked."""
+
+
+class RegistryUnavailableError(RegistryError):
+    """It can't be reached or has a fault of its own: worth another try later."""
+
+
+class RegistryRefusedError(RegistryError):
+    """It understood and refused: the same request will be refused again until something changes."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class RegistryClient:
+    """A session with the registry at `base_url`; `token` gives the bearer token, if any."""
+
+    def __init__(self, base_url: str, *, token: Callable[[], str] = lambda: "") -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def upsert(self, ref: str, asset: JsonObject) -> JsonObject:
+        """Make the asset of that reference what `asset` says; no change makes no new version."""
+        answer = await self._request("PUT", f"assets/by-ref/{ref}", body=asset)
+        return dict(answer)
+
+    async def delete(self, ref: str) -> None:
+        """Remove the asset of that reference; one that is not there is fine."""
+        try:
+            await self._request("DELETE", f"assets/by-ref/{ref}")
+        except RegistryRefusedError as error:
+            if error.status != 404:  # noqa: PLR2004
+                raise
+
+    async def release(self, asset: JsonObject) -> None:
+        """Leave an asset to people: it stays as it is and nobody's controller keeps it."""
+        kept = {key: asset[key] for key in _WRITABLE if asset.get(key) is not None}
+        await self.upsert(asset["externalRef"], {**kept, "managedBy": "user"})
+
+    async def owned(self, prefix: str) -> AsyncIterator[JsonObject]:
+        """All assets whose reference begins with `prefix`."""
+        page = 1
+        while True:
+            query = {"external_ref_prefix": prefix, "page": str(page), "page_size": str(PAGE_SIZE)}
+            found = await self._request("GET", "assets", query=query)
+            for asset in found:
+                yield asset
+            if len(found) < PAGE_SIZE:
+                return
+            page += 1
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: JsonObject | None = None,
+    ) -> Any:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=TIMEOUT)
+        token = self._token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"{self._base_url}/api/v1/{path}"
+        try:
+            async with self._session.request(
+                method, url, params=query, json=body, headers=headers
+            ) as response:
+                answer = await response.json(content_type=None) if response.status != 204 else None  # noqa: PLR2004
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise RegistryUnavailableError(
+                f"the registry at {self._base_url} does not answer ({type(error).__name__})"
+            ) from error
+        if response.status >= 500 or response.status in {401, 403, 429}:  # noqa: PLR2004
+            raise RegistryUnavailableError(
+                f"the registry answered {response.status}: {_detail(answer)}"
+            )
+        if response.status >= 400:  # noqa: PLR2004
+            raise RegistryRefusedError(response.status, _detail(answer))
+        return answer
+
+
+def token_from(file: str) -> Callable[[], str]:
+    """A function that reads the token of `file` (empty: none) anew, since tokens are rotated."""
+    return lambda: Path(file).read_text(encoding="utf-8").strip() if file else ""
+
+
+def _detail(problem: Any) -> str:
+    """What a problem document says, with its list of errors."""
+    if not isinstance(problem, dict):
+        return "no explanation"
+    errors = problem.get("errors")
+    if not isinstance(errors, list):
+        errors = []
+    lines = [f"{one.get('pointer', '')}: {one.get('detail', '')}" for one in errors]
+    return "; ".join([str(problem.get("detail") or problem.get("title") or ""), *lines])

@@ -1,0 +1,186 @@
+"""What is reported of a bot: pure functions from a plan and what came of it to the status."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tradingbot_api.model import JsonObject
+
+from tradingbot_operator.bot import Bot
+from tradingbot_operator.plan import Children, Credentials, Observed, Plan, Reason
+
+PHASE_OF_STOP = {
+    Reason.TERMINATING: "Terminating",
+    Reason.INVALID_SPEC: "Failed",
+    Reason.NAME_CONFLICT: "Failed",
+    Reason.PAUSED: "Paused",
+    Reason.SECRET_NOT_FOUND: "AwaitingCredentials",
+    Reason.KEY_NOT_FOUND: "AwaitingCredentials",
+    Reason.OUTSIDE_HOURS: "OffHours",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A condition without its times."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RegistryState:
+    """What is known of the bot's asset in the registry."""
+
+    status: str
+    reason: Reason
+    message: str
+
+
+def rfc3339(moment: datetime) -> str:
+    """An instant as Kubernetes writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_available(children: Children) -> bool:
+    """Whether the Deployment, as last declared, has its pod available."""
+    deployment = children.deployment or {}
+    status = deployment.get("status") or {}
+    generation = (deployment.get("metadata") or {}).get("generation")
+    return status.get("observedGeneration") == generation and bool(status.get("availableReplicas"))
+
+
+def phase_of(plan: Plan, children: Children) -> str:
+    """The first phase that holds."""
+    if plan.stop is not None:
+        return PHASE_OF_STOP[plan.stop]
+    return "Running" if is_available(children) else "Pending"
+
+
+def bot_status(
+    bot: Bot,
+    plan: Plan,
+    observed: Observed,
+    registry: RegistryState,
+    now: datetime,
+) -> JsonObject:
+    """The whole status of `bot`, with transition times carried over where nothing changed."""
+    phase = phase_of(plan, observed.children)
+    findings = (
+        _ready(bot, plan, observed, phase),
+        _credentials(observed.credentials, bot),
+        _rollout(plan),
+        _schedule(plan),
+        Finding("RegistrySynced", registry.status, registry.reason, registry.message),
+    )
+    status: JsonObject = {
+        "phase": phase,
+        "observedGeneration": bot.meta.generation,
+        "conditions": conditions(
+            findings, bot.status.get("conditions") or [], generation=bot.meta.generation, now=now
+        ),
+        "deployedResources": deployed_resources(observed.children, stopped=plan.stop is not None),
+    }
+    if plan.config_hash is not None:
+        status["configHash"] = plan.config_hash
+    if plan.hours is not None:
+        status["schedule"] = {"open": plan.hours.open}
+        if plan.hours.next_transition is not None:
+            status["schedule"]["nextTransition"] = rfc3339(plan.hours.next_transition)
+    return status
+
+
+def conditions(
+    findings: Iterable[Finding],
+    before: Iterable[Mapping[str, Any]],
+    *,
+    generation: int,
+    now: datetime,
+) -> list[JsonObject]:
+    """The findings as conditions; one whose status stays keeps the time of its last transition."""
+    old = {one.get("type"): one for one in before}
+    result = []
+    for finding in findings:
+        last = old.get(finding.type) or {}
+        since = last.get("lastTransitionTime") if last.get("status") == finding.status else None
+        result.append(
+            {
+                "type": finding.type,
+                "status": finding.status,
+                "reason": str(finding.reason),
+                "message": finding.message,
+                "lastTransitionTime": since or rfc3339(now),
+                "observedGeneration": generation,
+            }
+        )
+    return result
+
+
+def deployed_resources(children: Children, *, stopped: bool) -> list[JsonObject]:
+    """The children that exist; a stopped Deployment does its job by having no pod."""
+    found = (
+        (children.config_map, True),
+        (children.deployment, stopped or is_available(children)),
+        (children.service, True),
+    )
+    return [
+        {
+            "apiVersion": child["apiVersion"],
+            "kind": child["kind"],
+            "name": child["metadata"]["name"],
+            "ready": ready,
+        }
+        for child, ready in found
+        if child is not None
+    ]
+
+
+def _ready(bot: Bot, plan: Plan, observed: Observed, phase: str) -> Finding:
+    if plan.stop is Reason.INVALID_SPEC:
+        fields = ", ".join(bot.invalid_fields)
+        message = f"the stored spec is invalid, so the bot is stopped; mend {fields}"
+    elif plan.stop is Reason.NAME_CONFLICT:
+        names = ", ".join(observed.conflicts)
+        message = f"{names} exists and is not this bot's; rename the bot or remove it"
+    elif plan.stop is Reason.PAUSED:
+        message = "spec.paused is true; set it to false to run the bot"
+    elif plan.stop is Reason.OUTSIDE_HOURS:
+        message = "the schedule is closed"
+        if plan.hours and plan.hours.next_transition:
+            message += f" until {rfc3339(plan.hours.next_transition)}"
+    elif plan.stop is not None:
+        message = observed.credentials.message
+    elif phase == "Running":
+        return Finding("Ready", "True", Reason.AVAILABLE, "the bot's pod is available")
+    else:
+        return Finding("Ready", "False", Reason.NOT_AVAILABLE, "the bot's pod is not available yet")
+    return Finding("Ready", "False", plan.stop, message)
+
+
+def _credentials(credentials: Credentials, bot: Bot) -> Finding:
+    if bot.spec is None:
+        return Finding(
+            "CredentialsReady", "Unknown", Reason.INVALID_SPEC, "the stored spec is invalid"
+        )
+    if credentials.problem is not None:
+        return Finding("CredentialsReady", "False", credentials.problem, credentials.message)
+    return Finding("CredentialsReady", "True", Reason.CREDENTIALS_FOUND, "the Secret has both keys")
+
+
+def _rollout(plan: Plan) -> Finding:
+    if plan.waiting is not None:
+        return Finding("RolloutPending", "True", plan.waiting.reason, plan.waiting.message)
+    return Finding("RolloutPending", "False", Reason.NOTHING_WAITS, "no change waits for a restart")
+
+
+def _schedule(plan: Plan) -> Finding:
+    if plan.hours is None:
+        return Finding("ScheduleOpen", "Unknown", Reason.INVALID_SPEC, "the stored spec is invalid")
+    until = plan.hours.next_transition
+    suffix = f" until {rfc3339(until)}" if until else ""
+    if plan.hours.open:
+        return Finding("ScheduleOpen", "True", Reason.WITHIN_HOURS, f"open{suffix}")
+    return Finding("ScheduleOpen", "False", Reason.OUTSIDE_HOURS, f"closed{suffix}")

@@ -1,0 +1,88 @@
+"""kopf, as far as the operator uses it: logging in, listing and watching.
+
+Plain `on.event` handlers: they keep no state of their own in the objects (no annotations, no
+finalizer), and every event only says which object to look at.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+from tradingbot_api import GROUP, VERSION
+from tradingbot_api.model import JsonObject
+
+from tradingbot_operator import MANAGED_BY
+
+SERVER_TIMEOUT = 240
+CLIENT_TIMEOUT = 270
+"""A watch that has gone silent is begun anew after this; kopf itself looks after 70 s."""
+
+WATCHED = (
+    (GROUP, VERSION, "tradingbots", "TradingBot"),
+    (GROUP, VERSION, "assetregistries", "AssetRegistry"),
+    ("apps", "v1", "deployments", "Deployment"),
+    ("", "v1", "configmaps", "ConfigMap"),
+    ("", "v1", "services", "Service"),
+)
+
+
+class LoginError(RuntimeError):
+    """There is no cluster to log in to."""
+
+
+async def login() -> kopf.ConnectionInfo:
+    """The connection: that of the pod's ServiceAccount, else that of the kubeconfig."""
+    settings = kopf.OperatorSettings()
+    try:
+        found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
+            settings=settings
+        )
+    except (OSError, KeyError, ValueError, kopf.LoginError) as error:
+        raise LoginError(f"can't read the kubeconfig: {error}; check KUBECONFIG") from error
+    if found is None:
+        raise LoginError("there is no cluster to log in to: run in a pod or set KUBECONFIG")
+    return found
+
+
+def watch_settings() -> kopf.OperatorSettings:
+    """kopf's settings: watches that notice silence, only our children, nothing written."""
+    settings = kopf.OperatorSettings()
+    settings.watching.server_timeout = SERVER_TIMEOUT
+    settings.watching.client_timeout = CLIENT_TIMEOUT
+    settings.watching.connect_timeout = 5.0
+    # kopf takes its own finalizer off whatever it has no handlers of deletion for: not ours.
+    settings.persistence.finalizer = f"{GROUP}/kopf"
+    settings.posting.enabled = False
+    # One line for each event of each object says nothing; what is done is logged where it is done.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    selector = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+    for group, version, plural, _ in WATCHED:
+        if group != GROUP:
+            settings.watching.label_selectors[group, version, plural] = selector
+    return settings
+
+
+def watch_registry(seen: Callable[[str | None, JsonObject], None]) -> kopf.OperatorRegistry:
+    """Handlers that pass each event of a watched kind to `seen`."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return await login()
+
+    for group, version, plural, kind in WATCHED:
+        kopf.on.event(group, version, plural, registry=registry, id=f"{kind}-event")(
+            _forwarding(f"{group}/{version}".lstrip("/"), kind, seen)
+        )
+    return registry
+
+
+def _forwarding(
+    api_version: str, kind: str, seen: Callable[[str | None, JsonObject], None]
+) -> Callable[..., Any]:
+    async def forward(event: Any, **_: Any) -> None:
+        # Items of a list come without their type.
+        seen(event["type"], {"apiVersion": api_version, "kind": kind, **event["object"]})
+
+    return forward
