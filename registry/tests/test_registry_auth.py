@@ -1,0 +1,202 @@
+"""Who may call in a cluster: a stub stands for the API server, over real HTTP."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from kubernetes import client
+from openapi_spec_validator import validate
+from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.app import create_app
+from tradingbot_registry.database import SqliteFile
+from tradingbot_registry.kubernetes_auth import (
+    REFUSALS_REMEMBERED_SECONDS,
+    REMEMBERED_SECONDS,
+    KubernetesGate,
+)
+
+READER, WRITER = "reader-token", "writer-token"
+USERS = {READER: "system:serviceaccount:a:reader", WRITER: "system:serviceaccount:a:writer"}
+
+
+@dataclass
+class Cluster:
+    """Answers reviews as an API server does, and remembers what it was asked."""
+
+    server: ThreadingHTTPServer
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    allowed: dict[str, set[str]] = field(default_factory=dict)
+    failing: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def review(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(body)
+        spec = body["spec"]
+        if body["kind"] == "TokenReview":
+            name = USERS.get(spec["token"])
+            if name is None:
+                return {"authenticated": False}
+            user = {"username": name, "groups": ["g"], "extra": {"k": ["v"]}, "uid": "7"}
+            return {"authenticated": True, "user": user}
+        verb = spec["resourceAttributes"]["verb"]
+        return {"allowed": verb in self.allowed.get(spec["user"], set())}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body.setdefault("kind", "TokenReview" if "tokenreviews" in self.path else "Access")
+            answer = json.dumps(body | {"status": stub.review(body)}).encode()
+            self.send_response(500 if stub.failing else 201)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    stub = Cluster(server)
+    stub.allowed[USERS[READER]] = {"get", "list"}
+    stub.allowed[USERS[WRITER]] = {"get", "list", "create", "update", "patch", "delete"}
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield stub
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Seconds:
+    """A clock that a test moves."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def guarded(cluster: Cluster, database: SqliteFile, clock: Seconds) -> FlaskClient:
+    api = client.ApiClient(client.Configuration(host=cluster.url))
+    return create_app(database, gate=KubernetesGate(api, clock=clock)).test_client()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_without_a_good_token_nobody_gets_in(guarded: FlaskClient) -> None:
+    for headers in ({}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer "}, bearer("x")):
+        response = guarded.get(ASSETS, headers=headers)
+        refusal(response, 401, "unauthenticated")
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_each_call_needs_its_verb(guarded: FlaskClient, cluster: Cluster) -> None:
+    body = {"name": "a", "type": "Other"}
+    asset = guarded.post(ASSETS, json=body, headers=bearer(WRITER)).json
+    path, ref = f"{ASSETS}/{asset['id']}", f"{ASSETS}/by-ref/a/b/c"
+    needs = [
+        ("GET", ASSETS, {"list"}),
+        ("POST", ASSETS, {"create"}),
+        ("GET", path, {"get"}),
+        ("HEAD", path, {"get"}),
+        ("PUT", path, {"update"}),
+        ("PATCH", path, {"patch"}),
+        ("DELETE", path, {"delete"}),
+        ("GET", f"{path}/dependents", {"list"}),
+        ("GET", f"{path}/dependencies", {"list"}),
+        ("GET", ref, {"get"}),
+        ("PUT", ref, {"create", "update"}),
+        ("DELETE", ref, {"delete"}),
+    ]
+    for number, (method, target, verbs) in enumerate(needs):
+        for missing in verbs:
+            token = f"{number}{missing}"
+            USERS[token] = f"user-{token}"
+            cluster.allowed[USERS[token]] = cluster.allowed[USERS[WRITER]] - {missing}
+            response = guarded.open(target, method=method, headers=bearer(token))
+            if method == "HEAD":
+                assert response.status_code == 403
+            else:
+                problem = refusal(response, 403, "forbidden")
+                assert f"may not {missing} assets.registry.trading.io" in problem["detail"]
+        allowed = guarded.open(target, method=method, headers=bearer(WRITER), json=body)
+        assert allowed.status_code not in {401, 403}
+
+
+def test_the_cluster_is_asked_about_the_very_caller(guarded: FlaskClient, cluster: Cluster) -> None:
+    assert guarded.get(ASSETS, headers=bearer(READER)).status_code == 200
+    access = cluster.asked[-1]["spec"]
+    assert access["user"] == USERS[READER]
+    assert access["groups"] == ["g"]
+    assert access["extra"] == {"k": ["v"]}
+    assert access["uid"] == "7"
+    assert access["resourceAttributes"] == {
+        "group": "registry.trading.io",
+        "resource": "assets",
+        "verb": "list",
+    }
+
+
+def test_answers_are_kept_briefly(guarded: FlaskClient, cluster: Cluster, clock: Seconds) -> None:
+    for _ in range(3):
+        assert guarded.get(ASSETS, headers=bearer(READER)).status_code == 200
+    assert len(cluster.asked) == 2
+    cluster.allowed[USERS[READER]] = set()
+    clock.now += REMEMBERED_SECONDS - 0.1
+    assert guarded.get(ASSETS, headers=bearer(READER)).status_code == 200
+    clock.now += 0.2
+    assert guarded.get(ASSETS, headers=bearer(READER)).status_code == 403
+    cluster.allowed[USERS[READER]] = {"list"}
+    assert guarded.get(ASSETS, headers=bearer(READER)).status_code == 403
+    clock.now += REFUSALS_REMEMBERED_SECONDS
+    assert guarded.get(ASSETS, headers=bearer(READER)).status_code == 200
+
+
+def test_a_cluster_that_does_not_answer_is_a_problem_of_now_and_not_of_the_caller(
+    guarded: FlaskClient, cluster: Cluster
+) -> None:
+    cluster.failing = True
+    response = guarded.get(ASSETS, headers=bearer(READER))
+    assert "system:auth-delegator" in refusal(response, 503, "unavailable")["detail"]
+    cluster.server.shutdown()
+    cluster.server.server_close()
+    response = guarded.get(ASSETS, headers=bearer(READER))
+    refusal(response, 503, "unavailable")
+    assert response.headers["Retry-After"]
+    assert READER not in response.text
+
+
+def test_health_and_documentation_need_no_login(guarded: FlaskClient) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/api/v1/docs", "/api/v1/openapi.json"):
+        assert guarded.get(path).status_code == 200, path
+    refusal(guarded.get("/nothing"), 404)
+
+
+def test_the_document_says_that_a_token_is_needed(guarded: FlaskClient, api: Api) -> None:
+    document = guarded.get("/api/v1/openapi.json").json
+    validate(document)
+    assert document["security"] == [{"bearer": []}]
+    assert "security" not in api.client.get("/api/v1/openapi.json").json
+
+
+def test_any_host_name_is_served_where_callers_log_in(guarded: FlaskClient) -> None:
+    headers = bearer(READER) | {"Host": "tradingbot-registry.tradingbot-system.svc:8090"}
+    assert guarded.get(ASSETS, headers=headers).status_code == 200

@@ -1,0 +1,122 @@
+"""The document, the page that shows it, and what is measured."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+from registry_harness import ASSETS, Api, refusal
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+def document(api: Api) -> Any:
+    return api.client.get("/api/v1/openapi.json").json
+
+
+def operations(document: Any) -> Iterator[tuple[str, Any]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in METHODS:
+                shared = item.get("parameters", [])
+                merged = {**operation, "parameters": operation.get("parameters", []) + shared}
+                yield f"{method} {path}", merged
+
+
+def test_the_document_is_valid_openapi(document: Any) -> None:
+    assert document["openapi"] == "3.0.3"
+    validate(document)
+
+
+def test_every_route_for_assets_is_in_the_document(api: Api, document: Any) -> None:
+    rules = api.client.application.url_map.iter_rules()
+    served = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in rules}
+    assert set(document["paths"]) == {path for path in served if path.startswith(ASSETS)}
+
+
+def test_every_operation_field_and_parameter_is_explained(document: Any) -> None:
+    silent = [name for name, operation in operations(document) if not operation.get("summary")]
+    for name, operation in operations(document):
+        assert operation["operationId"]
+        silent += [
+            f"{name} {parameter['name']}"
+            for parameter in operation["parameters"]
+            if not parameter.get("description")
+        ]
+    for schema, body in document["components"]["schemas"].items():
+        silent += [
+            f"{schema}.{field}"
+            for field, value in body["properties"].items()
+            if not (value.get("description") or "$ref" in value)
+        ]
+    assert silent == []
+
+
+def test_every_operation_documents_its_problems_with_examples(document: Any) -> None:
+    for name, operation in operations(document):
+        problems = {code: answer for code, answer in operation["responses"].items() if code >= "4"}
+        assert {"401", "403", "422", "500", "503"} <= set(problems), name
+        for answer in problems.values():
+            content = answer["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            assert content["examples"]
+
+
+def test_the_example_of_a_new_asset_works_as_it_stands(api: Api, document: Any) -> None:
+    fields = document["components"]["schemas"]["Create"]["properties"]
+    body = {name: field["example"] for name, field in fields.items() if "example" in field}
+    assert api.client.post(ASSETS, json=body).status_code == 201
+
+
+def test_query_parameters_that_repeat_are_documented_so(document: Any) -> None:
+    parameters = {
+        parameter["name"]: parameter for parameter in document["paths"][ASSETS]["get"]["parameters"]
+    }
+    assert parameters["tag"]["explode"] is True
+    delete = document["paths"][f"{ASSETS}/{{asset_id}}"]["delete"]["parameters"]
+    assert [parameter["name"] for parameter in delete] == ["force", "dry_run", "If-Match"]
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(api: Api) -> None:
+    page = api.client.get("/api/v1/docs")
+    assert page.content_type == "text/html; charset=utf-8"
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(links) == 4
+    for link in links:
+        file = api.client.get(f"/api/v1/{link}")
+        assert file.status_code == 200, link
+        assert file.headers["X-Content-Type-Options"] == "nosniff"
+    assert not re.search(r"<script>|<style|\son\w+=|style=", page.text)
+
+
+def test_only_the_pages_own_files_are_served(api: Api) -> None:
+    for name in ("index.html", "swagger-ui-bundle.js.map", "..%2f__init__.py", "start.html"):
+        refusal(api.client.get(f"/api/v1/docs/{name}"), 404)
+
+
+def test_the_root_leads_to_the_page(api: Api) -> None:
+    response = api.client.get("/")
+    assert (response.status_code, response.headers["Location"]) == (302, "/api/v1/docs")
+
+
+def test_metrics_count_requests_by_route_and_assets_by_type_and_status(api: Api) -> None:
+    asset = api.add("a")
+    api.add("b", status="Failed")
+    api.get(asset["id"])
+    api.client.get("/nothing")
+    text = api.client.get("/metrics").text
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    requests = "tradingbot_registry_requests_total"
+    assert samples[f'{requests}{{code="201",method="POST",route="{ASSETS}"}}'] == "2.0"
+    one = f"{ASSETS}/<uuid:asset_id>"
+    assert samples[f'{requests}{{code="200",method="GET",route="{one}"}}'] == "1.0"
+    assert samples[f'{requests}{{code="404",method="unknown",route="unknown"}}'] == "1.0"
+    assert samples['tradingbot_registry_assets{status="Failed",type="Other"}'] == "1.0"
+    seconds = "tradingbot_registry_request_duration_seconds_count"
+    assert samples[f'{seconds}{{method="POST",route="{ASSETS}"}}'] == "2.0"

@@ -1,0 +1,128 @@
+"""Finding assets: filters, order, pages."""
+
+import json
+
+import pytest
+from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.database import SqliteFile
+
+
+@pytest.fixture
+def stocked(api: Api) -> Api:
+    root = api.add("root", status="Failed", tags=["a", "b"], description="The 100% source")
+    api.add("mid", root["id"], status="Active", tags=["a"])
+    api.add("Leaf_one", tags=["b", "c"], type="Configuration")
+    api.upsert("crd/default/x.y", "owned", managedBy="crd", status="Inactive")
+    return api
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["root", "mid", "Leaf_one", "owned"]),
+        ("type=Configuration", ["Leaf_one"]),
+        ("type=Configuration&type=Other", ["root", "mid", "Leaf_one", "owned"]),
+        ("status=Active&status=Failed", ["root", "mid"]),
+        ("effective_status=Degraded", ["mid"]),
+        ("effective_status=Active", []),
+        ("effective_status=Failed&effective_status=Draft", ["root", "Leaf_one"]),
+        ("effective_status=Inactive", ["owned"]),
+        ("managed_by=crd", ["owned"]),
+        ("managed_by=user&managed_by=crd", ["root", "mid", "Leaf_one", "owned"]),
+        ("tag=a", ["root", "mid"]),
+        ("tag=a&tag=b", ["root"]),
+        ("any_tag=a&any_tag=c", ["root", "mid", "Leaf_one"]),
+        ("tag=b&any_tag=c", ["Leaf_one"]),
+        ("tag=absent", []),
+        ("q=SOURCE", ["root"]),
+        ("q=leaf", ["Leaf_one"]),
+        ("q=0%25", ["root"]),
+        ("q=f_o", ["Leaf_one"]),
+        ("q=l_af", []),
+        ("q=%25", ["root"]),
+        ("external_ref_prefix=crd/default/x", ["owned"]),
+        ("external_ref_prefix=crd/Default/x", []),
+        ("updated_since=2026-01-01T00:00:03Z", ["Leaf_one", "owned"]),
+        ("updated_since=2026-01-01T01:00:04%2B01:00", ["owned"]),
+        ("sort=name", ["Leaf_one", "mid", "owned", "root"]),
+        ("sort=-name", ["root", "owned", "mid", "Leaf_one"]),
+        ("sort=type,-name", ["Leaf_one", "root", "owned", "mid"]),
+        ("sort=-updated_at", ["owned", "Leaf_one", "mid", "root"]),
+        ("page=2&page_size=3", ["owned"]),
+        ("page=9&page_size=3", []),
+        ("status=Active&tag=a&q=mid&managed_by=user", ["mid"]),
+    ],
+)
+def test_a_query_finds_what_it_says(stocked: Api, query: str, names: list[str]) -> None:
+    assert stocked.find(query) == names
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("colour=red", "colour"),
+        ("Status=Active", "Status"),
+        ("status=active", "status"),
+        ("type=", "type"),
+        ("effective_status=Broken", "effective_status"),
+        ("page=0", "page"),
+        ("page=x", "page"),
+        ("page_size=501", "page_size"),
+        ("sort=size", "sort"),
+        ("sort=name,,type", "sort"),
+        ("updated_since=yesterday", "updated_since"),
+        ("updated_since=2026-01-01", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00", "updated_since"),
+    ],
+)
+def test_a_query_that_means_nothing_is_refused_by_name(
+    api: Api, query: str, parameter: str
+) -> None:
+    problem = refusal(api.client.get(f"{ASSETS}?{query}"), 422, "invalid")
+    assert [error["parameter"] for error in problem["errors"]] == [parameter]
+
+
+def test_pages_say_where_they_stand_and_lead_on(stocked: Api) -> None:
+    response = stocked.client.get(f"{ASSETS}?page=2&page_size=1&tag=a&sort=name")
+    assert [asset["name"] for asset in response.json] == ["root"]
+    assert json.loads(response.headers["X-Pagination"]) == {
+        "page": 2,
+        "page_size": 1,
+        "total": 2,
+        "total_pages": 2,
+    }
+    links = dict(reversed(link.split("; ")) for link in response.headers["Link"].split(", "))
+    assert set(links) == {'rel="first"', 'rel="prev"', 'rel="last"'}
+    previous = stocked.client.get(links['rel="prev"'].strip("<>"))
+    assert [asset["name"] for asset in previous.json] == ["mid"]
+
+
+def test_ties_stand_in_order_of_creation_so_that_no_page_repeats_one(api: Api) -> None:
+    made = [api.add("same")["id"] for _ in range(7)]
+    for key in ("name", "-name", "-status"):
+        pages = [
+            api.client.get(f"{ASSETS}?sort={key}&page_size=2&page={page}").json
+            for page in (1, 2, 3, 4)
+        ]
+        assert [asset["id"] for page in pages for asset in page] == made
+
+
+def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
+    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = api.add("root", status="Failed")
+    statements: list[str] = []
+    execute = database.execute_sql
+
+    def counting(sql: str, *args: object, **kwargs: object) -> object:
+        statements.append(sql)
+        return execute(sql, *args, **kwargs)
+
+    monkeypatch.setattr(database, "execute_sql", counting)
+    api.find()
+    few = len(statements)
+    for number in range(20):
+        api.add(f"a{number}", root["id"], tags=["t"])
+    statements.clear()
+    assert len(api.find()) == 21
+    assert len(statements) == few

@@ -1,0 +1,1 @@
+"""The asset registry: an inventory of infrastructure with a REST API."""

@@ -1,0 +1,95 @@
+"""The registry as a WSGI application, from its parts."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from flask import Flask, request
+
+from tradingbot_registry import models
+from tradingbot_registry.auth import Gate, OpenGate
+from tradingbot_registry.catalog import Catalog
+from tradingbot_registry.database import SqliteFile, open_database, start_up_failures
+from tradingbot_registry.migrations import migrate
+from tradingbot_registry.problems import MisdirectedError
+from tradingbot_registry.rest import assets, by_ref, docs, errors, observe, query, shown
+from tradingbot_registry.rest.body import MAX_BODY
+from tradingbot_registry.rest.service import EXTENSION, Service, admit, connect, disconnect
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def prepared_database(url: str) -> SqliteFile:
+    """The database of that URL, its schema brought up to date, closed again.
+
+    Raises DatabaseURLError or DatabaseUnusableError.
+    """
+    with start_up_failures(url):
+        database = open_database(url)
+        with database.connection_context():
+            migrate(database)
+    return database
+
+
+def create_app(
+    database: SqliteFile,
+    *,
+    gate: Gate | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    new_id: Callable[[], UUID] = uuid4,
+) -> Flask:
+    """The application on a prepared database.
+
+    Without a gate nobody is asked to log in, and only requests to a loopback name are answered:
+    a web page that points a name of its own at 127.0.0.1 must not reach the inventory.
+    """
+    models.bind(database)
+    app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config.update(_configuration(login=gate is not None))
+    catalog = Catalog(database, clock, new_id)
+    app.extensions[EXTENSION] = Service(catalog, gate or OpenGate())
+
+    observe.register(app, database)
+    if gate is None:
+        app.before_request(_only_loopback)
+    errors.register(app)
+    docs.register(app)
+    api = docs.RestApi(app)
+    api.register_field(shown.MomentField, "string", "date-time")
+    api.register_field(query.MomentField, "string", "date-time")
+    for blueprint in (assets.blueprint, by_ref.blueprint):
+        api.register_blueprint(blueprint)
+    _guard(app)
+    return app
+
+
+def _configuration(*, login: bool) -> dict[str, Any]:
+    settings = docs.configuration(version("tradingbot-operator"), login=login)
+    # One more than a body may have: a chunked body is cut here without a word, and what is cut
+    # must not pass for a whole one.
+    settings["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
+    return settings
+
+
+def _only_loopback() -> None:
+    # werkzeug's own TRUSTED_HOSTS takes no IPv6 address.
+    host = urlsplit(f"//{request.host}").hostname
+    if host not in LOOPBACK_NAMES:
+        raise MisdirectedError(
+            "without authentication the registry answers only to localhost, 127.0.0.1 and [::1]"
+        )
+
+
+def _guard(app: Flask) -> None:
+    """Admit and connect the requests for assets; the other pages are for everybody."""
+    for name in (assets.blueprint.name, by_ref.blueprint.name):
+        hooks = app.before_request_funcs.setdefault(name, [])
+        hooks += [admit, connect]
+
+    @app.teardown_request
+    def close(_: BaseException | None) -> None:
+        disconnect(app)

@@ -1,0 +1,187 @@
+"""Who may call, as the cluster says in which the registry runs.
+
+A bearer token is a ServiceAccount's or a user's; the API server says whose (TokenReview) and
+whether RBAC lets them (SubjectAccessReview) do a verb on the virtual resource
+`assets.registry.trading.io`. Answers are kept for a few seconds, so that a controller's burst
+does not become the API server's.
+"""
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import urllib3.exceptions
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from tradingbot_registry.errors import AuthenticationSetupError
+from tradingbot_registry.problems import ForbiddenError, UnauthenticatedError, UnavailableError
+
+GROUP = "registry.trading.io"
+RESOURCE = "assets"
+
+REMEMBERED_SECONDS = 10.0
+REFUSALS_REMEMBERED_SECONDS = 2.0
+REMEMBERED_ANSWERS = 4096
+TIMEOUT_SECONDS = 5.0
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose token it is, as Kubernetes says."""
+
+    name: str
+    uid: str
+    groups: tuple[str, ...]
+    extra: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Remembered(Generic[K, V]):
+    """Answers kept for a while, the oldest dropped first."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._answers: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: K) -> V | None:
+        """The answer, unless it is too old or was never given."""
+        with self._lock:
+            found = self._answers.get(key)
+            if found is None or found[0] <= self._clock():
+                return None
+            return found[1]
+
+    def put(self, key: K, answer: V, *, seconds: float) -> None:
+        """Keep the answer that long."""
+        with self._lock:
+            self._answers[key] = (self._clock() + seconds, answer)
+            self._answers.move_to_end(key)
+            while len(self._answers) > REMEMBERED_ANSWERS:
+                self._answers.popitem(last=False)
+
+
+class KubernetesGate:
+    """Asks the API server of the cluster. `clock` counts seconds and never goes back."""
+
+    def __init__(self, api: client.ApiClient, *, clock: Callable[[], float]) -> None:
+        self._authentication = client.AuthenticationV1Api(api)
+        self._authorization = client.AuthorizationV1Api(api)
+        self._callers: Remembered[bytes, Caller | str] = Remembered(clock)
+        self._verdicts: Remembered[tuple[Caller, str], bool] = Remembered(clock)
+
+    def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:
+        """Identify the bearer and check each of the verbs."""
+        caller = self._caller(_bearer_token(authorization))
+        for verb in verbs:
+            if not self._allowed(caller, verb):
+                raise ForbiddenError(
+                    f"{caller.name} may not {verb} {RESOURCE}.{GROUP}; a ClusterRole with that"
+                    " verb on that resource, bound to them, allows it"
+                )
+        return caller.name
+
+    def _caller(self, token: str) -> Caller:
+        # Tokens are remembered by digest: a dump of this process's memory should hold few.
+        key = hashlib.sha256(token.encode()).digest()
+        answer = self._callers.get(key)
+        if answer is None:
+            answer = self._review_token(token)
+            kept = REMEMBERED_SECONDS if isinstance(answer, Caller) else REFUSALS_REMEMBERED_SECONDS
+            self._callers.put(key, answer, seconds=kept)
+        if isinstance(answer, str):
+            raise UnauthenticatedError(answer)
+        return answer
+
+    def _review_token(self, token: str) -> Caller | str:
+        review = client.V1TokenReview(spec=client.V1TokenReviewSpec(token=token))
+        status = _ask(
+            lambda: self._authentication.create_token_review(
+                review, _request_timeout=TIMEOUT_SECONDS
+            )
+        ).status
+        if not status or not status.authenticated or not status.user:
+            return "the bearer token is not valid in this cluster, or has expired"
+        user = status.user
+        extra = {key: tuple(values) for key, values in (user.extra or {}).items()}
+        return Caller(
+            name=user.username or "",
+            uid=user.uid or "",
+            groups=tuple(user.groups or ()),
+            extra=tuple(sorted(extra.items())),
+        )
+
+    def _allowed(self, caller: Caller, verb: str) -> bool:
+        verdict = self._verdicts.get((caller, verb))
+        if verdict is None:
+            verdict = self._review_access(caller, verb)
+            kept = REMEMBERED_SECONDS if verdict else REFUSALS_REMEMBERED_SECONDS
+            self._verdicts.put((caller, verb), verdict, seconds=kept)
+        return verdict
+
+    def _review_access(self, caller: Caller, verb: str) -> bool:
+        review = client.V1SubjectAccessReview(
+            spec=client.V1SubjectAccessReviewSpec(
+                user=caller.name,
+                uid=caller.uid,
+                groups=list(caller.groups),
+                extra={key: list(values) for key, values in caller.extra},
+                resource_attributes=client.V1ResourceAttributes(
+                    group=GROUP, resource=RESOURCE, verb=verb
+                ),
+            )
+        )
+        status = _ask(
+            lambda: self._authorization.create_subject_access_review(
+                review, _request_timeout=TIMEOUT_SECONDS
+            )
+        ).status
+        return bool(status and status.allowed)
+
+
+def _bearer_token(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise UnauthenticatedError(
+            "log in with Authorization: Bearer and the token of a ServiceAccount or user, such as"
+            " kubectl create token NAME prints"
+        )
+    return token.strip()
+
+
+def _ask(call: Callable[[], V]) -> V:
+    try:
+        return call()
+    except ApiException as error:
+        raise UnavailableError(
+            f"the Kubernetes API server answered {error.status} {error.reason} when asked about"
+            " the caller; the registry's ServiceAccount needs system:auth-delegator"
+        ) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise UnavailableError(
+            "the Kubernetes API server can't be reached to check the caller"
+        ) from error
+
+
+def cluster_api() -> client.ApiClient:
+    """A client of the cluster around this process, or else of the one that KUBECONFIG names.
+
+    Raises AuthenticationSetupError if there is neither.
+    """
+    try:
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config()  # type: ignore[no-untyped-call]
+        else:
+            config.load_kube_config()  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        raise AuthenticationSetupError(
+            f"auth mode kubernetes needs a cluster: run in one, or set KUBECONFIG ({error})"
+        ) from error
+    return client.ApiClient()

@@ -1,0 +1,223 @@
+"""flask-smorest's blueprint, typed, with this API's bodies and problems."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import flask_smorest
+import marshmallow as ma
+from marshmallow import fields
+
+from tradingbot_registry.problems import (
+    AssetNotFoundError,
+    CycleError,
+    DefectError,
+    DependentsError,
+    ForbiddenError,
+    InvalidError,
+    MalformedError,
+    NotReadyError,
+    OwnerError,
+    PreconditionFailedError,
+    ProblemError,
+    StorageError,
+    StorageFullError,
+    TooLargeError,
+    TransitionError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+    problem_type,
+)
+from tradingbot_registry.rest.body import ProblemParser
+
+PROBLEM = "application/problem+json"
+
+HEADERS = "headers"
+"""Where a view keeps the request headers to document, beside flask-smorest's own notes."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
+
+
+class ComplaintSchema(ma.Schema):
+    """One thing that is wrong with a request."""
+
+    pointer = fields.String(
+        metadata={
+            "description": "Where in the body, as a JSON pointer (RFC 6901).",
+            "example": "/config/host",
+        }
+    )
+    parameter = fields.String(
+        metadata={"description": "Or which query parameter.", "example": "page_size"}
+    )
+    detail = fields.String(metadata={"description": "What is wrong.", "example": "Required value"})
+
+
+class ProblemSchema(ma.Schema):
+    """Why a request was refused, as RFC 9457 says.
+
+    Some types carry more: `cycle`, `blockers`, `allowed`, `unresolved` and `drafts`, `managedBy`.
+    """
+
+    type = fields.String(
+        metadata={
+            "description": "What kind of problem: a stable name to compare, nothing to fetch."
+            " `about:blank` says no more than the status.",
+            "example": problem_type("invalid"),
+        }
+    )
+    title = fields.String(metadata={"description": "The kind in words.", "example": "Invalid"})
+    status = fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
+    detail = fields.String(metadata={"description": "What is wrong here, and what to do."})
+    instance = fields.String(
+        metadata={"description": "The path asked for.", "example": "/api/v1/assets"}
+    )
+    request_id = fields.String(
+        metadata={
+            "description": "Names the request in the server's log; also in X-Request-ID, and"
+            " taken from there if the client sends one."
+        }
+    )
+    errors = fields.List(
+        fields.Nested(ComplaintSchema),
+        metadata={"description": "With status 422: everything that is wrong, at once."},
+    )
+
+
+Kinds = tuple[type[ProblemError], ...]
+
+EVERYWHERE: Kinds = (
+    UnauthenticatedError,
+    ForbiddenError,
+    InvalidError,
+    DefectError,
+    StorageError,
+    UnavailableError,
+)
+WRITING: Kinds = (
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    CycleError,
+    TransitionError,
+    NotReadyError,
+    DependentsError,
+    PreconditionFailedError,
+    StorageFullError,
+)
+ONE: Kinds = (AssetNotFoundError,)
+DELETING: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
+PEOPLES: Kinds = (OwnerError,)
+
+
+class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """A group of routes that document themselves."""
+
+    ARGUMENTS_PARSER = ProblemParser()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # flask-smorest's list of what documents an operation; a decorator's own `parameters`
+        # would replace the query parameters rather than join them.
+        self._prepare_doc_cbks.append(self._prepare_headers_doc)
+
+    def at(
+        self, rule: str, parameters: list[dict[str, Any]] | None = None
+    ) -> Callable[[type[V]], type[V]]:
+        """Serve a view class there."""
+        decorate: Callable[[type[V]], type[V]] = self.route(rule, parameters=parameters)
+        return decorate
+
+    def takes(
+        self, schema: type[ma.Schema], *, location: str = "json", **options: Any
+    ) -> Callable[[F], F]:
+        """Pass what `location` holds, checked, to the view as its first argument."""
+        decorate: Callable[[F], F] = self.arguments(schema, location=location, **options)
+        return decorate
+
+    def answers(
+        self,
+        status: int,
+        schema: ma.Schema | type[ma.Schema] | None = None,
+        *,
+        description: str,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Callable[[F], F]:
+        """Answer with that, when all goes well."""
+        decorate: Callable[[F], F] = self.response(
+            status, schema, description=description, headers=headers
+        )
+        return decorate
+
+    def also_answers(
+        self,
+        status: int,
+        schema: ma.Schema | type[ma.Schema] | None = None,
+        *,
+        description: str,
+    ) -> Callable[[F], F]:
+        """Document another answer that is no problem."""
+        decorate: Callable[[F], F] = self.alt_response(
+            status, schema=schema, description=description, success=True
+        )
+        return decorate
+
+    def refuses(self, *groups: Kinds) -> Callable[[F], F]:
+        """Document the problems that a call can end in."""
+        by_status: dict[int, list[type[ProblemError]]] = {}
+        for kind in (kind for group in (EVERYWHERE, *groups) for kind in group):
+            by_status.setdefault(kind.status, []).append(kind)
+
+        def decorate(view: F) -> F:
+            for status, kinds in by_status.items():
+                view = self.alt_response(
+                    status,
+                    schema=ProblemSchema,
+                    content_type=PROBLEM,
+                    description=" ".join(_sentence(kind) for kind in kinds),
+                    examples={kind.slug: _example(kind) for kind in kinds},
+                )(view)
+            return view
+
+        return decorate
+
+    def heeds(self, *headers: Mapping[str, Any]) -> Callable[[F], F]:
+        """Document request headers that the view looks at."""
+
+        def decorate(view: F) -> F:
+            documented: Any = view
+            documented._apidoc = {**getattr(view, "_apidoc", {}), HEADERS: headers}  # noqa: SLF001
+            return view
+
+        return decorate
+
+    @staticmethod
+    def _prepare_headers_doc(
+        doc: dict[str, Any], doc_info: Mapping[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        doc.setdefault("parameters", []).extend(doc_info.get(HEADERS, ()))
+        return doc
+
+    def documents(self, **operation: Any) -> Callable[[F], F]:
+        """Add to the operation's description as it stands."""
+        decorate: Callable[[F], F] = self.doc(**operation)
+        return decorate
+
+
+def _sentence(kind: type[ProblemError]) -> str:
+    return (kind.__doc__ or kind.title).split("\n\n")[0].replace("\n    ", " ")
+
+
+def _example(kind: type[ProblemError]) -> dict[str, Any]:
+    return {
+        "summary": kind.title,
+        "value": {
+            "type": problem_type(kind.slug),
+            "title": kind.title,
+            "status": kind.status,
+            "detail": _sentence(kind),
+            "instance": "/api/v1/assets",
+            "request_id": "0b5a3d1c9e7f4a62",
+        },
+    }

@@ -1,0 +1,167 @@
+"""Reading what a client sent: JSON that is what it claims to be, and query parameters."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import marshmallow as ma
+from flask import Request
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from tradingbot_registry.problems import (
+    Complaint,
+    InvalidError,
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    pointer,
+)
+
+MAX_BODY = 1024 * 1024
+MAX_DEPTH = 64
+"""Nesting that a body may have. Deeper JSON exists only to exhaust a parser's stack."""
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+def read_json(request: Request, media_type: str) -> Any:
+    """The JSON value of the body.
+
+    Raises UnsupportedMediaTypeError unless it says that it is `media_type`, and MalformedError
+    for what RFC 8259 or a database can't hold: duplicate keys, NaN, lone surrogates.
+    """
+    if request.mimetype != media_type:
+        accept = {"Accept-Patch": media_type} if request.method == "PATCH" else {}
+        raise UnsupportedMediaTypeError(
+            f"this call takes Content-Type: {media_type}, not {request.mimetype or 'nothing'}",
+            headers=accept,
+        )
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise TooLargeError(_TOO_LARGE) from error
+    if len(body) > MAX_BODY:
+        raise TooLargeError(_TOO_LARGE)
+    try:
+        text = body.decode()
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique_keys,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+        # A lone surrogate is legal as an escape in JSON and can't be stored as UTF-8.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise MalformedError("the body is not valid UTF-8 text") from error
+    except RecursionError as error:
+        raise MalformedError(_TOO_DEEP) from error
+    except ValueError as error:
+        raise MalformedError(f"the body is not valid JSON: {error}") from error
+    if _depth_exceeds(value, MAX_DEPTH):
+        raise MalformedError(_TOO_DEEP)
+    return value
+
+
+_TOO_LARGE = f"the body is over {MAX_BODY} bytes"
+_TOO_DEEP = f"the body is nested more than {MAX_DEPTH} deep"
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [inner for outer in level for inner in _children(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """`target` with `patch` applied, as RFC 7396 says; neither is changed."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def complaints(messages: Any, *steps: str | int, in_query: bool = False) -> Iterator[Complaint]:
+    """marshmallow's tree of messages, flat, in its order."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            # `_schema` holds what is about the value as a whole, and so does None.
+            here = steps if key is None or key == ma.exceptions.SCHEMA else (*steps, key)
+            yield from complaints(inner, *here, in_query=in_query)
+        return
+    where = str(steps[0]) if in_query and steps else pointer(*steps)
+    for message in messages if isinstance(messages, list) else [messages]:
+        yield Complaint(where, str(message), in_query=in_query)
+
+
+def loaded(schema: ma.Schema, document: Any) -> Any:
+    """What the schema makes of the document; raises InvalidError."""
+    try:
+        return schema.load(document)
+    except ma.ValidationError as error:
+        raise InvalidError(list(complaints(_tree(error)))) from error
+
+
+def _tree(error: ma.ValidationError) -> Mapping[str, Any]:
+    messages: Mapping[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+    return messages
+
+
+class ProblemParser(FlaskParser):
+    """webargs' parser with this API's idea of a body, and of an error."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": ma.RAISE, "query": ma.RAISE}  # noqa: RUF012
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002
+        """The body, strictly read."""
+        return read_json(req, JSON)
+
+    def handle_error(
+        self,
+        error: ma.ValidationError,
+        req: Request,  # noqa: ARG002
+        schema: ma.Schema,  # noqa: ARG002
+        *,
+        error_status_code: int | None,  # noqa: ARG002
+        error_headers: Mapping[str, str] | None,  # noqa: ARG002
+    ) -> NoReturn:
+        """Raise what is wrong as one InvalidError."""
+        found: list[Complaint] = []
+        for location, messages in _tree(error).items():
+            found += complaints(messages, in_query=location == "query")
+        raise InvalidError(found) from error

@@ -1,0 +1,162 @@
+"""`/api/v1/openapi.json`, and `/api/v1/docs`, the page that shows it.
+
+The page is Swagger UI from the installed package. Nothing is fetched from elsewhere and nothing
+inline is run: the browser is told so by a Content-Security-Policy without exceptions.
+"""
+
+from functools import cache
+from typing import Any
+
+import flask_smorest
+from flask import Blueprint, Flask, Response, abort, redirect, send_from_directory, url_for
+from swagger_ui_bundle import swagger_ui_path
+from werkzeug.wrappers import Response as BaseResponse
+
+from tradingbot_registry.rest.blueprint import PROBLEM, ProblemSchema
+
+DESCRIPTION = """
+An inventory of infrastructure: API endpoints, databases, deployments, and what depends on what.
+
+- **Errors** are `application/problem+json` (RFC 9457): `type` is stable, `detail` says what to do,
+  `errors` names everything that is wrong with a request, `request_id` finds it in the log.
+- **Concurrent edits**: every asset has an `ETag`. Send it as `If-Match`, and your write goes
+  through only if nobody else's came between.
+- **Effective status**: an asset whose dependencies have failed is `Degraded`, and `causedBy` says
+  which ones.
+- **Credentials are never stored**: name a Secret in `secretRef`.
+"""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Asset registry API</title>
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<noscript>This page needs JavaScript; the document itself is at openapi.json.</noscript>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+
+START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 1,
+  displayRequestDuration: true,
+  tryItOutEnabled: true,
+  validatorUrl: null
+});
+"""
+
+FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+class RestApi(flask_smorest.Api):  # type: ignore[misc]
+    """The OpenAPI document, with problems for errors."""
+
+    ERROR_SCHEMA = ProblemSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to `rest.errors`, which answers for every route of the app."""
+
+    def _register_responses(self) -> None:
+        """Document as a problem what flask-smorest documents by itself: a bad request."""
+        self.spec.components.response(
+            "UNPROCESSABLE_ENTITY",
+            {
+                "description": "The request breaks rules.",
+                "content": {PROBLEM: {"schema": ProblemSchema}},
+            },
+            lazy=True,
+        )
+
+    def _register_etag_headers(self) -> None:
+        """Leave them to the views, which document their own."""
+
+    def _register_pagination_header(self) -> None:
+        """Leave it to the view, which documents its own."""
+
+
+def configuration(version: str, *, login: bool) -> dict[str, Any]:
+    """What flask-smorest is to know. With `login`, calls need a bearer token."""
+    options: dict[str, Any] = {
+        "info": {"description": DESCRIPTION, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": "/"}],
+    }
+    if login:
+        options["components"] = {
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Token of a Kubernetes ServiceAccount or user.",
+                }
+            }
+        }
+        options["security"] = [{"bearer": []}]
+    return {
+        "API_TITLE": "Asset registry",
+        "API_VERSION": version,
+        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_URL_PREFIX": "/api/v1",
+        "OPENAPI_JSON_PATH": "openapi.json",
+        "API_SPEC_OPTIONS": options,
+    }
+
+
+def register(app: Flask) -> None:
+    """Serve the page."""
+    blueprint = Blueprint("docs", __name__)
+
+    @blueprint.get("/")
+    def start() -> BaseResponse:
+        return redirect(url_for("docs.page"))
+
+    @blueprint.get("/api/v1/docs")
+    def page() -> Response:
+        return _protected(Response(PAGE, content_type="text/html; charset=utf-8"))
+
+    @blueprint.get("/api/v1/docs/<name>")
+    def file(name: str) -> Response:
+        if name == "start.js":
+            return _protected(Response(START, content_type="text/javascript; charset=utf-8"))
+        if name not in FILES:
+            abort(404)
+        response = _protected(send_from_directory(_directory(), name))
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        return response
+
+    app.register_blueprint(blueprint)
+
+
+@cache
+def _directory() -> str:
+    return str(swagger_ui_path)
+
+
+def _protected(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response

@@ -1,0 +1,171 @@
+"""Query parameters of the calls. An unknown one is refused: a typo must not widen a filter."""
+
+from datetime import datetime
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+from tradingbot_api.asset import AssetStatus, AssetType
+
+from tradingbot_registry.listing import SORT_COLUMNS, Listing, Sort
+from tradingbot_registry.record import EffectiveStatus, ManagedBy
+
+MAX_PAGE_SIZE = 500
+MAX_PAGE = 1_000_000
+MAX_DEPTH = 1_000_000
+
+
+def _moment(text: str) -> datetime:
+    hint = "Must be RFC 3339 with an offset, such as 2026-11-24T15:00:00Z (write + as %2B)."
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ma.ValidationError(hint) from error
+    if moment.tzinfo is None or "T" not in text.upper():
+        raise ma.ValidationError(hint)
+    return moment
+
+
+class MomentField(fields.String):
+    """A moment in time with its offset."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return _moment(super()._deserialize(value, attr, data, **kwargs))
+
+
+class SortField(fields.String):
+    """Keys of an order, by commas, `-` for descending."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        keys = super()._deserialize(value, attr, data, **kwargs).split(",")
+        sorts = tuple(Sort(key.removeprefix("-"), key.startswith("-")) for key in keys)
+        if any(sort.key not in SORT_COLUMNS for sort in sorts):
+            raise ma.ValidationError(
+                f"Must be some of {', '.join(SORT_COLUMNS)}, joined by commas, each with an"
+                " optional - before it."
+            )
+        return sorts
+
+
+def _any_of(kind: Any, description: str) -> fields.List[Any]:
+    return fields.List(
+        fields.Enum(kind, by_value=fields.String),
+        load_default=list,
+        metadata={"description": f"{description} Repeat it for more."},
+    )
+
+
+class Query(ma.Schema):
+    """Parameters of a call."""
+
+    error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
+
+
+class ListQuery(Query):
+    """Which assets, in which order."""
+
+    type = _any_of(AssetType, "Only assets of this kind.")
+    status = _any_of(AssetStatus, "Only assets with this status of their own.")
+    effective_status = _any_of(
+        EffectiveStatus, "Only assets with this status once dependencies are counted in."
+    )
+    managed_by = _any_of(ManagedBy, "Only assets kept by this one.")
+    tag = fields.List(
+        fields.String(),
+        load_default=list,
+        metadata={
+            "description": "Only assets with this tag. Repeated: with all of them.",
+            "example": ["env:prod"],
+        },
+    )
+    any_tag = fields.List(
+        fields.String(),
+        load_default=list,
+        metadata={"description": "Only assets with this tag. Repeated: with any of them."},
+    )
+    q = fields.String(
+        load_default=None,
+        validate=validate.Length(max=200),
+        metadata={"description": "Only assets with this text in name or description."},
+    )
+    updated_since = MomentField(
+        load_default=None,
+        metadata={
+            "description": "Only assets changed at or after this moment, RFC 3339 with offset.",
+            "format": "date-time",
+        },
+    )
+    external_ref_prefix = fields.String(
+        load_default=None,
+        validate=validate.Length(max=400),
+        metadata={
+            "description": "Only assets whose external reference begins so: what one owner keeps.",
+            "example": "crd/default/catalogue.",
+        },
+    )
+    sort = SortField(
+        load_default=(Sort("created_at"),),
+        metadata={
+            "description": f"Order: {', '.join(SORT_COLUMNS)}; by commas, `-` for descending.",
+            "default": "created_at",
+        },
+    )
+    page = fields.Integer(
+        load_default=1,
+        validate=validate.Range(min=1, max=MAX_PAGE),
+        metadata={"description": "Which page, from 1."},
+    )
+    page_size = fields.Integer(
+        load_default=50,
+        validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
+        metadata={"description": "Assets on a page."},
+    )
+
+    @ma.post_load
+    def _listing(self, data: dict[str, Any], **_: object) -> Listing:
+        parts: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return Listing(**parts)
+
+
+def _flag(description: str) -> fields.Boolean:
+    return fields.Boolean(load_default=False, metadata={"description": description})
+
+
+FORCE_STATUS = _flag("Become Inactive even if Active assets depend on it; they become Degraded.")
+FORCE_DELETE = _flag("Delete it even if assets depend on it; they lose this dependency.")
+
+
+class NoQuery(Query):
+    """A call that takes no parameters."""
+
+
+class WriteQuery(Query):
+    """How firmly an asset is to be changed."""
+
+    force = FORCE_STATUS
+
+
+class OwnersDeleteQuery(Query):
+    """How firmly an asset is to be deleted."""
+
+    force = FORCE_DELETE
+
+
+class DeleteQuery(OwnersDeleteQuery):
+    """How firmly an asset is to be deleted, and whether at all."""
+
+    dry_run = _flag("Delete nothing; answer with what would happen.")
+
+
+class WalkQuery(Query):
+    """Which part of the graph."""
+
+    depth = fields.Integer(
+        load_default=None,
+        validate=validate.Range(min=1, max=MAX_DEPTH),
+        metadata={"description": "How many steps to go at most; all the way unless said."},
+    )
+    type = _any_of(AssetType, "Show only assets of this kind; the walk goes through all.")
+    status = _any_of(AssetStatus, "Show only assets with this status; the walk goes through all.")
