@@ -1,0 +1,184 @@
+"""`tradingbot certs` as a whole: settings, the loop, its clock and its health port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from pydantic import ValidationError
+from tradingbot_certs.directory import DirectoryStore
+from tradingbot_certs.errors import CertSettingsError, ClusterError, ForeignCertificateError
+from tradingbot_certs.main import keep, run
+from tradingbot_certs.settings import CertSettings
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, "did not come true within 10 s"
+        time.sleep(0.005)
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CertSettings:
+    return CertSettings(
+        cert_dir=tmp_path / "certs", check_interval=0.01, certs_health_port=free_port()
+    )
+
+
+def test_once_makes_the_files_and_returns(tmp_path: Path) -> None:
+    run(CertSettings(cert_dir=tmp_path, once=True))
+    assert (tmp_path / "tls.crt").read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_the_loop_renews_when_the_wall_clock_says_so(settings: CertSettings) -> None:
+    assert settings.cert_dir is not None
+    path = settings.cert_dir / "tls.crt"
+    clock, stop = FakeClock(), threading.Event()
+    thread = threading.Thread(
+        target=keep,
+        args=(settings,),
+        kwargs={
+            "store": DirectoryStore(settings.cert_dir),
+            "injector": None,
+            "clock": clock,
+            "stop": stop,
+        },
+    )
+    thread.start()
+    base = f"http://127.0.0.1:{settings.certs_health_port}"
+    try:
+        eventually(path.exists)
+        eventually(lambda: get(f"{base}/readyz") == (200, "ok\n"))
+        assert get(f"{base}/healthz") == (200, "ok\n")
+        assert get(f"{base}/elsewhere")[0] == 404
+        first = path.read_bytes()
+        clock.now += timedelta(days=61)
+        eventually(lambda: path.read_bytes() != first)
+        expiry = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        series = 'tradingbot_certs_expiry_timestamp_seconds{certificate="serving"} '
+        eventually(
+            lambda: (
+                float(get(f"{base}/metrics")[1].partition(series)[2].split()[0])
+                == expiry.timestamp()
+            )
+        )
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_store_that_breaks_later_is_reported_and_heals(settings: CertSettings) -> None:
+    assert settings.cert_dir is not None
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=keep,
+        args=(settings,),
+        kwargs={
+            "store": DirectoryStore(settings.cert_dir),
+            "injector": None,
+            "clock": FakeClock(),
+            "stop": stop,
+        },
+    )
+    thread.start()
+    ready = f"http://127.0.0.1:{settings.certs_health_port}/readyz"
+    try:
+        eventually((settings.cert_dir / "tls.crt").exists)
+        eventually(lambda: get(ready)[0] == 200)
+        link = settings.cert_dir / "tls.crt"
+        link.unlink()
+        link.mkdir()
+        eventually(lambda: get(ready)[0] == 503)
+        assert "tls.crt is a folder where a file is needed" in get(ready)[1]
+        link.rmdir()
+        eventually(lambda: get(ready)[0] == 200)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_taken_health_port_is_one_clear_line(settings: CertSettings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", settings.certs_health_port))
+        taken.listen()
+        with pytest.raises(CertSettingsError, match=r"cannot listen on 127\.0\.0\.1:\d+: Address"):
+            run(settings)
+
+
+def test_a_foreign_certificate_ends_the_first_check(tmp_path: Path, settings: CertSettings) -> None:
+    run(CertSettings(cert_dir=tmp_path / "ours", once=True))
+    assert settings.cert_dir is not None
+    settings.cert_dir.mkdir()
+    foreign = (tmp_path / "ours" / "tls.crt").read_bytes()  # not an authority of ours
+    (settings.cert_dir / "ca.crt").write_bytes(foreign)
+    with pytest.raises(ForeignCertificateError):
+        run(settings)
+    assert (settings.cert_dir / "ca.crt").read_bytes() == foreign
+
+
+def test_without_a_cluster_secret_mode_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none")
+    )
+    with pytest.raises(ClusterError, match="Set KUBECONFIG"):
+        run(CertSettings(secret="system/tls", once=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "either --cert-dir or --secret"),
+        ({"cert_dir": "a", "secret": "a/b"}, "either --cert-dir or --secret"),
+        ({"secret": "no-slash"}, "is not NAMESPACE/NAME"),
+        ({"cert_dir": "a", "cert_names": ""}, "at least one name"),
+        ({"cert_dir": "a", "cert_names": "bad_name"}, "neither a DNS name nor an IP address"),
+        ({"cert_dir": "a", "check_interval": 0}, "greater than 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CertSettings(**arguments)  # type: ignore[arg-type]
+
+
+def test_injection_follows_the_store_unless_it_is_set() -> None:
+    assert CertSettings(secret="a/b").injects
+    assert not CertSettings(cert_dir=Path("a")).injects
+    assert CertSettings(cert_dir=Path("a"), inject_ca_bundle=True).injects
