@@ -1,0 +1,98 @@
+"""What the server counts. The labels take few values, whatever clients send."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from tradingbot_api.admission import KINDS
+from tradingbot_api.errors import FieldError, MapKey
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which nobody asks for
+
+MAX_FIELDS = 200
+_OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)
+_OTHER = "other"
+
+
+class Metrics:
+    """Counters of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._reviews = Counter(
+            "tradingbot_webhook_reviews",
+            "Reviews answered",
+            ["endpoint", "kind", "operation", "verdict"],
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "tradingbot_webhook_review_duration_seconds",
+            "Time from a complete request to its answer",
+            ["endpoint"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._rejections = Counter(
+            "tradingbot_webhook_rejections",
+            "Mistakes that objects were denied for",
+            ["kind", "field"],
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "tradingbot_webhook_http_refusals",
+            "Requests answered with an HTTP error",
+            ["code"],
+            registry=self.registry,
+        )
+        self._lookups = Counter(
+            "tradingbot_webhook_secret_lookups",
+            "Look-ups of a bot's Secret",
+            ["result"],
+            registry=self.registry,
+        )
+        self._reloads = Counter(
+            "tradingbot_webhook_certificate_reloads",
+            "Attempts to follow a changed certificate",
+            ["result"],
+            registry=self.registry,
+        )
+        self._expiry = Gauge(
+            "tradingbot_webhook_certificate_expiry_timestamp_seconds",
+            "When the certificate in service ends, in seconds since 1970",
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._fields: set[str] = set()
+
+    def reviewed(
+        self, *, endpoint: str, kind: str, operation: str, verdict: str, seconds: float
+    ) -> None:
+        kind = kind if kind in KINDS else _OTHER
+        operation = operation if operation in _OPERATIONS else _OTHER
+        self._reviews.labels(endpoint, kind, operation, verdict).inc()
+        self._duration.labels(endpoint).observe(seconds)
+
+    def rejected(self, kind: str, errors: tuple[FieldError, ...]) -> None:
+        for error in errors:
+            self._rejections.labels(kind, self._field(error)).inc()
+
+    def refused(self, code: int) -> None:
+        self._refusals.labels(str(code)).inc()
+
+    def looked_up(self, result: str) -> None:
+        self._lookups.labels(result).inc()
+
+    def certificate(self, *, reloaded: bool, expiry: float | None) -> None:
+        self._reloads.labels("ok" if reloaded else "failed").inc()
+        if expiry is not None:
+            self._expiry.set(expiry)
+
+    def _field(self, error: FieldError) -> str:
+        """The field with neither list indexes nor map keys; a name that is new late is `other`."""
+        parts = ["[]" if isinstance(s, int | MapKey) else f".{s}" for s in error.path]
+        field = "".join(parts).lstrip(".")
+        if field not in self._fields:
+            if len(self._fields) >= MAX_FIELDS:
+                return _OTHER
+            self._fields.add(field)
+        return field

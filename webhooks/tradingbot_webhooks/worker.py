@@ -1,0 +1,155 @@
+"""One process that serves. Imported only after it is clear how many there are: prometheus_client
+decides at its import whether processes share their counters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from tradingbot_webhooks import secret_lookup
+from tradingbot_webhooks.app import AdmissionApp, Lifecycle
+from tradingbot_webhooks.health import HealthApp
+from tradingbot_webhooks.http_server import BoundedServer, bounded_server
+from tradingbot_webhooks.metrics import Metrics
+from tradingbot_webhooks.settings import WebhookSettings
+from tradingbot_webhooks.tls import CertificateFollower
+
+logger = logging.getLogger(__name__)
+logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it announces each start and stop
+
+_HEALTH_REQUEST_TIMEOUT = 5.0
+_HEALTH_CONNECTIONS = 64
+
+
+def serve(
+    settings: WebhookSettings, *, listening: socket.socket, health: socket.socket | None
+) -> None:
+    """Answer reviews, and probes if there is a socket for them, until SIGTERM or SIGINT."""
+    uvloop.run(_serve(settings, listening=listening, health=health))
+
+
+def serve_health(
+    settings: WebhookSettings, *, health: socket.socket, registry: CollectorRegistry
+) -> None:
+    """Answer only probes, for workers in other processes. SIGTERM says that they drain, SIGINT
+    that they have ended."""
+    uvloop.run(_serve_health(settings, health=health, registry=registry))
+
+
+async def _serve(
+    settings: WebhookSettings, *, listening: socket.socket, health: socket.socket | None
+) -> None:
+    metrics, lifecycle = Metrics(), Lifecycle()
+    certificate = CertificateFollower(settings.cert_dir, metrics=metrics)
+    secrets = secret_lookup.connect() if settings.secret_lookup else None
+    app = AdmissionApp(
+        metrics=metrics,
+        lifecycle=lifecycle,
+        secrets=secrets,
+        max_buffered=settings.max_buffered,
+    )
+    server = bounded_server(
+        app,
+        request_timeout=settings.request_timeout,
+        keep_alive=settings.keep_alive,
+        drain_timeout=settings.drain_timeout,
+        max_concurrency=settings.max_concurrency,
+        tls=certificate.context,
+    )
+    following = asyncio.create_task(certificate.follow(settings.cert_poll_interval))
+    probes = _Probes(health, metrics.registry, certificate, lifecycle)
+    with _draining(lifecycle, server, delay=settings.drain_delay):
+        probing = asyncio.create_task(probes.run())
+        host, port = listening.getsockname()[:2]
+        logger.info("serving admission reviews", extra={"host": host, "port": port})
+        await server.serve(sockets=[listening])
+        await probes.stop(probing)
+    following.cancel()
+    if secrets is not None:
+        secrets.close()
+    logger.info("stopped")
+
+
+async def _serve_health(
+    settings: WebhookSettings, *, health: socket.socket, registry: CollectorRegistry
+) -> None:
+    lifecycle = Lifecycle()
+    certificate = CertificateFollower(settings.cert_dir, metrics=Metrics())
+    following = asyncio.create_task(certificate.follow(settings.cert_poll_interval))
+    probes = _Probes(health, registry, certificate, lifecycle)
+    probing = asyncio.create_task(probes.run())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, lambda: setattr(lifecycle, "draining", True))
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    await stop.wait()
+    await probes.stop(probing)
+    following.cancel()
+
+
+class _Probes:
+    """The health port. It outlives the admission port, so that a drain can be watched."""
+
+    def __init__(
+        self,
+        sock: socket.socket | None,
+        registry: CollectorRegistry,
+        certificate: CertificateFollower,
+        lifecycle: Lifecycle,
+    ) -> None:
+        def problem() -> str | None:
+            return "draining" if lifecycle.draining else certificate.problem(datetime.now(UTC))
+
+        self._sock = sock
+        self._server = bounded_server(
+            HealthApp(registry=registry, problem=problem),
+            request_timeout=_HEALTH_REQUEST_TIMEOUT,
+            keep_alive=int(_HEALTH_REQUEST_TIMEOUT),
+            drain_timeout=1,
+            max_concurrency=_HEALTH_CONNECTIONS,
+        )
+
+    async def run(self) -> None:
+        if self._sock is not None:
+            await self._server.serve(sockets=[self._sock])
+
+    async def stop(self, running: asyncio.Task[None]) -> None:
+        self._server.should_exit = True
+        await running
+
+
+@contextlib.contextmanager
+def _draining(lifecycle: Lifecycle, server: BoundedServer, *, delay: float) -> Iterator[None]:
+    """On SIGTERM or SIGINT: unready at once, the end of listening after `delay` seconds.
+
+    Between the two the Service's endpoints lose this pod, answers ask clients to reconnect, and
+    whatever still arrives is served. A second signal ends the wait.
+    """
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        server.should_exit = True
+
+    def begin() -> None:
+        if lifecycle.draining:
+            leave()
+            return
+        lifecycle.draining = True
+        logger.info("draining", extra={"delay_seconds": delay})
+        loop.call_later(delay, leave)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, begin)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
