@@ -1,0 +1,115 @@
+"""Command-line flags made from a settings class, so that a setting is declared once.
+
+`database_url` becomes `--database-url` and TRADINGBOT_DATABASE_URL. A flag wins over the variable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from enum import Enum
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsError
+
+from tradingbot_cli.errors import UsageError
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def add_flags(parser: argparse._ActionsContainer, settings: type[BaseSettings]) -> None:
+    """A flag for each field. One that is not given leaves no trace in the namespace."""
+    for name, field in settings.model_fields.items():
+        options: dict[str, Any] = {
+            "dest": name,
+            "default": argparse.SUPPRESS,
+            "help": _help(name, field, settings),
+        }
+        types = _types(field.annotation)
+        if bool in types:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = _metavar(name, types)
+            if any(get_origin(kind) in {list, tuple, set, frozenset} for kind in types):
+                options["action"] = "append"
+        parser.add_argument(flag(name), **options)
+
+
+def load(settings: type[Settings], given: argparse.Namespace) -> Settings:
+    """The settings from flags, then the environment, then defaults. Raises UsageError."""
+    flags = {name: value for name, value in vars(given).items() if name in settings.model_fields}
+    try:
+        return settings(**flags)
+    except ValidationError as error:
+        raise UsageError("; ".join(_problems(settings, flags, error))) from error
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str, settings: type[BaseSettings]) -> str:
+    return (settings.model_config.get("env_prefix", "") + name).upper()
+
+
+def _problems(
+    settings: type[BaseSettings], flags: dict[str, Any], error: ValidationError
+) -> Sequence[str]:
+    """What is wrong, by the name under which it was given. Values may be secret: none is shown."""
+    problems = []
+    for detail in error.errors(include_url=False, include_input=False):
+        message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        if not name:
+            problems.append(message)
+            continue
+        by_variable = name not in flags and variable(name, settings) in os.environ
+        source = variable(name, settings) if by_variable else flag(name)
+        problems.append(f"{source}: {message}")
+    return problems
+
+
+def _help(name: str, field: FieldInfo, settings: type[BaseSettings]) -> str:
+    default = field.get_default(call_default_factory=True)
+    if field.is_required():
+        shown = "required"
+    elif default is None or default == "":
+        shown = "default: none"
+    else:
+        shown = f"default: {_text(default)}"
+    text = f"{field.description or ''} [{variable(name, settings)}, {shown}]"
+    return text.replace("%", "%%").strip()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _types(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a field's type, without None."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return tuple(kind for kind in get_args(annotation) if kind is not type(None))
+    return (annotation,)
+
+
+def _metavar(name: str, types: Sequence[Any]) -> str:
+    for kind in types:
+        if get_origin(kind) is Literal:
+            return "{" + ",".join(map(str, get_args(kind))) + "}"
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return "{" + ",".join(str(member.value) for member in kind) + "}"
+        if kind in {int, float}:
+            return "N"
+    return name.rpartition("_")[2].upper()

@@ -1,0 +1,163 @@
+"""Verdicts for people, for programs, and for code scanning. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from tradingbot_cli.verdicts import Checked, Finding
+
+_SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_BOLD, _RED, _YELLOW, _GREEN, _BLUE, _PLAIN = 1, 31, 33, 32, 34, 0
+_WARNED = "Warning"
+
+
+def text(checked: Sequence[Checked], passed_over: int, *, color: bool) -> str:
+    """A compiler's way: file:line:column, what is wrong, the words it is about; then a summary."""
+    paint = _Paint(color)
+    blocks = [block for one in checked for block in _blocks(one, paint)]
+    return "\n".join([*blocks, *([""] if blocks else []), _summary(checked, passed_over, paint)])
+
+
+def as_json(checked: Sequence[Checked]) -> str:
+    """A list with one entry for each object, in the order of the input."""
+
+    def findings(found: Sequence[Finding], *, reason: bool) -> list[dict[str, Any]]:
+        return [
+            {"field": one.field}
+            | ({"reason": one.reason} if reason else {})
+            | {"message": one.message, "line": one.at.line, "column": one.at.column}
+            for one in found
+        ]
+
+    entries = [
+        {
+            "file": one.file,
+            "line": one.line,
+            "document": one.document,
+            "kind": one.kind,
+            "namespace": one.namespace,
+            "name": one.name,
+            "allowed": one.allowed,
+            "errors": findings(one.errors, reason=True),
+            "warnings": findings(one.warnings, reason=False),
+        }
+        for one in checked
+    ]
+    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+
+
+def sarif(checked: Sequence[Checked]) -> str:
+    """SARIF 2.1.0, as code scanning services take it."""
+    found = [
+        (one, finding, level)
+        for one in checked
+        for level, findings in (("error", one.errors), ("warning", one.warnings))
+        for finding in findings
+    ]
+    rules = sorted({finding.reason or _WARNED for _, finding, _ in found})
+    results = [
+        {
+            "ruleId": finding.reason or _WARNED,
+            "level": level,
+            "message": {"text": finding.text},
+            "locations": [_sarif_location(one, finding)],
+        }
+        for one, finding, level in found
+    ]
+    driver = {
+        "name": "tradingbot validate",
+        "version": version("tradingbot-operator"),
+        "rules": [{"id": rule} for rule in rules],
+    }
+    log = {
+        "$schema": _SARIF_SCHEMA,
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _sarif_location(one: Checked, finding: Finding) -> dict[str, Any]:
+    location: dict[str, Any] = {"artifactLocation": {"uri": one.file.replace("\\", "/")}}
+    if finding.at.line:
+        location["region"] = {
+            "startLine": finding.at.line,
+            "startColumn": max(finding.at.column, 1),
+        }
+    return {"physicalLocation": location}
+
+
+class _Paint:
+    """ANSI colours, or none."""
+
+    def __init__(self, color: bool) -> None:
+        self._color = color
+
+    def __call__(self, text: str, *codes: int) -> str:
+        if not self._color:
+            return text
+        return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[{_PLAIN}m"
+
+
+def _blocks(one: Checked, paint: _Paint) -> Iterator[str]:
+    if one.kind and (one.errors or one.warnings):
+        verdict = "is valid, with warnings" if one.allowed else "is invalid"
+        yield f"{one.file}: {paint(_called(one), _BOLD)} {verdict}:"
+    for findings, word, hue in (
+        (one.errors, "error", _RED),
+        (one.warnings, "warning", _YELLOW),
+    ):
+        for finding in findings:
+            place = paint(f"{one.file}{_position(finding)}:", _BOLD)
+            yield f"{place} {paint(f'{word}:', _BOLD, hue)} {finding.text}"
+            yield from _excerpt(finding, paint, hue)
+
+
+def _position(finding: Finding) -> str:
+    at = finding.at
+    return f":{at.line}:{at.column}" if at.column else f":{at.line}" if at.line else ""
+
+
+def _excerpt(finding: Finding, paint: _Paint, hue: int) -> Iterator[str]:
+    """The key and value that a finding is about, and nothing else of the line they stand on."""
+    excerpt = finding.excerpt
+    if excerpt is None:
+        return
+    indent = " " * (excerpt.column - 1)
+    pointer = " " * (finding.at.column - 1) + "^" * max(excerpt.width, 1)
+    yield f"{paint(f'{finding.at.line:>5} | ', _BLUE)}{indent}{excerpt.text}"
+    yield f"{paint('      | ', _BLUE)}{paint(pointer, _BOLD, hue)}"
+
+
+def _called(one: Checked) -> str:
+    name = f"{one.namespace}/{one.name}" if one.namespace else one.name or "(no name)"
+    return f"{one.kind} {name}"
+
+
+def _summary(checked: Sequence[Checked], passed_over: int, paint: _Paint) -> str:
+    objects = [one for one in checked if one.kind]
+    denied = sum(not one.allowed for one in objects)
+    unreadable = sum(one.unreadable for one in checked)
+    errors = sum(len(one.errors) for one in objects)
+    warnings = sum(len(one.warnings) for one in objects)
+    parts = [f"{_count(len(objects), 'object')} checked"]
+    if objects:
+        parts.append(f"{len(objects) - denied} admitted")
+    if denied:
+        parts.append(paint(f"{denied} denied with {_count(errors, 'error')}", _BOLD, _RED))
+    if warnings:
+        parts.append(paint(_count(warnings, "warning"), _YELLOW))
+    if unreadable:
+        parts.append(paint(f"{_count(unreadable, 'input')} unreadable", _BOLD, _RED))
+    if passed_over:
+        parts.append(f"{passed_over} of other kinds passed over")
+    good = objects and not (denied or unreadable or warnings)
+    line = ", ".join(parts)
+    return (paint(line, _GREEN) if good else line) + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

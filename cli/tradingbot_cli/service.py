@@ -1,0 +1,46 @@
+"""The commands that run a part of the system until they are told to stop."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from tradingbot_cli import logs
+from tradingbot_cli.flags import add_flags, load
+from tradingbot_cli.main import SERVICES
+
+
+class Part(NamedTuple):
+    """Where a part's settings class is, and its `run(settings)`."""
+
+    settings: str
+    run: str
+
+
+PARTS = {
+    "operator": Part("tradingbot_operator.settings:OperatorSettings", "tradingbot_operator.main"),
+    "webhooks": Part("tradingbot_webhooks.settings:WebhookSettings", "tradingbot_webhooks.server"),
+    "api-server": Part(
+        "tradingbot_registry.settings:RegistrySettings", "tradingbot_registry.server"
+    ),
+    "certs": Part("tradingbot_certs.settings:CertSettings", "tradingbot_certs.main"),
+}
+
+
+def run(name: str, arguments: list[str]) -> int:
+    """Run the part `name` with its settings from `arguments` and the environment."""
+    part = PARTS[name]
+    module, _, class_name = part.settings.partition(":")
+    settings_class: Any = getattr(import_module(module), class_name)
+    parser = argparse.ArgumentParser(
+        prog=f"tradingbot {name}", description=SERVICES[name] + ".", allow_abbrev=False
+    )
+    add_flags(parser.add_argument_group("settings"), settings_class)
+    add_flags(parser.add_argument_group("logging"), logs.LogSettings)
+    given = parser.parse_args(arguments)
+    log_settings = load(logs.LogSettings, given)
+    settings = load(settings_class, given)
+    logs.configure(log_settings)
+    import_module(part.run).run(settings)
+    return 0

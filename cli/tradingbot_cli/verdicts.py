@@ -1,0 +1,207 @@
+"""The webhooks' verdict on every object of ours in some documents, with its place in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from tradingbot_api import API_VERSION, GROUP
+from tradingbot_api.admission import KINDS, defaulted, review
+from tradingbot_api.errors import ErrorReason, FieldError, FieldWarning
+
+from tradingbot_cli.errors import ManifestError
+from tradingbot_cli.manifests import Document, Json, Node, Path, Spot, documents
+
+_UNREADABLE = "Unreadable"
+_NOT_SHOWN = "(not shown)"
+_MAX_EXCERPT = 120
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What of a line may be shown: never the whole line, which in flow style may hold anything."""
+
+    column: int
+    text: str
+    width: int
+    """How many characters, from the finding's column on, are what it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mistake or warning. `reason` is empty for a warning, `field` for an unreadable file."""
+
+    field: str
+    message: str
+    reason: str
+    at: Spot
+    excerpt: Excerpt | None = None
+
+    @property
+    def text(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of one object, or of a file or document that can't be read (`kind` is empty)."""
+
+    file: str
+    line: int
+    document: int
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    errors: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        return not self.errors
+
+    @property
+    def unreadable(self) -> bool:
+        return any(error.reason == _UNREADABLE for error in self.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An object of somebody else's."""
+
+    kind: str
+
+
+def check(file: str, content: bytes, *, now: datetime) -> Iterator[Checked | PassedOver]:
+    """Verdicts on the objects in `content`, in order. What can't be read ends them."""
+    number, source = 0, _Source(content)
+    try:
+        for document in documents(content):
+            number = document.number
+            for path, node in _objects(document.root, ()):
+                place = _Place(file, source, document, path)
+                yield _checked(place, node, now=now)
+    except ManifestError as error:
+        yield unreadable(file, str(error), line=error.line, column=error.column, after=number)
+
+
+def unreadable(
+    file: str, message: str, *, line: int = 0, column: int = 0, after: int = 0
+) -> Checked:
+    """The entry for a file, or for what follows its document `after`."""
+    finding = Finding("", message, _UNREADABLE, Spot(line, column))
+    return Checked(file, line, after + 1, errors=(finding,))
+
+
+def _objects(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
+    """The objects in a document: itself, or the items of a list as `kubectl get -o yaml` prints."""
+    value = node.value
+    kind = value.get("kind") if isinstance(value, dict) else None
+    items = node.inside.get("items")
+    if isinstance(kind, str) and kind.endswith("List") and items is not None:
+        for index, item in items.inside.items():
+            yield from _objects(item, (*path, "items", index))
+    else:
+        yield path, node
+
+
+class _Source:
+    """The lines of a file, split only if one is wanted."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return _LINE_BREAK.split(self._content.decode("utf-8-sig"))
+
+    def cut(self, start: Spot, end: int) -> str:
+        """What stands from `start` to the column `end` of the same line; empty if unprintable."""
+        text = self._lines[start.line - 1][start.column - 1 : end - 1]
+        return text if text.isprintable() and len(text) <= _MAX_EXCERPT else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an object stands."""
+
+    file: str
+    source: _Source
+    document: Document
+    path: Path
+
+
+def _checked(place: _Place, node: Node, *, now: datetime) -> Checked | PassedOver:
+    value = node.value if isinstance(node.value, dict) else {}
+    kind, api_version = _text(value, "kind"), _text(value, "apiVersion")
+    if not _is_ours(kind, api_version):
+        return PassedOver(kind or "something without a kind")
+    errors: Iterable[FieldError]
+    warnings: Iterable[FieldWarning] = ()
+    errors = _type_errors(value, kind, api_version)
+    if not errors:
+        verdict = review(kind, defaulted(kind, value), now=now)
+        errors, warnings = verdict.errors, verdict.warnings
+    metadata = value.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return Checked(
+        file=place.file,
+        line=node.at.line,
+        document=place.document.number,
+        kind=kind,
+        namespace=_text(metadata, "namespace"),
+        name=_text(metadata, "name") or _text(metadata, "generateName"),
+        errors=tuple(_finding(place, error) for error in errors),
+        warnings=tuple(_finding(place, warning) for warning in warnings),
+    )
+
+
+def _is_ours(kind: str, api_version: str) -> bool:
+    """Our group, or one of our kinds with no group at all: a slip that must not be passed over."""
+    group, slash, _ = api_version.rpartition("/")
+    return group == GROUP or (not slash and kind in KINDS)
+
+
+def _type_errors(value: Json, kind: str, api_version: str) -> tuple[FieldError, ...]:
+    errors = []
+    if not api_version:
+        errors.append(FieldError.required(("apiVersion",), f"must be {API_VERSION}"))
+    elif api_version != API_VERSION:
+        errors.append(FieldError.not_supported(("apiVersion",), api_version, [API_VERSION]))
+    if not kind:
+        errors.append(FieldError.required(("kind",)))
+    elif kind not in KINDS:
+        errors.append(FieldError.not_supported(("kind",), value["kind"], KINDS))
+    return tuple(errors)
+
+
+def _finding(place: _Place, found: FieldError | FieldWarning) -> Finding:
+    """The finding with the place of its value, of its key where the value is no single word, or of
+    what it should stand in."""
+    path = (*place.path, *found.path)
+    node, key, taken = place.document.find(path)
+    reason = found.reason.value if isinstance(found, FieldError) else ""
+    exact = taken == len(path)
+    one_line = isinstance(node.value, str | int | float) and node.at.end > 0
+    # Forbidden is said of keys, of credentials above all, whose value must not reach a CI log.
+    value_shown = (
+        exact and one_line and reason != ErrorReason.FORBIDDEN and _NOT_SHOWN not in found.message
+    )
+    if value_shown:
+        start = key if key is not None and key.line == node.at.line else node.at
+        text = place.source.cut(start, node.at.end)
+        if text:
+            excerpt = Excerpt(start.column, text, node.at.end - node.at.column)
+            return Finding(found.field, found.message, reason, node.at, excerpt)
+    if key is not None and key.end and (text := place.source.cut(key, key.end)):
+        excerpt = Excerpt(key.column, text + ":", len(text))
+        return Finding(found.field, found.message, reason, key, excerpt)
+    return Finding(found.field, found.message, reason, key or node.at)
+
+
+def _text(value: Json, key: str) -> str:
+    found = value.get(key)
+    return found if isinstance(found, str) else ""
