@@ -1,9 +1,8 @@
 """Admission as people meet it: through kubectl."""
 
 import pytest
+from person import Object, Person, condition, eventually, sample, sample_bot
 from tradingbot_dev.system import WEBHOOKS, System
-
-from conftest import Object, Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
 

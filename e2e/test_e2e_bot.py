@@ -1,6 +1,6 @@
 """A bot's way through the system, on files that a user would write."""
 
-from conftest import Person, condition, eventually, sample, sample_bot
+from person import Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
 

@@ -1,6 +1,6 @@
 """A catalogue of assets, synced into the registry."""
 
-from conftest import Object, Person, condition, eventually, sample
+from person import Object, Person, condition, eventually, sample
 
 CATALOGUE = "market-data"
 

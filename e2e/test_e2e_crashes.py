@@ -3,10 +3,9 @@
 from urllib.request import urlopen
 
 import pytest
+from person import Person, condition, eventually, sample, sample_bot
 from tradingbot_dev.components import CONTROLLER_MANAGER, ETCD, KUBE_APISERVER
 from tradingbot_dev.system import OPERATOR, REGISTRY, WEBHOOKS
-
-from conftest import Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
 

@@ -1,6 +1,6 @@
 """Credentials: awaited, named, followed when they change, and never repeated."""
 
-from conftest import Person, condition, eventually, sample, sample_bot
+from person import Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
 VALUE = "c2VjcmV0LXZhbHVlLW9mLXRoaXMtdGVzdA"

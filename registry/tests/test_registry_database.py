@@ -1,13 +1,9 @@
 """The database file: made, migrated, refused when it can't be used, and never half written."""
 
-import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
@@ -161,23 +157,9 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     assert "file" in start_error(tmp_path / "file" / "registry.db")
 
 
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Without root's right to write everywhere, where the tests have it."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-
-
-def test_a_directory_that_can_not_be_written_to_is_refused() -> None:
-    with TemporaryDirectory(dir="/tmp") as folder:
-        Path(folder).chmod(0o555)
-        with nobody():
-            assert "not writable" in start_error(Path(folder) / "registry.db")
+def test_a_directory_that_can_not_be_written_to_is_refused(nobodys_folder: Path) -> None:
+    nobodys_folder.chmod(0o500)
+    assert "not writable" in start_error(nobodys_folder / "registry.db")
 
 
 def test_a_full_disk_refuses_writes_whole_and_still_reads(
