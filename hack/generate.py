@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import yaml
-
 from tradingbot_api.crds import crds
+from tradingbot_api.reference import reference
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = "# Generated from the models in api/ by `make generate`; do not edit.\n"
+SAMPLES = ROOT / "config" / "samples"
+NOTE = "Generated from the models in api/ by `make generate`; do not edit."
+HEADER = f"# {NOTE}\n"
+EXAMPLES = {"TradingBot": "tradingbot.yaml", "AssetRegistry": "assetregistry.yaml"}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -32,7 +35,13 @@ def generated() -> dict[Path, str]:
         group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
         text = yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
         files[Path(f"config/crd/bases/{group}_{plural}.yaml")] = HEADER + text
+    files[Path("docs/reference.md")] = f"<!-- {NOTE} -->\n{reference(_examples())}"
     return files
+
+
+def _examples() -> dict[str, str]:
+    """The samples that the reference page begins its kinds with."""
+    return {kind: (SAMPLES / name).read_text("utf-8") for kind, name in EXAMPLES.items()}
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from tradingbot_api.errors import FieldError, FieldWarning, MapKey, Path, Verdict
-from tradingbot_api.fields import filled, order, partial, value_at
+from tradingbot_api.fields import filled, order, partial, same, value_at
 from tradingbot_api.kinds import KINDS, Kind
 from tradingbot_api.model import JsonObject
 from tradingbot_api.rules import Rule, touches
@@ -22,6 +22,7 @@ __all__ = ["KINDS", "defaulted", "review"]
 
 Finding = TypeVar("Finding", FieldError, FieldWarning)
 
+_ABSENT = object()
 _TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -52,7 +53,7 @@ def review(kind: str, new: JsonObject, old: JsonObject | None = None, *, now: da
         return Verdict()
     verdict = _check(definition, new, now)
     full = _is_paused(before)
-    kept = [error for error in verdict.errors if full or _is_new(error, new, before)]
+    kept = [error for error in verdict.errors if full or _is_new(definition, error, new, before)]
     ratcheted = [error for error in verdict.errors if error not in kept]
     steps = definition.update_errors(
         partial(definition.spec_model, before.get("spec")),
@@ -71,21 +72,50 @@ def review(kind: str, new: JsonObject, old: JsonObject | None = None, *, now: da
 def _passes_unchecked(new: JsonObject, before: JsonObject) -> bool:
     """Deletion under way, metadata alone changed, or the bot is being stopped."""
     deleting = value_at(new, ("metadata", "deletionTimestamp")) is not None
-    return deleting or new.get("spec") == before.get("spec") or _is_paused(new)
+    return deleting or _is_paused(new) or same(new.get("spec"), before.get("spec"))
 
 
 def _is_paused(obj: JsonObject) -> bool:
     return value_at(obj, ("spec", "paused")) is True
 
 
-def _is_new(error: FieldError, new: JsonObject, before: JsonObject) -> bool:
-    """Whether the update touched anything that makes the mistake."""
-    places = error.involves or (error.path,)
-    return any(value_at(new, place) != value_at(before, place) for place in places)
+def _is_new(definition: Kind, error: FieldError, new: JsonObject, before: JsonObject) -> bool:
+    """Whether the update touched anything that makes the mistake.
+
+    It did where a value differs, and where one is missing from what was not there before.
+    """
+    for place in error.involves or (error.path,):
+        earlier = _earlier(definition, place, new, before)
+        if earlier is None:
+            return True
+        value, was = value_at(new, place, _ABSENT), value_at(before, earlier, _ABSENT)
+        if value is _ABSENT and was is _ABSENT:
+            value, was = (
+                value_at(new, place[:-1], _ABSENT) is _ABSENT,
+                value_at(before, earlier[:-1], _ABSENT) is _ABSENT,
+            )
+        if not same(value, was):
+            return True
+    return False
+
+
+def _earlier(definition: Kind, place: Path, new: JsonObject, before: JsonObject) -> Path | None:
+    """Where what is now at `place` was before: an item with a key may have moved, or be new."""
+    for path, key in definition.list_keys.items():
+        end = len(path)
+        if place[:end] != path or len(place) == end:
+            continue
+        name = value_at(new, (*place[: end + 1], key))
+        items = value_at(before, path)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            if isinstance(item, dict) and name is not None and same(item.get(key), name):
+                return (*path, index, *place[end + 1 :])
+        return None
+    return place
 
 
 def _check(definition: Kind, obj: JsonObject, now: datetime) -> Verdict:
-    errors = [*definition.name_errors(obj), *_unknown_top_level(obj)]
+    errors = [*definition.name.errors(obj), *_unknown_top_level(obj)]
     raw = obj.get("spec")
     try:
         spec = definition.spec_parser.validate_python(raw)
@@ -111,7 +141,8 @@ def _involved(rule: Rule, path: Path) -> tuple[Path, ...]:
     if not rule.per_item:
         return rule.needs
     steps = next(i for i, step in enumerate(path) if isinstance(step, int | MapKey))
-    return (path[: steps + 1],)
+    item = path[: steps + 1]
+    return tuple((*item, name) for name in rule.item_needs) or (item,)
 
 
 def _unknown_top_level(obj: JsonObject) -> Iterable[FieldError]:

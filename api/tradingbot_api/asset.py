@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 from tradingbot_api.errors import Path
 
@@ -14,6 +13,8 @@ TAG_PATTERN = r"^[a-z0-9]([-a-z0-9_.:]{0,61}[a-z0-9])?$"
 MAX_TAGS = 32
 MAX_DESCRIPTION = 1024
 MAX_CONFIG_BYTES = 16 * 1024
+MAX_CONFIG_DEPTH = 100
+"""Deeper JSON is refused by some of those who read it: SQLite, Python's own parser."""
 
 
 class AssetType(StrEnum):
@@ -56,6 +57,7 @@ _CREDENTIAL_KEY = re.compile(
     r"|private[-_.]?key|password|passphrase",
     re.IGNORECASE | re.ASCII,
 )
+_USER_INFO = re.compile(r"://[^/?#\s]*@")
 
 
 def may_become(old: AssetStatus, new: AssetStatus) -> bool:
@@ -69,13 +71,8 @@ def is_credential_key(name: str) -> bool:
 
 
 def has_user_info(text: str) -> bool:
-    """Whether `text` is a URL that carries a user name or password."""
-    if "://" not in text or "@" not in text:
-        return False
-    try:
-        return "@" in urlsplit(text.strip()).netloc
-    except ValueError:
-        return True
+    """Whether `text` holds a URL that carries a user name or password: JDBC's too, in any text."""
+    return _USER_INFO.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +91,31 @@ def config_problems(asset_type: AssetType, config: Mapping[str, Any]) -> list[Co
         for key in REQUIRED_CONFIG.get(asset_type, ())
         if not config.get(key)
     ]
-    size = len(json.dumps(config, separators=(",", ":"), ensure_ascii=False).encode())
+    if _is_deeper(config, MAX_CONFIG_DEPTH):
+        return [*problems, ConfigProblem((), f"must nest at most {MAX_CONFIG_DEPTH} levels deep")]
+    text = json.dumps(config, separators=(",", ":"), ensure_ascii=False)
+    size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_CONFIG_BYTES:
         problems.append(
             ConfigProblem((), f"must be at most {MAX_CONFIG_BYTES} bytes as JSON, is {size}")
         )
     problems.extend(_credentials_in(config, ()))
     return problems
+
+
+def _is_deeper(value: object, limit: int) -> bool:
+    """Whether objects and lists are inside one another more than `limit` times."""
+    level = [value]
+    for _ in range(limit + 1):
+        if not level:
+            return False
+        level = [
+            inner
+            for one in level
+            if isinstance(one, Mapping | list)
+            for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]
+    return bool(level)
 
 
 def _credentials_in(value: object, pointer: Path) -> Iterator[ConfigProblem]:

@@ -13,8 +13,12 @@ from tradingbot_api.asset import (
     AssetStatus,
     AssetType,
 )
-from tradingbot_api.constraints import Kubernetes, NotNull, Text, list_type
+from tradingbot_api.constraints import Cel, Kubernetes, NotNull, Text, cel, list_type
 from tradingbot_api.model import DNS_LABEL, Condition, JsonObject, Model, SecretKey, SecretName
+
+NAME_LENGTH = 63
+"""A label, with no dot: the registry knows an asset as `crd/NAMESPACE/REGISTRY.ASSET`, and all
+assets of `one` begin alike with those of `one.two` if there may be such a name."""
 
 AssetName = Annotated[
     str,
@@ -164,7 +168,13 @@ class AssetRegistry(Model):
         },
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     )
-    extensions: ClassVar[Kubernetes] = Kubernetes(())
+    extensions: ClassVar[Kubernetes] = cel(
+        Cel(
+            f"size(self.metadata.name) <= {NAME_LENGTH}"
+            f" && self.metadata.name.matches('{DNS_LABEL}')",
+            f"metadata.name must be a DNS-1123 label of at most {NAME_LENGTH} characters",
+        )
+    )
 
     spec: AssetRegistrySpec = Field(description="What the user wants.")
     status: AssetRegistryStatus = Field(

@@ -158,18 +158,18 @@ class QuantityText:
         }
 
     def _parsed(self, value: Any) -> str:
-        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        number = quantity.parse_quantity(text) if isinstance(text, str) else None
-        if number is None or number <= 0:
+        text = quantity.quantity_text(value)
+        number = quantity.parse_quantity(text) if text is not None else None
+        if text is None or number is None or number <= 0:
             raise PydanticCustomError(BROKEN_RULE, "{detail}", {"detail": self.detail})
-        return str(text)
+        return text
 
 
 @dataclass(frozen=True, slots=True)
 class NotNull:
     """On `X | None`: the field may be left out, but `null` is no value of it.
 
-    Kubernetes refuses `null` for a field that has neither a default nor `nullable`; so does this.
+    Kubernetes drops a `null` where a field is not `nullable`, and so does defaulting.
     """
 
     def __get_pydantic_core_schema__(

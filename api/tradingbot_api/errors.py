@@ -12,6 +12,17 @@ from typing import Self
 
 SHOWN_CHARACTERS = 64
 """Longer values are cut in messages: a denial is read in a terminal."""
+SHOWN_BITS = 128
+"""Python refuses to print integers of thousands of digits, and nobody wants to read them."""
+
+_JSON_TYPES = (
+    (dict, "object"),
+    (list, "array"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (str, "string"),
+)
 
 Path = tuple[str | int, ...]
 """Where a value is: object keys and list indexes from the root, such as
@@ -45,7 +56,7 @@ def dotted(path: Path) -> str:
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step
-    return text
+    return _encodable(text)
 
 
 def shown(value: object) -> str:
@@ -54,7 +65,19 @@ def shown(value: object) -> str:
         return '"object"' if isinstance(value, dict) else '"array"'
     if isinstance(value, str) and len(value) > SHOWN_CHARACTERS:
         value = value[:SHOWN_CHARACTERS] + "..."
-    return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
+        return "(a huge number)"
+    return _encodable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def json_type(value: object) -> str:
+    """The name of the JSON type of `value`, which stands for one that may not be shown."""
+    return next((name for kind, name in _JSON_TYPES if isinstance(value, kind)), "null")
+
+
+def _encodable(text: str) -> str:
+    """`text` with lone surrogates, which JSON can escape and UTF-8 can't hold, written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

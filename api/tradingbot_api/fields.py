@@ -7,7 +7,6 @@ terms, and build as much of the typed object as is valid.
 
 import types
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum, StrEnum
@@ -62,6 +61,8 @@ class ValueType:
             return filled(self.model, value)
         if self.items is not None and not self.is_map and isinstance(value, list):
             return [self.items.filled(item) for item in value]
+        if self.is_map and self.items and self.items.constraint and isinstance(value, dict):
+            return {key: inner for key, inner in value.items() if inner is not None}
         if isinstance(self.constraint, DecimalText) or (
             isinstance(self.constraint, QuantityText) and isinstance(value, float)
         ):
@@ -89,7 +90,7 @@ class Field:
         value = self.info.get_default(call_default_factory=True)
         if isinstance(value, Model):
             return {}
-        return value.value if isinstance(value, Enum) else deepcopy(value)
+        return value.value if isinstance(value, Enum) else value
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -130,7 +131,8 @@ def decimal_text(value: Any) -> Any:
 def filled(model: type[Model], raw: JsonObject) -> JsonObject:
     """`raw` with the structural defaults of `model`, as the API server applies them.
 
-    Total: what is malformed stays as it is, for the checks to name.
+    A field or a value of a map that is null counts as left out, as it does there. Total: what is
+    malformed stays as it is, for the checks to name.
     """
     result = dict(raw)
     for name, field in fields_of(model).items():
@@ -139,6 +141,8 @@ def filled(model: type[Model], raw: JsonObject) -> JsonObject:
             value = field.default()
         if value is not None:
             result[name] = field.type.filled(value)
+        elif name in result:
+            del result[name]
     return result
 
 
@@ -207,16 +211,36 @@ def order(model: type[Model], path: Path) -> tuple[int, ...]:
     return tuple(ranks)
 
 
-def value_at(obj: Any, path: Path) -> Any:
-    """The value at `path` in a JSON object, or None where there is none."""
+def value_at(obj: Any, path: Path, absent: Any = None) -> Any:
+    """The value at `path` in a JSON object, or `absent` where there is none."""
     for step in path:
         if isinstance(obj, dict) and isinstance(step, str):
-            obj = obj.get(str(step))
+            obj = obj.get(str(step), absent)
         elif isinstance(obj, list) and isinstance(step, int) and step < len(obj):
             obj = obj[step]
         else:
-            return None
+            return absent
     return obj
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same, at any depth. True is not 1, as it is in Python."""
+    pairs = [(one, other)]
+    while pairs:
+        left, right = pairs.pop()
+        if left is right:
+            continue
+        if isinstance(left, dict) and isinstance(right, dict):
+            if left.keys() != right.keys():
+                return False
+            pairs.extend((value, right[key]) for key, value in left.items())
+        elif isinstance(left, list) and isinstance(right, list):
+            if len(left) != len(right):
+                return False
+            pairs.extend(zip(left, right, strict=True))
+        elif isinstance(left, bool) != isinstance(right, bool) or left != right:
+            return False
+    return True
 
 
 def every_field(model: type[Model], prefix: Path = ()) -> Iterator[tuple[Path, Field]]:

@@ -14,7 +14,8 @@ _REFERENCE = re.compile(
     rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
     re.ASCII,
 )
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_HEX_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_LOWER_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
 def image_problem(text: str) -> str | None:
@@ -25,9 +26,12 @@ def image_problem(text: str) -> str | None:
             "must be an image reference such as registry.example.com/team/bot:1.4.2 (repository in"
             " lower case, no blanks, tag of at most 128 letters, digits, '_', '.' and '-')"
         )
-    digest = match["digest"]
-    if digest is not None and digest.startswith("sha256:") and not _SHA256.fullmatch(digest):
-        return "has a digest that is not sha256: followed by 64 lower-case hex digits"
+    algorithm, _, digits = (match["digest"] or "").partition(":")
+    wanted = _HEX_DIGITS.get(algorithm)
+    if algorithm and wanted is None:
+        return f"has a digest of another algorithm than {', '.join(_HEX_DIGITS)}"
+    if algorithm and not (len(digits) == wanted and _LOWER_HEX.fullmatch(digits)):
+        return f"has a digest that is not {algorithm}: followed by {wanted} lower-case hex digits"
     if len(match["repository"]) > MAX_REPOSITORY:
         return f"has a repository name of more than {MAX_REPOSITORY} characters"
     return None

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from tradingbot_api import rules_assetregistry, rules_tradingbot
+from tradingbot_api import assetregistry, rules_assetregistry, rules_tradingbot
 from tradingbot_api.assetregistry import AssetRegistry, AssetRegistrySpec
 from tradingbot_api.constraints import DECIMAL_PATTERN
 from tradingbot_api.errors import FieldError, Path
 from tradingbot_api.fields import value_at
-from tradingbot_api.model import JsonObject, Model
-from tradingbot_api.quantity import parse_quantity
+from tradingbot_api.model import DNS_LABEL, JsonObject, Model
+from tradingbot_api.quantity import parse_quantity, quantity_text
 from tradingbot_api.rules import Rule
 from tradingbot_api.tradingbot import (
     DEFAULT_REQUEST_CPU,
@@ -28,8 +28,10 @@ from tradingbot_api.tradingbot import (
 
 MAX_TAKE_PROFIT = Decimal(1000)
 NAME: Path = ("metadata", "name")
+GENERATE_NAME: Path = ("metadata", "generateName")
+GENERATED_SUFFIX = "x" * 5
+"""The API server adds five random characters to the first 58 of `generateName`."""
 
-_NAME = re.compile(NAME_PATTERN.removesuffix("$"), re.ASCII)
 _DECIMAL = re.compile(DECIMAL_PATTERN.removesuffix("$"), re.ASCII)
 
 
@@ -42,10 +44,12 @@ class Kind:
     rules: tuple[Rule, ...]
     computed_defaults: Callable[[JsonObject], JsonObject]
     """Defaults that depend on other fields, on a spec whose structural ones are filled in."""
-    name_errors: Callable[[JsonObject], Iterable[FieldError]]
+    name: "NameForm"
     update_errors: Callable[[Any, Any], Iterable[FieldError]]
     """Mistakes of a step from one spec to another; parts that are malformed are None."""
     spec_parser: TypeAdapter[Any]
+    list_keys: Mapping[Path, str]
+    """Lists whose items are known by the value of a key and not by their place, and that key."""
 
 
 def bot_defaults(spec: JsonObject) -> JsonObject:
@@ -77,25 +81,36 @@ def _with_requests(spec: JsonObject) -> JsonObject:
 
 def _smaller(usual: str, limit: object) -> str:
     """The usual request, or the limit where that is a smaller quantity."""
-    text = str(limit)
-    number, least = parse_quantity(text), parse_quantity(usual)
-    return text if number is not None and least is not None and 0 < number < least else usual
+    text = quantity_text(limit)
+    number, least = parse_quantity(text or ""), parse_quantity(usual)
+    if text is None or number is None or least is None:
+        return usual
+    return text if 0 < number < least else usual
 
 
-def bot_name_errors(obj: JsonObject) -> Iterable[FieldError]:
-    """The bot's name leaves room for what its children and pods add to it."""
-    name = value_at(obj, NAME)
-    if name is None and value_at(obj, ("metadata", "generateName")) is not None:
-        return
-    if name is None:
-        yield FieldError.required(NAME)
-    elif not isinstance(name, str) or len(name) > NAME_LENGTH or not _NAME.fullmatch(name):
-        yield FieldError.invalid(
-            NAME,
-            name,
-            f"must be a DNS-1035 label of at most {NAME_LENGTH} characters: lower-case letters,"
-            " digits and '-', beginning with a letter and ending with a letter or digit",
-        )
+@dataclass(frozen=True)
+class NameForm:
+    """The form of `metadata.name`, which the CRD states as a CEL rule."""
+
+    pattern: str
+    length: int
+    detail: str
+
+    def errors(self, obj: JsonObject) -> Iterable[FieldError]:
+        """What is wrong with the name of `obj`, or with the prefix that one is generated from."""
+        name, prefix = value_at(obj, NAME), value_at(obj, GENERATE_NAME)
+        if name in (None, "") and prefix in (None, ""):
+            yield FieldError.required(NAME)
+        elif name in (None, ""):
+            if not isinstance(prefix, str) or not self._holds(prefix[:58] + GENERATED_SUFFIX):
+                detail = f"with {len(GENERATED_SUFFIX)} characters added, {self.detail}"
+                yield FieldError.invalid(GENERATE_NAME, prefix, detail)
+        elif not isinstance(name, str) or not self._holds(name):
+            yield FieldError.invalid(NAME, name, self.detail)
+
+    def _holds(self, name: str) -> bool:
+        pattern = self.pattern.removesuffix("$")
+        return len(name) <= self.length and re.fullmatch(pattern, name, re.ASCII) is not None
 
 
 def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[FieldError]:
@@ -104,10 +119,6 @@ def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[Fiel
     after = new.exchange.name if new.exchange else None
     if before is not None and after is not None and before != after:
         yield FieldError.invalid(("spec", "exchange", "name"), after.value, EXCHANGE_IS_IMMUTABLE)
-
-
-def _no_name_errors(_: JsonObject) -> Iterable[FieldError]:
-    return ()
 
 
 def _unchanged(spec: JsonObject) -> JsonObject:
@@ -120,17 +131,29 @@ KINDS: Mapping[str, Kind] = {
         spec_model=TradingBotSpec,
         rules=rules_tradingbot.RULES,
         computed_defaults=bot_defaults,
-        name_errors=bot_name_errors,
+        name=NameForm(
+            NAME_PATTERN,
+            NAME_LENGTH,
+            f"must be a DNS-1035 label of at most {NAME_LENGTH} characters: lower-case letters,"
+            " digits and '-', beginning with a letter and ending with a letter or digit",
+        ),
         update_errors=bot_update_errors,
         spec_parser=TypeAdapter(TradingBotSpec),
+        list_keys={},
     ),
     "AssetRegistry": Kind(
         model=AssetRegistry,
         spec_model=AssetRegistrySpec,
         rules=rules_assetregistry.RULES,
         computed_defaults=_unchanged,
-        name_errors=_no_name_errors,
+        name=NameForm(
+            DNS_LABEL,
+            assetregistry.NAME_LENGTH,
+            f"must be a DNS-1123 label of at most {assetregistry.NAME_LENGTH} characters:"
+            " lower-case letters, digits and '-', beginning and ending with a letter or digit",
+        ),
         update_errors=rules_assetregistry.forbidden_transitions,
         spec_parser=TypeAdapter(AssetRegistrySpec),
+        list_keys={rules_assetregistry.ASSETS: "name"},
     ),
 }

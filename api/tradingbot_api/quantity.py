@@ -43,6 +43,13 @@ def parse_quantity(text: str) -> Decimal | None:
         return Decimal(number) * Decimal(10) ** int(suffix[1:])
 
 
+def quantity_text(value: object) -> str | None:
+    """A quantity as text. A whole number may stand without quotes, if it has at most 64 bits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if -(1 << 63) <= value < 1 << 63 else None
+    return value if isinstance(value, str) else None
+
+
 def canonical_cpu(text: str) -> str:
     """CPU in the form that the API server stores: whole cores, or millicores rounded up."""
     cores = parse_quantity(text)

@@ -22,6 +22,8 @@ class Rule:
     check: Callable[[Any, datetime], Iterable[Finding]]
     per_item: bool = False
     """A finding concerns one item of a list or map and nothing beside it."""
+    item_needs: tuple[str, ...] = ()
+    """What of the item makes the finding, where it is not all of it."""
 
 
 def paths(*names: str) -> tuple[Path, ...]:

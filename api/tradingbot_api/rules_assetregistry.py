@@ -61,8 +61,8 @@ def dependencies(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
 
 RULES = (
     Rule((ASSETS,), unique_names),
-    Rule((ASSETS,), unique_tags, per_item=True),
-    Rule((ASSETS,), configs, per_item=True),
+    Rule((ASSETS,), unique_tags, per_item=True, item_needs=("tags",)),
+    Rule((ASSETS,), configs, per_item=True, item_needs=("type", "config")),
     Rule((ASSETS,), dependencies),
 )
 
@@ -101,13 +101,15 @@ def _duplicates(path: Path, values: list[str]) -> Iterator[FieldError]:
 
 
 def _cycles(assets: list[Asset]) -> Iterator[FieldError]:
-    """An error at each edge that closes a cycle, with the cycle printed.
+    """An error at the first edge of an asset that closes a cycle, with the cycle printed.
 
-    Depth first with a stack of its own: a chain of 500 assets is no reason to recurse 500 deep.
+    Not at each: 500 assets that all need each other would make 160 MB of messages. Depth first
+    with a stack of its own: a chain of 500 assets is no reason to recurse 500 deep.
     """
     graph: Mapping[str, list[str]] = {asset.name: asset.depends_on for asset in assets}
     index_of = {asset.name: index for index, asset in enumerate(assets)}
     done: set[str] = set()
+    closing: set[str] = set()
     for asset in assets:
         trail: dict[str, Iterator[tuple[int, str]]] = {}
         if asset.name not in done:
@@ -118,15 +120,19 @@ def _cycles(assets: list[Asset]) -> Iterator[FieldError]:
             if place < 0:
                 done.add(name)
                 del trail[name]
-            elif target in trail and target != name:
+            elif target in trail and target != name and name not in closing:
+                closing.add(name)
                 steps = list(trail)
                 cycle = " -> ".join([*steps[steps.index(target) :], target])
                 path = (*ASSETS, index_of[name], "dependsOn", place)
                 yield FieldError.invalid(path, target, f"closes the cycle {cycle}")
-            elif target in graph and target not in done and target != name:
+            elif target in graph and target not in done and target not in trail:
                 trail[target] = _edges(graph[target])
 
 
 def _edges(targets: list[str]) -> Iterator[tuple[int, str]]:
     """Each target once, with the index where it first stands."""
-    return iter([(targets.index(target), target) for target in dict.fromkeys(targets)])
+    first: dict[str, int] = {}
+    for index, target in enumerate(targets):
+        first.setdefault(target, index)
+    return iter([(index, target) for target, index in first.items()])

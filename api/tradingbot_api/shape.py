@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tradingbot_api.asset import is_credential_key
 from tradingbot_api.constraints import BROKEN_RULE
-from tradingbot_api.errors import FieldError, Path
+from tradingbot_api.errors import FieldError, MapKey, Path, json_type
 from tradingbot_api.fields import Place, fields_of, place
 from tradingbot_api.model import Model
 
@@ -15,11 +16,14 @@ _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "bool_type": "true or false",
+    "string_type": "a string",
+    "string_unicode": "valid Unicode text",
+    "invalid_key": "an object whose keys are strings",
+}
+_WANTED_CONTAINERS = {
     "list_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
-    "model_attributes_type": "an object",
-    "string_type": "a string",
 }
 
 
@@ -34,7 +38,7 @@ def shape_errors(model: type[Model], failure: ValidationError, root: Path) -> li
 def _field_error(where: Place, detail: ErrorDetails, root: Path) -> FieldError:
     path, kind, value = (*root, *where.path), detail["type"], detail["input"]
     constraint = where.value_type.constraint if where.value_type else None
-    sensitive = constraint is not None and constraint.sensitive
+    sensitive = (constraint is not None and constraint.sensitive) or _below_credential_key(path)
     if kind == "missing" or (value is None and kind != "extra_forbidden"):
         return FieldError.required(path)
     if where.value_type is not None and where.value_type.choices:
@@ -43,9 +47,17 @@ def _field_error(where: Place, detail: ErrorDetails, root: Path) -> FieldError:
         return FieldError.invalid(path, value, detail["ctx"]["detail"], sensitive=sensitive)
     if kind in {"string_type", "string_pattern_mismatch"} and constraint is not None:
         return FieldError.invalid(path, value, constraint.detail, sensitive=sensitive)
+    if kind in _WANTED_CONTAINERS:
+        # Not the value: a key or a URL with a password is easily put one level too high.
+        wanted = _WANTED_CONTAINERS[kind]
+        return FieldError.type_invalid(path, json_type(value), wanted, sensitive=False)
     if kind in _WANTED:
         return FieldError.type_invalid(path, value, _WANTED[kind], sensitive=sensitive)
     return _OTHERS[kind](where, detail, path)
+
+
+def _below_credential_key(path: Path) -> bool:
+    return any(isinstance(step, MapKey) and is_credential_key(step) for step in path)
 
 
 def unknown_field(path: Path, known: Iterable[str]) -> FieldError:
@@ -73,8 +85,5 @@ _OTHERS: dict[str, Callable[[Place, ErrorDetails, Path], FieldError]] = {
     ),
     "less_than_equal": lambda _, detail, path: FieldError.invalid(
         path, detail["input"], f"must be less than or equal to {detail['ctx']['le']}"
-    ),
-    "int_parsing_size": lambda _, detail, path: FieldError.type_invalid(
-        path, detail["input"], "a whole number", sensitive=False
     ),
 }

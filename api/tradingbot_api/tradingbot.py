@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -31,6 +32,7 @@ NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAME_LENGTH = 52
 """Children carry the bot's name, and a pod adds a suffix of its own to it (63 in all)."""
 
+BASE_URL_FORM = "must be an absolute https URL (http only in mode Paper)"
 PARAMETER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 MAX_PARAMETERS = 64
 MAX_PARAMETER_LENGTH = 4096
@@ -51,8 +53,8 @@ def _time_zone_problem(name: str) -> str | None:
 
 def _instant_problem(text: str) -> str | None:
     try:
-        datetime.fromisoformat(text)
-    except ValueError:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         return "must be a date and time with offset such as 2026-12-24T18:00:00+01:00"
     return None
 
@@ -62,7 +64,12 @@ def _base_url_problem(text: str) -> str | None:
         return "must not contain user info; put credentials into the Secret"
     if "?" in text or "#" in text:
         return "must not contain a query or a fragment"
-    return None
+    try:
+        parts = urlsplit(text)
+        complete = bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:
+        complete = False
+    return None if complete else BASE_URL_FORM
 
 
 ClockTime = Annotated[
@@ -72,8 +79,8 @@ Instant = Annotated[
     str,
     Text(
         "must be a date and time with offset such as 2026-12-24T18:00:00+01:00",
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
-        r"([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+        r"(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
         max_length=40,
         check=_instant_problem,
     ),
@@ -157,7 +164,7 @@ class Exchange(Model):
         str | None,
         NotNull(),
         Text(
-            "must be an absolute https URL (http only in mode Paper)",
+            BASE_URL_FORM,
             pattern=r"^https?://[^/\s?#]+(/[^\s]*)?$",
             max_length=2048,
             sensitive=True,

@@ -1,0 +1,21 @@
+"""The real API server with the CRDs of this checkout, and no webhook in front of them."""
+
+from collections.abc import Iterator
+
+import pytest
+from crd_layer import CrdLayer
+from hypothesis import HealthCheck, settings
+from tradingbot_dev.controlplane import ControlPlane
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def crd_layer(control_plane: ControlPlane) -> Iterator[CrdLayer]:
+    """Applies the CRDs as they are generated now, and answers what the API server says."""
+    layer = CrdLayer(control_plane)
+    layer.install()
+    yield layer
+    layer.close()
