@@ -16,7 +16,6 @@ from tradingbot_operator.registry_client import (
     RegistryClient,
     RegistryError,
     RegistryRefusedError,
-    RegistryUnavailableError,
 )
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_operator.status import Finding, conditions
@@ -165,14 +164,19 @@ async def _sync(client: RegistryClient | None, key: Key, spec: AssetRegistrySpec
                 await client.upsert(ref, asset)
             except RegistryRefusedError as error:
                 problems.append(f"{asset['name']}: {error}")
-        held = [asset async for asset in client.owned(ref_prefix(*key))]
+        held = await _held(client, key)
         stale = [asset for asset in held if asset["externalRef"] not in wanted]
         problems += await _delete(client, stale)
         if stale:
-            held = [asset async for asset in client.owned(ref_prefix(*key))]
-    except RegistryUnavailableError as error:
+            held = await _held(client, key)
+    except RegistryError as error:
         return Outcome((), (str(error),), "RegistryUnavailable")
     return Outcome(tuple(held), tuple(problems), "RegistryRefused" if problems else "Synced")
+
+
+async def _held(client: RegistryClient, key: Key) -> list[JsonObject]:
+    """The catalogue's assets as the registry has them."""
+    return [asset async for asset in client.owned(ref_prefix(*key))]
 
 
 async def _delete(client: RegistryClient, assets: list[JsonObject]) -> list[str]:
@@ -201,7 +205,7 @@ async def _report(
 ) -> None:
     before = body.get("status") or {}
     status = catalogue_status(meta, before, outcome, declared, context.clock())
-    if outcome.reason == "RegistryUnavailable":
+    if outcome.reason in {"RegistryUnavailable", "InvalidSpec"}:
         # What the registry held when it last answered is still the best that is known.
         status |= {key: before[key] for key in ("assets", "counts") if key in before}
     if status != before:
@@ -234,7 +238,7 @@ async def _clean_up(context: CatalogueContext, meta: ObjectMeta, body: JsonObjec
 async def _let_go(client: RegistryClient | None, meta: ObjectMeta, body: JsonObject) -> list[str]:
     if client is None:
         return []
-    held = [asset async for asset in client.owned(ref_prefix(meta.namespace, meta.name))]
+    held = await _held(client, (meta.namespace, meta.name))
     spec = body.get("spec")
     if isinstance(spec, dict) and spec.get("deletionPolicy") == DeletionPolicy.RETAIN:
         for asset in held:

@@ -139,6 +139,11 @@ def service(bot: Bot) -> JsonObject:
     }
 
 
+NO_ROLLING_UPDATE: JsonObject = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
+"""Merge patch that takes off what somebody's RollingUpdate has left on a Deployment: Recreate may
+not have it, and server-side apply removes only what it owns."""
+
+
 def deployment(bot: Bot, *, template: JsonObject, replicas: int) -> JsonObject:
     """The Deployment: one pod or none, and never two at once, since each would spend the limit."""
     return {

@@ -6,24 +6,34 @@ name are found by their name; what others have added beside ours is theirs.
 """
 
 from collections.abc import Mapping
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from tradingbot_api.quantity import parse_quantity
+
+_ATOMIC = frozenset({"selector", "secretKeyRef"})
+"""Maps that server-side apply replaces as a whole: what others add to them is drift."""
 
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 
 
 def covers(live: Any, declared: Any, *, key: str = "") -> bool:
     """Whether `live` holds all of `declared`."""
-    if isinstance(declared, Mapping):
+    if isinstance(declared, Mapping) and key not in _ATOMIC:
         return isinstance(live, Mapping) and all(
-            name in live and covers(live[name], value, key=name) for name, value in declared.items()
+            covers(live.get(name), value, key=name) for name, value in declared.items()
         )
     if isinstance(declared, list):
         return isinstance(live, list) and _covers_list(live, declared)
     if key in _QUANTITIES and isinstance(live, str) and isinstance(declared, str):
-        return parse_quantity(live) == parse_quantity(declared)
+        return live == declared or _milli(live) == _milli(declared) is not None
     return bool(live == declared)
+
+
+def _milli(quantity: str) -> Decimal | None:
+    """Thousandths, rounded up as the API server does to what it stores."""
+    number = parse_quantity(quantity)
+    return None if number is None else (number * 1000).to_integral_value(ROUND_CEILING)
 
 
 def _covers_list(live: list[Any], declared: list[Any]) -> bool:

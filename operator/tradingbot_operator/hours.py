@@ -4,7 +4,7 @@ Windows are spans between instants, found by calendar date in the schedule's zon
 clock change skips is the first instant after the gap, one that it repeats is the first occurrence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,13 +12,22 @@ from zoneinfo import ZoneInfo
 from tradingbot_api.schedule import DAYS, minute_of_day
 from tradingbot_api.tradingbot import Schedule
 
-SEARCH_STEPS = 2000
-"""Boundaries looked at for the next transition: more than 50 windows have in two weeks."""
+AHEAD = 16
+"""Days of windows that are looked at: a clock change can swallow a weekly one, never twice."""
+
+ALWAYS = timedelta(days=15)
+"""Windows that leave no gap for so long leave none at all."""
+
+FAR = datetime(9990, 1, 1, tzinfo=UTC)
+"""Nothing is reckoned beyond: the calendar of datetime ends soon after."""
+
+Span = tuple[datetime, datetime]
+"""First instant, and first instant after it."""
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Whether a schedule is open, and when that changes next (None: not in the foreseeable)."""
+    """Whether a schedule is open, and when that changes next (None: never, as far as is known)."""
 
     open: bool
     next_transition: datetime | None
@@ -45,55 +54,71 @@ def instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
 def hours(schedule: Schedule, now: datetime) -> Hours:
     """The state of `schedule` at `now` (aware)."""
     zone = ZoneInfo(schedule.time_zone)
-    is_open = _is_open(schedule, zone, now)
-    at = now
-    for _ in range(SEARCH_STEPS):
-        boundary = _next_boundary(schedule, zone, at)
-        if boundary is None:
-            return Hours(is_open, None)
-        if _is_open(schedule, zone, boundary) != is_open:
-            return Hours(is_open, boundary)
-        at = boundary
-    return Hours(is_open, at)
-
-
-def _is_open(schedule: Schedule, zone: ZoneInfo, now: datetime) -> bool:
-    if any(begin <= now < end for begin, end in _blackouts(schedule)):
-        return False
-    if not schedule.windows:
-        return True
-    return any(begin <= now < end for begin, end in _windows(schedule, zone, now, ahead=1))
-
-
-def _next_boundary(schedule: Schedule, zone: ZoneInfo, now: datetime) -> datetime | None:
     blackouts = _blackouts(schedule)
-    inside = [end for begin, end in blackouts if begin <= now < end]
-    if inside:
-        return max(inside)
-    edges = [edge for span in blackouts for edge in span]
-    edges += [edge for span in _windows(schedule, zone, now, ahead=8) for edge in span]
-    return min((edge for edge in edges if edge > now), default=None)
+    window = _holding(now, _windows(schedule, zone, now))
+    if window is None or _holding(now, blackouts) is not None:
+        return Hours(False, _opening(schedule, zone, blackouts, now))
+    closings = [begin for begin, _ in blackouts if begin > now]
+    if window[1] - now < ALWAYS:
+        closings.append(window[1])
+    return Hours(True, min(closings, default=None))
 
 
-def _blackouts(schedule: Schedule) -> list[tuple[datetime, datetime]]:
-    return [
-        (
-            datetime.fromisoformat(one.from_).astimezone(UTC),
-            datetime.fromisoformat(one.to).astimezone(UTC),
-        )
-        for one in schedule.blackouts
-    ]
+def _opening(
+    schedule: Schedule, zone: ZoneInfo, blackouts: list[Span], now: datetime
+) -> datetime | None:
+    """The first instant after `now`, at which it is closed, that is open."""
+    at = now
+    while at < FAR:
+        blackout = _holding(at, blackouts)
+        if blackout is not None:
+            at = blackout[1]
+            continue
+        windows = _windows(schedule, zone, at)
+        if _holding(at, windows) is not None:
+            return at
+        following = min((begin for begin, _ in windows if begin > at), default=None)
+        if following is None:
+            return None
+        at = following
+    return None
 
 
-def _windows(
-    schedule: Schedule, zone: ZoneInfo, now: datetime, *, ahead: int
-) -> Iterator[tuple[datetime, datetime]]:
-    """The windows that start from two days before `now` to `ahead` days after it."""
-    today = now.astimezone(zone).date()
-    for offset in range(-2, ahead + 1):
+def _holding(at: datetime, spans: list[Span]) -> Span | None:
+    return next((span for span in spans if span[0] <= at < span[1]), None)
+
+
+def _blackouts(schedule: Schedule) -> list[Span]:
+    return _merged((_utc(one.from_), _utc(one.to)) for one in schedule.blackouts)
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _windows(schedule: Schedule, zone: ZoneInfo, now: datetime) -> list[Span]:
+    """When the windows are open, from two days before `now` to some weeks after it."""
+    if not schedule.windows:
+        return [(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))]
+    return _merged(_starting_around(schedule, zone, now.astimezone(zone).date()))
+
+
+def _starting_around(schedule: Schedule, zone: ZoneInfo, today: date) -> Iterator[Span]:
+    for offset in range(-2, AHEAD + 1):
         day = today + timedelta(days=offset)
         for window in schedule.windows:
             if DAYS[day.weekday()] in window.days:
                 start, end = minute_of_day(window.start), minute_of_day(window.end)
                 last = day + timedelta(days=1) if end <= start else day
                 yield instant(day, start, zone), instant(last, end, zone)
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """The same time as spans that neither overlap nor touch, in order."""
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((begin, end))
+    return merged

@@ -7,7 +7,6 @@ for why not a generated client.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
 
 import aiohttp
 import kopf
@@ -54,14 +53,16 @@ class KubernetesApi:
         self._login = login
         self._connection: kopf.ConnectionInfo | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._retired: aiohttp.ClientSession | None = None
         self._logging_in = asyncio.Lock()
         self.on_request: Callable[[str, int], None] = lambda _verb, _code: None
 
     async def close(self) -> None:
         """End the session."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._retired):
+            if session is not None:
+                await session.close()
+        self._session = self._retired = None
 
     async def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         """The object, or None if there is none."""
@@ -127,7 +128,7 @@ class KubernetesApi:
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         type_: str = "application/json",
-    ) -> Any:
+    ) -> JsonObject:
         session = await self._connected()
         status, answer = await self._send(
             session, method, path, query=query, body=body, type_=type_
@@ -143,6 +144,11 @@ class KubernetesApi:
                 str(answer.get("reason", "")),
                 f"{method} {path}: {status} {answer.get('message', '')}",
             )
+        if "kind" not in answer:
+            # Something that is no API server stands in between, or in its place.
+            raise KubernetesError(
+                status, "NoObject", f"{method} {path}: {status} without an object"
+            )
         return answer
 
     async def _send(
@@ -154,19 +160,16 @@ class KubernetesApi:
         query: Mapping[str, str] | None,
         body: JsonObject | None,
         type_: str,
-    ) -> tuple[int, Any]:
+    ) -> tuple[int, JsonObject]:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {"Content-Type": type_} if data is not None else {}
         try:
             async with session.request(
-                method, f"/{path}", params=query, data=data, headers=headers
+                method, path, params=query, data=data, headers=headers
             ) as response:
                 text = await response.read()
                 self.on_request(method, response.status)
-                try:
-                    return response.status, json.loads(text)
-                except ValueError:
-                    return response.status, {"message": text[:200].decode(errors="replace")}
+                return response.status, _object(text)
         except (aiohttp.ClientError, TimeoutError) as error:
             self.on_request(method, 0)
             raise KubernetesError(
@@ -178,12 +181,24 @@ class KubernetesApi:
     ) -> aiohttp.ClientSession:
         async with self._logging_in:
             if self._session is None or self._session is instead_of:
-                await self.close()
                 connection = await self._login()
+                # Requests of others are under way in the old session: it ends one login later.
+                if self._retired is not None:
+                    await self._retired.close()
+                self._retired = self._session
                 self._session = aiohttp.ClientSession(
-                    base_url=connection.server,
+                    base_url=f"{connection.server.rstrip('/')}/",
                     headers={**connection.as_http_headers(), "Accept": "application/json"},
                     connector=aiohttp.TCPConnector(ssl=connection.as_ssl_context(), limit=50),
                     timeout=TIMEOUT,
                 )
             return self._session
+
+
+def _object(text: bytes) -> JsonObject:
+    """The JSON object of an answer; of another answer its beginning, as a message."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    return answer if isinstance(answer, dict) else {"message": text[:200].decode(errors="replace")}

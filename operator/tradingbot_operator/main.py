@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 
-import kopf
 from tradingbot_api import API_VERSION
 from tradingbot_api.model import JsonObject
 
@@ -16,7 +15,7 @@ from tradingbot_operator.catalogue import CatalogueContext, keep_catalogue
 from tradingbot_operator.health import health_server
 from tradingbot_operator.kube import KubernetesApi, KubernetesError
 from tradingbot_operator.metrics import Metrics
-from tradingbot_operator.reconcile import Context, reconcile
+from tradingbot_operator.reconcile import CHILD_KINDS, Context, reconcile
 from tradingbot_operator.recorder import Recorder
 from tradingbot_operator.registry_client import (
     RegistryClient,
@@ -25,14 +24,13 @@ from tradingbot_operator.registry_client import (
 )
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_operator.store import Store
-from tradingbot_operator.watches import login, watch_registry, watch_settings
+from tradingbot_operator.watches import login, watch
 from tradingbot_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
 TELLERS = 4
 CATALOGUE_KEEPERS = 2
-CHILD_KINDS = ("ConfigMap", "Deployment", "Service")
 
 Key = tuple[str, str]
 
@@ -89,7 +87,9 @@ class Operator:
             settings=settings,
             clock=utc_now,
         )
+        self._namespaces = [one.strip() for one in settings.namespaces.split(",") if one.strip()]
         self._watching = asyncio.Event()
+        self._list_anew = asyncio.Event()
         self._primed = False
 
     async def run(self) -> None:
@@ -135,15 +135,12 @@ class Operator:
         logger.info("stopped")
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        namespaces = [one.strip() for one in self.settings.namespaces.split(",") if one.strip()]
-        await kopf.operator(
-            registry=watch_registry(self._seen),
-            settings=watch_settings(),
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            stop_flag=stop,
-            ready_flag=self._watching,
+        await watch(
+            self._seen,
+            namespaces=self._namespaces,
+            stop=stop,
+            ready=self._watching,
+            lost=self._list_anew.set,
         )
 
     async def _work(self) -> None:
@@ -155,7 +152,9 @@ class Operator:
             group.create_task(self.tellers.run(TELLERS))
             group.create_task(self.catalogues.run(CATALOGUE_KEEPERS))
             while True:
-                await asyncio.sleep(self.settings.resync_interval)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._list_anew.wait(), self.settings.resync_interval)
+                self._list_anew.clear()
                 await self._prime()
 
     async def _prime(self) -> None:
@@ -175,12 +174,11 @@ class Operator:
 
     async def _list(self, kind: str) -> None:
         labels = MANAGED_BY if kind in CHILD_KINDS else None
-        namespaces = [one.strip() for one in self.settings.namespaces.split(",") if one.strip()]
         known = {
             (obj["metadata"]["namespace"], obj["metadata"]["name"]): obj
             for obj in self.store.objects(kind)
         }
-        for namespace in namespaces or [""]:
+        for namespace in self._namespaces or [""]:
             async for obj in self.api.items(kind, namespace=namespace, labels=labels):
                 known.pop((obj["metadata"]["namespace"], obj["metadata"]["name"]), None)
                 self._seen("ADDED", obj)
@@ -206,7 +204,6 @@ class Operator:
     async def _reconcile(self, key: Key) -> float | None:
         if self.store.get("TradingBot", *key) is None:
             self.bots.forget(key)
-            return None
         return await reconcile(self.context, key)
 
     async def _tell(self, key: Key) -> float | None:

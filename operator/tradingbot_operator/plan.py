@@ -24,6 +24,7 @@ class Reason(StrEnum):
     NOT_AVAILABLE = "NotAvailable"
     NOTHING_WAITS = "NothingWaits"
     OUTSIDE_HOURS = "OutsideHours"
+    NOT_READ = "NotRead"
     PAUSED = "Paused"
     POSITIONS_UNKNOWN = "PositionsUnknown"
     REGISTRY_OFF = "RegistryOff"
@@ -43,6 +44,8 @@ class Credentials:
     version: str = ""
     problem: Reason | None = None
     message: str = ""
+    unread: Exception | None = None
+    """Why the Secret could not be looked at, so that nothing is known of it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,12 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
     if bot.spec is None:
         return Plan(stopped_deployment(bot, observed.children), stop=Reason.INVALID_SPEC)
     if observed.conflicts:
-        return Plan((), stop=Reason.NAME_CONFLICT, hours=hours(bot.spec.schedule, now))
+        # What is the bot's own trades no longer, whatever it is that it can't have.
+        return Plan(
+            stopped_deployment(bot, observed.children),
+            stop=Reason.NAME_CONFLICT,
+            hours=hours(bot.spec.schedule, now),
+        )
     spec, open_hours = bot.spec, hours(bot.spec.schedule, now)
     stop = _stop_reason(spec, observed.credentials, open_hours)
     config = desired.Config.declared(bot, spec)
@@ -98,16 +106,20 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
     waiting = _waiting(bot, spec, observed.children, hash_=hash_, stopped=stop is not None)
     applied = config
     if waiting is not None:
-        deployment = observed.children.deployment or {}
-        template = deployment["spec"]["template"]
+        template = (observed.children.deployment or {})["spec"]["template"]
         running = desired.Config.stored(observed.children.config_map)
         applied = config.keeping_restart_parts_of(running) if running else config
-    manifests = (
-        desired.config_map(bot, applied),
-        desired.deployment(bot, template=template, replicas=0 if stop else 1),
-        desired.service(bot),
+    config_map = desired.config_map(bot, applied)
+    deployment = desired.deployment(bot, template=template, replicas=0 if stop else 1)
+    # A stop waits for nothing; a start finds its configuration.
+    pair = (deployment, config_map) if stop else (config_map, deployment)
+    return Plan(
+        (*pair, desired.service(bot)),
+        stop=stop,
+        waiting=waiting,
+        hours=open_hours,
+        config_hash=config.hash,
     )
-    return Plan(manifests, stop=stop, waiting=waiting, hours=open_hours, config_hash=config.hash)
 
 
 def _stop_reason(

@@ -10,7 +10,7 @@ from tradingbot_operator import FINALIZER, desired
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.bot_assets import BotAssets
 from tradingbot_operator.drift import covers
-from tradingbot_operator.kube import KubernetesApi
+from tradingbot_operator.kube import KubernetesApi, KubernetesError
 from tradingbot_operator.plan import (
     Children,
     Credentials,
@@ -23,13 +23,15 @@ from tradingbot_operator.plan import (
 from tradingbot_operator.recorder import NORMAL, WARNING, Recorder, transitions
 from tradingbot_operator.registry_client import RegistryError
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.status import bot_status, phase_of
+from tradingbot_operator.status import bot_status, merge_patch, phase_of
 from tradingbot_operator.store import Store
 
 POD_POLL = 0.5
 POD_PATIENCE = desired.GRACE_SECONDS + 15
 CONFLICT_RETRY = 15.0
 SHORTEST_SECRET_RETRY, LONGEST_SECRET_RETRY = 1.0, 15.0
+
+CHILD_KINDS = ("ConfigMap", "Deployment", "Service")
 
 Key = tuple[str, str]
 
@@ -48,11 +50,18 @@ class Context:
     declared: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Digest of the manifest that was last declared for each child, by kind and bot."""
 
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a bot that is gone."""
+        for kind in CHILD_KINDS:
+            self.declared.pop((kind, *key), None)
+        self.assets.forget(key)
+
 
 async def reconcile(context: Context, key: Key) -> float | None:
     """Make what is right of a bot come true; the seconds until it must be looked at again."""
     body = context.store.get("TradingBot", *key)
     if body is None:
+        context.forget(key)
         return None
     now = context.clock()
     bot = Bot.read(body, now=now)
@@ -61,6 +70,9 @@ async def reconcile(context: Context, key: Key) -> float | None:
     body = await _with_finalizer(context, bot, body)
     observed = await look(context, bot)
     decision = plan(bot, observed, now)
+    if observed.credentials.unread is not None and decision.stop is None:
+        # A bot that shall stop is stopped all the same; one that runs is left as it is.
+        raise observed.credentials.unread
     observed = await _apply(context, bot, body, decision, observed)
     if bot.spec is not None and context.assets.want(
         bot, bot.spec, phase=phase_of(decision, observed.children)
@@ -80,10 +92,7 @@ async def look(context: Context, bot: Bot) -> Observed:
         ("Deployment", name),
         ("Service", name),
     ):
-        child = context.store.get(kind, bot.meta.namespace, child_name)
-        if child is None:
-            # Watches show only what carries our label: before making one, look for another's.
-            child = await context.api.get(kind, bot.meta.namespace, child_name)
+        child = await _child(context, kind, bot.meta.namespace, child_name)
         if child is not None and not _owned(bot, child):
             conflicts.append(f"{kind} {child_name}")
             child = None
@@ -95,6 +104,12 @@ async def look(context: Context, bot: Bot) -> Observed:
     )
 
 
+async def _child(context: Context, kind: str, namespace: str, name: str) -> JsonObject | None:
+    """The object of that name, whosever it is; the watches show only what carries our label."""
+    known = context.store.get(kind, namespace, name)
+    return known or await context.api.get(kind, namespace, name)
+
+
 def _owned(bot: Bot, child: JsonObject) -> bool:
     owners = child["metadata"].get("ownerReferences") or []
     return any(one.get("controller") and one.get("uid") == bot.meta.uid for one in owners)
@@ -104,7 +119,10 @@ async def _look_for_credentials(api: KubernetesApi, bot: Bot) -> Credentials:
     if bot.spec is None:
         return Credentials()
     exchange = bot.spec.exchange
-    secret = await api.get("Secret", bot.meta.namespace, exchange.api_key_secret)
+    try:
+        secret = await api.get("Secret", bot.meta.namespace, exchange.api_key_secret)
+    except KubernetesError as error:
+        return Credentials(unread=error)
     if secret is None:
         return Credentials(
             problem=Reason.SECRET_NOT_FOUND,
@@ -156,6 +174,8 @@ async def _apply(
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         before, declared = live[kind], desired.digest(manifest)
         if before is None or not covers(before, manifest):
+            if kind == "Deployment" and "rollingUpdate" in _strategy(before):
+                await context.api.merge(kind, *bot.key, desired.NO_ROLLING_UPDATE)
             live[kind] = {"kind": kind, **await context.api.apply(manifest)}
             context.store.put(live[kind] or manifest)
             if context.declared.get((kind, *bot.key)) == declared:
@@ -168,26 +188,32 @@ async def _apply(
     )
 
 
+def _strategy(deployment: JsonObject | None) -> JsonObject:
+    return ((deployment or {}).get("spec") or {}).get("strategy") or {}
+
+
 async def _report(
     context: Context, bot: Bot, body: JsonObject, decision: Plan, observed: Observed
 ) -> None:
     """Write the status if it says anything new, and an event for each transition."""
     now = context.clock()
-    status = bot_status(bot, decision, observed, context.assets.state(bot.key), now)
+    known = context.assets.state(bot.key, before=bot.status.get("conditions") or ())
+    status = bot_status(bot, decision, observed, known, now)
     if status == bot.status:
         return
-    # A merge patch leaves out what it does not name: say of a key that is gone that it is.
-    gone = {key: None for key in bot.status if key not in status}
-    written = await context.api.merge(
-        "TradingBot", *bot.key, {"status": {**status, **gone}}, subresource="status"
-    )
+    patch = {"status": merge_patch(bot.status, status)}
+    written = await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
     context.store.put(written)
     for event in transitions(bot.status, status):
         await context.recorder.post(body, event, now)
 
 
-def _look_again_in(settings: OperatorSettings, bot: Bot, decision: Plan, now: datetime) -> float:
+def _look_again_in(
+    settings: OperatorSettings, bot: Bot, decision: Plan, now: datetime
+) -> float | None:
     """Seconds until something may have changed that no watch tells of."""
+    if decision.stop is Reason.INVALID_SPEC:
+        return None
     waits = [settings.credentials_interval]
     if decision.stop is Reason.NAME_CONFLICT:
         waits.append(CONFLICT_RETRY)
@@ -215,26 +241,38 @@ async def clean_up(context: Context, bot: Bot, body: JsonObject) -> float | None
     now = context.clock()
     asked = datetime.fromisoformat(bot.meta.deletion_timestamp or "")
     waited = (now - asked).total_seconds()
-    await _report_terminating(context, bot)
-    children = Children(deployment=context.store.get("Deployment", *bot.key))
-    if children.deployment is not None and _owned(bot, children.deployment):
-        for manifest in stopped_deployment(bot, children):
-            if not covers(children.deployment, manifest):
-                context.store.put({"kind": "Deployment", **await context.api.apply(manifest)})
+    await _stop(context, bot)
+    if bot.status.get("phase") != "Terminating":
+        patch = {"status": {"phase": "Terminating"}}
+        body = await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
+        context.store.put(body)
+        bot = Bot.read(body, now=now)
+    warnings = []
     if await _has_pods(context, bot):
         if waited < POD_PATIENCE:
             return POD_POLL
-        event = (WARNING, "PodStuck", f"a pod is still there after {POD_PATIENCE} s; going on")
-        await context.recorder.post(body, event, now)
+        message = f"a pod is still there after {POD_PATIENCE} s; going on"
+        warnings.append((WARNING, "PodStuck", message))
     try:
-        await context.assets.remove(bot.key)
+        await context.assets.remove(bot)
     except RegistryError as error:
         if waited < context.settings.cleanup_timeout:
             raise
-        event = (WARNING, "AssetLeftBehind", f"the asset was not removed: {error}")
-        await context.recorder.post(body, event, now)
+        message = f"the asset was not removed: {error}"
+        warnings.append((WARNING, "AssetLeftBehind", message))
     await _set_finalizers(context, bot, [one for one in bot.meta.finalizers if one != FINALIZER])
+    for warning in warnings:
+        await context.recorder.post(body, warning, now)
     return None
+
+
+async def _stop(context: Context, bot: Bot) -> None:
+    deployment = await _child(context, "Deployment", *bot.key)
+    if deployment is None or not _owned(bot, deployment):
+        return
+    for manifest in stopped_deployment(bot, Children(deployment=deployment)):
+        if not covers(deployment, manifest):
+            context.store.put({"kind": "Deployment", **await context.api.apply(manifest)})
 
 
 async def _has_pods(context: Context, bot: Bot) -> bool:
@@ -243,11 +281,3 @@ async def _has_pods(context: Context, bot: Bot) -> bool:
     ):
         return True
     return False
-
-
-async def _report_terminating(context: Context, bot: Bot) -> None:
-    if bot.status.get("phase") != "Terminating":
-        patch = {"status": {"phase": "Terminating"}}
-        context.store.put(
-            await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
-        )

@@ -37,13 +37,18 @@ def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
         "configHash"
     ):
         yield NORMAL, "Updated", f"the declared configuration is now {after['configHash']}"
-    if old == new:
-        return
     if new in _ENTERED:
-        type_, reason = _ENTERED[new]
-        yield type_, reason or ready["reason"], ready["message"]
+        if (old, _reason(before)) != (new, ready["reason"]):
+            type_, reason = _ENTERED[new]
+            yield type_, reason or ready["reason"], ready["message"]
     elif old in _LEFT:
         yield NORMAL, _LEFT[old], f"the bot left phase {old}"
+
+
+def _reason(status: JsonObject) -> str | None:
+    """Why a bot was not ready."""
+    conditions = status.get("conditions") or ()
+    return next((one["reason"] for one in conditions if one["type"] == "Ready"), None)
 
 
 class Recorder:
@@ -61,7 +66,7 @@ class Recorder:
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{meta['name'][:200]}.{uuid4().hex[:16]}",
+                "name": f"{meta['name'][:200].rstrip('-.')}.{uuid4().hex[:16]}",
                 "namespace": meta["namespace"],
             },
             "involvedObject": {

@@ -52,10 +52,16 @@ class RegistryClient:
             await self._session.close()
             self._session = None
 
-    async def upsert(self, ref: str, asset: JsonObject) -> JsonObject:
-        """Make the asset of that reference what `asset` says; no change makes no new version."""
-        answer = await self._request("PUT", f"assets/by-ref/{ref}", body=asset)
-        return dict(answer)
+    async def upsert(self, ref: str, asset: JsonObject, *, force: bool = False) -> JsonObject:
+        """Make the asset of that reference what `asset` says; no change makes no new version.
+
+        With `force` it goes Inactive even if Active assets depend on it.
+        """
+        query = {"force": "true"} if force else None
+        answer = await self._request("PUT", f"assets/by-ref/{ref}", query=query, body=asset)
+        if not isinstance(answer, dict):
+            raise self._no_registry()
+        return answer
 
     async def delete(self, ref: str) -> None:
         """Remove the asset of that reference; one that is not there is fine."""
@@ -76,6 +82,8 @@ class RegistryClient:
         while True:
             query = {"external_ref_prefix": prefix, "page": str(page), "page_size": str(PAGE_SIZE)}
             found = await self._request("GET", "assets", query=query)
+            if not isinstance(found, list):
+                raise self._no_registry()
             for asset in found:
                 yield asset
             if len(found) < PAGE_SIZE:
@@ -92,7 +100,12 @@ class RegistryClient:
     ) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT)
-        token = self._token()
+        try:
+            token = self._token()
+        except OSError as error:
+            raise RegistryUnavailableError(
+                f"the token for the registry can't be read: {error}"
+            ) from error
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"{self._base_url}/api/v1/{path}"
         try:
@@ -111,6 +124,11 @@ class RegistryClient:
         if response.status >= 400:  # noqa: PLR2004
             raise RegistryRefusedError(response.status, _detail(answer))
         return answer
+
+    def _no_registry(self) -> RegistryUnavailableError:
+        return RegistryUnavailableError(
+            f"what answers at {self._base_url} is no registry; check --registry-url"
+        )
 
 
 def token_from(file: str) -> Callable[[], str]:

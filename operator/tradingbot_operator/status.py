@@ -36,7 +36,7 @@ class RegistryState:
     """What is known of the bot's asset in the registry."""
 
     status: str
-    reason: Reason
+    reason: str
     message: str
 
 
@@ -46,11 +46,14 @@ def rfc3339(moment: datetime) -> str:
 
 
 def is_available(children: Children) -> bool:
-    """Whether the Deployment, as last declared, has its pod available."""
+    """Whether the Deployment has a pod available, and of its template as last declared."""
     deployment = children.deployment or {}
     status = deployment.get("status") or {}
     generation = (deployment.get("metadata") or {}).get("generation")
-    return status.get("observedGeneration") == generation and bool(status.get("availableReplicas"))
+    if status.get("observedGeneration") != generation:
+        return False
+    # In a rollout the old pod still counts as available until it has gone.
+    return bool(status.get("updatedReplicas") and status.get("availableReplicas"))
 
 
 def phase_of(plan: Plan, children: Children) -> str:
@@ -91,6 +94,16 @@ def bot_status(
         if plan.hours.next_transition is not None:
             status["schedule"]["nextTransition"] = rfc3339(plan.hours.next_transition)
     return status
+
+
+def merge_patch(before: JsonObject, after: JsonObject) -> JsonObject:
+    """`after` whole, and null for what only `before` has: a merge patch keeps what it omits."""
+    patch: JsonObject = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        nested = isinstance(value, dict) and isinstance(old, dict)
+        patch[key] = merge_patch(old or {}, value) if nested else value
+    return patch
 
 
 def conditions(
@@ -165,6 +178,9 @@ def _credentials(credentials: Credentials, bot: Bot) -> Finding:
         return Finding(
             "CredentialsReady", "Unknown", Reason.INVALID_SPEC, "the stored spec is invalid"
         )
+    if credentials.unread is not None:
+        message = f"the Secret can't be read: {credentials.unread}"
+        return Finding("CredentialsReady", "Unknown", Reason.NOT_READ, message)
     if credentials.problem is not None:
         return Finding("CredentialsReady", "False", credentials.problem, credentials.message)
     return Finding("CredentialsReady", "True", Reason.CREDENTIALS_FOUND, "the Secret has both keys")

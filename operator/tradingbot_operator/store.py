@@ -31,7 +31,8 @@ class Store:
 
     def __init__(self) -> None:
         self._objects: dict[ObjectKey, JsonObject] = {}
-        self._deleted: dict[str, None] = {}
+        self._deleted: dict[str, int] = {}
+        """The version that each deletion by uid was seen at."""
 
     def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         """The object, or None if none is known."""
@@ -49,7 +50,7 @@ class Store:
         """Keep `obj` unless a newer version is known or it is gone."""
         key = key_of(obj)
         known = self._objects.get(key)
-        if obj["metadata"].get("uid") in self._deleted:
+        if _version(obj) <= self._deleted.get(obj["metadata"].get("uid", ""), -1):
             return
         if known is None or _version(obj) >= _version(known):
             meta = {
@@ -58,12 +59,17 @@ class Store:
             self._objects[key] = {**obj, "metadata": meta}
 
     def remove(self, obj: JsonObject) -> None:
-        """The object is gone; one of the same name that has come since stays."""
+        """The object is gone; one of the same name that has come since stays.
+
+        A watch also says so of one that has lost the label that it selects by: a later version of
+        that one is taken up again.
+        """
         key = key_of(obj)
         known = self._objects.get(key)
-        uid = obj["metadata"].get("uid")
-        if known is not None and known["metadata"].get("uid") == uid:
+        uid = obj["metadata"].get("uid", "")
+        if known is not None and known["metadata"].get("uid", "") == uid:
             del self._objects[key]
-        self._deleted[uid] = None
+        self._deleted.pop(uid, None)
+        self._deleted[uid] = _version(obj)
         if len(self._deleted) > DELETED_MEMORY:
             del self._deleted[next(iter(self._deleted))]

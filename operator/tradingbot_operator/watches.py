@@ -4,8 +4,9 @@ Plain `on.event` handlers: they keep no state of their own in the objects (no an
 finalizer), and every event only says which object to look at.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
@@ -13,6 +14,11 @@ from tradingbot_api import GROUP, VERSION
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator import MANAGED_BY
+
+logger = logging.getLogger(__name__)
+
+Seen = Callable[[str | None, JsonObject], None]
+"""Called with the type of an event (None: from a list) and the object as it is, or was."""
 
 SERVER_TIMEOUT = 240
 CLIENT_TIMEOUT = 270
@@ -25,6 +31,18 @@ WATCHED = (
     ("", "v1", "configmaps", "ConfigMap"),
     ("", "v1", "services", "Service"),
 )
+
+
+SUPERVISION_SECONDS = 0.5
+
+
+class Backoffs:
+    """Pauses before kopf tries a request again: without end, since a watch must not give up."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.2, 0.5, 1.0, 2.0)
+        while True:
+            yield 5.0
 
 
 class LoginError(RuntimeError):
@@ -45,6 +63,67 @@ async def login() -> kopf.ConnectionInfo:
     return found
 
 
+async def watch(
+    seen: Seen,
+    *,
+    namespaces: Sequence[str],
+    stop: asyncio.Event,
+    ready: asyncio.Event,
+    lost: Callable[[], None],
+) -> None:
+    """Watch until `stop`; `ready` is set once kopf runs.
+
+    kopf ends a single watch for good when the API server answers what it does not expect, such as
+    a 404 while the server starts, and goes on without it. So whenever one is missing, all of kopf
+    is begun anew, and `lost` is called: what happened in between was not seen.
+    """
+    while not stop.is_set():
+        ending = asyncio.Event()
+        operator = asyncio.create_task(
+            kopf.operator(
+                registry=watch_registry(seen),
+                settings=watch_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=ending,
+                ready_flag=ready,
+            )
+        )
+        missing = await _first_lost(operator, stop)
+        ending.set()
+        await operator
+        if not missing:
+            stop.set()
+            return
+        logger.warning("watching anew, since these watches have ended: %s", ", ".join(missing))
+        lost()
+
+
+async def _first_lost(operator: asyncio.Task[None], stop: asyncio.Event) -> list[str]:
+    """The watches that have ended though nobody wanted it; empty when it is time to stop."""
+    stopping = asyncio.create_task(stop.wait())
+    known: set[str] = set()
+    try:
+        while not operator.done() and not stopping.done():
+            alive = {
+                name
+                for task in asyncio.all_tasks()
+                if (name := task.get_name()).startswith("watcher for ")
+            }
+            if known - alive:
+                return sorted(known - alive)
+            known = alive
+            await asyncio.wait(
+                {operator, stopping},
+                timeout=SUPERVISION_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+    finally:
+        stopping.cancel()
+    return []
+
+
 def watch_settings() -> kopf.OperatorSettings:
     """kopf's settings: watches that notice silence, only our children, nothing written."""
     settings = kopf.OperatorSettings()
@@ -54,6 +133,7 @@ def watch_settings() -> kopf.OperatorSettings:
     # kopf takes its own finalizer off whatever it has no handlers of deletion for: not ours.
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.posting.enabled = False
+    settings.networking.error_backoffs = Backoffs()
     # One line for each event of each object says nothing; what is done is logged where it is done.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     selector = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
@@ -63,7 +143,7 @@ def watch_settings() -> kopf.OperatorSettings:
     return settings
 
 
-def watch_registry(seen: Callable[[str | None, JsonObject], None]) -> kopf.OperatorRegistry:
+def watch_registry(seen: Seen) -> kopf.OperatorRegistry:
     """Handlers that pass each event of a watched kind to `seen`."""
     registry = kopf.OperatorRegistry()
 
@@ -78,9 +158,7 @@ def watch_registry(seen: Callable[[str | None, JsonObject], None]) -> kopf.Opera
     return registry
 
 
-def _forwarding(
-    api_version: str, kind: str, seen: Callable[[str | None, JsonObject], None]
-) -> Callable[..., Any]:
+def _forwarding(api_version: str, kind: str, seen: Seen) -> Callable[..., Any]:
     async def forward(event: Any, **_: Any) -> None:
         # Items of a list come without their type.
         seen(event["type"], {"apiVersion": api_version, "kind": kind, **event["object"]})

@@ -109,7 +109,7 @@ class WorkQueue(Generic[Key]):
                 logger.exception("%s %s failed", self.name, key, extra=context)
         else:
             self._failures.pop(key, None)
-        if after is not None and key not in self._again:
+        if after is not None:
             self.add_after(key, after)
         self.on_done(result, loop.time() - begun)
 

@@ -1,0 +1,220 @@
+"""`make up` and `make down` on the real control plane, with state and ports of their own."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import pytest
+from tradingbot_dev import lifecycle, tour
+from tradingbot_dev.manifests import ROOT, SAMPLE_BOT
+from tradingbot_dev.ports import BASE_VARIABLE, Ports, is_free
+from tradingbot_dev.processes import ProcessTable, marked
+
+BOT = "tradingbot/arb-bot-binance"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What `make` does, for a state folder and ports that are nobody else's."""
+
+    state: Path
+    base: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT / "hack"), BASE_VARIABLE: str(self.base)}
+
+    def command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", "tradingbot_dev", "--state", str(self.state), name]
+
+    def run(self, name: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(name),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def done(self, name: str) -> str:
+        done = self.run(name)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def pids(self) -> dict[str, int | None]:
+        return lifecycle.status(self.state)
+
+    def kubectl(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("kubectl")), *arguments],
+            env={**os.environ, "KUBECONFIG": str(self.state / "kubeconfig")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def versions(self) -> dict[str, str]:
+        """The resource version of everything that `up` installs."""
+        kinds = "crd,clusterroles,validatingwebhookconfigurations,mutatingwebhookconfigurations"
+        listed = json.loads(self.kubectl("get", f"{kinds},tradingbots,secrets", "-o", "json"))
+        return {
+            one["metadata"]["uid"]: one["metadata"]["resourceVersion"] for one in listed["items"]
+        }
+
+
+def free_base() -> int:
+    """The first of ten ports in a row that are free."""
+    candidates = (Ports.free().kube_apiserver for _ in range(100))
+    return next(base for base in candidates if all(map(is_free, astuple(Ports.from_base(base)))))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = Checkout(tmp_path_factory.mktemp("checkout") / ".local", free_base())
+    yield checkout
+    lifecycle.clean(checkout.state)
+
+
+@pytest.fixture
+def running(checkout: Checkout) -> Checkout:
+    checkout.done("up")
+    return checkout
+
+
+def test_up_starts_everything_and_its_tour_shows_what_really_happened(checkout: Checkout) -> None:
+    said = checkout.done("up")
+    assert all(checkout.pids().values())
+    assert "spec.riskManagement.takeProfitPercentage  5" in said
+    assert "deployment.apps/arb-bot-binance" in said
+    assert 'spec.riskManagement.maxPositionSize: Invalid value: "0"' in said
+    assert "price-history" in said
+    assert f"export KUBECONFIG={checkout.state / 'kubeconfig'}" in said
+    assert "\033" not in said, "no colours where nobody looks"
+
+
+def test_a_second_up_changes_nothing_and_takes_seconds(running: Checkout) -> None:
+    pids, versions = running.pids(), running.versions()
+    began = time.monotonic()
+    said = running.done("up")
+    took = time.monotonic() - began
+    assert "nothing was changed" in said
+    assert running.pids() == pids
+    assert running.versions() == versions
+    assert took < 15, "2 s where nothing else runs"
+
+
+@pytest.mark.parametrize("name", ["operator", "webhooks", "registry", "kwok", "etcd"])
+def test_after_a_crash_up_brings_back_that_process_and_no_other(
+    running: Checkout, name: str
+) -> None:
+    before = running.pids()
+    victim = before[name]
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    assert f"started {name} in" in running.done("up")
+    after = running.pids()
+    assert all(after.values())
+    assert {other for other in after if after[other] != before[other]} == {name}
+
+
+def test_what_the_user_made_of_the_sample_survives_another_up(running: Checkout) -> None:
+    patch = '{"spec": {"riskManagement": {"maxPositionSize": "777"}}}'
+    running.kubectl("patch", BOT, "--type=merge", f"--patch={patch}")
+    running.done("up")
+    where = "jsonpath={.spec.riskManagement.maxPositionSize}"
+    assert running.kubectl("get", BOT, f"--output={where}") == "777"
+
+
+def test_down_stops_everything_and_only_that_and_the_state_survives(running: Checkout) -> None:
+    uid = running.kubectl("get", BOT, "--output=jsonpath={.metadata.uid}")
+    with subprocess.Popen(["sleep", "600"]) as bystander:
+        said = running.done("down")
+        assert bystander.poll() is None
+        bystander.kill()
+    assert all(name in said for name in running.pids())
+    assert not any(running.pids().values())
+    assert list(marked(running.state / "run")) == []
+    assert running.done("down") == "nothing was running\n"
+    running.done("up")
+    assert running.kubectl("get", BOT, "--output=jsonpath={.metadata.uid}") == uid
+
+
+def test_down_finds_processes_whose_pid_files_are_gone(running: Checkout) -> None:
+    shutil.rmtree(running.state / "run")
+    assert "process " in running.done("down")
+    assert list(marked(running.state / "run")) == []
+
+
+def test_a_taken_port_is_one_line_and_nothing_is_started(checkout: Checkout) -> None:
+    checkout.done("down")
+    registry = Ports.from_base(checkout.base).registry
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", registry))
+        taken.listen()
+        done = checkout.run("up")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: port {registry}, which registry needs, is taken by ")
+    assert f"(pid {os.getpid()})" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(marked(checkout.state / "run")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_stops_what_it_had_started(
+    checkout: Checkout, number: signal.Signals
+) -> None:
+    checkout.done("down")
+    with subprocess.Popen(
+        checkout.command("up"),
+        env=checkout.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as starting:
+        deadline = time.monotonic() + 30
+        table = ProcessTable(run=checkout.state / "run", log=checkout.state / "log")
+        while table.running("kube-apiserver") is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        starting.send_signal(number)
+        _, said = starting.communicate(timeout=60)
+    assert starting.returncode == 130
+    assert "what this run had started is stopped" in said
+    assert list(marked(checkout.state / "run")) == []
+
+
+def test_status_tells_what_runs_by_its_exit_code_too(running: Checkout) -> None:
+    assert running.run("status").returncode == 0
+    running.done("down")
+    done = running.run("status")
+    assert done.returncode == 1
+    stopped = [line for line in done.stdout.splitlines() if line.endswith(" not running")]
+    assert len(stopped) == len(running.pids())
+
+
+def test_clean_forgets_the_state(checkout: Checkout) -> None:
+    checkout.done("up")
+    checkout.done("clean")
+    assert not checkout.state.exists()
+    assert list(marked(checkout.state / "run")) == []
+
+
+def test_the_tour_lists_only_what_the_file_lacks_or_has_otherwise() -> None:
+    given = {"spec": {"mode": "Paper", "money": 1, "risk": {"a": "1"}}}
+    stored = {"spec": {"mode": "Paper", "money": "1", "risk": {"a": "1", "b": True}}}
+    assert list(tour.filled_in(given, stored)) == [("spec.money", "1"), ("spec.risk.b", "true")]
+
+
+def test_the_sample_that_the_tour_speaks_of_is_the_one_that_is_applied() -> None:
+    assert SAMPLE_BOT.read_text().count("name: arb-bot-binance") == 1

@@ -1,0 +1,131 @@
+"""Which TCP ports of 127.0.0.1 the parts listen on, and who holds one that is taken."""
+
+import os
+import random
+import socket
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from tradingbot_dev.errors import LocalClusterError, PortTakenError
+
+BASE_VARIABLE = "TRADINGBOT_LOCAL_PORT_BASE"
+DEFAULT_BASE = 24680
+LOOPBACK = "127.0.0.1"
+CLOSING_SECONDS = 1.0
+_LISTEN = "0A"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port for each thing that listens, in this order from a base."""
+
+    kube_apiserver: int
+    etcd_client: int
+    etcd_peer: int
+    controller_manager: int
+    scheduler: int
+    kwok: int
+    webhooks: int
+    webhooks_health: int
+    operator_health: int
+    registry: int
+
+    @classmethod
+    def from_base(cls, base: int) -> "Ports":
+        return cls(*range(base, base + len(fields(cls))))
+
+    @classmethod
+    def from_environment(cls) -> "Ports":
+        """The ports of `make up`: 24680 to 24689, unless TRADINGBOT_LOCAL_PORT_BASE says else."""
+        text = os.environ.get(BASE_VARIABLE, str(DEFAULT_BASE))
+        highest = 65535 - len(fields(cls))
+        if not text.isdecimal() or not 1024 <= int(text) <= highest:
+            raise LocalClusterError(
+                f"{BASE_VARIABLE} is {text!r}; set it to a number from 1024 to {highest}"
+            )
+        return cls.from_base(int(text))
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Ports that nobody listens on now.
+
+        Taken from below the range out of which the kernel gives ports to outgoing connections
+        (32768 and up), so that none is lost between this look and the moment when a process binds
+        it; and clear of the ports of `make up`.
+        """
+        span = range(10_000, 20_000)
+        found: list[int] = []
+        for port in random.SystemRandom().sample(span, len(span)):
+            if is_free(port):
+                found.append(port)
+            if len(found) == len(fields(cls)):
+                return cls(*found)
+        raise PortTakenError(f"no free TCP ports from {span.start} to {span.stop - 1}")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # Without this, connections that are long closed (TIME_WAIT) would look like a listener.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def demand_free(port: int, *, needed_by: str) -> None:
+    """Raises PortTakenError, naming the holder as far as /proc tells.
+
+    A process that was killed just now may still be closing its sockets: it gets a moment.
+    """
+    deadline = time.monotonic() + CLOSING_SECONDS
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    else:
+        return
+    holder = _holder(port)
+    who = f"by {holder}" if holder else "by a process of another user"
+    raise PortTakenError(
+        f"port {port}, which {needed_by} needs, is taken {who}: stop it, or choose other ports "
+        f"with {BASE_VARIABLE}=NUMBER make up"
+    )
+
+
+def _holder(port: int) -> str | None:
+    """`name (pid 123)` of the process that listens on this port, if it is one of this user's."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            if any(_link(descriptor) in sockets for descriptor in (entry / "fd").iterdir()):
+                return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
+        except OSError:
+            continue  # another user's, or gone meanwhile
+    return None
+
+
+def _link(descriptor: Path) -> str:
+    """What a file descriptor refers to; empty if it was closed since it was listed."""
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            columns = line.split()
+            if columns[3] == _LISTEN and int(columns[1].rpartition(":")[2], 16) == port:
+                inodes.add(columns[9])
+    return inodes

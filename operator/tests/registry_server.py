@@ -1,0 +1,56 @@
+"""The real registry, on a SQLite file and a port of its own."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tradingbot_registry.app import create_app, prepared_database
+from werkzeug.serving import make_server
+
+ASSETS = "/api/v1/assets"
+
+
+@dataclass(frozen=True)
+class RunningRegistry:
+    """A registry that answers at `url`, and what it holds."""
+
+    url: str
+    app: Any
+
+    def held(self) -> dict[str, Any]:
+        """All assets by reference, or by name if they have none."""
+        found = self.app.test_client().get(f"{ASSETS}?page_size=100").json
+        return {one["externalRef"] or one["name"]: one for one in found}
+
+    def add(self, name: str, **fields: Any) -> Any:
+        """An asset that a person has made."""
+        body = {"name": name, "type": "Other", **fields}
+        response = self.app.test_client().post(ASSETS, json=body)
+        assert response.status_code == 201, response.text
+        return response.json
+
+    def remove(self, asset_id: str) -> None:
+        """Delete an asset."""
+        assert self.app.test_client().delete(f"{ASSETS}/{asset_id}").status_code == 204
+
+
+@contextmanager
+def running_registry(folder: Path) -> Iterator[RunningRegistry]:
+    """Serve a registry while the body runs."""
+    database = prepared_database(f"sqlite:///{folder / 'registry.db'}")
+    app = create_app(database, clock=lambda: datetime.now(UTC))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield RunningRegistry(f"http://127.0.0.1:{server.server_port}", app)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        if not database.is_closed():
+            database.close()
