@@ -35,7 +35,7 @@ CREDENTIALS = {
 class RemovalFails(BotAssets):
     """A registry that is down."""
 
-    async def remove(self, bot: Bot) -> None:  # noqa: ARG002
+    async def remove(self, bot: Bot) -> None:
         raise RegistryUnavailableError("the registry is down")
 
 

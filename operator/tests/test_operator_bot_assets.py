@@ -14,6 +14,7 @@ from tradingbot_operator.bot import Bot
 from tradingbot_operator.bot_assets import BotAssets, bot_asset, exchange_asset
 from tradingbot_operator.registry_client import (
     RegistryClient,
+    RegistryRefusedError,
     RegistryUnavailableError,
 )
 
@@ -215,11 +216,11 @@ class PausingClient(RegistryClient):
         super().__init__(url)
         self.arrived, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def upsert(self, ref: str, asset: JsonObject) -> JsonObject:
+    async def upsert(self, ref: str, asset: JsonObject, *, force: bool = False) -> JsonObject:
         if ref.startswith("tradingbot/"):
             self.arrived.set()
             await self.go_on.wait()
-        return await super().upsert(ref, asset)
+        return await super().upsert(ref, asset, force=force)
 
 
 def test_a_bot_that_is_removed_while_it_is_being_told_of_does_not_stay(
@@ -230,7 +231,8 @@ def test_a_bot_that_is_removed_while_it_is_being_told_of_does_not_stay(
         try:
             assets = Assets(client)
             telling = asyncio.create_task(assets.keep(bot()))
-            await client.arrived.wait()
+            async with asyncio.timeout(30):
+                await client.arrived.wait()
             removing = asyncio.create_task(assets.remove(bot()))
             await asyncio.sleep(0)
             client.go_on.set()
@@ -321,19 +323,44 @@ def test_a_bot_that_went_while_the_registry_was_down_is_not_told_of_afterwards()
     asyncio.run(main())
 
 
-def test_a_refusal_is_told_and_tried_again_later(registry: RunningRegistry) -> None:
-    async def scenario(assets: Assets, client: RegistryClient) -> None:
-        # Somebody's asset of that reference depends on the bot, which so can't go Inactive.
+def test_a_bot_that_has_stopped_is_inactive_whatever_depends_on_it(
+    registry: RunningRegistry,
+) -> None:
+    async def scenario(assets: Assets, _: RegistryClient) -> None:
         await assets.keep(bot())
         registry.add("watcher", status="Active", dependsOn=[registry.held()[BOT]["id"]])
-        subject = bot({"paused": True})
+        await assets.keep(bot({"paused": True}), phase="Paused")
+        assert registry.held()[BOT]["status"] == "Inactive"
+        assert assets.state(KEY).status == "True"
+
+    against(registry, scenario)
+
+
+class RefusingClient(RegistryClient):
+    """Meets with a refusal."""
+
+    async def upsert(self, ref: str, asset: JsonObject, *, force: bool = False) -> JsonObject:
+        raise RegistryRefusedError(409, "closes a cycle")
+
+
+def test_a_refusal_is_told_and_tried_again_later() -> None:
+    async def main() -> None:
+        assets = Assets(RefusingClient("http://127.0.0.1:1"))
+        subject = bot()
         assert subject.spec is not None
-        assert assets.want(subject, subject.spec, phase="Paused")
+        assert assets.want(subject, subject.spec, phase="Running")
         assert await assets.tell(KEY) == 60.0
         state = assets.state(KEY)
         assert (state.status, state.reason) == ("False", "RegistryRefused")
+        assert state.message == "closes a cycle"
 
-    against(registry, scenario)
+    asyncio.run(main())
+
+
+def test_an_operator_that_has_just_started_repeats_what_the_status_says() -> None:
+    said = {"type": "RegistrySynced", "status": "True", "reason": "Synced", "message": "held"}
+    state = Assets(RegistryClient("http://127.0.0.1:1")).state(KEY, before=[said])
+    assert (state.status, state.reason, state.message) == ("True", "Synced", "held")
 
 
 def test_nothing_is_remembered_of_bots_that_are_gone(registry: RunningRegistry) -> None:

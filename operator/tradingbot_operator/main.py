@@ -30,6 +30,7 @@ from tradingbot_operator.work_queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 TELLERS = 4
+STOP_SECONDS = 10
 CATALOGUE_KEEPERS = 2
 
 Key = tuple[str, str]
@@ -94,6 +95,7 @@ class Operator:
 
     async def run(self) -> None:
         """Serve, watch and work until told to stop."""
+        await login()  # where there is no cluster, this says so at once
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,21 +119,18 @@ class Operator:
 
     async def _until(self, stop: asyncio.Event) -> None:
         """Run all parts; the first to fail ends the operator with its error."""
-        tasks = [
-            asyncio.create_task(self._watch(stop), name="watch"),
-            asyncio.create_task(self._work(), name="work"),
-            asyncio.create_task(stop.wait(), name="stop"),
-        ]
+        watching = asyncio.create_task(self._watch(stop))
+        working = asyncio.create_task(self._work())
+        stopping = asyncio.create_task(stop.wait())
+        tasks = (watching, working, stopping)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             stop.set()
-            tasks[1].cancel()
-            await asyncio.wait(tasks, timeout=10)
-            for task in tasks:
-                task.cancel()
+            working.cancel()
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)
         logger.info("stopped")
 
     async def _watch(self, stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ finalizer), and every event only says which object to look at.
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,6 +35,13 @@ WATCHED = (
 
 
 SUPERVISION_SECONDS = 0.5
+GRACE_SECONDS = 10.0
+"""Within which kopf must have begun to watch what every API server has."""
+
+PAUSE_SECONDS = 1.0
+BUILT_IN = tuple(plural for group, _, plural, _ in WATCHED if group != GROUP)
+
+_WATCHER = "watcher for "
 
 
 class Backoffs:
@@ -73,55 +81,91 @@ async def watch(
 ) -> None:
     """Watch until `stop`; `ready` is set once kopf runs.
 
-    kopf ends a single watch for good when the API server answers what it does not expect, such as
-    a 404 while the server starts, and goes on without it. So whenever one is missing, all of kopf
-    is begun anew, and `lost` is called: what happened in between was not seen.
+    kopf has a thread and an event loop of its own: when it ends, it cancels every task that it
+    finds in its loop, whoever made it.
+
+    It ends a single watch for good when the API server answers what it does not expect, such as a
+    404 while the server starts, and goes on without it. So whenever one is missing, all of kopf is
+    begun anew, and `lost` is called: what happened in between was not seen.
     """
-    while not stop.is_set():
-        ending = asyncio.Event()
-        operator = asyncio.create_task(
-            kopf.operator(
-                registry=watch_registry(seen),
-                settings=watch_settings(),
-                standalone=True,
-                clusterwide=not namespaces,
-                namespaces=namespaces,
-                stop_flag=ending,
-                ready_flag=ready,
-            )
+    loop = asyncio.get_running_loop()
+    stopping = threading.Event()
+
+    def forward(type_: str | None, obj: JsonObject) -> None:
+        loop.call_soon_threadsafe(seen, type_, obj)
+
+    def session() -> list[str]:
+        return asyncio.run(
+            _session(forward, namespaces, stopping, lambda: loop.call_soon_threadsafe(ready.set))
         )
-        missing = await _first_lost(operator, stop)
-        ending.set()
-        await operator
-        if not missing:
-            stop.set()
-            return
-        logger.warning("watching anew, since these watches have ended: %s", ", ".join(missing))
-        lost()
 
-
-async def _first_lost(operator: asyncio.Task[None], stop: asyncio.Event) -> list[str]:
-    """The watches that have ended though nobody wanted it; empty when it is time to stop."""
-    stopping = asyncio.create_task(stop.wait())
-    known: set[str] = set()
+    telling = asyncio.create_task(_tell_thread(stop, stopping))
     try:
-        while not operator.done() and not stopping.done():
-            alive = {
-                name
-                for task in asyncio.all_tasks()
-                if (name := task.get_name()).startswith("watcher for ")
-            }
-            if known - alive:
-                return sorted(known - alive)
-            known = alive
-            await asyncio.wait(
-                {operator, stopping},
-                timeout=SUPERVISION_SECONDS,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+        while not stop.is_set():
+            missing = await asyncio.to_thread(session)
+            if missing:
+                logger.warning("watching anew, these watches have ended: %s", ", ".join(missing))
+                lost()
+                await asyncio.sleep(PAUSE_SECONDS)
     finally:
-        stopping.cancel()
-    return []
+        stopping.set()
+        telling.cancel()
+
+
+async def _tell_thread(stop: asyncio.Event, stopping: threading.Event) -> None:
+    await stop.wait()
+    stopping.set()
+
+
+async def _session(
+    seen: Seen, namespaces: Sequence[str], stopping: threading.Event, ready: Callable[[], object]
+) -> list[str]:
+    """Run kopf until `stopping`, or until a watch has ended: which have, and how."""
+    ending, running = asyncio.Event(), asyncio.Event()
+    operator = asyncio.create_task(
+        kopf.operator(
+            registry=watch_registry(seen),
+            settings=watch_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=ending,
+            ready_flag=running,
+        )
+    )
+    telling = asyncio.create_task(running.wait())
+    telling.add_done_callback(lambda task: None if task.cancelled() else ready())
+    known: dict[str, asyncio.Task[object]] = {}
+    ended: list[str] = []
+    begun = asyncio.get_running_loop().time()
+    while not operator.done() and not stopping.is_set() and not ended:
+        alive = {
+            name: task
+            for task in asyncio.all_tasks()
+            if (name := task.get_name()).startswith(_WATCHER)
+        }
+        ended = [f"{name} ({_how(known[name])})" for name in sorted(known.keys() - alive.keys())]
+        if asyncio.get_running_loop().time() > begun + GRACE_SECONDS:
+            ended += [f"{one} (not begun)" for one in BUILT_IN if one not in map(_watched, alive)]
+        known = alive
+        await asyncio.wait({operator}, timeout=SUPERVISION_SECONDS)
+    ending.set()
+    try:
+        await operator
+    except Exception as error:
+        ended.append(f"kopf ({error})")
+    return ended
+
+
+def _watched(name: str) -> str:
+    """The plural of what a watch of kopf's, by the name of its task, is of."""
+    return name.removeprefix(_WATCHER).split(".", 1)[0]
+
+
+def _how(task: asyncio.Task[object]) -> str:
+    """How a task has ended, in few words."""
+    error = None if task.cancelled() else task.exception()
+    return "cancelled" if task.cancelled() else str(error or "no error")[:200]
 
 
 def watch_settings() -> kopf.OperatorSettings:
@@ -135,7 +179,10 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.networking.error_backoffs = Backoffs()
     # One line for each event of each object says nothing; what is done is logged where it is done.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    for name in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns that it does not listen to signals in its thread: the operator does.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     selector = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
     for group, version, plural, _ in WATCHED:
         if group != GROUP:
