@@ -204,9 +204,14 @@ def _places(holder: Any) -> list[Any]:
     return [name for name in names if name != "kind"]
 
 
+def _drawn(draw: Callable[..., Any]) -> Any:
+    """A copy: the next change may be inside of it, and the strategy gives the same object again."""
+    return deepcopy(draw(tricky_values | json_values))
+
+
 def _replace(draw: Callable[..., Any], holder: Any) -> None:
     if places := _places(holder):
-        holder[draw(st.sampled_from(places))] = draw(tricky_values | json_values)
+        holder[draw(st.sampled_from(places))] = _drawn(draw)
 
 
 def _remove(draw: Callable[..., Any], holder: Any) -> None:
@@ -216,10 +221,6 @@ def _remove(draw: Callable[..., Any], holder: Any) -> None:
 
 def _add(draw: Callable[..., Any], holder: Any) -> None:
     if isinstance(holder, dict):
-        holder[draw(st.text())] = draw(tricky_values | json_values)
+        holder[draw(st.text())] = _drawn(draw)
     else:
-        holder.append(
-            deepcopy(holder[0])
-            if holder and draw(st.booleans())
-            else draw(tricky_values | json_values)
-        )
+        holder.append(deepcopy(holder[0]) if holder and draw(st.booleans()) else _drawn(draw))

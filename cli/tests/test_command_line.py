@@ -198,8 +198,11 @@ def test_certs_then_webhooks_run_from_the_command_line(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_is_code_130_without_a_traceback() -> None:
+    # A shell has its background jobs ignore the signal, and so would this child of one.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    running = "from tradingbot_cli.main import main; raise SystemExit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-m", "tradingbot_cli", "validate", "-f", "-"],
+        [sys.executable, "-c", f"{heeding}; {running}", "validate", "-f", "-"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -135,6 +135,10 @@ async def _session(
     )
     telling = asyncio.create_task(running.wait())
     telling.add_done_callback(lambda task: None if task.cancelled() else ready())
+    # kopf logs why a watch has ended; that nobody asked its task for it is no news.
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: logger.debug("kopf: %s", context.get("exception") or context["message"])
+    )
     known: dict[str, asyncio.Task[object]] = {}
     ended: list[str] = []
     begun = asyncio.get_running_loop().time()
