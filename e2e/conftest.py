@@ -1,11 +1,16 @@
 """The whole system on a real control plane."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from zlib import crc32
 
 import pytest
 from person import Person
 from tradingbot_dev.system import System, temporary_system
+
+# The corpus, and the way to the API server that its tests take.
+sys.path.append(str(Path(__file__).parent.parent / "api" / "tests"))
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import yaml
+from admission_rules import with_rules
 from tradingbot_api.crds import crds
 from tradingbot_api.reference import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "config" / "samples"
+ADMISSION_PAGE = ROOT / "docs" / "admission.md"
 NOTE = "Generated from the models in api/ by `make generate`; do not edit."
 HEADER = f"# {NOTE}\n"
 EXAMPLES = {"TradingBot": "tradingbot.yaml", "AssetRegistry": "assetregistry.yaml"}
@@ -36,6 +38,7 @@ def generated() -> dict[Path, str]:
         text = yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
         files[Path(f"config/crd/bases/{group}_{plural}.yaml")] = HEADER + text
     files[Path("docs/reference.md")] = f"<!-- {NOTE} -->\n{reference(_examples())}"
+    files[Path("docs/admission.md")] = with_rules(ADMISSION_PAGE.read_text(encoding="utf-8"))
     return files
 
 

@@ -8,7 +8,7 @@ from admission_cases import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 from objects import Object, json_objects, json_values, mutations, valid_objects
-from tradingbot_api.admission import KINDS, defaulted, review
+from tradingbot_api.admission import KINDS, defaulted, is_well_formed, review
 from tradingbot_api.errors import Verdict
 
 any_objects = json_objects | st.builds(
@@ -106,6 +106,13 @@ def test_nothing_that_is_stored_stands_in_the_way_of_an_edit_of_metadata(obj: Ob
     edited = {**obj, "metadata": {"annotations": {"a": "b"}}}
 
     assert review(obj["kind"], defaulted(obj["kind"], edited), obj, now=NOW).allowed
+
+
+@given(mutations() | valid_objects)
+def test_the_quick_look_and_the_verdict_agree_on_what_the_schema_refuses(obj: Object) -> None:
+    once = defaulted(obj["kind"], obj)
+
+    assert is_well_formed(obj["kind"], once) != review(obj["kind"], once, now=NOW).malformed
 
 
 @given(mutations(), valid_objects)

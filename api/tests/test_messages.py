@@ -81,6 +81,10 @@ def test_a_path_with_half_a_character_in_it_can_be_printed() -> None:
     assert dotted(("spec", MapKey("\ud800"))).encode() == b"spec[\\ud800]"
 
 
+def test_a_key_of_any_length_is_cut_in_a_path() -> None:
+    assert dotted(("spec", "k" * 129, MapKey("k" * 128))) == f"spec.{'k' * 128}...[{'k' * 128}]"
+
+
 def test_text_that_is_not_unicode_is_refused_like_any_other_mistake() -> None:
     """JSON can escape half a surrogate pair; nothing can store it."""
     changes = {
@@ -148,8 +152,8 @@ def test_as_many_cycles_as_there_can_be_are_told_in_a_few_words() -> None:
 
     verdict = review("AssetRegistry", catalogue, now=NOW)
 
-    assert len(verdict.errors) == 499
-    assert sum(len(error.message) for error in verdict.errors) < 1_500_000
+    assert str(verdict.errors[0]).endswith("closes the cycle a0 -> a1 -> a0")
+    assert sum(len(error.message) for error in verdict.errors) < 100_000
 
 
 @pytest.mark.parametrize("kind", KINDS)

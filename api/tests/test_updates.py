@@ -341,6 +341,10 @@ def test_removing_an_asset_that_another_needs_is_refused() -> None:
     assert fields(verdict)[0] == ["spec.assets[0].dependsOn[0]"]
 
 
-def test_a_cycle_that_is_stored_stays_until_assets_change() -> None:
+def test_a_cycle_that_is_stored_stays_until_edges_or_names_change() -> None:
     assert update(REGISTRY, {"spec.assets": CYCLE}, {"spec.deletionPolicy": "Retain"}).allowed
-    assert not update(REGISTRY, {"spec.assets": CYCLE}, {"spec.assets.0.tags": ["x"]}).allowed
+    assert update(REGISTRY, {"spec.assets": CYCLE}, {"spec.assets.0.tags": ["x"]}).allowed
+    edges = {"spec.assets.0.dependsOn": ["b", "0d9b1a44-9d3c-4b0e-8c51-0d60c7b8a1f2"]}
+    assert not update(REGISTRY, {"spec.assets": CYCLE}, edges).allowed
+    added = [*CYCLE, {"name": "c", "type": "Other"}]
+    assert not update(REGISTRY, {"spec.assets": CYCLE}, {"spec.assets": added}).allowed

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
-from tradingbot_api.errors import Path
+from tradingbot_api.errors import MAX_LISTED, Path
 
 TAG_PATTERN = r"^[a-z0-9]([-a-z0-9_.:]{0,61}[a-z0-9])?$"
 MAX_TAGS = 32
@@ -85,7 +86,7 @@ class ConfigProblem:
 
 
 def config_problems(asset_type: AssetType, config: Mapping[str, Any]) -> list[ConfigProblem]:
-    """Everything that is wrong with the `config` of an asset of that type."""
+    """What is wrong with the `config` of an asset of that type, as much as is ever listed."""
     problems = [
         ConfigProblem((key,), f"an asset of type {asset_type} needs it", missing=True)
         for key in REQUIRED_CONFIG.get(asset_type, ())
@@ -99,7 +100,7 @@ def config_problems(asset_type: AssetType, config: Mapping[str, Any]) -> list[Co
         problems.append(
             ConfigProblem((), f"must be at most {MAX_CONFIG_BYTES} bytes as JSON, is {size}")
         )
-    problems.extend(_credentials_in(config, ()))
+    problems.extend(islice(_credentials_in(config, ()), MAX_LISTED + 1))
     return problems
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+MAX_LISTED = 100
+"""Findings that are listed of one object: nobody reads more, and there could be 250,000."""
+SHOWN_KEY = 128
+"""Longer keys are cut in paths. No field and no valid key of the schema is as long."""
 SHOWN_CHARACTERS = 64
 """Longer values are cut in messages: a denial is read in a terminal."""
 SHOWN_BITS = 128
@@ -24,7 +28,8 @@ _JSON_TYPES = (
     (str, "string"),
 )
 
-Path = tuple[str | int, ...]
+Step = str | int
+Path = tuple[Step, ...]
 """Where a value is: object keys and list indexes from the root, such as
 `("spec", "schedule", "windows", 0, "end")`."""
 
@@ -52,10 +57,11 @@ def dotted(path: Path) -> str:
     """`path` as `kubectl` prints it: `spec.schedule.windows[0].end`, `spec.parameters[key]`."""
     text = ""
     for step in path:
+        name = cut(str(step), SHOWN_KEY)
         if isinstance(step, int | MapKey):
-            text += f"[{step}]"
+            text += f"[{name}]"
         else:
-            text += f".{step}" if text else step
+            text += f".{name}" if text else name
     return _encodable(text)
 
 
@@ -63,11 +69,16 @@ def shown(value: object) -> str:
     """`value` as it may stand in a message: JSON, cut when long, never the inside of an object."""
     if isinstance(value, dict | list):
         return '"object"' if isinstance(value, dict) else '"array"'
-    if isinstance(value, str) and len(value) > SHOWN_CHARACTERS:
-        value = value[:SHOWN_CHARACTERS] + "..."
+    if isinstance(value, str):
+        value = cut(value, SHOWN_CHARACTERS)
     if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
         return "(a huge number)"
     return _encodable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def cut(text: str, length: int) -> str:
+    """`text`, or its beginning where it is longer than `length`."""
+    return text if len(text) <= length else text[:length] + "..."
 
 
 def json_type(value: object) -> str:
@@ -82,16 +93,11 @@ def _encodable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One mistake: where it is, what kind it is, and what to do about it.
-
-    `involves` are the other places whose values make it a mistake: an update that touches none of
-    them has not made it worse.
-    """
+    """One mistake: where it is, what kind it is, and what to do about it."""
 
     path: Path
     reason: ErrorReason
     message: str
-    involves: tuple[Path, ...] = ()
 
     @property
     def field(self) -> str:
@@ -147,6 +153,12 @@ class FieldError:
         message = f"Too many: {count}: must have at most {limit} items"
         return cls(path, ErrorReason.TOO_MANY, message)
 
+    @classmethod
+    def and_more(cls, path: Path) -> Self:
+        """The end of a list that leaves out the rest."""
+        message = f"Too many: more than {MAX_LISTED} mistakes; these are the first"
+        return cls(path, ErrorReason.TOO_MANY, message)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldWarning:
@@ -163,6 +175,11 @@ class FieldWarning:
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
 
+    @classmethod
+    def and_more(cls, path: Path) -> Self:
+        """The end of a list that leaves out the rest."""
+        return cls(path, f"more than {MAX_LISTED} warnings; these are the first")
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -171,7 +188,8 @@ class Verdict:
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldWarning, ...] = ()
     malformed: bool = False
-    """Some error is one of shape, which the CRD's own schema refuses too."""
+    """Some error is one that the CRD's own schema refuses too: of shape, of what stands twice, of
+    what may not change."""
 
     @property
     def allowed(self) -> bool:

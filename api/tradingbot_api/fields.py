@@ -5,6 +5,7 @@ structural defaults to an object that may be malformed, say where an error is in
 terms, and build as much of the typed object as is valid.
 """
 
+import operator
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -55,13 +56,27 @@ class ValueType:
         constraint = next((one for one in metadata if isinstance(one, Constraint)), None)
         return cls(constraint=constraint)
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether `filled` returns every value as it is."""
+        return (
+            self.model is None
+            and self.items is None
+            and not isinstance(self.constraint, DecimalText | QuantityText)
+        )
+
     def filled(self, value: Any) -> Any:
         """`value` with defaults applied inside it and numbers as decimal text where they belong."""
         if self.model is not None and isinstance(value, dict):
             return filled(self.model, value)
         if self.items is not None and not self.is_map and isinstance(value, list):
-            return [self.items.filled(item) for item in value]
+            if self.items.is_plain:
+                return value
+            items = [self.items.filled(item) for item in value]
+            return value if all(map(operator.is_, items, value)) else items
         if self.is_map and self.items and self.items.constraint and isinstance(value, dict):
+            if None not in value.values():
+                return value
             return {key: inner for key, inner in value.items() if inner is not None}
         if isinstance(self.constraint, DecimalText) or (
             isinstance(self.constraint, QuantityText) and isinstance(value, float)
@@ -132,16 +147,24 @@ def filled(model: type[Model], raw: JsonObject) -> JsonObject:
     """`raw` with the structural defaults of `model`, as the API server applies them.
 
     A field or a value of a map that is null counts as left out, as it does there. Total: what is
-    malformed stays as it is, for the checks to name.
+    malformed stays as it is, for the checks to name. `raw` itself, if there is nothing to change,
+    and so for every part of it: what is the same object need not be compared.
     """
-    result = dict(raw)
+    result = raw
     for name, field in fields_of(model).items():
-        value = result.get(name)
-        if value is None and field.has_default:
-            value = field.default()
+        was = value = raw.get(name)
+        if value is None:
+            if field.has_default:
+                value = field.type.filled(field.default())
+        elif not field.type.is_plain:
+            value = field.type.filled(value)
+        if value is was and (value is not None or name not in raw):
+            continue
+        if result is raw:
+            result = dict(raw)
         if value is not None:
-            result[name] = field.type.filled(value)
-        elif name in result:
+            result[name] = value
+        else:
             del result[name]
     return result
 
@@ -162,8 +185,18 @@ def partial(model: type[Model], raw: Any) -> Any:
             try:
                 values[field.attribute] = field.adapter.validate_python(source[name])
             except ValidationError:
-                values[field.attribute] = None
+                values[field.attribute] = _partial_items(field.type, source[name])
     return model.model_construct(**values)
+
+
+def _partial_items(value_type: ValueType, raw: Any) -> Any:
+    """The items of a list of objects, each as far as it is valid, or the keys of a map."""
+    item_model = value_type.items.model if value_type.items is not None else None
+    if value_type.is_map and isinstance(raw, dict):
+        return {key: None for key in raw if isinstance(key, str)}
+    if item_model is not None and isinstance(raw, list):
+        return [partial(item_model, item) for item in raw]
+    return None
 
 
 @dataclass(frozen=True)
@@ -221,6 +254,16 @@ def value_at(obj: Any, path: Path, absent: Any = None) -> Any:
         else:
             return absent
     return obj
+
+
+def attribute_at(model: Model, path: Path) -> Any:
+    """The typed value at `path`, by names on the wire, or None where there is none."""
+    value: Any = model
+    for name in path:
+        if not isinstance(value, Model):
+            return None
+        value = getattr(value, fields_of(value.__class__)[str(name)].attribute)
+    return value
 
 
 def same(one: Any, other: Any) -> bool:

@@ -15,7 +15,7 @@ from tradingbot_api.errors import FieldError, Path
 from tradingbot_api.fields import value_at
 from tradingbot_api.model import DNS_LABEL, JsonObject, Model
 from tradingbot_api.quantity import parse_quantity, quantity_text
-from tradingbot_api.rules import Rule
+from tradingbot_api.rules import ItemRule, Rule
 from tradingbot_api.tradingbot import (
     DEFAULT_REQUEST_CPU,
     DEFAULT_REQUEST_MEMORY,
@@ -28,6 +28,7 @@ from tradingbot_api.tradingbot import (
 
 MAX_TAKE_PROFIT = Decimal(1000)
 NAME: Path = ("metadata", "name")
+EXCHANGE_NAME: Path = ("spec", "exchange", "name")
 GENERATE_NAME: Path = ("metadata", "generateName")
 GENERATED_SUFFIX = "x" * 5
 """The API server adds five random characters to the first 58 of `generateName`."""
@@ -41,12 +42,16 @@ class Kind:
 
     model: type[Model]
     spec_model: type[Model]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule | ItemRule, ...]
     computed_defaults: Callable[[JsonObject], JsonObject]
     """Defaults that depend on other fields, on a spec whose structural ones are filled in."""
     name: "NameForm"
     update_errors: Callable[[Any, Any], Iterable[FieldError]]
     """Mistakes of a step from one spec to another; parts that are malformed are None."""
+    immutable: tuple[Path, ...]
+    """What the schema lets nobody change."""
+    has_doubles: Callable[[Any], bool]
+    """Whether something stands twice in a list of a spec that the schema takes for a set."""
     spec_parser: TypeAdapter[Any]
     list_keys: Mapping[Path, str]
     """Lists whose items are known by the value of a key and not by their place, and that key."""
@@ -118,7 +123,7 @@ def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[Fiel
     before = old.exchange.name if old.exchange else None
     after = new.exchange.name if new.exchange else None
     if before is not None and after is not None and before != after:
-        yield FieldError.invalid(("spec", "exchange", "name"), after.value, EXCHANGE_IS_IMMUTABLE)
+        yield FieldError.invalid(EXCHANGE_NAME, after.value, EXCHANGE_IS_IMMUTABLE)
 
 
 def _unchanged(spec: JsonObject) -> JsonObject:
@@ -138,6 +143,8 @@ KINDS: Mapping[str, Kind] = {
             " digits and '-', beginning with a letter and ending with a letter or digit",
         ),
         update_errors=bot_update_errors,
+        immutable=(EXCHANGE_NAME,),
+        has_doubles=rules_tradingbot.has_doubles,
         spec_parser=TypeAdapter(TradingBotSpec),
         list_keys={},
     ),
@@ -153,6 +160,8 @@ KINDS: Mapping[str, Kind] = {
             " lower-case letters, digits and '-', beginning and ending with a letter or digit",
         ),
         update_errors=rules_assetregistry.forbidden_transitions,
+        immutable=(),
+        has_doubles=rules_assetregistry.has_doubles,
         spec_parser=TypeAdapter(AssetRegistrySpec),
         list_keys={rules_assetregistry.ASSETS: "name"},
     ),

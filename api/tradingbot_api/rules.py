@@ -1,4 +1,4 @@
-"""The form of a rule that looks at more than one field."""
+"""The two forms of a rule that looks at more than one field."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,6 +8,9 @@ from typing import Any
 from tradingbot_api.errors import FieldError, FieldWarning, Path
 
 Finding = FieldError | FieldWarning
+
+EACH = "*"
+"""In what a rule needs: every item of the list that the path has led to."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,31 @@ class Rule:
 
     needs: tuple[Path, ...]
     check: Callable[[Any, datetime], Iterable[Finding]]
-    per_item: bool = False
-    """A finding concerns one item of a list or map and nothing beside it."""
-    item_needs: tuple[str, ...] = ()
-    """What of the item makes the finding, where it is not all of it."""
+
+
+@dataclass(frozen=True)
+class ItemRule:
+    """A check over each item of the list or map at `items`, which concerns nothing beside it.
+
+    It is asked of every item whose own values under `needs` are of the right shape (all of it, if
+    there are none), whatever is wrong with the others; an update that changes nothing of these
+    can't have broken it.
+    """
+
+    items: Path
+    check: Callable[[Path, Any, datetime], Iterable[Finding]]
+    """Takes the place of the item, the item, and the time."""
+    needs: tuple[str, ...] = ()
 
 
 def paths(*names: str) -> tuple[Path, ...]:
-    """Paths below `spec` from their dotted form: `paths("exchange.name")`."""
+    """Paths below `spec` from their dotted form: `paths("exchange.name", "assets.*.tags")`."""
     return tuple(("spec", *name.split(".")) for name in names)
 
 
-def touches(path: Path, other: Path) -> bool:
+def touches(path: Path, need: Path) -> bool:
     """Whether one of the paths is, or holds, the other."""
-    shorter = min(len(path), len(other))
-    return path[:shorter] == other[:shorter]
+    return all(
+        step == other or (other == EACH and isinstance(step, int))
+        for step, other in zip(path, need, strict=False)
+    )

@@ -7,9 +7,11 @@ from uuid import UUID
 from tradingbot_api.asset import ALLOWED_TRANSITIONS, AssetStatus, config_problems, may_become
 from tradingbot_api.assetregistry import Asset, AssetRegistrySpec
 from tradingbot_api.errors import FieldError, Path
-from tradingbot_api.rules import Finding, Rule
+from tradingbot_api.rules import Finding, ItemRule, Rule, paths
 
 ASSETS: Path = ("spec", "assets")
+PRINTED_STEPS = 40
+"""Of a cycle; 100 errors with 500 names each would be 3 MB."""
 
 
 def unique_names(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
@@ -21,23 +23,30 @@ def unique_names(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
         seen.add(asset.name)
 
 
-def unique_tags(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
+def has_doubles(spec: AssetRegistrySpec) -> bool:
+    """Whether a name, or a tag or dependency of an asset, stands twice."""
+    return len({asset.name for asset in spec.assets}) < len(spec.assets) or any(
+        len(set(values)) < len(values)
+        for asset in spec.assets
+        for values in (asset.tags, asset.depends_on)
+    )
+
+
+def unique_tags(where: Path, asset: Asset, _: datetime) -> Iterator[Finding]:
     """A tag stands once."""
-    for index, asset in enumerate(spec.assets):
-        yield from _duplicates((*ASSETS, index, "tags"), asset.tags)
+    yield from _duplicates((*where, "tags"), asset.tags)
 
 
-def configs(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
+def sound_config(where: Path, asset: Asset, _: datetime) -> Iterator[Finding]:
     """Each type has the keys it needs, and none holds a credential."""
-    for index, asset in enumerate(spec.assets):
-        for problem in config_problems(asset.type, asset.config):
-            path = (*ASSETS, index, "config", *problem.pointer)
-            if problem.missing:
-                yield FieldError.required(path, problem.message)
-            elif problem.pointer:
-                yield FieldError.forbidden(path, problem.message)
-            else:
-                yield FieldError.invalid(path, asset.config, problem.message)
+    for problem in config_problems(asset.type, asset.config):
+        path = (*where, "config", *problem.pointer)
+        if problem.missing:
+            yield FieldError.required(path, problem.message)
+        elif problem.pointer:
+            yield FieldError.forbidden(path, problem.message)
+        else:
+            yield FieldError.invalid(path, asset.config, problem.message)
 
 
 def dependencies(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
@@ -60,10 +69,10 @@ def dependencies(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule((ASSETS,), unique_names),
-    Rule((ASSETS,), unique_tags, per_item=True, item_needs=("tags",)),
-    Rule((ASSETS,), configs, per_item=True, item_needs=("type", "config")),
-    Rule((ASSETS,), dependencies),
+    Rule(paths("assets.*.name"), unique_names),
+    ItemRule(ASSETS, unique_tags, needs=("tags",)),
+    ItemRule(ASSETS, sound_config, needs=("type", "config")),
+    Rule(paths("assets.*.name", "assets.*.dependsOn"), dependencies),
 )
 
 
@@ -71,8 +80,10 @@ def forbidden_transitions(old: AssetRegistrySpec, new: AssetRegistrySpec) -> Ite
     """Steps that the lifecycle does not know, between two versions of a catalogue."""
     before = {asset.name: asset.status for asset in old.assets or ()}
     for index, asset in enumerate(new.assets or ()):
-        status = before.get(asset.name)
-        if status is not None and not may_become(status, asset.status):
+        status = before.get(asset.name) if asset.name is not None else None
+        if status is None or asset.status is None:
+            continue
+        if not may_become(status, asset.status):
             yield FieldError.invalid(
                 (*ASSETS, index, "status"), asset.status.value, transition_problem(status)
             )
@@ -123,11 +134,19 @@ def _cycles(assets: list[Asset]) -> Iterator[FieldError]:
             elif target in trail and target != name and name not in closing:
                 closing.add(name)
                 steps = list(trail)
-                cycle = " -> ".join([*steps[steps.index(target) :], target])
+                cycle = [*steps[steps.index(target) :], target]
                 path = (*ASSETS, index_of[name], "dependsOn", place)
-                yield FieldError.invalid(path, target, f"closes the cycle {cycle}")
+                yield FieldError.invalid(path, target, f"closes the cycle {_printed(cycle)}")
             elif target in graph and target not in done and target not in trail:
                 trail[target] = _edges(graph[target])
+
+
+def _printed(cycle: list[str]) -> str:
+    """`a -> b -> a`; the middle of a cycle that nobody could follow is left out."""
+    if len(cycle) > PRINTED_STEPS:
+        half = PRINTED_STEPS // 2
+        cycle = [*cycle[:half], f"({len(cycle) - 2 * half} more)", *cycle[-half:]]
+    return " -> ".join(cycle)
 
 
 def _edges(targets: list[str]) -> Iterator[tuple[int, str]]:

@@ -5,45 +5,45 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradingbot_api.asset import is_credential_key
-from tradingbot_api.errors import FieldError, FieldWarning, MapKey, Path
+from tradingbot_api.errors import FieldError, FieldWarning, Path
 from tradingbot_api.image import is_pinned
 from tradingbot_api.quantity import parse_quantity
-from tradingbot_api.rules import Finding, Rule, paths
+from tradingbot_api.rules import Finding, ItemRule, Rule, paths
 from tradingbot_api.schedule import overlapping, week_intervals
 from tradingbot_api.tradingbot import (
     PARAMETER_KEY,
+    Blackout,
     ExchangeName,
     Mode,
     TradingBotSpec,
+    Window,
 )
 
 SMALL_PERCENTAGE = Decimal("0.1")
 SMALL_MEMORY = Decimal(64 * 1024 * 1024)
 HUNDRED = Decimal(100)
 
+PARAMETERS: Path = ("spec", "strategy", "parameters")
 RISK: Path = ("spec", "riskManagement")
 EXCHANGE: Path = ("spec", "exchange")
 SCHEDULE: Path = ("spec", "schedule")
 RESOURCES: Path = ("spec", "resources")
 
 
-def parameter_keys(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
-    """Keys have a portable form, and none holds a credential."""
-    for key in spec.strategy.parameters:
-        path = ("spec", "strategy", "parameters", MapKey(key))
-        if is_credential_key(key):
-            yield FieldError.forbidden(
-                path,
-                "looks like a credential; put it into the Secret that"
-                " spec.exchange.apiKeySecret names",
-            )
-        elif not PARAMETER_KEY.fullmatch(key):
-            yield FieldError.invalid(
-                path,
-                key,
-                "a key must begin with a letter and have at most 63 letters, digits, '_', '.' and"
-                " '-'",
-            )
+def parameter_key(where: Path, _value: str, _: datetime) -> Iterator[Finding]:
+    """A key has a portable form and holds no credential."""
+    key = str(where[-1])
+    if is_credential_key(key):
+        yield FieldError.forbidden(
+            where,
+            "looks like a credential; put it into the Secret that spec.exchange.apiKeySecret names",
+        )
+    elif not PARAMETER_KEY.fullmatch(key):
+        yield FieldError.invalid(
+            where,
+            key,
+            "a key must begin with a letter and have at most 63 letters, digits, '_', '.' and '-'",
+        )
 
 
 def distinct_key_paths(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
@@ -81,19 +81,22 @@ def requests_within_limits(spec: TradingBotSpec, _: datetime) -> Iterator[Findin
             )
 
 
-def window_forms(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+def window_form(where: Path, window: Window, _: datetime) -> Iterator[Finding]:
     """A window has a length and names each day once."""
-    for index, window in enumerate(spec.schedule.windows):
-        path = (*SCHEDULE, "windows", index)
-        for place, day in enumerate(window.days):
-            if day in window.days[:place]:
-                yield FieldError.duplicate((*path, "days", place), day)
-        if window.start == window.end:
-            yield FieldError.invalid(
-                (*path, "end"),
-                window.end,
-                "must differ from start; for a bot that always runs leave windows out",
-            )
+    for place, day in enumerate(window.days):
+        if day in window.days[:place]:
+            yield FieldError.duplicate((*where, "days", place), day)
+    if window.start == window.end:
+        yield FieldError.invalid(
+            (*where, "end"),
+            window.end,
+            "must differ from start; for a bot that always runs leave windows out",
+        )
+
+
+def has_doubles(spec: TradingBotSpec) -> bool:
+    """Whether some window names a day twice."""
+    return any(len(set(window.days)) < len(window.days) for window in spec.schedule.windows)
 
 
 def window_overlaps(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
@@ -111,15 +114,12 @@ def window_overlaps(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
         )
 
 
-def blackout_forms(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
+def blackout_form(where: Path, blackout: Blackout, _: datetime) -> Iterator[Finding]:
     """A blackout ends after it begins."""
-    for index, blackout in enumerate(spec.schedule.blackouts):
-        if datetime.fromisoformat(blackout.from_) >= datetime.fromisoformat(blackout.to):
-            yield FieldError.invalid(
-                (*SCHEDULE, "blackouts", index, "to"),
-                blackout.to,
-                f"must be later than from ({blackout.from_})",
-            )
+    if datetime.fromisoformat(blackout.from_) >= datetime.fromisoformat(blackout.to):
+        yield FieldError.invalid(
+            (*where, "to"), blackout.to, f"must be later than from ({blackout.from_})"
+        )
 
 
 def past_blackouts(spec: TradingBotSpec, now: datetime) -> Iterator[Finding]:
@@ -211,13 +211,13 @@ def profit_above_loss(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule(paths("strategy.parameters"), parameter_keys, per_item=True),
+    ItemRule(PARAMETERS, parameter_key),
     Rule(paths("exchange.apiKeyPath", "exchange.apiSecretPath"), distinct_key_paths),
     Rule(paths("exchange.name", "exchange.baseURL", "mode"), base_url),
     Rule(paths("resources"), requests_within_limits),
-    Rule(paths("schedule.windows"), window_forms, per_item=True),
+    ItemRule((*SCHEDULE, "windows"), window_form),
     Rule(paths("schedule.windows"), window_overlaps),
-    Rule(paths("schedule.blackouts"), blackout_forms, per_item=True),
+    ItemRule((*SCHEDULE, "blackouts"), blackout_form),
     Rule(paths("schedule.blackouts"), past_blackouts),
     Rule(paths("strategy.image", "mode"), unpinned_image),
     Rule(paths("resources.limits.memory"), small_memory),

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from tradingbot_api.asset import is_credential_key
 from tradingbot_api.constraints import BROKEN_RULE
-from tradingbot_api.errors import FieldError, MapKey, Path, json_type
+from tradingbot_api.errors import MAX_LISTED, SHOWN_KEY, FieldError, MapKey, Path, json_type
 from tradingbot_api.fields import Place, fields_of, place
 from tradingbot_api.model import Model
 
@@ -29,13 +29,15 @@ _WANTED_CONTAINERS = {
 
 def shape_errors(model: type[Model], failure: ValidationError, root: Path) -> list[FieldError]:
     """What `failure` found in an object of `model` that stands at `root`."""
+    count = failure.error_count()
+    hints = count <= MAX_LISTED  # where so much is unknown, nothing was misspelt
     return [
-        _field_error(place(model, detail["loc"]), detail, root)
+        _field_error(place(model, detail["loc"]), detail, root, hints=hints)
         for detail in failure.errors(include_url=False)
     ]
 
 
-def _field_error(where: Place, detail: ErrorDetails, root: Path) -> FieldError:
+def _field_error(where: Place, detail: ErrorDetails, root: Path, *, hints: bool) -> FieldError:
     path, kind, value = (*root, *where.path), detail["type"], detail["input"]
     constraint = where.value_type.constraint if where.value_type else None
     sensitive = (constraint is not None and constraint.sensitive) or _below_credential_key(path)
@@ -53,7 +55,9 @@ def _field_error(where: Place, detail: ErrorDetails, root: Path) -> FieldError:
         return FieldError.type_invalid(path, json_type(value), wanted, sensitive=False)
     if kind in _WANTED:
         return FieldError.type_invalid(path, value, _WANTED[kind], sensitive=sensitive)
-    return _OTHERS[kind](where, detail, path)
+    if kind == "extra_forbidden":
+        return unknown_field(path, fields_of(where.model) if where.model and hints else ())
+    return _OTHERS[kind](detail, path)
 
 
 def _below_credential_key(path: Path) -> bool:
@@ -62,28 +66,29 @@ def _below_credential_key(path: Path) -> bool:
 
 def unknown_field(path: Path, known: Iterable[str]) -> FieldError:
     """A field that the schema does not have, and the one that was probably meant."""
-    close = difflib.get_close_matches(str(path[-1]), list(known), n=1, cutoff=0.6)
+    name = str(path[-1])
+    if is_credential_key(name):
+        # The field that is spelled most like it takes the name of a key: no place for the key.
+        return FieldError.forbidden(
+            path, "unknown field; a credential belongs into a Secret, and only its name in here"
+        )
+    close = difflib.get_close_matches(name[:SHOWN_KEY], list(known), n=1, cutoff=0.6)
     hint = f'; did you mean "{close[0]}"?' if close else ""
     return FieldError.forbidden(path, f"unknown field{hint}")
 
 
-_OTHERS: dict[str, Callable[[Place, ErrorDetails, Path], FieldError]] = {
-    "extra_forbidden": lambda where, _, path: unknown_field(
-        path, fields_of(where.model) if where.model else ()
-    ),
-    "string_too_long": lambda _, detail, path: FieldError.too_long(
-        path, detail["ctx"]["max_length"]
-    ),
-    "too_long": lambda _, detail, path: FieldError.too_many(
+_OTHERS: dict[str, Callable[[ErrorDetails, Path], FieldError]] = {
+    "string_too_long": lambda detail, path: FieldError.too_long(path, detail["ctx"]["max_length"]),
+    "too_long": lambda detail, path: FieldError.too_many(
         path, len(detail["input"]), detail["ctx"]["max_length"]
     ),
-    "too_short": lambda _, detail, path: FieldError.required(
+    "too_short": lambda detail, path: FieldError.required(
         path, f"must have at least {detail['ctx']['min_length']} item"
     ),
-    "greater_than_equal": lambda _, detail, path: FieldError.invalid(
+    "greater_than_equal": lambda detail, path: FieldError.invalid(
         path, detail["input"], f"must be greater than or equal to {detail['ctx']['ge']}"
     ),
-    "less_than_equal": lambda _, detail, path: FieldError.invalid(
+    "less_than_equal": lambda detail, path: FieldError.invalid(
         path, detail["input"], f"must be less than or equal to {detail['ctx']['le']}"
     ),
 }

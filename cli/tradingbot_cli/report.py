@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 from tradingbot_cli.verdicts import Checked, Finding
 
@@ -28,7 +29,7 @@ def as_json(checked: Sequence[Checked]) -> str:
         return [
             {"field": one.field}
             | ({"reason": one.reason} if reason else {})
-            | {"message": one.message, "line": one.at.line, "column": one.at.column}
+            | {"message": one.message}
             for one in found
         ]
 
@@ -81,7 +82,7 @@ def sarif(checked: Sequence[Checked]) -> str:
 
 
 def _sarif_location(one: Checked, finding: Finding) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": {"uri": one.file.replace("\\", "/")}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": quote(one.file.replace("\\", "/"))}}
     if finding.at.line:
         location["region"] = {
             "startLine": finding.at.line,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from webhook_process import Authority, Server, Starter
+
+# The objects that the rules are tested with.
+sys.path.append(str(Path(__file__).parents[2] / "api" / "tests"))
 
 
 @pytest.fixture

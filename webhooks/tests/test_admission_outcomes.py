@@ -63,6 +63,20 @@ def test_mutate_denies_a_shape_that_the_schema_would_refuse_with_every_mistake()
     assert outcome.patch == ()
 
 
+def test_mutate_speaks_up_for_what_stands_twice_and_for_what_may_not_change() -> None:
+    """The schema refuses both, after this webhook and before the other: alone, without the rest."""
+    windows = [{"start": "09:00", "end": "09:00", "days": ["Mon", "Mon"]}]
+    assert [error.field for error in mutated(bot(schedule={"windows": windows})).errors] == [
+        "spec.schedule.windows[0].days[1]",
+        "spec.schedule.windows[0].end",
+    ]
+    moved = bot(exchange={"name": "Coinbase", "apiKeyPath": "same", "apiSecretPath": "same"})
+    assert [e.field for e in mutated(moved, operation="UPDATE", oldObject=BOT).errors] == [
+        "spec.exchange.name",
+        "spec.exchange.apiSecretPath",
+    ]
+
+
 def test_mutate_leaves_mistakes_that_the_schema_can_not_see_to_validate() -> None:
     wrong = bot(exchange={"apiKeyPath": "same", "apiSecretPath": "same"})
     assert mutated(wrong).allowed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tradingbot_api import GROUP
-from tradingbot_api.admission import KINDS, defaulted, review
+from tradingbot_api.admission import KINDS, defaulted, is_well_formed, review
 from tradingbot_api.errors import FieldError, Verdict
 
 from tradingbot_webhooks.json_patch import Operation, diff
@@ -49,7 +49,7 @@ def concerns_us(request: AdmissionRequest) -> bool:
 def mutate(request: AdmissionRequest, *, now: datetime) -> Outcome:
     """The defaults as a patch.
 
-    An object whose shape the CRD's schema would refuse is denied here already: that check stops at
+    An object that the CRD's schema would refuse is denied here already: that check stops at
     the first layer of mistakes and comes before the validating webhook, so this is the only place
     where the user can be told all of them at once.
     """
@@ -57,9 +57,10 @@ def mutate(request: AdmissionRequest, *, now: datetime) -> Outcome:
         return ALLOWED
     kind = request.kind.kind
     wanted = defaulted(kind, request.object)
-    verdict = review(kind, wanted, request.old_object, now=now)
-    if verdict.malformed and not verdict.allowed:
-        return Outcome(errors=verdict.errors, warnings=_sentences(verdict))
+    if not is_well_formed(kind, wanted, request.old_object):
+        verdict = review(kind, wanted, request.old_object, now=now)
+        if verdict.malformed and not verdict.allowed:
+            return Outcome(errors=verdict.errors, warnings=_sentences(verdict))
     return Outcome(patch=tuple(diff(request.object, wanted)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -69,6 +70,7 @@ async def _serve(
     with _draining(lifecycle, server, delay=settings.drain_delay):
         probing = asyncio.create_task(probes.run())
         host, port = listening.getsockname()[:2]
+        _spare_the_collector()
         logger.info("serving admission reviews", extra={"host": host, "port": port})
         await server.serve(sockets=[listening])
         await probes.stop(probing)
@@ -76,6 +78,14 @@ async def _serve(
     if secrets is not None:
         secrets.close()
     logger.info("stopped")
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays, and a review leaves few cycles behind: looking through all of it
+    after every few hundred objects takes a tenth of the server's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _serve_health(

@@ -1,0 +1,130 @@
+"""What holds for every review, drawn at random: the verdict is that of `validate`, and none fails.
+
+Through the ASGI application with the bytes of a real review, from parsing to the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonpatch
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from objects import json_objects, json_values, mutations, valid_objects
+from tradingbot_cli.verdicts import Checked, check
+from tradingbot_webhooks.app import AdmissionApp, Lifecycle
+from tradingbot_webhooks.metrics import Metrics
+from webhook_process import BOT, patch_of, review
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+UID = review(BOT)["request"]["uid"]
+DRAWN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+Said = tuple[list[str], list[str]]
+
+
+@pytest.fixture(scope="module")
+def app() -> AdmissionApp:
+    return AdmissionApp(
+        metrics=Metrics(),
+        lifecycle=Lifecycle(),
+        secrets=None,
+        max_buffered=64 << 20,
+        clock=lambda: NOW,
+    )
+
+
+def ask(app: AdmissionApp, path: str, body: bytes) -> tuple[int, Any]:
+    """One request, as uvicorn hands it over: the code, and the response in the answer."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    asyncio.run(app(scope, receive, send))
+    start, answer = sent
+    if start["status"] != 200:
+        return start["status"], None
+    return 200, json.loads(answer["body"])["response"]
+
+
+def encoded(value: Any) -> bytes:
+    """As JSON that can be sent; what can't be is not drawn."""
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except ValueError:
+        reject()
+
+
+def webhooks_say(app: AdmissionApp, obj: dict[str, Any], **request: Any) -> Said:
+    """Errors and warnings of both webhooks, in the order in which the API server asks them."""
+    kind = {"group": "trading.io", "version": "v1", "kind": obj["kind"]}
+    code, answer = ask(app, "/mutate", encoded(review(obj, kind=kind, **request)))
+    assert code == 200
+    if answer["allowed"]:
+        if "patch" in answer:
+            obj = jsonpatch.apply_patch(obj, patch_of(answer))
+        code, answer = ask(app, "/validate", encoded(review(obj, kind=kind, **request)))
+        assert code == 200
+    status = answer.get("status", {})
+    assert status.get("code") in {None, 422}, status
+    causes = status.get("details", {}).get("causes", [])
+    assert answer["allowed"] == (not causes)
+    return [f"{one['field']}: {one['message']}" for one in causes], answer.get("warnings", [])
+
+
+@DRAWN
+@given(obj=mutations() | valid_objects)
+def test_the_webhooks_and_validate_say_the_same(app: AdmissionApp, obj: dict[str, Any]) -> None:
+    obj = {**obj, "apiVersion": "trading.io/v1"}
+
+    (found,) = check("drawn.json", encoded(obj), now=NOW)
+
+    assert isinstance(found, Checked)
+    assert not found.unreadable
+    assert webhooks_say(app, obj) == (
+        [f"{one.field}: {one.message}" for one in found.errors],
+        [f"{one.field}: {one.message}" for one in found.warnings],
+    )
+
+
+@DRAWN
+@given(new=mutations(), old=mutations() | valid_objects)
+def test_an_update_of_anything_to_anything_gets_a_verdict(
+    app: AdmissionApp, new: dict[str, Any], old: dict[str, Any]
+) -> None:
+    webhooks_say(app, new, operation="UPDATE", oldObject=old)
+
+
+@DRAWN
+@given(
+    path=st.sampled_from(["/mutate", "/validate"]),
+    fields=st.dictionaries(
+        st.sampled_from(list(review(BOT)["request"])),
+        json_values | json_objects,
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_a_review_with_anything_in_it_is_answered_or_is_no_review(
+    app: AdmissionApp, path: str, fields: dict[str, Any]
+) -> None:
+    code, answer = ask(app, path, encoded(review(BOT, **fields)))
+
+    assert code in {200, 400}
+    assert code == 400 or answer.get("status", {}).get("code") in {None, 422}
+
+
+@DRAWN
+@given(body=st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_answered(app: AdmissionApp, body: bytes) -> None:
+    assert ask(app, "/mutate", body)[0] == 400
