@@ -5,10 +5,10 @@ TESTS ?=
 LOCK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test lint bench generate crds lock
+.PHONY: help install up down clean status restart tour test lint bench bench-webhooks generate crds lock
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make .venv from the pinned requirements (every other target does so first)
 	@command -v "$(PYTHON)" >/dev/null || \
@@ -44,8 +44,10 @@ lint: install ## ruff, mypy, import arrows, stale generated files
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python hack/generate.py --check
 
-bench: install ## run the benchmarks
-	@if [ -f bench/__main__.py ]; then .venv/bin/python -m bench; else echo "there are none yet"; fi
+bench: bench-webhooks ## run the benchmarks
+
+bench-webhooks: install ## the webhooks against a peer in Go, one table and bench/results/webhooks.json
+	@PYTHONPATH=hack .venv/bin/python -m bench webhooks
 
 generate: install ## write the generated files: the CRDs in config/crd
 	@.venv/bin/python hack/generate.py
