@@ -5,10 +5,12 @@ Each process runs as it would in its pod: the same command, as the ServiceAccoun
 """
 
 import copy
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +97,12 @@ class System:
         self.plane.table.stop(name)
 
     def kill(self, name: str) -> None:
-        """SIGKILL: no chance to finish anything."""
+        """SIGKILL to it and its workers, as when a container ends: no chance to finish anything."""
+        identity = self.plane.table.running(name)
         self.plane.table.kill(name)
+        if identity is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(identity.pid, signal.SIGKILL)  # it led a session of its own
 
     def restart(self, name: str) -> None:
         self.stop_one(name)
