@@ -51,7 +51,6 @@ class KubernetesApi:
 
     def __init__(self, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> None:
         self._login = login
-        self._connection: kopf.ConnectionInfo | None = None
         self._session: aiohttp.ClientSession | None = None
         self._retired: aiohttp.ClientSession | None = None
         self._logging_in = asyncio.Lock()
