@@ -46,7 +46,8 @@ def build_go_programs() -> GoPrograms:
     missing = {target: path for target, path in paths.items() if not path.exists()}
     go = find_go({MODULE}, cache=cache, progress=progress)
     if missing:
-        gobuild.build(missing, cache=cache, progress=progress)
+        title = "the webhook in Go and the load generator, once"
+        gobuild.build(missing, cache=cache, progress=progress, title=title)
     webhook, load = paths.values()
     return GoPrograms(webhook, load, ".".join(map(str, go.version)))
 

@@ -160,6 +160,20 @@ def test_without_a_cluster_secret_mode_says_what_to_set(
         run(CertSettings(secret="system/tls", once=True))
 
 
+def test_a_kubeconfig_that_can_not_be_read_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    broken = tmp_path / "broken"
+    broken.write_text("a: [\n")
+    for path in (broken, tmp_path):  # a folder is none either
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        with pytest.raises(ClusterError, match="Set KUBECONFIG") as caught:
+            run(CertSettings(secret="system/tls", once=True))
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

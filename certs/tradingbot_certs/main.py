@@ -13,6 +13,7 @@ from typing import Protocol
 
 from kubernetes import config as kube_config
 from kubernetes.client import ApiClient, Configuration
+from yaml import YAMLError
 
 from tradingbot_certs.directory import DirectoryStore
 from tradingbot_certs.errors import CertsError, ClusterError, ConflictError
@@ -168,9 +169,10 @@ def _kube_client() -> ApiClient:
             kube_config.load_kube_config(  # type: ignore[no-untyped-call]
                 client_configuration=configuration
             )
-    except kube_config.ConfigException as error:
+    except (kube_config.ConfigException, OSError, YAMLError) as error:
+        why = " ".join(str(error).split())  # YAML's complaints run over several lines
         raise ClusterError(
-            f"no way to the cluster: {error}. Set KUBECONFIG, or run inside a pod"
+            f"no way to the cluster: {why}. Set KUBECONFIG, or run inside a pod"
         ) from error
     return ApiClient(configuration)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import re
@@ -204,9 +205,34 @@ def test_what_is_wrong_is_said_with_line_and_column(
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    error = refused(b"a: 1\nb: \xff\n")
-    assert (str(error), error.line) == ("not UTF-8 text", 2)
-    assert "characters are not allowed" in str(refused("a: \x00b"))
+    for mark in (b"", b"\xef\xbb\xbf"):
+        error = refused(mark + "a: 1\nbü: \xff\n".encode("latin-1").replace(b"\xfc", "ü".encode()))
+        assert (str(error), error.line, error.column) == ("not UTF-8 text", 2, 5)
+    error = refused("a: 1\nbü: \x00b")
+    assert (str(error), error.line, error.column) == (
+        "malformed YAML: control characters are not allowed",
+        2,
+        5,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+def test_utf_16_is_refused_at_its_first_character(encoding: str) -> None:
+    marks = {"utf-16-be": codecs.BOM_UTF16_BE, "utf-16-le": codecs.BOM_UTF16_LE}
+    error = refused(marks.get(encoding, b"") + "a: 1\n".encode(encoding))
+    assert (str(error), error.line, error.column) == (
+        "not UTF-8 text but UTF-16: save it as UTF-8",
+        1,
+        1,
+    )
+    error = refused("a: 1\n".encode("utf-16-be"))
+    assert "control characters are not allowed" in str(error)
+    assert (error.line, error.column) == (1, 1)
+
+
+def test_lines_may_end_as_on_windows() -> None:
+    node, _, _ = only("a:\r\n  b: one\r\n").find(("a", "b"))
+    assert (node.value, node.at.line, node.at.column, node.at.end) == ("one", 2, 6, 9)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:

@@ -141,29 +141,6 @@ def test_json_is_a_list_in_the_order_of_the_input(
     assert list(found[2]["warnings"][0]) == ["field", "message"]
 
 
-def test_sarif_names_file_line_and_rule(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "a.yaml").write_text(BAD)
-    log = json.loads(validate(capsys, "-o", "sarif", "a.yaml")[1])
-    assert log["version"] == "2.1.0"
-    (result,) = log["runs"][0]["results"]
-    assert result["level"] == "error"
-    location = result["locations"][0]["physicalLocation"]
-    assert location == {
-        "artifactLocation": {"uri": "a.yaml"},
-        "region": {"startLine": 16, "startColumn": 25},
-    }
-    assert result["ruleId"] in {rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]}
-
-
-def test_sarif_names_files_as_uris(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "my bots").mkdir()
-    (here / "my bots" / "a#1.yaml").write_text(BAD)
-    log = json.loads(validate(capsys, "-o", "sarif", "my bots")[1])
-    (result,) = log["runs"][0]["results"]
-    location = result["locations"][0]["physicalLocation"]
-    assert location["artifactLocation"]["uri"] == "my%20bots/a%231.yaml"
-
-
 def test_a_folder_is_searched_at_any_depth_in_order(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,7 +216,7 @@ def test_the_verdict_is_the_webhooks(here: Path) -> None:
     [
         ("a: [\n", "a.yaml:2:1: error: malformed YAML: "),
         ("a: 1\na: 2\n", 'a.yaml:2:1: error: the key "a" stands twice, first on line 1'),
-        (b"\xff\xfe", "a.yaml:1: error: not UTF-8 text"),
+        (b"a: \xff", "a.yaml:1:4: error: not UTF-8 text"),
     ],
 )
 def test_an_unreadable_file_is_code_2_with_line_and_column(

@@ -7,8 +7,10 @@ that stands twice is an error instead of a value that silently vanishes.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +32,8 @@ Json = Any
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "<<"
+# YAML 1.1, 5.1: c-printable is what is left.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,7 @@ def documents(content: bytes) -> Iterator[Document]:
     """
     if len(content) > MAX_FILE:
         raise ManifestError(f"larger than {MAX_FILE >> 20} MiB: split it")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ManifestError("not UTF-8 text", line=line) from error
+    text = _decoded(content)
     as_json = _json_document(text)
     try:
         if as_json is None:
@@ -96,11 +96,22 @@ def documents(content: bytes) -> Iterator[Document]:
         as_yaml = list(_parsed(text))
     except yaml.YAMLError as error:
         if as_json is None:
-            raise _syntax_error(error) from error
+            raise _syntax_error(error, text) from error
         json.loads(text, object_pairs_hook=_unique)
         as_yaml = []
     same = len(as_yaml) == 1 and as_yaml[0].root.value == as_json.root.value
     yield as_yaml[0] if same else as_json
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            message = "not UTF-8 text but UTF-16: save it as UTF-8"
+            raise ManifestError(message, line=1, column=1) from error
+        line, column = _line_and_column(error.object[: error.start].decode())
+        raise ManifestError("not UTF-8 text", line=line, column=column) from error
 
 
 def _parsed(text: str) -> Iterator[Document]:
@@ -315,9 +326,18 @@ def _json_document(text: str) -> Document | None:
     return Document(number=1, root=Node(value, Spot(1, 1)))
 
 
-def _syntax_error(error: yaml.YAMLError) -> ManifestError:
+def _syntax_error(error: yaml.YAMLError, text: str) -> ManifestError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    if mark is None:
-        return ManifestError(f"malformed YAML: {problem}")
-    return ManifestError(f"malformed YAML: {problem}", line=mark.line + 1, column=mark.column + 1)
+    if mark is not None:
+        line, column = mark.line + 1, mark.column + 1
+    elif unprintable := _UNPRINTABLE.search(text):  # of these alone PyYAML tells no place
+        line, column = _line_and_column(text[: unprintable.start()])
+    else:
+        line, column = 0, 0
+    return ManifestError(f"malformed YAML: {problem}", line=line, column=column)
+
+
+def _line_and_column(before: str) -> tuple[int, int]:
+    """The place of what comes after this text, both from 1."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -8,11 +8,25 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
-from tradingbot_cli.verdicts import Checked, Finding
+from tradingbot_api.errors import ErrorReason
+
+from tradingbot_cli.verdicts import UNREADABLE, Checked, Finding
 
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _BOLD, _RED, _YELLOW, _GREEN, _BLUE, _PLAIN = 1, 31, 33, 32, 34, 0
 _WARNED = "Warning"
+_RULES = {
+    ErrorReason.REQUIRED: "A required field is missing",
+    ErrorReason.INVALID: "A value breaks a rule",
+    ErrorReason.TYPE_INVALID: "A value is of the wrong type",
+    ErrorReason.NOT_SUPPORTED: "A value is none of those that a field may have",
+    ErrorReason.FORBIDDEN: "A field or key may not be there",
+    ErrorReason.DUPLICATE: "A value stands twice",
+    ErrorReason.TOO_LONG: "A value is too long",
+    ErrorReason.TOO_MANY: "A list or map has too many items",
+    UNREADABLE: "A file or document can't be read",
+    _WARNED: "Admitted, and probably not what was meant",
+}
 
 
 def text(checked: Sequence[Checked], passed_over: int, *, color: bool) -> str:
@@ -47,7 +61,7 @@ def as_json(checked: Sequence[Checked]) -> str:
         }
         for one in checked
     ]
-    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(entries, indent=2) + "\n"
 
 
 def sarif(checked: Sequence[Checked]) -> str:
@@ -71,18 +85,25 @@ def sarif(checked: Sequence[Checked]) -> str:
     driver = {
         "name": "tradingbot validate",
         "version": version("tradingbot-operator"),
-        "rules": [{"id": rule} for rule in rules],
+        "rules": [{"id": rule, "shortDescription": {"text": _RULES[rule]}} for rule in rules],
     }
     log = {
         "$schema": _SARIF_SCHEMA,
         "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
+        "runs": [
+            {
+                "tool": {"driver": driver},
+                "columnKind": "unicodeCodePoints",
+                "results": results,
+            }
+        ],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(log, indent=2) + "\n"
 
 
 def _sarif_location(one: Checked, finding: Finding) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": {"uri": quote(one.file.replace("\\", "/"))}}
+    file = one.file.encode("utf-8", "surrogateescape")  # a name may be any bytes
+    location: dict[str, Any] = {"artifactLocation": {"uri": quote(file)}}
     if finding.at.line:
         location["region"] = {
             "startLine": finding.at.line,
@@ -106,14 +127,14 @@ class _Paint:
 def _blocks(one: Checked, paint: _Paint) -> Iterator[str]:
     if one.kind and (one.errors or one.warnings):
         verdict = "is valid, with warnings" if one.allowed else "is invalid"
-        yield f"{one.file}: {paint(_called(one), _BOLD)} {verdict}:"
+        yield f"{_one_line(one.file)}: {paint(_called(one), _BOLD)} {verdict}:"
     for findings, word, hue in (
         (one.errors, "error", _RED),
         (one.warnings, "warning", _YELLOW),
     ):
         for finding in findings:
-            place = paint(f"{one.file}{_position(finding)}:", _BOLD)
-            yield f"{place} {paint(f'{word}:', _BOLD, hue)} {finding.text}"
+            place = paint(f"{_one_line(one.file)}{_position(finding)}:", _BOLD)
+            yield f"{place} {paint(f'{word}:', _BOLD, hue)} {_one_line(finding.text)}"
             yield from _excerpt(finding, paint, hue)
 
 
@@ -135,7 +156,14 @@ def _excerpt(finding: Finding, paint: _Paint, hue: int) -> Iterator[str]:
 
 def _called(one: Checked) -> str:
     name = f"{one.namespace}/{one.name}" if one.namespace else one.name or "(no name)"
-    return f"{one.kind} {name}"
+    return _one_line(f"{one.kind} {name}")
+
+
+def _one_line(text: str) -> str:
+    """A name out of a file must not be able to forge a line or command the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _summary(checked: Sequence[Checked], passed_over: int, paint: _Paint) -> str:

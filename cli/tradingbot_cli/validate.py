@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,6 +71,8 @@ def run(name: str, arguments: list[str]) -> int:
     names = [*given.filename, *given.files]
     if not names:
         parser.error("no files: give -f FILE, or -f - for stdin")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
     outcome = examine(names, now=datetime.now(UTC))
     if given.output == "text":
         sys.stdout.write(report.text(outcome.checked, outcome.passed_over, color=_color()))
@@ -99,27 +102,53 @@ def examine(names: Sequence[str], *, now: datetime) -> Outcome:
 def _contents(name: str) -> Iterator[tuple[str, bytes | Checked]]:
     """Each file's name and bytes, or why there are none."""
     if name == _STDIN:
-        yield _STDIN_NAME, _bounded(sys.stdin.buffer)
+        yield _STDIN_NAME, _standard_input()
         return
     path = Path(name)
-    if not path.is_dir():
+    if _is_folder(path):
+        yield from _below(path)
+    else:
         yield str(path), _read(path)
-        return
-    files = sorted(_files_below(path))
-    if not files:
-        yield name, unreadable(name, "no *.yaml, *.yml or *.json in this folder")
-    for file in files:
+
+
+def _standard_input() -> bytes | Checked:
+    content = _bounded(sys.stdin.buffer) if sys.stdin is not None else b""
+    if not content.strip():
+        # `kustomize build ... | tradingbot validate -f -` must not pass because kustomize failed.
+        return unreadable(_STDIN_NAME, "nothing came; did what writes to it fail?")
+    return content
+
+
+def _below(folder: Path) -> Iterator[tuple[str, bytes | Checked]]:
+    """The manifests at any depth. Hidden folders are somebody's machinery, not manifests."""
+    closed: list[OSError] = []
+    files: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [path for name in names if _is_manifest(path := Path(root, name))]
+    for error in closed:
+        yield error.filename, _why_unreadable(error.filename, error)
+    if not files and not closed:
+        yield str(folder), unreadable(str(folder), "no *.yaml, *.yml or *.json in this folder")
+    for file in sorted(files):
         yield str(file), _read(file)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Manifests at any depth. Hidden folders are somebody's machinery, not manifests."""
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(root, name)
-            if path.suffix.lower() in _SUFFIXES and not name.startswith(".") and path.is_file():
-                yield path
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # reading it will say what is wrong
+
+
+def _is_manifest(path: Path) -> bool:
+    """A link to nowhere is one too, which can't be read; a pipe, which would be waited for, not."""
+    if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
+        return False
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:
+        return True
 
 
 def _read(path: Path) -> bytes | Checked:
@@ -127,7 +156,11 @@ def _read(path: Path) -> bytes | Checked:
         with path.open("rb") as file:
             return _bounded(file)
     except OSError as error:
-        return unreadable(str(path), (error.strerror or str(error)).lower())
+        return _why_unreadable(str(path), error)
+
+
+def _why_unreadable(name: str, error: OSError) -> Checked:
+    return unreadable(name, (error.strerror or str(error)).lower())
 
 
 def _bounded(file: BinaryIO) -> bytes:

@@ -15,7 +15,7 @@ from tradingbot_api.errors import ErrorReason, FieldError, FieldWarning
 from tradingbot_cli.errors import ManifestError
 from tradingbot_cli.manifests import Document, Json, Node, Path, Spot, documents
 
-_UNREADABLE = "Unreadable"
+UNREADABLE = "Unreadable"
 _NOT_SHOWN = "(not shown)"
 _MAX_EXCERPT = 120
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
@@ -65,7 +65,7 @@ class Checked:
 
     @property
     def unreadable(self) -> bool:
-        return any(error.reason == _UNREADABLE for error in self.errors)
+        return any(error.reason == UNREADABLE for error in self.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def unreadable(
     file: str, message: str, *, line: int = 0, column: int = 0, after: int = 0
 ) -> Checked:
     """The entry for a file, or for what follows its document `after`."""
-    finding = Finding("", message, _UNREADABLE, Spot(line, column))
+    finding = Finding("", message, UNREADABLE, Spot(line, column))
     return Checked(file, line, after + 1, errors=(finding,))
 
 
@@ -103,9 +103,18 @@ def _objects(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
     items = node.inside.get("items")
     if isinstance(kind, str) and kind.endswith("List") and items is not None:
         for index, item in items.inside.items():
-            yield from _objects(item, (*path, "items", index))
+            yield from _objects(_typed_by(value, item), (*path, "items", index))
     else:
         yield path, node
+
+
+def _typed_by(listed: Json, item: Node) -> Node:
+    """An item with neither kind nor version has those of its list, without `List`, for kubectl."""
+    if not isinstance(item.value, dict) or item.value.get("kind") or item.value.get("apiVersion"):
+        return item
+    kind = listed["kind"].removesuffix("List")
+    value = {**item.value, "apiVersion": listed.get("apiVersion"), "kind": kind}
+    return Node(value, item.at, item.size, item.keys, item.inside)
 
 
 class _Source:

@@ -218,7 +218,20 @@ def test_a_build_puts_whole_binaries_and_kwoks_stages_into_the_cache(
         "node-heartbeat-with-lease.yaml",
         "pod-fast.yaml",
     ]
+    assert said.getvalue().startswith("building with Go 1.99.1: the control plane, once, ")
     assert "[5/5] kwok: built in" in said.getvalue()
+
+
+def test_a_build_of_something_else_says_what_it_is(
+    on_path: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    said = StringIO()
+    cache = cache_directory(environment)
+    gobuild.build(
+        {TARGETS[0]: tmp_path / "binary"}, cache=cache, progress=Progress(said), title="a peer"
+    )
+    assert said.getvalue().startswith("building with Go 1.99.1: a peer\n")
+    assert "the control plane" not in said.getvalue()
 
 
 def test_a_failing_build_shows_the_compilers_words_and_leaves_no_half_binary(

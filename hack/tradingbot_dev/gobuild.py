@@ -1,4 +1,4 @@
-"""Builds the control plane's binaries from pinned Go modules, and says how far it is.
+"""Builds binaries, the control plane's above all, from pinned Go modules; says how far it is.
 
 An interrupted build leaves no half binary: each is built beside its place and renamed into it.
 What Go had compiled until then is in Go's own cache, so the next try goes on from there.
@@ -22,19 +22,23 @@ from tradingbot_dev.progress import Progress, duration
 
 # Measured: modules 1.0 GB, compiled packages 4.0 GB, binaries and Go itself 0.6 GB.
 NEEDED_BYTES = 6_000_000_000
+CONTROL_PLANE = "the control plane, once, 5 to 10 minutes on 2 cores"
 # Nodes that come up and keep their lease, pods that start at once, end, and can be deleted.
 _STAGE_FOLDERS = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
 
 
-def build(missing: Mapping[Target, Path], *, cache: Path, progress: Progress) -> None:
-    """Builds each target to its path."""
+def build(
+    missing: Mapping[Target, Path],
+    *,
+    cache: Path,
+    progress: Progress,
+    title: str = CONTROL_PLANE,
+) -> None:
+    """Builds each target to its path. `title` says what they are, and what is worth knowing."""
     began = time.monotonic()
     go = find_go({target.module for target in missing}, cache=cache, progress=progress)
     _demand_space(go, cache, next(iter(missing)).module)
-    progress.step(
-        f"building the control plane with Go {'.'.join(map(str, go.version))}, once: "
-        f"5 to 10 minutes on 2 cores"
-    )
+    progress.step(f"building with Go {'.'.join(map(str, go.version))}: {title}")
     for number, (target, path) in enumerate(missing.items(), start=1):
         path.parent.mkdir(parents=True, exist_ok=True)
         job = _Job(go, target, path, f"[{number}/{len(missing)}] {target.binary}")
