@@ -4,19 +4,26 @@ python hack/generate.py            writes them
 python hack/generate.py --check    exits 1 and names those that differ
 """
 
+import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 from admission_rules import with_rules
+from tradingbot_api.contract_schemas import contract_schemas
 from tradingbot_api.crds import crds
+from tradingbot_api.model import JsonObject
 from tradingbot_api.reference import reference
+from tradingbot_operator.bot import Bot
+from tradingbot_operator.desired import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "config" / "samples"
 ADMISSION_PAGE = ROOT / "docs" / "admission.md"
 NOTE = "Generated from the models in api/ by `make generate`; do not edit."
 HEADER = f"# {NOTE}\n"
+FULL_EXAMPLE = "tradingbot-full.yaml"
 EXAMPLES = {"TradingBot": "tradingbot.yaml", "AssetRegistry": "assetregistry.yaml"}
 
 
@@ -39,12 +46,27 @@ def generated() -> dict[Path, str]:
         files[Path(f"config/crd/bases/{group}_{plural}.yaml")] = HEADER + text
     files[Path("docs/reference.md")] = f"<!-- {NOTE} -->\n{reference(_examples())}"
     files[Path("docs/admission.md")] = with_rules(ADMISSION_PAGE.read_text(encoding="utf-8"))
+    for name, schema in contract_schemas(note=NOTE, config_example=_bot_json()).items():
+        text = json.dumps(schema, indent=2, ensure_ascii=False)
+        files[Path("docs/schemas") / name] = text + "\n"
     return files
 
 
 def _examples() -> dict[str, str]:
     """The samples that the reference page begins its kinds with."""
     return {kind: (SAMPLES / name).read_text("utf-8") for kind, name in EXAMPLES.items()}
+
+
+def _bot_json() -> JsonObject:
+    """The bot.json that the operator makes of the sample with every field."""
+    manifest = yaml.safe_load((SAMPLES / FULL_EXAMPLE).read_text("utf-8"))
+    manifest["metadata"].setdefault("namespace", "default")
+    # What is checked against the time only warns.
+    bot = Bot.read(manifest, now=datetime(2026, 1, 1, tzinfo=UTC))
+    if bot.spec is None:
+        raise SystemExit(f"{FULL_EXAMPLE} is invalid: {', '.join(bot.invalid_fields)}")
+    body: JsonObject = json.loads(Config.declared(bot, bot.spec).text())
+    return body
 
 
 def main(arguments: list[str]) -> int:

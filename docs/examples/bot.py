@@ -1,0 +1,120 @@
+"""The least that a bot's image does, by docs/bot-contract.md. A strategy goes into `Book`."""
+
+import json
+import os
+import signal
+import threading
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+CONFIG = Path(os.environ.get("TRADINGBOT_CONFIG", "/etc/tradingbot/bot.json"))
+PORT = int(os.environ.get("PORT", "8080"))  # in a pod it is always 8080
+
+
+def trading_day(schedule: dict[str, Any], now: datetime) -> date:
+    """The last day that has begun by `now`, found by the calendar: some days have 23 or 25 h."""
+    zone, start = ZoneInfo(schedule["timeZone"]), time.fromisoformat(schedule["dayStart"])
+    shown = now.astimezone(zone).replace(tzinfo=None)
+    day = (shown - timedelta(hours=start.hour, minutes=start.minute)).date()
+    # In an hour that the clocks repeat, the next day may have begun the first time round.
+    following = day + timedelta(days=1)
+    return following if datetime.combine(following, start, zone).astimezone(UTC) <= now else day
+
+
+class UnknownError(Exception): ...  # prices or positions can't be told now
+
+
+class Book:
+    """Positions and what they have won or lost. This one stays flat; a strategy goes here."""
+
+    def __init__(self) -> None:
+        # A bot that may hold positions when it starts asks the exchange for all of these.
+        self.positions: dict[str, Decimal] = {}  # notional value by symbol
+        self.realized, self.unrealized_at_start = Decimal(0), Decimal(0)  # of the trading day
+
+    def unrealized(self) -> Decimal:
+        return Decimal(0)  # at prices to close at now; UnknownError if those are old
+
+    def trade(self, risk: dict[str, Any], *, entries: bool) -> None:
+        """One turn of the strategy, within `risk`. It opens and adds only if `entries`."""
+
+    def cancel_entries(self) -> None:
+        """Cancels the orders that would open or add. Stops that protect a position stay."""
+
+
+class Bot:
+    def __init__(self, book: Book, now: datetime) -> None:
+        self.book, self.config, self.halted = book, read_config(), False
+        self.schedule = self.config["schedule"]  # of the running day; a new one waits for its end
+        self.day = trading_day(self.schedule, now)
+        self.report: bytes | None = None  # what GET /risk answers
+
+    def turn(self, now: datetime) -> None:
+        try:
+            read_config()
+        except (OSError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+            print(f"bot.json stays as it was: {error!r}", flush=True)
+        try:
+            self.report = json.dumps(self.look(now)).encode()
+        except UnknownError:
+            self.report = None  # 503; never a zero, never the last figures with a new time
+            self.book.cancel_entries()
+
+    def look(self, now: datetime) -> dict[str, Any]:
+        book, risk = self.book, self.config["risk"]
+        if trading_day(self.schedule, now) > self.day:
+            self.schedule = self.config["schedule"]
+            if (today := trading_day(self.schedule, now)) > self.day:
+                book.unrealized_at_start, book.realized = book.unrealized(), Decimal(0)
+                self.day, self.halted = today, False
+        book.trade(risk, entries=not self.halted)
+        day_pnl = book.realized + book.unrealized() - book.unrealized_at_start
+        if not self.halted and day_pnl <= -Decimal(risk["dailyLossLimit"]):
+            self.halted = True  # for the rest of the day, even if it recovers
+            book.cancel_entries()
+        return {
+            "tradingDay": self.day.isoformat(),
+            "dayPnL": f"{day_pnl:.8f}",
+            "openPositions": len(book.positions),
+            "exposure": f"{sum(book.positions.values(), Decimal(0)):.8f}",
+            "configHash": self.config["configHash"],
+            "time": now.isoformat(),
+        }
+
+
+def read_config() -> dict[str, Any]:
+    """bot.json, or an error if it is not one to run with: then the one before stays in force."""
+    config: dict[str, Any] = json.loads(CONFIG.read_bytes())
+    if config["schemaVersion"] != "v1" or config["mode"] != "Paper":
+        raise ValueError("this bot knows schemaVersion v1 and mode Paper")
+    Decimal(config["risk"]["dailyLossLimit"])
+    trading_day(config["schedule"], datetime.now(UTC))
+    return config
+
+
+def main() -> None:
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    bot = Bot(Book(), datetime.now(UTC))
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = bot.report if self.path == "/risk" else b"{}"  # /healthz
+            self.send_response(503 if body is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+    server = ThreadingHTTPServer(("", PORT), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while not stop.wait(1):
+        bot.turn(datetime.now(UTC))
+    bot.book.cancel_entries()
+
+
+if __name__ == "__main__":
+    main()
