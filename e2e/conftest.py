@@ -7,6 +7,7 @@ from zlib import crc32
 
 import pytest
 from person import Person
+from simulated_bots import SimulatedBots
 from tradingbot_dev.system import System, temporary_system
 
 # The corpus, and the way to the API server that its tests take.
@@ -14,9 +15,17 @@ sys.path.append(str(Path(__file__).parent.parent / "api" / "tests"))
 
 
 @pytest.fixture(scope="session")
-def system() -> Iterator[System]:
+def bots() -> Iterator[SimulatedBots]:
+    """What runs in the bots' pods: they report what they are told, with the hash they are given."""
+    with SimulatedBots() as simulated:
+        yield simulated
+
+
+@pytest.fixture(scope="session")
+def system(bots: SimulatedBots) -> Iterator[System]:
     """The whole product, shared by all tests; one that stops a process starts it again."""
-    with temporary_system() as running:
+    settings = {"TRADINGBOT_RISK_URL": bots.risk_url, "TRADINGBOT_RISK_INTERVAL": "0.5"}
+    with temporary_system(environment=settings) as running:
         yield running
 
 

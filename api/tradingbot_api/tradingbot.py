@@ -34,6 +34,8 @@ NAME_LENGTH = 52
 
 BASE_URL_FORM = "must be an absolute https URL (http only in mode Paper)"
 PARAMETER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
+PARAMETER_KEYS = re.compile(rf"(?:{PARAMETER_KEY.pattern}\n)*", re.ASCII)
+"""Any number of keys, one a line."""
 MAX_PARAMETERS = 64
 MAX_PARAMETER_LENGTH = 4096
 DEFAULT_REQUEST_CPU = "100m"
@@ -323,6 +325,54 @@ class ScheduleStatus(Model):
     )
 
 
+class RiskStatus(Model):
+    """The trading day, what the bot reported of it, and the latch of a daily loss halt."""
+
+    trading_day: Annotated[str | None, NotNull()] = Field(
+        None,
+        description="The trading day, a date in the zone of its schedule.",
+        json_schema_extra={"format": "date"},
+    )
+    day_ends_at: Annotated[str | None, NotNull()] = Field(
+        None,
+        description="When the next trading day begins (RFC 3339). A change of timeZone or dayStart"
+        " counts from then.",
+        json_schema_extra={"format": "date-time"},
+    )
+    day_pnl: Annotated[str | None, NotNull()] = Field(
+        None,
+        alias="dayPnL",
+        description="Profit or loss of the trading day as the bot reported it, in the quote"
+        " currency.",
+    )
+    open_positions: Annotated[int | None, NotNull()] = Field(
+        None, description="Number of open positions reported."
+    )
+    exposure: Annotated[str | None, NotNull()] = Field(
+        None, description="Notional value of all open positions reported, in the quote currency."
+    )
+    reported_at: Annotated[str | None, NotNull()] = Field(
+        None,
+        description="When the bot reported these figures (RFC 3339). Figures that change are"
+        " written once a minute, those that stay are not written again.",
+        json_schema_extra={"format": "date-time"},
+    )
+    halted_since: Annotated[str | None, NotNull()] = Field(
+        None,
+        description="When the daily loss limit was reached (RFC 3339). The bot is halted while this"
+        " stands here, whatever happens to the operator.",
+        json_schema_extra={"format": "date-time"},
+    )
+    halt_reason: Annotated[str | None, NotNull()] = Field(
+        None, description="What it was halted for."
+    )
+    resumes_at: Annotated[str | None, NotNull()] = Field(
+        None,
+        description="When a halted bot resumes by itself (RFC 3339).",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
 class TradingBotStatus(Model):
     """What the operator reports."""
 
@@ -335,11 +385,17 @@ class TradingBotStatus(Model):
     config_hash: Annotated[str | None, NotNull()] = Field(
         None, description="Hash of the declared bot.json."
     )
+    applied_config_hash: Annotated[str | None, NotNull()] = Field(
+        None, description="Hash of the bot.json that the bot reports to run with."
+    )
     conditions: Annotated[list[Condition], list_type("map", key="type")] = Field(
         [], description="Conditions, always all present."
     )
     deployed_resources: Annotated[list[DeployedResource], list_type("atomic")] = Field(
         [], description="The children that exist."
+    )
+    risk: Annotated[RiskStatus | None, NotNull()] = Field(
+        None, description="The trading day and its loss."
     )
     schedule: Annotated[ScheduleStatus | None, NotNull()] = Field(
         None, description="Where the bot is in its schedule."
@@ -359,6 +415,7 @@ class TradingBot(Model):
         {"name": "Exchange", "type": "string", "jsonPath": ".spec.exchange.name"},
         {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
         {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "Day-PnL", "type": "string", "jsonPath": ".status.risk.dayPnL"},
         {
             "name": "Ready",
             "type": "string",

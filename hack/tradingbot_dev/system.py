@@ -9,9 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class System:
     """The three processes on one control plane, whose folder also holds their state."""
 
     plane: ControlPlane
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the processes that differ from what they are here."""
 
     @property
     def registry_url(self) -> str:
@@ -79,8 +81,12 @@ class System:
 
     def start_one(self, name: str) -> None:
         """Starts one of them, if it is not running, and returns when it is ready."""
-        self._ensure(name)
+        self.begin(name)
         self.await_ready(name)
+
+    def begin(self, name: str) -> None:
+        """Starts one of them, if it is not running, and does not wait for it."""
+        self._ensure(name)
 
     def await_ready(self, name: str, *, seconds: float = READY_SECONDS) -> None:
         """Until this process says on /readyz that it is."""
@@ -156,7 +162,7 @@ class System:
         return Program(
             name=name,
             command=(tradingbot_path(), *arguments, "--log-format=json"),
-            environment={"KUBECONFIG": str(self._kubeconfig(name))},
+            environment={"KUBECONFIG": str(self._kubeconfig(name)), **self.environment},
             ports=listens,
         )
 
@@ -216,10 +222,12 @@ class System:
 
 
 @contextmanager
-def temporary_system(*, audit: bool = True) -> Iterator[System]:
+def temporary_system(
+    *, audit: bool = True, environment: Mapping[str, str] | None = None
+) -> Iterator[System]:
     """The whole product on a control plane of its own, of which nothing is left."""
     with temporary_control_plane(audit=audit) as plane:
-        system = System(plane)
+        system = System(plane, environment or {})
         system.start()
         yield system
 

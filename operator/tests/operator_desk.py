@@ -6,15 +6,17 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fake_cluster import FakeCluster, Fault
-from operator_harness import NOW, SECRET, bot, bot_body
+from operator_harness import NOW, SECRET, available, bot, bot_body, report
 from tradingbot_api.model import JsonObject
 from tradingbot_operator import desired
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.bot_assets import BotAssets
 from tradingbot_operator.kube import KubernetesError
+from tradingbot_operator.metrics import Metrics
 from tradingbot_operator.reconcile import Context, reconcile
 from tradingbot_operator.recorder import Recorder
 from tradingbot_operator.registry_client import RegistryUnavailableError
+from tradingbot_operator.risk import Seen, Watch
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_operator.store import Store
 
@@ -39,6 +41,24 @@ class RemovalFails(BotAssets):
         raise RegistryUnavailableError("the registry is down")
 
 
+class Reports:
+    """What the bots report, in place of a poller."""
+
+    def __init__(self) -> None:
+        self.watched: dict[tuple[str, str], Watch] = {}
+        self.now: Seen = Seen()
+
+    def watch(self, key: tuple[str, str], watch: Watch) -> None:
+        self.watched[key] = watch
+
+    def drop(self, key: tuple[str, str]) -> None:
+        self.watched.pop(key, None)
+
+    def seen(self, key: tuple[str, str]) -> Seen:
+        """A bot that is not polled has said nothing."""
+        return self.now if key in self.watched else Seen()
+
+
 class Desk:
     """A cluster with a bot and its Secret, and an operator's context."""
 
@@ -49,10 +69,12 @@ class Desk:
             self.cluster.put(CREDENTIALS)
         self.now = NOW
         self.told: list[tuple[str, str]] = []
+        self.reports = Reports()
         self.context = self.started()
 
     def started(self, assets: BotAssets | None = None) -> Context:
         """The context of an operator that has just started."""
+        self.reports.watched.clear()
         return Context(
             api=self.cluster,
             store=Store(),
@@ -61,6 +83,8 @@ class Desk:
             settings=OperatorSettings(cleanup_timeout=60),
             clock=lambda: self.now,
             tell_registry=self.told.append,
+            polls=self.reports,
+            metrics=Metrics(),
         )
 
     async def reconcile(self) -> float | None:
@@ -85,9 +109,18 @@ class Desk:
         count = live["spec"]["replicas"]
         self.cluster.edit(
             *DEPLOYMENT,
-            status={"observedGeneration": 1, "updatedReplicas": count, "availableReplicas": count},
+            status={
+                "observedGeneration": 1,
+                "updatedReplicas": count,
+                "availableReplicas": count,
+                "conditions": [available(self.now)] if count else [],
+            },
         )
         await self.settle()
+
+    def reported(self, pnl: str = "0", **fields: Any) -> None:
+        """The bot reports, now, if it is polled."""
+        self.reports.now = Seen(report(pnl, at=self.now, **fields), received=self.now)
 
     def fail(self, verb: str, kind: str, error: KubernetesError = SERVER_ERROR) -> None:
         """Let the next such request fail."""

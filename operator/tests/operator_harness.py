@@ -5,11 +5,12 @@ import copy
 import selectors
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from aiohttp import web
 from tradingbot_api import API_VERSION
+from tradingbot_api.contract import RiskReport
 from tradingbot_api.model import JsonObject
 from tradingbot_operator import desired
 from tradingbot_operator.bot import Bot
@@ -116,14 +117,14 @@ def _fill_service(spec: JsonObject) -> None:
 def children_of(subject: Bot, *, replicas: int = 1, secret: str = SECRET_VERSION) -> Children:
     """The live children of a bot that runs as its spec says."""
     assert subject.spec is not None
-    hash_ = desired.restart_hash(subject.spec, secret)
-    template = desired.pod_template(subject, subject.spec, hash_=hash_)
+    template, _ = desired.pod_template(subject, subject.spec, secret)
     deployment = as_stored(desired.deployment(subject, template=template, replicas=replicas))
     deployment["metadata"]["generation"] = 1
     deployment["status"] = {
         "observedGeneration": 1,
         "updatedReplicas": replicas,
         "availableReplicas": replicas,
+        "conditions": [available(NOW - timedelta(hours=1))] if replicas else [],
     }
     config = desired.Config.declared(subject, subject.spec)
     return Children(
@@ -131,6 +132,29 @@ def children_of(subject: Bot, *, replicas: int = 1, secret: str = SECRET_VERSION
         deployment=deployment,
         service=as_stored(desired.service(subject)),
     )
+
+
+def available(since: datetime) -> JsonObject:
+    """The condition of a Deployment whose pod is available since then."""
+    return {
+        "type": "Available",
+        "status": "True",
+        "lastTransitionTime": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def report(pnl: str = "0", *, at: datetime = NOW, **fields: Any) -> RiskReport:
+    """What a bot reports of its trading day in UTC."""
+    wire = {
+        "tradingDay": at.date().isoformat(),
+        "dayPnL": pnl,
+        "openPositions": 0,
+        "exposure": "0",
+        "configHash": "0123456789abcdef",
+        "time": at.isoformat(),
+        **fields,
+    }
+    return RiskReport.model_validate(wire)
 
 
 def observed(children: Children | None = None, **fields: Any) -> Observed:

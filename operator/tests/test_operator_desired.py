@@ -8,7 +8,7 @@ from operator_harness import bot
 from tradingbot_api.model import JsonObject
 from tradingbot_operator import desired
 from tradingbot_operator.bot import Bot
-from tradingbot_operator.desired import Config, restart_hash
+from tradingbot_operator.desired import Config
 
 FULL = {
     "strategy": {
@@ -41,12 +41,12 @@ def declared(subject: Bot) -> Config:
 
 def hash_of(subject: Bot, secret: str = "1") -> str:
     assert subject.spec is not None
-    return restart_hash(subject.spec, secret)
+    return desired.pod_template(subject, subject.spec, secret)[1]
 
 
 def manifests(subject: Bot) -> list[JsonObject]:
     assert subject.spec is not None
-    template = desired.pod_template(subject, subject.spec, hash_="h")
+    template, _ = desired.pod_template(subject, subject.spec, "1")
     return [
         desired.config_map(subject, declared(subject)),
         desired.deployment(subject, template=template, replicas=1),

@@ -11,7 +11,8 @@ from tradingbot_api.model import JsonObject
 from tradingbot_operator import desired
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.drift import covers
-from tradingbot_operator.plan import Children, Credentials, Observed, Plan, Reason, plan
+from tradingbot_operator.plan import Children, Credentials, Observed, Plan, plan
+from tradingbot_operator.reasons import Reason
 
 NO_SECRET = Credentials(problem=Reason.SECRET_NOT_FOUND, message="not found")
 CLOSED = {"windows": [{"start": "20:00", "end": "21:00"}]}
@@ -242,7 +243,7 @@ def test_the_message_gives_the_command_that_approves_exactly_this_change(spec: J
     waiting = plan(changed, running(bot(spec)), NOW).waiting
     assert waiting is not None
     assert changed.spec is not None
-    hash_ = desired.restart_hash(changed.spec, SECRET_VERSION)
+    _, hash_ = desired.pod_template(changed, changed.spec, SECRET_VERSION)
     command = f"kubectl annotate tradingbot arb -n desk trading.io/rollout={hash_} --overwrite"
     assert command in waiting.message
     for approved, rolls in ((hash_, True), (f"{hash_}0", False), ("", False), ("true", False)):

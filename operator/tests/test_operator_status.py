@@ -12,7 +12,8 @@ from operator_harness import NOW, bot, children_of, merged, observed
 from tradingbot_api.crds import crds
 from tradingbot_api.model import JsonObject
 from tradingbot_operator.bot import Bot
-from tradingbot_operator.plan import Children, Credentials, Observed, Reason, plan
+from tradingbot_operator.plan import Children, Credentials, Observed, plan
+from tradingbot_operator.reasons import Reason
 from tradingbot_operator.recorder import transitions
 from tradingbot_operator.status import (
     RegistryState,
@@ -23,7 +24,16 @@ from tradingbot_operator.status import (
 )
 
 SYNCED = RegistryState("True", Reason.SYNCED, "synced")
-CONDITIONS = ["Ready", "CredentialsReady", "RolloutPending", "ScheduleOpen", "RegistrySynced"]
+CONDITIONS = [
+    "Ready",
+    "CredentialsReady",
+    "ConfigApplied",
+    "RolloutPending",
+    "ScheduleOpen",
+    "RiskHalted",
+    "RiskReported",
+    "RegistrySynced",
+]
 CLOSED = {"schedule": {"windows": [{"start": "20:00", "end": "21:00"}]}}
 NO_SECRET = Credentials(problem=Reason.SECRET_NOT_FOUND, message='Secret "x" not found')
 INVALID = {"riskManagement": {"dailyLossLimit": "-5"}}

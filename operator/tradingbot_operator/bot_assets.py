@@ -13,7 +13,7 @@ from tradingbot_api.tradingbot import ExchangeName, TradingBotSpec
 
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.desired import digest
-from tradingbot_operator.plan import Reason
+from tradingbot_operator.reasons import Reason
 from tradingbot_operator.registry_client import (
     RegistryClient,
     RegistryRefusedError,

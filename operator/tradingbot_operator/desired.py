@@ -83,13 +83,6 @@ class Config:
         return json.dumps({**self.body, "configHash": self.hash}, indent=2) + "\n"
 
 
-def restart_hash(spec: TradingBotSpec, secret_version: str) -> str:
-    """A hash of all that a bot needs a restart for; `secret_version` is a `resourceVersion`."""
-    whole = spec.model_dump(by_alias=True, mode="json", exclude_none=True)
-    parts = {key: whole[key] for key in ("strategy", "exchange", "mode", "resources")}
-    return digest({**parts, "secretVersion": secret_version})
-
-
 def labels(bot: Bot) -> dict[str, str]:
     """The labels of every child."""
     return {
@@ -159,27 +152,38 @@ def deployment(bot: Bot, *, template: JsonObject, replicas: int) -> JsonObject:
     }
 
 
-def pod_template(bot: Bot, spec: TradingBotSpec, *, hash_: str) -> JsonObject:
-    """The bot's pod, by the `restricted` pod security standard."""
+def pod_template(bot: Bot, spec: TradingBotSpec, secret_version: str) -> tuple[JsonObject, str]:
+    """The bot's pod, and the hash of all that it needs a restart for, which it carries.
+
+    `secret_version` is the Secret's `resourceVersion`. The pod itself is part of the hash, so that
+    a version of the operator that writes it in another way waits like any other change.
+    """
+    pod = {"metadata": {"labels": labels(bot)}, "spec": _pod(bot, spec)}
+    whole = spec.model_dump(by_alias=True, mode="json", exclude_none=True)
+    parts = {key: whole[key] for key in ("strategy", "exchange", "mode", "resources")}
+    hash_ = digest({**parts, "secretVersion": secret_version, "pod": pod})
+    metadata = {**pod["metadata"], "annotations": {RESTART_HASH: hash_}}
+    return {**pod, "metadata": metadata}, hash_
+
+
+def _pod(bot: Bot, spec: TradingBotSpec) -> JsonObject:
+    """The pod's spec, by the `restricted` pod security standard."""
     return {
-        "metadata": {"labels": labels(bot), "annotations": {RESTART_HASH: hash_}},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [_container(spec)],
-            "volumes": [
-                {"name": "config", "configMap": {"name": f"{bot.meta.name}-config"}},
-                {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
-            ],
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "containers": [_container(spec)],
+        "volumes": [
+            {"name": "config", "configMap": {"name": f"{bot.meta.name}-config"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        ],
     }
 
 

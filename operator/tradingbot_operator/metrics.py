@@ -36,6 +36,16 @@ class Metrics:
         self.bots = Gauge(
             "tradingbot_operator_bots", "Bots by phase.", ("phase",), registry=self.registry
         )
+        self.halts = Counter(
+            "tradingbot_operator_halts_total",
+            "Bots halted for their daily loss.",
+            registry=self.registry,
+        )
+        self.leader = Gauge(
+            "tradingbot_operator_leader",
+            "1 if this operator acts, 0 if it stands by.",
+            registry=self.registry,
+        )
         self.requests = Counter(
             "tradingbot_operator_api_requests_total",
             "Requests to the API server by verb and code; code 0 is no answer.",

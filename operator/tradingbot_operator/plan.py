@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
@@ -10,31 +9,8 @@ from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
 from tradingbot_operator import RESTART_HASH, ROLLOUT, desired
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.hours import Hours, hours
-
-
-class Reason(StrEnum):
-    """Why something is as it is: the `reason` of conditions, stable for programs."""
-
-    AVAILABLE = "Available"
-    AWAITING_APPROVAL = "AwaitingApproval"
-    CREDENTIALS_FOUND = "CredentialsFound"
-    INVALID_SPEC = "InvalidSpec"
-    KEY_NOT_FOUND = "KeyNotFound"
-    NAME_CONFLICT = "NameConflict"
-    NOT_AVAILABLE = "NotAvailable"
-    NOTHING_WAITS = "NothingWaits"
-    OUTSIDE_HOURS = "OutsideHours"
-    NOT_READ = "NotRead"
-    PAUSED = "Paused"
-    POSITIONS_UNKNOWN = "PositionsUnknown"
-    REGISTRY_OFF = "RegistryOff"
-    REGISTRY_REFUSED = "RegistryRefused"
-    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
-    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
-    SYNCED = "Synced"
-    SYNC_PENDING = "SyncPending"
-    TERMINATING = "Terminating"
-    WITHIN_HOURS = "WithinHours"
+from tradingbot_operator.reasons import Reason
+from tradingbot_operator.risk import Risk
 
 
 @dataclass(frozen=True)
@@ -65,6 +41,8 @@ class Observed:
     credentials: Credentials
     conflicts: tuple[str, ...] = ()
     """Children of the bot's names that it does not own, as `Kind name`."""
+    risk: Risk | None = None
+    """Where the bot is in its trading day; None if its spec is invalid."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +77,10 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
             hours=hours(bot.spec.schedule, now),
         )
     spec, open_hours = bot.spec, hours(bot.spec.schedule, now)
-    stop = _stop_reason(spec, observed.credentials, open_hours)
+    stop = _stop_reason(spec, observed, open_hours)
     config = desired.Config.declared(bot, spec)
-    hash_ = desired.restart_hash(spec, observed.credentials.version)
-    template = desired.pod_template(bot, spec, hash_=hash_)
-    waiting = _waiting(bot, spec, observed.children, hash_=hash_, stopped=stop is not None)
+    template, hash_ = desired.pod_template(bot, spec, observed.credentials.version)
+    waiting = None if stop else _waiting(bot, spec, observed, hash_=hash_)
     applied = config
     if waiting is not None:
         template = (observed.children.deployment or {})["spec"]["template"]
@@ -122,26 +99,20 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
     )
 
 
-def _stop_reason(
-    spec: TradingBotSpec, credentials: Credentials, open_hours: Hours
-) -> Reason | None:
+def _stop_reason(spec: TradingBotSpec, observed: Observed, open_hours: Hours) -> Reason | None:
     if spec.paused:
         return Reason.PAUSED
-    if credentials.problem is not None:
-        return credentials.problem
+    if observed.risk is not None and observed.risk.halt is not None:
+        return Reason.HALTED
+    if observed.credentials.problem is not None:
+        return observed.credentials.problem
     return None if open_hours.open else Reason.OUTSIDE_HOURS
 
 
-def _waiting(
-    bot: Bot, spec: TradingBotSpec, children: Children, *, hash_: str, stopped: bool
-) -> Waiting | None:
-    """Why a running bot is not restarted now for what has changed, or None if it may be.
-
-    Without a report its positions are unknown: that counts as flat in Paper and as not flat in
-    Live, where a restart in the middle of a trade can cost more than the change is worth.
-    """
-    live = running_hash(children)
-    if stopped or live in {None, hash_} or not replicas(children):
+def _waiting(bot: Bot, spec: TradingBotSpec, observed: Observed, *, hash_: str) -> Waiting | None:
+    """Why a running bot is not restarted now for what has changed, or None if it may be."""
+    children = observed.children
+    if running_hash(children) in {None, hash_} or not replicas(children):
         return None
     if spec.update_policy is UpdatePolicy.IMMEDIATE:
         return None
@@ -155,11 +126,26 @@ def _waiting(
         return Waiting(
             Reason.AWAITING_APPROVAL, f"a change that needs a restart waits for: {approve}"
         )
-    if spec.mode is Mode.LIVE or _runs_live(children):
+    live = spec.mode is Mode.LIVE or _runs_live(children)
+    return _until_flat(observed.risk, live=live, approve=approve)
+
+
+def _until_flat(risk: Risk | None, *, live: bool, approve: str) -> Waiting | None:
+    """Why the bot does not count as flat, or None if it does.
+
+    Unknown positions count as none in Paper and as some in Live, where a restart in the middle of a
+    trade can cost more than the change is worth.
+    """
+    positions = risk.open_positions if risk is not None else None
+    waits = "a change that needs a restart waits until the bot is flat"
+    if positions is None and live:
         return Waiting(
             Reason.POSITIONS_UNKNOWN,
-            "a change that needs a restart waits until the bot is flat, and its positions are"
-            f" unknown; to restart it now: {approve}",
+            f"{waits}, and its positions are unknown; to restart it now: {approve}",
+        )
+    if positions:
+        return Waiting(
+            Reason.POSITIONS_OPEN, f"{waits}: it has open positions; to restart it now: {approve}"
         )
     return None
 

@@ -1,8 +1,9 @@
 """A bot's reconcile and cleanup: look, decide, apply, report, say when to look again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from tradingbot_api.model import JsonObject
 
@@ -11,19 +12,21 @@ from tradingbot_operator.bot import Bot
 from tradingbot_operator.bot_assets import BotAssets
 from tradingbot_operator.drift import covers
 from tradingbot_operator.kube import KubernetesApi, KubernetesError
+from tradingbot_operator.metrics import Metrics
 from tradingbot_operator.plan import (
     Children,
     Credentials,
     Observed,
     Plan,
-    Reason,
     plan,
     stopped_deployment,
 )
+from tradingbot_operator.reasons import Reason
 from tradingbot_operator.recorder import NORMAL, WARNING, Recorder, transitions
 from tradingbot_operator.registry_client import RegistryError
+from tradingbot_operator.risk import Polls, Risk, Seen, Stored, Watch, assess, meaning, risk_status
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.status import bot_status, merge_patch, phase_of
+from tradingbot_operator.status import bot_status, merge_patch, phase_of, running_since
 from tradingbot_operator.store import Store
 
 POD_POLL = 0.5
@@ -47,6 +50,8 @@ class Context:
     settings: OperatorSettings
     clock: Callable[[], datetime]
     tell_registry: Callable[[Key], None]
+    polls: Polls
+    metrics: Metrics
     declared: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Digest of the manifest that was last declared for each child, by kind and bot."""
 
@@ -55,6 +60,7 @@ class Context:
         for kind in CHILD_KINDS:
             self.declared.pop((kind, *key), None)
         self.assets.forget(key)
+        self.polls.drop(key)
 
 
 async def reconcile(context: Context, key: Key) -> float | None:
@@ -68,18 +74,61 @@ async def reconcile(context: Context, key: Key) -> float | None:
     if bot.deleting:
         return await clean_up(context, bot, body)
     body = await _with_finalizer(context, bot, body)
-    observed = await look(context, bot)
+    risk = _risk(context, bot, context.polls.seen(key), now)
+    if risk is not None and _trips(risk, bot):
+        body = await _latch(context, bot, risk)
+        bot = replace(bot, status=body["status"])
+    observed = replace(await look(context, bot), risk=risk)
     decision = plan(bot, observed, now)
     if observed.credentials.unread is not None and decision.stop is None:
         # A bot that shall stop is stopped all the same; one that runs is left as it is.
         raise observed.credentials.unread
     observed = await _apply(context, bot, body, decision, observed)
     if bot.spec is not None and context.assets.want(
-        bot, bot.spec, phase=phase_of(decision, observed.children)
+        bot, bot.spec, phase=phase_of(bot, decision, observed, now)
     ):
         context.tell_registry(key)
-    await _report(context, bot, body, decision, observed)
-    return _look_again_in(context.settings, bot, decision, now)
+    bot = await _report(context, bot, body, decision, observed)
+    _poll(context, bot, decision, observed.children)
+    return _look_again_in(context.settings, bot, decision, risk, now)
+
+
+def _risk(context: Context, bot: Bot, seen: Seen, now: datetime) -> Risk | None:
+    """Where a bot is in its trading day; None if its spec does not say what that is."""
+    if bot.spec is None:
+        return None
+    every = timedelta(seconds=context.settings.risk_status_interval)
+    return assess(bot.spec, Stored.read(bot.status), seen, now, figures_every=every)
+
+
+def _trips(risk: Risk, bot: Bot) -> bool:
+    return risk.halt is not None and risk.halt != Stored.read(bot.status).halt
+
+
+async def _latch(context: Context, bot: Bot, risk: Risk) -> JsonObject:
+    """Write the halt down before anything is done about it: what is not written can be lost."""
+    block = merge_patch(bot.status.get("risk") or {}, risk_status(risk))
+    patch = {"status": {"risk": block}}
+    body = await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
+    context.store.put(body)
+    context.metrics.halts.inc()
+    return body
+
+
+def _poll(context: Context, bot: Bot, decision: Plan, children: Children) -> None:
+    """Ask a bot that runs for its risk, and come back when what it says means something new."""
+    since = running_since(children)
+    if bot.spec is None or decision.stop is not None or since is None:
+        context.polls.drop(bot.key)
+        return
+
+    def means(seen: Seen, now: datetime) -> Hashable:
+        risk = _risk(context, bot, seen, now)
+        return risk and meaning(risk, since, now)
+
+    known = means(context.polls.seen(bot.key), context.clock())
+    limit = Decimal(bot.spec.risk_management.daily_loss_limit)
+    context.polls.watch(bot.key, Watch(limit=limit, meaning=means, known=known))
 
 
 async def look(context: Context, bot: Bot) -> Observed:
@@ -194,27 +243,30 @@ def _strategy(deployment: JsonObject | None) -> JsonObject:
 
 async def _report(
     context: Context, bot: Bot, body: JsonObject, decision: Plan, observed: Observed
-) -> None:
-    """Write the status if it says anything new, and an event for each transition."""
+) -> Bot:
+    """Write the status if it says anything new, and an event for each transition; the bot then."""
     now = context.clock()
     known = context.assets.state(bot.key, before=bot.status.get("conditions") or ())
     status = bot_status(bot, decision, observed, known, now)
     if status == bot.status:
-        return
+        return bot
     patch = {"status": merge_patch(bot.status, status)}
     written = await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
     context.store.put(written)
     for event in transitions(bot.status, status):
         await context.recorder.post(body, event, now)
+    return replace(bot, status=status)
 
 
 def _look_again_in(
-    settings: OperatorSettings, bot: Bot, decision: Plan, now: datetime
+    settings: OperatorSettings, bot: Bot, decision: Plan, risk: Risk | None, now: datetime
 ) -> float | None:
     """Seconds until something may have changed that no watch tells of."""
     if decision.stop is Reason.INVALID_SPEC:
         return None
     waits = [settings.credentials_interval]
+    if risk is not None:
+        waits.append(max(0.0, (risk.day.ends - now).total_seconds()))
     if decision.stop is Reason.NAME_CONFLICT:
         waits.append(CONFLICT_RETRY)
     if decision.stop in {Reason.SECRET_NOT_FOUND, Reason.KEY_NOT_FOUND}:
@@ -241,6 +293,7 @@ async def clean_up(context: Context, bot: Bot, body: JsonObject) -> float | None
     now = context.clock()
     asked = datetime.fromisoformat(bot.meta.deletion_timestamp or "")
     waited = (now - asked).total_seconds()
+    context.polls.drop(bot.key)
     await _stop(context, bot)
     if bot.status.get("phase") != "Terminating":
         patch = {"status": {"phase": "Terminating"}}

@@ -24,31 +24,39 @@ _ENTERED = {
     "AwaitingCredentials": (WARNING, "CredentialsMissing"),
     "OffHours": (NORMAL, "ScheduleClosed"),
 }
-_LEFT = {"OffHours": "ScheduleOpened", "Paused": "Resumed", "AwaitingCredentials": "Resumed"}
+_LEFT = {
+    "OffHours": "ScheduleOpened",
+    "Paused": "Resumed",
+    "Halted": "Resumed",
+    "AwaitingCredentials": "Resumed",
+}
 
 
 def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
     """What has happened to a bot between two of its statuses."""
     old, new = before.get("phase"), after["phase"]
-    ready = next(one for one in after["conditions"] if one["type"] == "Ready")
+    ready = _condition(after, "Ready")
     if old is None:
         yield NORMAL, "Created", "the bot was taken up"
     elif before.get("configHash") not in {None, after.get("configHash")} and after.get(
         "configHash"
     ):
         yield NORMAL, "Updated", f"the declared configuration is now {after['configHash']}"
+    # By its condition: a bot that is paused as well is halted all the same.
+    halted = _condition(after, "RiskHalted")
+    if halted.get("status") == "True" != _condition(before, "RiskHalted").get("status"):
+        yield WARNING, "Halted", halted["message"]
     if new in _ENTERED:
-        if (old, _reason(before)) != (new, ready["reason"]):
+        if (old, _condition(before, "Ready").get("reason")) != (new, ready["reason"]):
             type_, reason = _ENTERED[new]
             yield type_, reason or ready["reason"], ready["message"]
     elif old in _LEFT:
         yield NORMAL, _LEFT[old], f"the bot left phase {old}"
 
 
-def _reason(status: JsonObject) -> str | None:
-    """Why a bot was not ready."""
+def _condition(status: JsonObject, type_: str) -> JsonObject:
     conditions = status.get("conditions") or ()
-    return next((one["reason"] for one in conditions if one["type"] == "Ready"), None)
+    return next((one for one in conditions if one["type"] == type_), {})
 
 
 class Recorder:

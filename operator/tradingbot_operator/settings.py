@@ -25,11 +25,40 @@ class OperatorSettings(BaseSettings):
     workers: int = Field(
         10, description="Most bots that are reconciled at the same time.", ge=1, le=100
     )
+    risk_url: str = Field(
+        "http://{name}.{namespace}.svc:8080/risk",
+        description="Where a bot reports its risk; {name} and {namespace} are the bot's.",
+    )
+    risk_interval: float = Field(
+        5.0, description="Seconds between two polls of a running bot's risk report.", gt=0
+    )
+    risk_timeout: float = Field(
+        2.0, description="Seconds that a bot may take to answer a poll.", gt=0
+    )
+    risk_status_interval: float = Field(
+        60.0,
+        description="Seconds between two writes of a bot's figures into its status; what matters"
+        " more than a figure is written at once.",
+        ge=0,
+    )
     credentials_interval: float = Field(
         60.0, description="Seconds between two looks at a bot's Secret.", gt=0
     )
     resync_interval: float = Field(
         300.0, description="Seconds between two full comparisons with the API server.", gt=0
+    )
+    leader_election: bool = Field(
+        False, description="Act only while holding the lease, so that several operators may run."
+    )
+    lease_name: str = Field("tradingbot-operator", description="Name of the lease.", min_length=1)
+    lease_namespace: str = Field(
+        "", description="Namespace of the lease; empty means the pod's, or tradingbot-system."
+    )
+    lease_duration: int = Field(
+        10,
+        description="Seconds after which another operator takes over from one that is silent.",
+        ge=3,
+        le=300,
     )
     cleanup_timeout: float = Field(
         60.0,

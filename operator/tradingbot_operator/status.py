@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tradingbot_api.model import JsonObject
+from tradingbot_api.tradingbot import Mode
 
 from tradingbot_operator.bot import Bot
-from tradingbot_operator.plan import Children, Credentials, Observed, Plan, Reason
+from tradingbot_operator.plan import Children, Credentials, Observed, Plan
+from tradingbot_operator.reasons import Reason
+from tradingbot_operator.risk import Risk, Stored, rfc3339, risk_status
 
 PHASE_OF_STOP = {
     Reason.TERMINATING: "Terminating",
     Reason.INVALID_SPEC: "Failed",
     Reason.NAME_CONFLICT: "Failed",
     Reason.PAUSED: "Paused",
+    Reason.HALTED: "Halted",
     Reason.SECRET_NOT_FOUND: "AwaitingCredentials",
     Reason.KEY_NOT_FOUND: "AwaitingCredentials",
     Reason.OUTSIDE_HOURS: "OffHours",
@@ -40,11 +44,6 @@ class RegistryState:
     message: str
 
 
-def rfc3339(moment: datetime) -> str:
-    """An instant as Kubernetes writes it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def is_available(children: Children) -> bool:
     """Whether the Deployment has a pod available, and of its template as last declared."""
     deployment = children.deployment or {}
@@ -56,11 +55,25 @@ def is_available(children: Children) -> bool:
     return bool(status.get("updatedReplicas") and status.get("availableReplicas"))
 
 
-def phase_of(plan: Plan, children: Children) -> str:
+def running_since(children: Children) -> datetime | None:
+    """When the bot's pod became available, None if it is not."""
+    if not is_available(children):
+        return None
+    for condition in (children.deployment or {})["status"].get("conditions") or ():
+        if condition.get("type") == "Available" and condition.get("status") == "True":
+            return datetime.fromisoformat(condition["lastTransitionTime"])
+    return datetime.min.replace(tzinfo=UTC)
+
+
+def phase_of(bot: Bot, plan: Plan, observed: Observed, now: datetime) -> str:
     """The first phase that holds."""
     if plan.stop is not None:
         return PHASE_OF_STOP[plan.stop]
-    return "Running" if is_available(children) else "Pending"
+    since = running_since(observed.children)
+    if since is None:
+        return "Pending"
+    live, risk = bot.spec is not None and bot.spec.mode is Mode.LIVE, observed.risk
+    return "Degraded" if live and risk and risk.is_silent(since, now) else "Running"
 
 
 def bot_status(
@@ -71,12 +84,15 @@ def bot_status(
     now: datetime,
 ) -> JsonObject:
     """The whole status of `bot`, with transition times carried over where nothing changed."""
-    phase = phase_of(plan, observed.children)
+    phase = phase_of(bot, plan, observed, now)
     findings = (
         _ready(bot, plan, observed, phase),
         _credentials(observed.credentials, bot),
+        _applied(plan, observed.risk),
         _rollout(plan),
         _schedule(plan),
+        _halted(bot, observed.risk),
+        _reported(plan, observed),
         Finding("RegistrySynced", registry.status, registry.reason, registry.message),
     )
     status: JsonObject = {
@@ -89,6 +105,13 @@ def bot_status(
     }
     if plan.config_hash is not None:
         status["configHash"] = plan.config_hash
+    risk = observed.risk
+    if risk is not None:
+        status["risk"] = risk_status(risk)
+        if risk.report is not None and plan.stop is None:
+            status["appliedConfigHash"] = risk.report.config_hash
+    elif "risk" in bot.status:
+        status["risk"] = bot.status["risk"]  # a latch outlives an invalid spec
     if plan.hours is not None:
         status["schedule"] = {"open": plan.hours.open}
         if plan.hours.next_transition is not None:
@@ -160,6 +183,8 @@ def _ready(bot: Bot, plan: Plan, observed: Observed, phase: str) -> Finding:
         message = f"{names} exists and is not this bot's; rename the bot or remove it"
     elif plan.stop is Reason.PAUSED:
         message = "spec.paused is true; set it to false to run the bot"
+    elif plan.stop is Reason.HALTED and observed.risk is not None:
+        message = f"halted for the rest of the trading day, until {rfc3339(observed.risk.day.ends)}"
     elif plan.stop is Reason.OUTSIDE_HOURS:
         message = "the schedule is closed"
         if plan.hours and plan.hours.next_transition:
@@ -168,6 +193,10 @@ def _ready(bot: Bot, plan: Plan, observed: Observed, phase: str) -> Finding:
         message = observed.credentials.message
     elif phase == "Running":
         return Finding("Ready", "True", Reason.AVAILABLE, "the bot's pod is available")
+    elif phase == "Degraded":
+        return Finding(
+            "Ready", "True", Reason.AVAILABLE, "the bot's pod is available, but reports no risk"
+        )
     else:
         return Finding("Ready", "False", Reason.NOT_AVAILABLE, "the bot's pod is not available yet")
     return Finding("Ready", "False", plan.stop, message)
@@ -200,3 +229,51 @@ def _schedule(plan: Plan) -> Finding:
     if plan.hours.open:
         return Finding("ScheduleOpen", "True", Reason.WITHIN_HOURS, f"open{suffix}")
     return Finding("ScheduleOpen", "False", Reason.OUTSIDE_HOURS, f"closed{suffix}")
+
+
+def _applied(plan: Plan, risk: Risk | None) -> Finding:
+    report = None if risk is None or plan.stop is not None else risk.report
+    if report is None:
+        return Finding(
+            "ConfigApplied",
+            "Unknown",
+            Reason.NO_REPORT,
+            "the bot does not report what it runs with",
+        )
+    if report.config_hash == plan.config_hash:
+        return Finding(
+            "ConfigApplied", "True", Reason.APPLIED, "the bot runs with the declared configuration"
+        )
+    what = "restart" if plan.waiting is not None else "reload"
+    message = f"the bot still runs with {report.config_hash}; its {what} is awaited"
+    return Finding("ConfigApplied", "False", Reason.AWAITING_RELOAD, message)
+
+
+def _halted(bot: Bot, risk: Risk | None) -> Finding:
+    if risk is None:
+        stored = Stored.read(bot.status).halt
+        if stored is None:
+            return Finding(
+                "RiskHalted", "Unknown", Reason.INVALID_SPEC, "the stored spec is invalid"
+            )
+        return Finding("RiskHalted", "True", Reason.DAILY_LOSS_LIMIT, stored.reason)
+    if risk.halt is None:
+        return Finding(
+            "RiskHalted", "False", Reason.WITHIN_LIMIT, "no report has reached dailyLossLimit"
+        )
+    message = f"{risk.halt.reason}; the bot resumes at {rfc3339(risk.day.ends)}"
+    return Finding("RiskHalted", "True", Reason.DAILY_LOSS_LIMIT, message)
+
+
+def _reported(plan: Plan, observed: Observed) -> Finding:
+    risk, since = observed.risk, running_since(observed.children)
+    if risk is None or plan.stop is not None or since is None:
+        return Finding("RiskReported", "Unknown", Reason.NOT_RUNNING, "the bot does not run")
+    if risk.report is not None:
+        return Finding("RiskReported", "True", Reason.REPORTED, "the bot reports its risk")
+    if risk.was_heard(since):
+        message = f"no report counts any more: {risk.problem}"
+        return Finding("RiskReported", "False", Reason.REPORT_STALE, message)
+    return Finding(
+        "RiskReported", "Unknown", Reason.NO_REPORT, f"no report has come yet: {risk.problem}"
+    )
