@@ -55,7 +55,7 @@ class Bot:
 
     def turn(self, now: datetime) -> None:
         try:
-            read_config()
+            self.config = read_config()
         except (OSError, ValueError, TypeError, LookupError, ArithmeticError) as error:
             print(f"bot.json stays as it was: {error!r}", flush=True)
         try:
