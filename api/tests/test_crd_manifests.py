@@ -119,7 +119,7 @@ def test_check_names_the_files_that_are_stale_and_writes_nothing(
 @pytest.mark.parametrize(
     ("kind", "columns"),
     [
-        ("TradingBot", "Strategy Exchange Mode Phase Ready Image Reason Age"),
+        ("TradingBot", "Strategy Exchange Mode Phase Day-PnL Ready Image Reason Age"),
         ("AssetRegistry", "Assets Active Failed Synced Age"),
     ],
 )

@@ -338,6 +338,30 @@ def test_a_change_that_needs_a_restart_waits_until_the_bot_is_flat(mode: str) ->
     play(scenario)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_is_edited_by_hand_while_a_change_waits_is_mended(restarted: bool) -> None:
+    async def scenario() -> None:
+        desk = await trading({"mode": "Live"})
+        desk.reported(openPositions=1)
+        desk.edit(spec={"strategy": {"image": "ghcr.io/example/arb:2.0"}})
+        await desk.settle()
+        if restarted:
+            desk.context = desk.started()
+            await desk.settle()
+        pod = desk.cluster.objects[DEPLOYMENT]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        evil = {**container, "image": "ghcr.io/example/evil:1"}
+        patch = {"template": {"spec": {**pod, "containers": [evil]}}}
+        desk.cluster.edit(*DEPLOYMENT, spec=patch)
+        desk.cluster.delete(*CONFIG_MAP)
+        await desk.settle()
+        assert image(desk) == "ghcr.io/example/arb:1.0"
+        assert desk.bot_json["strategy"]["image"] == "ghcr.io/example/arb:1.0"
+        assert condition(desk, "RolloutPending")[0] == "True"
+
+    play(scenario)
+
+
 def test_a_live_bot_whose_last_report_is_old_does_not_count_as_flat() -> None:
     async def scenario() -> None:
         desk = await trading({"mode": "Live"})

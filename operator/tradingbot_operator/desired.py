@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tradingbot_api.contract import CONFIG_SCHEMA_VERSION
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator import BOT_LABEL, MANAGED_BY, RESTART_HASH
 from tradingbot_operator.bot import Bot
 
-CONFIG_SCHEMA_VERSION = "v1"
 CONFIG_KEY = "bot.json"
 CONFIG_DIRECTORY = "/etc/tradingbot"
 PORT = 8080
@@ -71,7 +71,8 @@ class Config:
         A running bot reads bot.json again; it must not find another strategy or mode in it before
         it is restarted for them.
         """
-        return Config({**self.body, **{part: other.body.get(part) for part in RESTART_PARTS}})
+        kept = {part: other.body[part] for part in RESTART_PARTS if other.body.get(part)}
+        return Config({**self.body, **kept})
 
     @property
     def hash(self) -> str:

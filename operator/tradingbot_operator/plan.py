@@ -1,5 +1,6 @@
 """What to do about a bot: a pure function of its spec, the time, and what was observed."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +35,30 @@ class Children:
 
 
 @dataclass(frozen=True)
+class Running:
+    """What a bot runs with while a change waits, as it was declared.
+
+    As text, since one is remembered for each bot.
+    """
+
+    hash: str
+    template: str
+    config: str
+
+    @classmethod
+    def of(cls, template: JsonObject, config: desired.Config, hash_: str) -> "Running":
+        """What is declared now, to be remembered."""
+        return cls(hash_, json.dumps(template), json.dumps(config.body))
+
+    @classmethod
+    def found(cls, children: Children, declared: desired.Config) -> "Running":
+        """The same as far as the live children tell, for an operator that has just started."""
+        template = (children.deployment or {})["spec"]["template"]
+        config = desired.Config.stored(children.config_map) or declared
+        return cls.of(template, config, running_hash(children) or "")
+
+
+@dataclass(frozen=True)
 class Observed:
     """What was found in the cluster, and what was said of the registry."""
 
@@ -43,6 +68,8 @@ class Observed:
     """Children of the bot's names that it does not own, as `Kind name`."""
     risk: Risk | None = None
     """Where the bot is in its trading day; None if its spec is invalid."""
+    running: Running | None = None
+    """What was declared for the bot last, None if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +90,8 @@ class Plan:
     waiting: Waiting | None = None
     hours: Hours | None = None
     config_hash: str | None = None
+    running: Running | None = None
+    """What the bot runs with once this is applied."""
 
 
 def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
@@ -81,11 +110,11 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
     config = desired.Config.declared(bot, spec)
     template, hash_ = desired.pod_template(bot, spec, observed.credentials.version)
     waiting = None if stop else _waiting(bot, spec, observed, hash_=hash_)
-    applied = config
+    running, applied = Running.of(template, config, hash_), config
     if waiting is not None:
-        template = (observed.children.deployment or {})["spec"]["template"]
-        running = desired.Config.stored(observed.children.config_map)
-        applied = config.keeping_restart_parts_of(running) if running else config
+        running = _still_running(observed, config)
+        template = json.loads(running.template)
+        applied = config.keeping_restart_parts_of(desired.Config(json.loads(running.config)))
     config_map = desired.config_map(bot, applied)
     deployment = desired.deployment(bot, template=template, replicas=0 if stop else 1)
     # A stop waits for nothing; a start finds its configuration.
@@ -96,7 +125,16 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
         waiting=waiting,
         hours=open_hours,
         config_hash=config.hash,
+        running=running,
     )
+
+
+def _still_running(observed: Observed, config: desired.Config) -> Running:
+    """What was declared before the change that waits, so that edits by hand are mended too."""
+    known, children = observed.running, observed.children
+    if known is not None and known.hash == running_hash(children):
+        return known
+    return Running.found(children, config)
 
 
 def _stop_reason(spec: TradingBotSpec, observed: Observed, open_hours: Hours) -> Reason | None:

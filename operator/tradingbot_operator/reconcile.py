@@ -18,6 +18,7 @@ from tradingbot_operator.plan import (
     Credentials,
     Observed,
     Plan,
+    Running,
     plan,
     stopped_deployment,
 )
@@ -54,11 +55,14 @@ class Context:
     metrics: Metrics
     declared: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Digest of the manifest that was last declared for each child, by kind and bot."""
+    running: dict[Key, Running] = field(default_factory=dict)
+    """What each bot runs with, as it was declared."""
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a bot that is gone."""
         for kind in CHILD_KINDS:
             self.declared.pop((kind, *key), None)
+        self.running.pop(key, None)
         self.assets.forget(key)
         self.polls.drop(key)
 
@@ -78,12 +82,14 @@ async def reconcile(context: Context, key: Key) -> float | None:
     if risk is not None and _trips(risk, bot):
         body = await _latch(context, bot, risk)
         bot = replace(bot, status=body["status"])
-    observed = replace(await look(context, bot), risk=risk)
+    observed = replace(await look(context, bot), risk=risk, running=context.running.get(key))
     decision = plan(bot, observed, now)
     if observed.credentials.unread is not None and decision.stop is None:
         # A bot that shall stop is stopped all the same; one that runs is left as it is.
         raise observed.credentials.unread
     observed = await _apply(context, bot, body, decision, observed)
+    if decision.running is not None:
+        context.running[key] = decision.running
     if bot.spec is not None and context.assets.want(
         bot, bot.spec, phase=phase_of(bot, decision, observed, now)
     ):
