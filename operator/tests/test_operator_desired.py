@@ -326,3 +326,11 @@ def test_a_config_keeps_the_restart_parts_of_another_and_nothing_else() -> None:
 def test_a_digest_depends_on_the_value_and_not_on_its_order() -> None:
     assert desired.digest({"a": 1, "b": [1, 2]}) == desired.digest({"b": [1, 2], "a": 1})
     assert desired.digest({"a": [1, 2]}) != desired.digest({"a": [2, 1]})
+
+
+def test_a_pod_that_is_written_in_another_way_is_a_change_that_needs_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = hash_of(bot())
+    monkeypatch.setattr(desired, "GRACE_SECONDS", 31)
+    assert hash_of(bot()) != before

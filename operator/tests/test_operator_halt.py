@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from operator_desk import BOT, CONFIG_MAP, DEPLOYMENT, KEY, SERVICE, Desk, play
-from operator_harness import NOW
+from operator_harness import NOW, SECRET
 from tradingbot_api.model import JsonObject
 from tradingbot_operator.kube import KubernetesError
 from tradingbot_operator.risk import Seen
@@ -172,6 +172,17 @@ def test_a_pause_does_not_end_a_halt_and_a_halt_shows_behind_a_pause() -> None:
         await desk.settle()
         assert (desk.phase, desk.replicas) == ("Halted", 0)
         assert reasons(desk).count("Halted") == 1
+
+    play(scenario)
+
+
+def test_a_halt_shows_before_missing_credentials_and_closed_hours() -> None:
+    async def scenario() -> None:
+        desk = await halted()
+        desk.cluster.delete("Secret", "desk", SECRET)
+        desk.edit(spec={"schedule": {"windows": [{"start": "20:00", "end": "21:00"}]}})
+        await desk.settle()
+        assert (desk.phase, condition(desk, "CredentialsReady")[0]) == ("Halted", "False")
 
     play(scenario)
 

@@ -209,6 +209,14 @@ def test_what_a_reconcile_acts_on_means_something_new(other: Seen) -> None:
     assert changed(seen("-10"), other)
 
 
+def test_each_part_of_the_meaning_means_something() -> None:
+    risk = judged(seen("-200"))
+    assert meaning(replace(risk, halt=None), BEGUN, NOW) != meaning(risk, BEGUN, NOW)
+    never = judged(Seen(problem="connection refused"))
+    begun = NOW - 29 * SECOND
+    assert meaning(never, begun, NOW) != meaning(never, begun, NOW + SECOND)
+
+
 def test_silence_of_a_bot_that_was_heard_counts_at_once_and_else_after_a_while() -> None:
     heard = judged(Seen(report(at=NOW - MINUTE), received=NOW - MINUTE))
     assert heard.is_silent(BEGUN, NOW)

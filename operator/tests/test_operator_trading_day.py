@@ -63,6 +63,8 @@ def test_a_day_lasts_from_its_start_to_that_of_the_next_date(
         # 01:30 comes twice: the day begins the first time, 05:30 UTC.
         ("America/New_York", "01:30", "2024-11-03T05:29", "2024-11-02", "2024-11-03T05:30"),
         ("America/New_York", "01:30", "2024-11-03T06:30", "2024-11-03", "2024-11-04T06:30"),
+        # A minute past midnight the clocks went back to the day before: midnight had been.
+        ("America/St_Johns", "00:00", "2010-11-07T02:45", "2010-11-07", "2010-11-08T03:30"),
         # Samoa had no 30 December 2011.
         ("Pacific/Apia", "00:00", "2011-12-30T09:59", "2011-12-29", "2011-12-30T10:00"),
         ("Pacific/Apia", "00:00", "2011-12-30T10:00", "2011-12-31", "2011-12-31T10:00"),

@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics` of the operator."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -33,9 +34,9 @@ async def health_server(
 
     async def show_metrics(_: web.Request) -> web.Response:
         refresh()
-        return web.Response(
-            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        # The gauges of thousands of bots take a while to write down.
+        text = await asyncio.to_thread(generate_latest, metrics.registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes(

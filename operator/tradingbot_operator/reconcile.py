@@ -78,7 +78,8 @@ async def reconcile(context: Context, key: Key) -> float | None:
     if bot.deleting:
         return await clean_up(context, bot, body)
     body = await _with_finalizer(context, bot, body)
-    risk = _risk(context, bot, context.polls.seen(key), now)
+    seen = context.polls.seen(key)
+    risk = _risk(context.settings, bot, Stored.read(bot.status), seen, now)
     if risk is not None and _trips(risk, bot):
         body = await _latch(context, bot, risk)
         bot = replace(bot, status=body["status"])
@@ -95,16 +96,18 @@ async def reconcile(context: Context, key: Key) -> float | None:
     ):
         context.tell_registry(key)
     bot = await _report(context, bot, body, decision, observed)
-    _poll(context, bot, decision, observed.children)
+    _poll(context, bot, decision, observed.children, seen, now)
     return _look_again_in(context.settings, bot, decision, risk, now)
 
 
-def _risk(context: Context, bot: Bot, seen: Seen, now: datetime) -> Risk | None:
+def _risk(
+    settings: OperatorSettings, bot: Bot, stored: Stored, seen: Seen, now: datetime
+) -> Risk | None:
     """Where a bot is in its trading day; None if its spec does not say what that is."""
     if bot.spec is None:
         return None
-    every = timedelta(seconds=context.settings.risk_status_interval)
-    return assess(bot.spec, Stored.read(bot.status), seen, now, figures_every=every)
+    every = timedelta(seconds=settings.risk_status_interval)
+    return assess(bot.spec, stored, seen, now, figures_every=every)
 
 
 def _trips(risk: Risk, bot: Bot) -> bool:
@@ -121,20 +124,25 @@ async def _latch(context: Context, bot: Bot, risk: Risk) -> JsonObject:
     return body
 
 
-def _poll(context: Context, bot: Bot, decision: Plan, children: Children) -> None:
-    """Ask a bot that runs for its risk, and come back when what it says means something new."""
+def _poll(
+    context: Context, bot: Bot, decision: Plan, children: Children, seen: Seen, now: datetime
+) -> None:
+    """Ask a bot that runs for its risk, and come back when what it says means something new.
+
+    That is: other than what was `seen` at `now`, which this reconcile has acted on.
+    """
     since = running_since(children)
     if bot.spec is None or decision.stop is not None or since is None:
         context.polls.drop(bot.key)
         return
+    settings, stored = context.settings, Stored.read(bot.status)
 
     def means(seen: Seen, now: datetime) -> Hashable:
-        risk = _risk(context, bot, seen, now)
+        risk = _risk(settings, bot, stored, seen, now)
         return risk and meaning(risk, since, now)
 
-    known = means(context.polls.seen(bot.key), context.clock())
     limit = Decimal(bot.spec.risk_management.daily_loss_limit)
-    context.polls.watch(bot.key, Watch(limit=limit, meaning=means, known=known))
+    context.polls.watch(bot.key, Watch(limit=limit, meaning=means, known=means(seen, now)))
 
 
 async def look(context: Context, bot: Bot) -> Observed:

@@ -176,7 +176,7 @@ def meaning(risk: Risk, since: datetime, now: datetime) -> Hashable:
         risk.day.date,
         risk.halt is not None,
         risk.is_silent(since, now),
-        None if report is None else (report.open_positions == 0, report.config_hash),
+        report and report.config_hash,
         risk.figures,
     )
 

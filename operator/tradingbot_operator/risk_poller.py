@@ -37,6 +37,11 @@ JITTER = 0.2
 MOST_AT_ONCE = 2500
 """Enough for 5,000 bots of which none answers: each holds a place for the 2 s of its time-out."""
 
+LATE = 0.5
+"""Seconds. A poll that could begin only so much later is left out, and the bot asked at another
+time: the process has stood still, or has more to do than it can. To go on as if nothing were would
+make polls run into their time-out by its own fault, and cost still more."""
+
 FILES_FOR_OTHERS = 512
 """File descriptors that are left to the rest of the operator."""
 
@@ -104,7 +109,6 @@ class RiskPoller:
             idle=2 * settings.risk_interval + settings.risk_timeout,
         )
         self._bots: dict[Key, _Bot] = {}
-        self._late: dict[Key, _Bot] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._results: Tally[Result] = Tally()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,7 +127,6 @@ class RiskPoller:
         bot = self._bots.pop(key, None)
         if bot is None:
             return
-        self._late.pop(key, None)
         _cancel_timer(bot)
         if bot.task is not None:
             bot.task.cancel()
@@ -163,7 +166,6 @@ class RiskPoller:
 
     async def _stop(self) -> None:
         self._loop = None
-        self._late.clear()
         for bot in self._bots.values():
             _cancel_timer(bot)
         for task in self._tasks:
@@ -199,18 +201,14 @@ class RiskPoller:
         bot.timer = None
         if self._loop is None:
             return
-        if len(self._tasks) >= min(MOST_AT_ONCE, self._files):
-            self._late[bot.key] = bot
+        now = self._loop.time()
+        if now - bot.due > LATE or len(self._tasks) >= min(MOST_AT_ONCE, self._files):
+            bot.due = now + (1 - self._chance() / 2) * self._interval
+            self._glance(bot)
             return
         bot.task = self._loop.create_task(self._poll(bot))
         self._tasks.add(bot.task)
-        bot.task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if self._late:
-            key = next(iter(self._late))
-            self._start(self._late.pop(key))
+        bot.task.add_done_callback(self._tasks.discard)
 
     async def _poll(self, bot: _Bot) -> None:
         loop = asyncio.get_running_loop()
@@ -242,11 +240,7 @@ class RiskPoller:
             pause = self._interval * 2.0 ** min(bot.silent - 1, 20)
             pause = min(pause, max(LONGEST_PAUSE, self._interval))
             return bot.polled + pause * (1 - JITTER * self._chance())
-        due = bot.due + self._interval
-        if due >= bot.polled:
-            return due
-        # The process stood still: nobody is asked for what was missed, and not all at once.
-        return bot.polled + self._chance() * self._interval
+        return bot.due + self._interval
 
     def _compare(self, bot: _Bot) -> None:
         """Tell if what is known of the bot means something else than its reconcile knows."""

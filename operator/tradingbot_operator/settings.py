@@ -1,6 +1,6 @@
 """The operator's settings."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,6 +29,17 @@ class OperatorSettings(BaseSettings):
         "http://{name}.{namespace}.svc:8080/risk",
         description="Where a bot reports its risk; {name} and {namespace} are the bot's.",
     )
+    @field_validator("risk_url")
+    @classmethod
+    def _with_its_places(cls, template: str) -> str:
+        try:
+            one, other = (template.format(namespace="desk", name=name) for name in ("a", "b"))
+        except (LookupError, ValueError) as error:
+            raise ValueError("may have no braces but {name} and {namespace}") from error
+        if one == other or not one.startswith(("http://", "https://")):
+            raise ValueError("must be an http or https URL with {name} in it")
+        return template
+
     risk_interval: float = Field(
         5.0, description="Seconds between two polls of a running bot's risk report.", gt=0
     )
