@@ -130,6 +130,7 @@ def test_neither_a_new_operator_nor_a_higher_limit_nor_lost_children_resume_it()
         desk.reported("500")
         await desk.run()
         assert (desk.phase, desk.replicas) == ("Halted", 0)
+        assert "Resumed" not in reasons(desk)
 
     play(scenario)
 
@@ -299,12 +300,55 @@ def test_a_live_bot_that_never_reports_is_degraded_after_half_a_minute() -> None
         desk = Desk({"mode": "Live"})
         await desk.run()
         assert (desk.phase, condition(desk, "RiskReported")) == ("Running", ("Unknown", "NoReport"))
-        desk.now += timedelta(seconds=30)
+        desk.reports.now = Seen(problem="no connection")
+        desk.now += timedelta(seconds=29)
+        await desk.settle()
+        assert desk.phase == "Running"
+        desk.now += SECOND
         await desk.settle()
         assert (desk.phase, condition(desk, "RiskReported")) == (
             "Degraded",
             ("Unknown", "NoReport"),
         )
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("mode", ["Paper", "Live"])
+def test_a_new_operator_writes_nothing_of_a_bot_that_it_has_not_asked_yet(mode: str) -> None:
+    async def scenario() -> None:
+        desk = await trading({"mode": mode})
+        desk.reported(configHash=desk.bot_json["configHash"], openPositions=1)
+        desk.edit(spec={"strategy": {"image": "ghcr.io/example/arb:2.0"}})
+        await desk.settle()
+        before = desk.cluster.objects[BOT]["status"]
+        desk.reports.now = Seen()
+        desk.context = desk.started()
+        desk.now += timedelta(minutes=5)
+        desk.cluster.writes.clear()
+        await desk.reconcile()
+        assert image(desk) == "ghcr.io/example/arb:1.0"
+        after = desk.cluster.objects[BOT]["status"]
+        assert condition(desk, "RolloutPending") == ("True", "PositionsUnknown")
+        assert [one for one in after["conditions"] if one["type"] != "RolloutPending"] == [
+            one for one in before["conditions"] if one["type"] != "RolloutPending"
+        ]
+        desk.reports.now = Seen(problem="no connection")
+        await desk.settle()
+        waits = mode == "Live"
+        assert condition(desk, "RolloutPending")[0] == str(waits)
+        assert (desk.phase == "Degraded") is waits
+
+    play(scenario)
+
+
+def test_a_bot_whose_pod_never_starts_takes_a_change_that_may_mend_it() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        await desk.settle()
+        desk.edit(spec={"strategy": {"image": "ghcr.io/example/arb:2.0"}})
+        await desk.settle()
+        assert image(desk) == "ghcr.io/example/arb:2.0"
 
     play(scenario)
 

@@ -12,14 +12,13 @@ from operator_harness import NOW, bot, children_of, merged, observed
 from tradingbot_api.crds import crds
 from tradingbot_api.model import JsonObject
 from tradingbot_operator.bot import Bot
-from tradingbot_operator.plan import Children, Credentials, Observed, plan
+from tradingbot_operator.plan import Children, Credentials, Observed, is_available, plan
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.recorder import transitions
 from tradingbot_operator.status import (
     RegistryState,
     bot_status,
     deployed_resources,
-    is_available,
     merge_patch,
 )
 

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
@@ -165,18 +165,20 @@ def _waiting(bot: Bot, spec: TradingBotSpec, observed: Observed, *, hash_: str) 
             Reason.AWAITING_APPROVAL, f"a change that needs a restart waits for: {approve}"
         )
     live = spec.mode is Mode.LIVE or _runs_live(children)
-    return _until_flat(observed.risk, live=live, approve=approve)
+    return _until_flat(observed, live=live, approve=approve)
 
 
-def _until_flat(risk: Risk | None, *, live: bool, approve: str) -> Waiting | None:
+def _until_flat(observed: Observed, *, live: bool, approve: str) -> Waiting | None:
     """Why the bot does not count as flat, or None if it does.
 
     Unknown positions count as none in Paper and as some in Live, where a restart in the middle of a
-    trade can cost more than the change is worth.
+    trade can cost more than the change is worth. They are not unknown before the bot was asked.
     """
+    risk = observed.risk
     positions = risk.open_positions if risk is not None else None
+    unasked = risk is not None and risk.is_unasked and is_available(observed.children)
     waits = "a change that needs a restart waits until the bot is flat"
-    if positions is None and live:
+    if positions is None and (live or unasked):
         return Waiting(
             Reason.POSITIONS_UNKNOWN,
             f"{waits}, and its positions are unknown; to restart it now: {approve}",
@@ -186,6 +188,27 @@ def _until_flat(risk: Risk | None, *, live: bool, approve: str) -> Waiting | Non
             Reason.POSITIONS_OPEN, f"{waits}: it has open positions; to restart it now: {approve}"
         )
     return None
+
+
+def is_available(children: Children) -> bool:
+    """Whether the Deployment has a pod available, and of its template as last declared."""
+    deployment = children.deployment or {}
+    status = deployment.get("status") or {}
+    generation = (deployment.get("metadata") or {}).get("generation")
+    if status.get("observedGeneration") != generation:
+        return False
+    # In a rollout the old pod still counts as available until it has gone.
+    return bool(status.get("updatedReplicas") and status.get("availableReplicas"))
+
+
+def running_since(children: Children) -> datetime | None:
+    """When the bot's pod became available, None if it is not."""
+    if not is_available(children):
+        return None
+    for condition in (children.deployment or {})["status"].get("conditions") or ():
+        if condition.get("type") == "Available" and condition.get("status") == "True":
+            return datetime.fromisoformat(condition["lastTransitionTime"])
+    return datetime.min.replace(tzinfo=UTC)
 
 
 def running_hash(children: Children) -> str | None:

@@ -20,14 +20,17 @@ from tradingbot_operator.plan import (
     Plan,
     Running,
     plan,
+    running_since,
     stopped_deployment,
 )
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.recorder import NORMAL, WARNING, Recorder, transitions
 from tradingbot_operator.registry_client import RegistryError
 from tradingbot_operator.risk import Polls, Risk, Seen, Stored, Watch, assess, meaning, risk_status
+from tradingbot_operator.secrets import Secrets
+from tradingbot_operator.secrets import read as read_secret
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.status import bot_status, merge_patch, phase_of, running_since
+from tradingbot_operator.status import bot_status, merge_patch, phase_of
 from tradingbot_operator.store import Store
 
 POD_POLL = 0.5
@@ -53,6 +56,8 @@ class Context:
     tell_registry: Callable[[Key], None]
     polls: Polls
     metrics: Metrics
+    secrets: Secrets | None = None
+    """Looks after the bots' Secrets; without it each reconcile looks, and comes back to look."""
     declared: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Digest of the manifest that was last declared for each child, by kind and bot."""
     running: dict[Key, Running] = field(default_factory=dict)
@@ -65,6 +70,8 @@ class Context:
         self.running.pop(key, None)
         self.assets.forget(key)
         self.polls.drop(key)
+        if self.secrets is not None:
+            self.secrets.drop(key)
 
 
 async def reconcile(context: Context, key: Key) -> float | None:
@@ -96,8 +103,8 @@ async def reconcile(context: Context, key: Key) -> float | None:
     ):
         context.tell_registry(key)
     bot = await _report(context, bot, body, decision, observed)
-    _poll(context, bot, decision, observed.children, seen, now)
-    return _look_again_in(context.settings, bot, decision, risk, now)
+    _poll(context, bot, decision, observed.children, seen=seen, now=now)
+    return _look_again_in(context, bot, decision, observed, now)
 
 
 def _risk(
@@ -125,7 +132,7 @@ async def _latch(context: Context, bot: Bot, risk: Risk) -> JsonObject:
 
 
 def _poll(
-    context: Context, bot: Bot, decision: Plan, children: Children, seen: Seen, now: datetime
+    context: Context, bot: Bot, decision: Plan, children: Children, *, seen: Seen, now: datetime
 ) -> None:
     """Ask a bot that runs for its risk, and come back when what it says means something new.
 
@@ -162,7 +169,7 @@ async def look(context: Context, bot: Bot) -> Observed:
         found.append(child)
     return Observed(
         children=Children(*found),
-        credentials=await _look_for_credentials(context.api, bot),
+        credentials=await _look_for_credentials(context, bot),
         conflicts=tuple(conflicts),
     )
 
@@ -178,12 +185,16 @@ def _owned(bot: Bot, child: JsonObject) -> bool:
     return any(one.get("controller") and one.get("uid") == bot.meta.uid for one in owners)
 
 
-async def _look_for_credentials(api: KubernetesApi, bot: Bot) -> Credentials:
+async def _look_for_credentials(context: Context, bot: Bot) -> Credentials:
     if bot.spec is None:
         return Credentials()
     exchange = bot.spec.exchange
+    needed = (exchange.api_key_path, exchange.api_secret_path)
     try:
-        secret = await api.get("Secret", bot.meta.namespace, exchange.api_key_secret)
+        if context.secrets is not None:
+            secret = await context.secrets.look(bot.key, exchange.api_key_secret, needed)
+        else:
+            secret = await read_secret(context.api, bot.meta.namespace, exchange.api_key_secret)
     except KubernetesError as error:
         return Credentials(unread=error)
     if secret is None:
@@ -191,18 +202,15 @@ async def _look_for_credentials(api: KubernetesApi, bot: Bot) -> Credentials:
             problem=Reason.SECRET_NOT_FOUND,
             message=f'Secret "{exchange.api_key_secret}" not found; the bot starts once it exists',
         )
-    # Only the names of the keys and the version leave this function.
-    keys = set(secret.get("data") or ())
-    version = str(secret["metadata"].get("resourceVersion", ""))
-    for key in (exchange.api_key_path, exchange.api_secret_path):
-        if key not in keys:
+    for key in needed:
+        if key not in secret.keys:
             return Credentials(
-                version=version,
+                version=secret.version,
                 problem=Reason.KEY_NOT_FOUND,
                 message=f'Secret "{exchange.api_key_secret}" has no key "{key}"; the bot starts'
                 " once it has",
             )
-    return Credentials(version=version)
+    return Credentials(version=secret.version)
 
 
 async def _with_finalizer(context: Context, bot: Bot, body: JsonObject) -> JsonObject:
@@ -273,21 +281,23 @@ async def _report(
 
 
 def _look_again_in(
-    settings: OperatorSettings, bot: Bot, decision: Plan, risk: Risk | None, now: datetime
+    context: Context, bot: Bot, decision: Plan, observed: Observed, now: datetime
 ) -> float | None:
     """Seconds until something may have changed that no watch tells of."""
     if decision.stop is Reason.INVALID_SPEC:
         return None
-    waits = [settings.credentials_interval]
-    if risk is not None:
-        waits.append(max(0.0, (risk.day.ends - now).total_seconds()))
+    waits = []
+    if context.secrets is None or observed.credentials.unread is not None:
+        waits.append(context.settings.credentials_interval)
+    if observed.risk is not None:
+        waits.append(max(0.0, (observed.risk.day.ends - now).total_seconds()))
     if decision.stop is Reason.NAME_CONFLICT:
         waits.append(CONFLICT_RETRY)
     if decision.stop in {Reason.SECRET_NOT_FOUND, Reason.KEY_NOT_FOUND}:
         waits.append(_secret_retry(bot, now))
     if decision.hours is not None and decision.hours.next_transition is not None:
         waits.append(max(0.0, (decision.hours.next_transition - now).total_seconds()))
-    return min(waits)
+    return min(waits, default=None)
 
 
 def _secret_retry(bot: Bot, now: datetime) -> float:

@@ -50,7 +50,7 @@ def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
         if (old, _condition(before, "Ready").get("reason")) != (new, ready["reason"]):
             type_, reason = _ENTERED[new]
             yield type_, reason or ready["reason"], ready["message"]
-    elif old in _LEFT:
+    elif old in _LEFT and new not in {old, "Halted"}:
         yield NORMAL, _LEFT[old], f"the bot left phase {old}"
 
 

@@ -128,6 +128,8 @@ class Risk:
     problem: str
     """Why there is none that counts."""
 
+    is_unasked: bool
+    """Whether this operator has not asked yet: the status is still the best guess then."""
     heard_at: datetime | None
     """When the last report came that anybody knows of."""
 
@@ -137,7 +139,9 @@ class Risk:
 
     def is_silent(self, since: datetime, now: datetime) -> bool:
         """Whether a bot that runs since then should have reported by now and has not."""
-        return self.report is None and (self.was_heard(since) or now - since >= FRESH)
+        if self.report is not None or self.is_unasked:
+            return False
+        return self.was_heard(since) or now - since >= FRESH
 
     @property
     def open_positions(self) -> int | None:
@@ -165,7 +169,15 @@ def assess(
             now, f"{Reason.DAILY_LOSS_LIMIT}: dayPnL {figures.day_pnl} reached the limit of {limit}"
         )
     told = stored.figures.reported_at if stored.figures is not None else None
-    return Risk(day, halt, figures, report, problem, heard_at=seen.received or told)
+    return Risk(
+        day,
+        halt,
+        figures,
+        report,
+        problem,
+        is_unasked=seen.report is None and not seen.problem,
+        heard_at=seen.received or told,
+    )
 
 
 def meaning(risk: Risk, since: datetime, now: datetime) -> Hashable:
@@ -175,6 +187,7 @@ def meaning(risk: Risk, since: datetime, now: datetime) -> Hashable:
     return (
         risk.day.date,
         risk.halt is not None,
+        risk.is_unasked,
         risk.is_silent(since, now),
         report and report.config_hash,
         risk.figures,

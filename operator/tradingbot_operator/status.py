@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import Mode
 
 from tradingbot_operator.bot import Bot
-from tradingbot_operator.plan import Children, Credentials, Observed, Plan
+from tradingbot_operator.plan import (
+    Children,
+    Credentials,
+    Observed,
+    Plan,
+    is_available,
+    running_since,
+)
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.risk import Risk, Stored, rfc3339, risk_status
 
@@ -44,27 +51,6 @@ class RegistryState:
     message: str
 
 
-def is_available(children: Children) -> bool:
-    """Whether the Deployment has a pod available, and of its template as last declared."""
-    deployment = children.deployment or {}
-    status = deployment.get("status") or {}
-    generation = (deployment.get("metadata") or {}).get("generation")
-    if status.get("observedGeneration") != generation:
-        return False
-    # In a rollout the old pod still counts as available until it has gone.
-    return bool(status.get("updatedReplicas") and status.get("availableReplicas"))
-
-
-def running_since(children: Children) -> datetime | None:
-    """When the bot's pod became available, None if it is not."""
-    if not is_available(children):
-        return None
-    for condition in (children.deployment or {})["status"].get("conditions") or ():
-        if condition.get("type") == "Available" and condition.get("status") == "True":
-            return datetime.fromisoformat(condition["lastTransitionTime"])
-    return datetime.min.replace(tzinfo=UTC)
-
-
 def phase_of(bot: Bot, plan: Plan, observed: Observed, now: datetime) -> str:
     """The first phase that holds."""
     if plan.stop is not None:
@@ -72,8 +58,12 @@ def phase_of(bot: Bot, plan: Plan, observed: Observed, now: datetime) -> str:
     since = running_since(observed.children)
     if since is None:
         return "Pending"
-    live, risk = bot.spec is not None and bot.spec.mode is Mode.LIVE, observed.risk
-    return "Degraded" if live and risk and risk.is_silent(since, now) else "Running"
+    risk = observed.risk
+    if risk is None or bot.spec is None or bot.spec.mode is not Mode.LIVE:
+        return "Running"
+    was_degraded = bot.status.get("phase") == "Degraded"
+    silent = was_degraded if risk.is_unasked else risk.is_silent(since, now)
+    return "Degraded" if silent else "Running"
 
 
 def bot_status(
@@ -88,11 +78,11 @@ def bot_status(
     findings = (
         _ready(bot, plan, observed, phase),
         _credentials(observed.credentials, bot),
-        _applied(plan, observed.risk),
+        _applied(bot, plan, observed.risk),
         _rollout(plan),
         _schedule(plan),
         _halted(bot, observed.risk),
-        _reported(plan, observed),
+        _reported(bot, plan, observed),
         Finding("RegistrySynced", registry.status, registry.reason, registry.message),
     )
     status: JsonObject = {
@@ -108,8 +98,9 @@ def bot_status(
     risk = observed.risk
     if risk is not None:
         status["risk"] = risk_status(risk)
-        if risk.report is not None and plan.stop is None:
-            status["appliedConfigHash"] = risk.report.config_hash
+        applied = _applied_hash(bot, risk) if plan.stop is None else None
+        if applied is not None:
+            status["appliedConfigHash"] = applied
     elif "risk" in bot.status:
         status["risk"] = bot.status["risk"]  # a latch outlives an invalid spec
     if plan.hours is not None:
@@ -231,21 +222,28 @@ def _schedule(plan: Plan) -> Finding:
     return Finding("ScheduleOpen", "False", Reason.OUTSIDE_HOURS, f"closed{suffix}")
 
 
-def _applied(plan: Plan, risk: Risk | None) -> Finding:
-    report = None if risk is None or plan.stop is not None else risk.report
-    if report is None:
+def _applied_hash(bot: Bot, risk: Risk) -> str | None:
+    """What the bot runs with, as far as it is known."""
+    if risk.report is not None:
+        return risk.report.config_hash
+    return bot.status.get("appliedConfigHash") if risk.is_unasked else None
+
+
+def _applied(bot: Bot, plan: Plan, risk: Risk | None) -> Finding:
+    applied = None if risk is None or plan.stop is not None else _applied_hash(bot, risk)
+    if applied is None:
         return Finding(
             "ConfigApplied",
             "Unknown",
             Reason.NO_REPORT,
             "the bot does not report what it runs with",
         )
-    if report.config_hash == plan.config_hash:
+    if applied == plan.config_hash:
         return Finding(
             "ConfigApplied", "True", Reason.APPLIED, "the bot runs with the declared configuration"
         )
     what = "restart" if plan.waiting is not None else "reload"
-    message = f"the bot still runs with {report.config_hash}; its {what} is awaited"
+    message = f"the bot still runs with {applied}; its {what} is awaited"
     return Finding("ConfigApplied", "False", Reason.AWAITING_RELOAD, message)
 
 
@@ -265,13 +263,17 @@ def _halted(bot: Bot, risk: Risk | None) -> Finding:
     return Finding("RiskHalted", "True", Reason.DAILY_LOSS_LIMIT, message)
 
 
-def _reported(plan: Plan, observed: Observed) -> Finding:
+def _reported(bot: Bot, plan: Plan, observed: Observed) -> Finding:
     risk, since = observed.risk, running_since(observed.children)
     if risk is None or plan.stop is not None or since is None:
         return Finding("RiskReported", "Unknown", Reason.NOT_RUNNING, "the bot does not run")
     if risk.report is not None:
         return Finding("RiskReported", "True", Reason.REPORTED, "the bot reports its risk")
-    if risk.was_heard(since):
+    if risk.is_unasked:
+        for one in bot.status.get("conditions") or ():
+            if one["type"] == "RiskReported" and one["reason"] != Reason.NOT_RUNNING:
+                return Finding(one["type"], one["status"], one["reason"], one["message"])
+    elif risk.was_heard(since):
         message = f"no report counts any more: {risk.problem}"
         return Finding("RiskReported", "False", Reason.REPORT_STALE, message)
     return Finding(
