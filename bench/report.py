@@ -42,7 +42,7 @@ def record(
     """Everything that was measured, and the ratios that have targets."""
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        "machine": _machine(programs),
+        "machine": machine(programs.go_version, ("pydantic", "uvloop", "httptools")),
         "method": {
             "rounds": plan.rounds,
             "seconds_per_round": plan.seconds,
@@ -115,7 +115,8 @@ def _ratios(
     return ratios
 
 
-def _machine(programs: GoPrograms) -> dict[str, Any]:
+def machine(go_version: str, packages: tuple[str, ...]) -> dict[str, Any]:
+    """What it ran on, and the versions of what our side stands on."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -129,9 +130,9 @@ def _machine(programs: GoPrograms) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "go": programs.go_version,
+        "go": go_version,
         "peer": pinned_versions(),
-        "server": {name: version(name) for name in ("pydantic", "uvicorn", "uvloop", "httptools")},
+        "server": {name: version(name) for name in packages},
     }
 
 

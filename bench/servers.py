@@ -50,13 +50,7 @@ class Server:
 
     def usage(self) -> Usage:
         """From /proc, of the whole process tree."""
-        tree = list(_tree(self.process.pid))
-        return Usage(
-            cpu_seconds=sum(_cpu_seconds(pid) for pid in tree),
-            peak_rss_mb=sum(_kilobytes(pid, "status", "VmHWM") for pid in tree) / 1024,
-            pss_mb=sum(_kilobytes(pid, "smaps_rollup", "Pss") for pid in tree) / 1024,
-            processes=len(tree),
-        )
+        return usage_of(self.process.pid)
 
 
 @dataclass(frozen=True)
@@ -145,6 +139,17 @@ def _await_port(process: subprocess.Popen[bytes], port: int, *, log: Path) -> No
         else:
             return
     raise RuntimeError(f"a server did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def usage_of(pid: int) -> Usage:
+    """From /proc, of a process and all that it has started."""
+    tree = list(_tree(pid))
+    return Usage(
+        cpu_seconds=sum(_cpu_seconds(pid) for pid in tree),
+        peak_rss_mb=sum(_kilobytes(pid, "status", "VmHWM") for pid in tree) / 1024,
+        pss_mb=sum(_kilobytes(pid, "smaps_rollup", "Pss") for pid in tree) / 1024,
+        processes=len(tree),
+    )
 
 
 def _tree(pid: int) -> Iterator[int]:

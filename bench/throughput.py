@@ -35,13 +35,15 @@ class BadAnswersError(RuntimeError):
 
 @dataclass
 class Series:
-    """Values of one quantity, one a round."""
+    """Values of one quantity, one a round; and `whole`, where it can be told of all rounds at once
+    and a single round has too few measurements for it."""
 
     values: list[float] = field(default_factory=list)
+    whole: float | None = None
 
     @property
     def median(self) -> float:
-        return median(self.values)
+        return self.whole if self.whole is not None else median(self.values)
 
     def as_json(self) -> dict[str, float]:
         """Median, lowest and highest."""

@@ -17,6 +17,8 @@ from tradingbot_api import quantity
 
 DECIMAL_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,8})?$"
 DECIMAL_LENGTH = 24
+_PLAIN_QUANTITY = r"^[1-9][0-9]{0,17}([KMGTPE]i|[mkMGTPE])?$"
+"""Most quantities above zero. What is none of these is parsed."""
 BROKEN_RULE = "broken_rule"
 """The pydantic error type of a constraint's own check; `ctx["detail"]` says what must hold."""
 
@@ -103,9 +105,32 @@ class DecimalText:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Strict string of the pattern, then the bounds as decimals."""
-        text = core_schema.str_schema(pattern=DECIMAL_PATTERN, strict=True)
-        return core_schema.no_info_after_validator_function(self._bounded, text)
+        """Strict string of the pattern, then the bounds: on the text, and all in compiled code."""
+        schema: CoreSchema = core_schema.str_schema(pattern=DECIMAL_PATTERN, strict=True)
+        for within in self._within:
+            bounded = core_schema.custom_error_schema(
+                core_schema.str_schema(pattern=within, strict=True),
+                custom_error_type=BROKEN_RULE,
+                custom_error_message="{detail}",
+                custom_error_context={"detail": self.bounds},
+            )
+            schema = core_schema.chain_schema([schema, bounded])
+        return schema
+
+    @property
+    def _within(self) -> tuple[str, ...]:
+        """What a decimal text that is within the bounds matches, all of it. A bound is a power of
+        ten, so that the digits before the point tell."""
+        above_zero = "[1-9]"
+        bound = self.below or self.at_most
+        if bound is None:
+            return (above_zero,)
+        digits = bound.adjusted()
+        if bound != Decimal(10) ** digits or digits < 1:
+            raise ValueError(f"not a power of ten above 1: {bound}")
+        under = rf"0*[0-9]{{1,{digits}}}(\.[0-9]+)?"
+        exactly = rf"|0*1{'0' * digits}(\.0+)?" if self.at_most is not None else ""
+        return (above_zero, f"^({under}{exactly})$")
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -123,16 +148,6 @@ class DecimalText:
             "x-kubernetes-validations": [Cel(rule, self.bounds).as_json()],
         }
 
-    def _bounded(self, value: str) -> str:
-        number = Decimal(value)
-        if (
-            number <= 0
-            or (self.below is not None and number >= self.below)
-            or (self.at_most is not None and number > self.at_most)
-        ):
-            raise PydanticCustomError(BROKEN_RULE, "{detail}", {"detail": self.bounds})
-        return value
-
 
 @dataclass(frozen=True, slots=True)
 class QuantityText:
@@ -145,7 +160,18 @@ class QuantityText:
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """A string or a whole number; the typed value is always the string."""
-        return core_schema.no_info_plain_validator_function(self._parsed)
+        return core_schema.custom_error_schema(
+            core_schema.union_schema(
+                [
+                    core_schema.str_schema(pattern=_PLAIN_QUANTITY, strict=True),
+                    core_schema.no_info_plain_validator_function(self._parsed),
+                ],
+                mode="left_to_right",
+            ),
+            custom_error_type=BROKEN_RULE,
+            custom_error_message="{detail}",
+            custom_error_context={"detail": self.detail},
+        )
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

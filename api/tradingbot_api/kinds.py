@@ -1,9 +1,10 @@
 """The kinds of the group, each with its model, its rules and what is computed for it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -29,6 +30,9 @@ from tradingbot_api.tradingbot import (
 MAX_TAKE_PROFIT = Decimal(1000)
 NAME: Path = ("metadata", "name")
 EXCHANGE_NAME: Path = ("spec", "exchange", "name")
+REQUEST_CPU = ("spec", "resources", "requests", "cpu")
+REQUEST_MEMORY = ("spec", "resources", "requests", "memory")
+TAKE_PROFIT = ("spec", "riskManagement", "takeProfitPercentage")
 GENERATE_NAME: Path = ("metadata", "generateName")
 GENERATED_SUFFIX = "x" * 5
 """The API server adds five random characters to the first 58 of `generateName`."""
@@ -45,6 +49,8 @@ class Kind:
     rules: tuple[Rule | ItemRule, ...]
     computed_defaults: Callable[[JsonObject], JsonObject]
     """Defaults that depend on other fields, on a spec whose structural ones are filled in."""
+    additions: Callable[[Any], Iterable[tuple[tuple[str, ...], str]]]
+    """What these would add to a typed spec that is complete but for them."""
     name: "NameForm"
     update_errors: Callable[[Any, Any], Iterable[FieldError]]
     """Mistakes of a step from one spec to another; parts that are malformed are None."""
@@ -66,10 +72,24 @@ def bot_defaults(spec: JsonObject) -> JsonObject:
     stop = risk.get("stopLossPercentage")
     if not isinstance(stop, str) or not _DECIMAL.fullmatch(stop) or not Decimal(stop):
         return spec
+    return {**spec, "riskManagement": {**risk, "takeProfitPercentage": _profit_target(stop)}}
+
+
+def bot_additions(spec: TradingBotSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The same defaults for a spec that has no mistake of shape."""
+    limits, requests = spec.resources.limits, spec.resources.requests
+    if requests.cpu is None:
+        yield REQUEST_CPU, _smaller(DEFAULT_REQUEST_CPU, limits.cpu)
+    if requests.memory is None:
+        yield REQUEST_MEMORY, _smaller(DEFAULT_REQUEST_MEMORY, limits.memory)
+    if spec.risk_management.take_profit_percentage is None:
+        yield TAKE_PROFIT, _profit_target(spec.risk_management.stop_loss_percentage)
+
+
+def _profit_target(stop: str) -> str:
+    """Twice the stop, as plain decimal text."""
     profit = f"{min(2 * Decimal(stop), MAX_TAKE_PROFIT):f}"
-    if "." in profit:
-        profit = profit.rstrip("0").rstrip(".")
-    return {**spec, "riskManagement": {**risk, "takeProfitPercentage": profit}}
+    return profit.rstrip("0").rstrip(".") if "." in profit else profit
 
 
 def _with_requests(spec: JsonObject) -> JsonObject:
@@ -101,21 +121,26 @@ class NameForm:
     length: int
     detail: str
 
-    def errors(self, obj: JsonObject) -> Iterable[FieldError]:
-        """What is wrong with the name of `obj`, or with the prefix that one is generated from."""
-        name, prefix = value_at(obj, NAME), value_at(obj, GENERATE_NAME)
+    def errors(self, name: Any, prefix: Any) -> Iterable[FieldError]:
+        """What is wrong with the name of an object, or with the prefix that one is generated from.
+        Either may be anything that JSON can hold."""
+        if isinstance(name, str) and name and self._holds(name):
+            return
         if name in (None, "") and prefix in (None, ""):
             yield FieldError.required(NAME)
         elif name in (None, ""):
             if not isinstance(prefix, str) or not self._holds(prefix[:58] + GENERATED_SUFFIX):
                 detail = f"with {len(GENERATED_SUFFIX)} characters added, {self.detail}"
                 yield FieldError.invalid(GENERATE_NAME, prefix, detail)
-        elif not isinstance(name, str) or not self._holds(name):
+        else:
             yield FieldError.invalid(NAME, name, self.detail)
 
+    @cached_property
+    def _form(self) -> re.Pattern[str]:
+        return re.compile(self.pattern.removesuffix("$"), re.ASCII)
+
     def _holds(self, name: str) -> bool:
-        pattern = self.pattern.removesuffix("$")
-        return len(name) <= self.length and re.fullmatch(pattern, name, re.ASCII) is not None
+        return len(name) <= self.length and self._form.fullmatch(name) is not None
 
 
 def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[FieldError]:
@@ -130,12 +155,17 @@ def _unchanged(spec: JsonObject) -> JsonObject:
     return spec
 
 
+def _nothing(_spec: AssetRegistrySpec) -> tuple[()]:
+    return ()
+
+
 KINDS: Mapping[str, Kind] = {
     "TradingBot": Kind(
         model=TradingBot,
         spec_model=TradingBotSpec,
         rules=rules_tradingbot.RULES,
         computed_defaults=bot_defaults,
+        additions=bot_additions,
         name=NameForm(
             NAME_PATTERN,
             NAME_LENGTH,
@@ -153,6 +183,7 @@ KINDS: Mapping[str, Kind] = {
         spec_model=AssetRegistrySpec,
         rules=rules_assetregistry.RULES,
         computed_defaults=_unchanged,
+        additions=_nothing,
         name=NameForm(
             DNS_LABEL,
             assetregistry.NAME_LENGTH,

@@ -1,6 +1,6 @@
 """The two forms of a rule that looks at more than one field."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ class Rule:
     """
 
     needs: tuple[Path, ...]
-    check: Callable[[Any, datetime], Iterable[Finding]]
+    check: Callable[[Any, datetime], Iterator[Finding]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ class ItemRule:
     """
 
     items: Path
-    check: Callable[[Path, Any, datetime], Iterable[Finding]]
+    check: Callable[[Path, Any, datetime], Iterator[Finding]]
     """Takes the place of the item, the item, and the time."""
     needs: tuple[str, ...] = ()
+    clean: Callable[[Any], bool] | None = None
+    """Whether a spec without a mistake of shape has plainly nothing in this list or map that would
+    be found. It is asked first, being faster than to ask of each item."""
 
 
 def paths(*names: str) -> tuple[Path, ...]:

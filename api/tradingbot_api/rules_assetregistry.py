@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from tradingbot_api.asset import ALLOWED_TRANSITIONS, AssetStatus, config_problems, may_become
+from tradingbot_api.asset import (
+    ALLOWED_TRANSITIONS,
+    AssetStatus,
+    config_problems,
+    may_become,
+    plainly_sound,
+)
 from tradingbot_api.assetregistry import Asset, AssetRegistrySpec
 from tradingbot_api.errors import FieldError, Path
 from tradingbot_api.rules import Finding, ItemRule, Rule, paths
@@ -37,6 +43,11 @@ def unique_tags(where: Path, asset: Asset, _: datetime) -> Iterator[Finding]:
     yield from _duplicates((*where, "tags"), asset.tags)
 
 
+def has_unique_tags(spec: AssetRegistrySpec) -> bool:
+    """Whether `unique_tags` has nothing against any asset."""
+    return all(len(set(asset.tags)) == len(asset.tags) for asset in spec.assets)
+
+
 def sound_config(where: Path, asset: Asset, _: datetime) -> Iterator[Finding]:
     """Each type has the keys it needs, and none holds a credential."""
     for problem in config_problems(asset.type, asset.config):
@@ -49,8 +60,15 @@ def sound_config(where: Path, asset: Asset, _: datetime) -> Iterator[Finding]:
             yield FieldError.invalid(path, asset.config, problem.message)
 
 
+def has_sound_configs(spec: AssetRegistrySpec) -> bool:
+    """Whether `sound_config` plainly has nothing against any asset."""
+    return plainly_sound((asset.type, asset.config) for asset in spec.assets)
+
+
 def dependencies(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
     """Edges lead to something that exists, once each, and never back to where they came from."""
+    if _each_after_what_it_needs(spec.assets):
+        return
     names = {asset.name for asset in spec.assets}
     for index, asset in enumerate(spec.assets):
         path = (*ASSETS, index, "dependsOn")
@@ -68,10 +86,23 @@ def dependencies(spec: AssetRegistrySpec, _: datetime) -> Iterator[Finding]:
     yield from _cycles(spec.assets)
 
 
+def _each_after_what_it_needs(assets: list[Asset]) -> bool:
+    """Then nothing is unknown and no way leads back."""
+    before: set[str] = set()
+    for asset in assets:
+        needed = asset.depends_on
+        if asset.name in before:
+            return False
+        if needed and not (before.issuperset(needed) and len(set(needed)) == len(needed)):
+            return False
+        before.add(asset.name)
+    return True
+
+
 RULES = (
     Rule(paths("assets.*.name"), unique_names),
-    ItemRule(ASSETS, unique_tags, needs=("tags",)),
-    ItemRule(ASSETS, sound_config, needs=("type", "config")),
+    ItemRule(ASSETS, unique_tags, needs=("tags",), clean=has_unique_tags),
+    ItemRule(ASSETS, sound_config, needs=("type", "config"), clean=has_sound_configs),
     Rule(paths("assets.*.name", "assets.*.dependsOn"), dependencies),
 )
 

@@ -12,6 +12,7 @@ from tradingbot_api.rules import Finding, ItemRule, Rule, paths
 from tradingbot_api.schedule import overlapping, week_intervals
 from tradingbot_api.tradingbot import (
     PARAMETER_KEY,
+    PARAMETER_KEYS,
     Blackout,
     ExchangeName,
     Mode,
@@ -46,6 +47,17 @@ def parameter_key(where: Path, _value: str, _: datetime) -> Iterator[Finding]:
         )
 
 
+def has_portable_keys(spec: TradingBotSpec) -> bool:
+    """Whether `parameter_key` has nothing against any of the keys."""
+    parameters = spec.strategy.parameters
+    text = "\n".join([*parameters, ""])
+    return (
+        text.count("\n") == len(parameters)
+        and PARAMETER_KEYS.fullmatch(text) is not None
+        and not is_credential_key(text)  # no such name goes over the end of a line
+    )
+
+
 def distinct_key_paths(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """The API key and the API secret are two values."""
     if spec.exchange.api_key_path == spec.exchange.api_secret_path:
@@ -74,7 +86,7 @@ def requests_within_limits(spec: TradingBotSpec, _: datetime) -> Iterator[Findin
         ("cpu", requests.cpu, limits.cpu),
         ("memory", requests.memory, limits.memory),
     ):
-        if request is not None and _number(request) > _number(limit):
+        if request is not None and request != limit and _number(request) > _number(limit):
             path = (*RESOURCES, "requests", name)
             yield FieldError.invalid(
                 path, request, f"must be less than or equal to the {name} limit of {limit}"
@@ -94,6 +106,14 @@ def window_form(where: Path, window: Window, _: datetime) -> Iterator[Finding]:
         )
 
 
+def has_sound_windows(spec: TradingBotSpec) -> bool:
+    """Whether `window_form` has nothing against any of them."""
+    for window in spec.schedule.windows:
+        if window.start == window.end or len(set(window.days)) < len(window.days):
+            return False
+    return True
+
+
 def has_doubles(spec: TradingBotSpec) -> bool:
     """Whether some window names a day twice."""
     return any(len(set(window.days)) < len(window.days) for window in spec.schedule.windows)
@@ -101,6 +121,8 @@ def has_doubles(spec: TradingBotSpec) -> bool:
 
 def window_overlaps(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """No minute of the week belongs to two windows."""
+    if not spec.schedule.windows:
+        return
     spans = [
         week_intervals(dict.fromkeys(window.days), window.start, window.end)
         for window in spec.schedule.windows
@@ -122,10 +144,20 @@ def blackout_form(where: Path, blackout: Blackout, _: datetime) -> Iterator[Find
         )
 
 
+def has_sound_blackouts(spec: TradingBotSpec) -> bool:
+    """Whether `blackout_form` has nothing against any of them."""
+    return all(
+        datetime.fromisoformat(blackout.from_) < datetime.fromisoformat(blackout.to)
+        for blackout in spec.schedule.blackouts
+    )
+
+
 def past_blackouts(spec: TradingBotSpec, now: datetime) -> Iterator[Finding]:
     """Blackouts that are over have no effect."""
+    if not spec.schedule.blackouts:
+        return
     ends = [datetime.fromisoformat(blackout.to) for blackout in spec.schedule.blackouts]
-    if ends and max(ends) <= now:
+    if max(ends) <= now:
         yield FieldWarning(
             (*SCHEDULE, "blackouts"),
             "all blackouts are in the past; remove them or mend their dates",
@@ -144,10 +176,11 @@ def unpinned_image(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
 
 def small_memory(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """A container of a few megabytes is killed before it trades."""
-    if _number(spec.resources.limits.memory) < SMALL_MEMORY:
+    limit = spec.resources.limits.memory
+    if _number(limit) < SMALL_MEMORY:
         yield FieldWarning(
             (*RESOURCES, "limits", "memory"),
-            f"{spec.resources.limits.memory} is very little; most bots need 64Mi or more",
+            f"{limit} is very little; most bots need 64Mi or more",
         )
 
 
@@ -211,13 +244,13 @@ def profit_above_loss(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
 
 
 RULES = (
-    ItemRule(PARAMETERS, parameter_key),
+    ItemRule(PARAMETERS, parameter_key, clean=has_portable_keys),
     Rule(paths("exchange.apiKeyPath", "exchange.apiSecretPath"), distinct_key_paths),
     Rule(paths("exchange.name", "exchange.baseURL", "mode"), base_url),
     Rule(paths("resources"), requests_within_limits),
-    ItemRule((*SCHEDULE, "windows"), window_form),
+    ItemRule((*SCHEDULE, "windows"), window_form, clean=has_sound_windows),
     Rule(paths("schedule.windows"), window_overlaps),
-    ItemRule((*SCHEDULE, "blackouts"), blackout_form),
+    ItemRule((*SCHEDULE, "blackouts"), blackout_form, clean=has_sound_blackouts),
     Rule(paths("schedule.blackouts"), past_blackouts),
     Rule(paths("strategy.image", "mode"), unpinned_image),
     Rule(paths("resources.limits.memory"), small_memory),

@@ -4,7 +4,6 @@ A window belongs to the day it starts on; one whose end is not after its start r
 and one that starts on Sunday then runs into Monday.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
@@ -16,14 +15,16 @@ MINUTES_A_DAY = 24 * 60
 MINUTES_A_WEEK = 7 * MINUTES_A_DAY
 CLOCK_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
-_CLOCK_TIME = re.compile(CLOCK_TIME, re.ASCII)
+_DAY_BEGINS: dict[str, int] = {day: number * MINUTES_A_DAY for number, day in enumerate(DAYS)}
+_MINUTES = {f"{n // 60:02}:{n % 60:02}": n for n in range(MINUTES_A_DAY)}
 
 
 def minute_of_day(clock_time: str) -> int:
     """Minutes since midnight of `HH:MM`; ValueError if it is no clock time."""
-    if not _CLOCK_TIME.fullmatch(clock_time):
+    minute = _MINUTES.get(clock_time)
+    if minute is None:
         raise ValueError(f"not a time of day: {clock_time!r}")
-    return int(clock_time[:2]) * 60 + int(clock_time[3:])
+    return minute
 
 
 def week_intervals(days: Iterable[str], start: str, end: str) -> list[tuple[int, int]]:
@@ -32,11 +33,12 @@ def week_intervals(days: Iterable[str], start: str, end: str) -> list[tuple[int,
     length = (last - first) % MINUTES_A_DAY
     intervals = []
     for day in days:
-        begin = DAYS.index(day) * MINUTES_A_DAY + first
+        begin = _DAY_BEGINS[day] + first
         stop = begin + length
-        intervals.append((begin, min(stop, MINUTES_A_WEEK)))
         if stop > MINUTES_A_WEEK:
-            intervals.append((0, stop - MINUTES_A_WEEK))
+            intervals += [(begin, MINUTES_A_WEEK), (0, stop - MINUTES_A_WEEK)]
+        else:
+            intervals.append((begin, stop))
     return intervals
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_desk import Desk
 from webhook_process import Authority, Server, Starter
 
 # The objects that the rules are tested with.
@@ -35,3 +36,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     starter = Starter(folder=folder, authority=signer, certs=folder / "certs")
     yield starter()
     starter.close()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()

@@ -18,7 +18,7 @@ from webhook_process import BOT, NOW, bot, review
 
 
 def parsed(body: Any) -> wire.AdmissionRequest:
-    return wire.parse(json.dumps(body).encode())
+    return wire.parse_plain(json.dumps(body).encode())
 
 
 def mutated(obj: Any, **request: Any) -> Outcome:

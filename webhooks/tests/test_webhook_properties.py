@@ -1,11 +1,10 @@
 """What holds for every review, drawn at random: the verdict is that of `validate`, and none fails.
 
-Through the ASGI application with the bytes of a real review, from parsing to the answer.
+Through the application, with the bytes of a real review, from parsing to the answer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +15,8 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from objects import json_objects, json_values, mutations, valid_objects
 from tradingbot_cli.verdicts import Checked, check
-from tradingbot_webhooks.app import AdmissionApp, Lifecycle
+from tradingbot_webhooks.app import AdmissionApp
+from tradingbot_webhooks.http_messages import Answer, Head
 from tradingbot_webhooks.metrics import Metrics
 from webhook_process import BOT, patch_of, review
 
@@ -29,32 +29,18 @@ Said = tuple[list[str], list[str]]
 
 @pytest.fixture(scope="module")
 def app() -> AdmissionApp:
-    return AdmissionApp(
-        metrics=Metrics(),
-        lifecycle=Lifecycle(),
-        secrets=None,
-        max_buffered=64 << 20,
-        clock=lambda: NOW,
-    )
+    return AdmissionApp(metrics=Metrics(), secrets=None, clock=lambda: NOW)
 
 
 def ask(app: AdmissionApp, path: str, body: bytes) -> tuple[int, Any]:
-    """One request, as uvicorn hands it over: the code, and the response in the answer."""
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    asyncio.run(app(scope, receive, send))
-    start, answer = sent
-    if start["status"] != 200:
-        return start["status"], None
-    return 200, json.loads(answer["body"])["response"]
+    """One request, as a connection hands it over: the code, and the response in the answer."""
+    head = Head(b"POST", path, {b"content-type": b"application/json"})
+    assert app.refusal(head) is None
+    answer = app.answer(head, body)
+    assert isinstance(answer, Answer)
+    if answer.code != 200:
+        return answer.code, None
+    return 200, json.loads(answer.body)["response"]
 
 
 def encoded(value: Any) -> bytes:

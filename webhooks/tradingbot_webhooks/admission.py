@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
+from typing import Any
 
 from tradingbot_api import GROUP
-from tradingbot_api.admission import KINDS, defaulted, is_well_formed, review
+from tradingbot_api.admission import (
+    KINDS,
+    SILENT,
+    additions,
+    defaulted,
+    is_well_formed,
+    review,
+    review_well_formed,
+)
 from tradingbot_api.errors import FieldError, Verdict
 
-from tradingbot_webhooks.json_patch import Operation, diff
-from tradingbot_webhooks.wire import AdmissionRequest
+from tradingbot_webhooks.json_patch import Operation, addition, diff
+from tradingbot_webhooks.wire import AdmissionRequest, BotCreation, Creation
 
 _OPERATIONS = frozenset({"CREATE", "UPDATE"})
 
@@ -46,6 +56,12 @@ def concerns_us(request: AdmissionRequest) -> bool:
     )
 
 
+def mutate_well_formed(request: Creation) -> Outcome | None:
+    """What `mutate` answers; None if only the object as it was sent can tell."""
+    added = additions(request.kind.kind, request.object)
+    return None if added is None else Outcome(patch=tuple(starmap(addition, added)))
+
+
 def mutate(request: AdmissionRequest, *, now: datetime) -> Outcome:
     """The defaults as a patch.
 
@@ -64,20 +80,37 @@ def mutate(request: AdmissionRequest, *, now: datetime) -> Outcome:
     return Outcome(patch=tuple(diff(request.object, wanted)))
 
 
-def validate(request: AdmissionRequest, *, now: datetime) -> Outcome:
+def validate(request: Creation | AdmissionRequest, *, now: datetime) -> Outcome:
     """The verdict on the object as it would be stored."""
-    if request.object is None or not concerns_us(request):
+    if isinstance(request, Creation):
+        verdict = review_well_formed(request.kind.kind, request.object, now=now)
+    elif request.object is None or not concerns_us(request):
         return ALLOWED
-    verdict = review(request.kind.kind, request.object, request.old_object, now=now)
+    else:
+        verdict = review(request.kind.kind, request.object, request.old_object, now=now)
+    if verdict is SILENT:
+        return ALLOWED
     return Outcome(errors=verdict.errors, warnings=_sentences(verdict))
 
 
-def secret_to_look_up(request: AdmissionRequest) -> tuple[str, str] | None:
+def secret_to_look_up(request: Creation | AdmissionRequest) -> tuple[str, str] | None:
     """Namespace and name of the Secret that an admitted TradingBot needs.
 
     None where nobody would be helped by a warning: other kinds, a bot that is being deleted, and
     updates that leave the spec as it is (the operator's own, on annotations and finalizers).
     """
+    if isinstance(request, Creation):
+        if not isinstance(request, BotCreation) or request.object.metadata.deletion_timestamp:
+            return None
+        name: Any = request.object.spec.exchange.api_key_secret
+    else:
+        name = _secret_in(request)
+    if not isinstance(name, str) or not name or not request.namespace:
+        return None
+    return request.namespace, name
+
+
+def _secret_in(request: AdmissionRequest) -> Any:
     bot = request.object
     if bot is None or request.kind.kind != "TradingBot" or not concerns_us(request):
         return None
@@ -87,10 +120,7 @@ def secret_to_look_up(request: AdmissionRequest) -> tuple[str, str] | None:
     if metadata.get("deletionTimestamp") or (request.old_object or {}).get("spec") == spec:
         return None
     exchange = spec.get("exchange")
-    name = exchange.get("apiKeySecret") if isinstance(exchange, dict) else None
-    if not isinstance(name, str) or not name or not request.namespace:
-        return None
-    return request.namespace, name
+    return exchange.get("apiKeySecret") if isinstance(exchange, dict) else None
 
 
 def _sentences(verdict: Verdict) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, NotRequired, TypedDict
 
 
@@ -9,6 +10,17 @@ class Operation(TypedDict):
     op: Literal["add", "replace", "remove"]
     path: str
     value: NotRequired[Any]
+
+
+def addition(path: tuple[str, ...], value: Any) -> Operation:
+    """The operation that adds a member which is not there yet. For paths out of the schema, of
+    which there are few: each is kept."""
+    return {"op": "add", "path": _pointer(path), "value": value}
+
+
+@cache
+def _pointer(path: tuple[str, ...]) -> str:
+    return "".join([f"/{_escaped(key)}" for key in path])
 
 
 def diff(before: Any, after: Any) -> list[Operation]:

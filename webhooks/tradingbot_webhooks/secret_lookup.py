@@ -45,11 +45,15 @@ class KubernetesSecretLookup:
         self._waiting = 0
         self._failing = False
 
+    def remembers(self, namespace: str, name: str) -> bool:
+        """Whether it was found in the last FOUND_FOR seconds."""
+        return self._found.get((namespace, name), 0.0) > self._monotonic()
+
     async def exists(self, namespace: str, name: str) -> bool | None:
         """True or False; None if the API server did not say within TIMEOUT."""
-        key = (namespace, name)
-        if self._found.get(key, 0.0) > self._monotonic():
+        if self.remembers(namespace, name):
             return True
+        key = (namespace, name)
         if self._waiting >= _THREADS * 4:
             return None  # an API server this slow is not helped by more questions
         self._waiting += 1

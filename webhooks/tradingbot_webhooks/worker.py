@@ -10,24 +10,38 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from tradingbot_webhooks import secret_lookup
-from tradingbot_webhooks.app import AdmissionApp, Lifecycle
+from tradingbot_webhooks.app import AdmissionApp
 from tradingbot_webhooks.health import HealthApp
-from tradingbot_webhooks.http_server import BoundedServer, bounded_server
+from tradingbot_webhooks.http_connection import Limits
+from tradingbot_webhooks.http_server import HttpServer
 from tradingbot_webhooks.metrics import Metrics
-from tradingbot_webhooks.settings import WebhookSettings
+from tradingbot_webhooks.settings import MAX_BODY, WebhookSettings
 from tradingbot_webhooks.tls import CertificateFollower
 
 logger = logging.getLogger(__name__)
-logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it announces each start and stop
 
-_HEALTH_REQUEST_TIMEOUT = 5.0
-_HEALTH_CONNECTIONS = 64
+_HEALTH_LIMITS = Limits(
+    request_timeout=5.0,
+    keep_alive=5.0,
+    drain_timeout=1.0,
+    max_connections=64,
+    max_body=1 << 16,
+    max_buffered=1 << 20,
+)
+
+
+@dataclass
+class Lifecycle:
+    """Whether the process is on its way out."""
+
+    draining: bool = False
 
 
 def serve(
@@ -51,20 +65,16 @@ async def _serve(
     metrics, lifecycle = Metrics(), Lifecycle()
     certificate = CertificateFollower(settings.cert_dir, metrics=metrics)
     secrets = secret_lookup.connect() if settings.secret_lookup else None
-    app = AdmissionApp(
-        metrics=metrics,
-        lifecycle=lifecycle,
-        secrets=secrets,
-        max_buffered=settings.max_buffered,
-    )
-    server = bounded_server(
-        app,
+    limits = Limits(
         request_timeout=settings.request_timeout,
         keep_alive=settings.keep_alive,
         drain_timeout=settings.drain_timeout,
-        max_concurrency=settings.max_concurrency,
-        tls=certificate.context,
+        max_connections=settings.max_concurrency,
+        max_body=MAX_BODY,
+        max_buffered=settings.max_buffered,
     )
+    app = AdmissionApp(metrics=metrics, secrets=secrets)
+    server = HttpServer(app, limits, tls=certificate.context)
     following = asyncio.create_task(certificate.follow(settings.cert_poll_interval))
     probes = _Probes(health, metrics.registry, certificate, lifecycle)
     with _draining(lifecycle, server, delay=settings.drain_delay):
@@ -72,7 +82,7 @@ async def _serve(
         host, port = listening.getsockname()[:2]
         _spare_the_collector()
         logger.info("serving admission reviews", extra={"host": host, "port": port})
-        await server.serve(sockets=[listening])
+        await server.serve(listening)
         await probes.stop(probing)
     following.cancel()
     if secrets is not None:
@@ -119,25 +129,20 @@ class _Probes:
             return "draining" if lifecycle.draining else certificate.problem(datetime.now(UTC))
 
         self._sock = sock
-        self._server = bounded_server(
-            HealthApp(registry=registry, problem=problem),
-            request_timeout=_HEALTH_REQUEST_TIMEOUT,
-            keep_alive=int(_HEALTH_REQUEST_TIMEOUT),
-            drain_timeout=1,
-            max_concurrency=_HEALTH_CONNECTIONS,
-        )
+        app = HealthApp(registry=registry, problem=problem)
+        self._server = HttpServer(app, _HEALTH_LIMITS)
 
     async def run(self) -> None:
         if self._sock is not None:
-            await self._server.serve(sockets=[self._sock])
+            await self._server.serve(self._sock)
 
     async def stop(self, running: asyncio.Task[None]) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         await running
 
 
 @contextlib.contextmanager
-def _draining(lifecycle: Lifecycle, server: BoundedServer, *, delay: float) -> Iterator[None]:
+def _draining(lifecycle: Lifecycle, server: HttpServer, *, delay: float) -> Iterator[None]:
     """On SIGTERM or SIGINT: unready at once, the end of listening after `delay` seconds.
 
     Between the two the Service's endpoints lose this pod, answers ask clients to reconnect, and
@@ -145,16 +150,14 @@ def _draining(lifecycle: Lifecycle, server: BoundedServer, *, delay: float) -> I
     """
     loop = asyncio.get_running_loop()
 
-    def leave() -> None:
-        server.should_exit = True
-
     def begin() -> None:
         if lifecycle.draining:
-            leave()
+            server.stop()
             return
         lifecycle.draining = True
+        server.drain()
         logger.info("draining", extra={"delay_seconds": delay})
-        loop.call_later(delay, leave)
+        loop.call_later(delay, server.stop)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, begin)

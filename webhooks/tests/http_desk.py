@@ -1,0 +1,119 @@
+"""An HTTP server with a fake clock, and clients of it that are no more than bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tradingbot_webhooks.http_connection import Connection, Limits
+from tradingbot_webhooks.http_messages import Answer, Head, refusal
+from tradingbot_webhooks.http_server import HttpServer
+
+LIMITS = Limits(
+    request_timeout=10.0,
+    keep_alive=100.0,
+    drain_timeout=1.0,
+    max_connections=3,
+    max_body=1000,
+    max_buffered=1500,
+)
+POST = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+
+
+class Echo:
+    """Answers a body with itself; for /wait, once `open` says so; /refused has no way in."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[Answer]] = []
+        self.refusals: list[int] = []
+
+    def refusal(self, head: Head) -> Answer | None:
+        return refusal(404, "no way in") if head.path == "/refused" else None
+
+    def answer(self, head: Head, body: bytes) -> Answer | asyncio.Future[Answer]:
+        if head.path == "/broken":
+            raise ZeroDivisionError
+        if head.path != "/wait":
+            return Answer(200, body)
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+    def refused(self, code: int) -> None:
+        self.refusals.append(code)
+
+
+class Wire(asyncio.Transport):
+    """The client's end: what was written to it, and whether it is still read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.reading = True
+        self.ended = ""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.ended
+        self.written += bytes(data)
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+    def codes(self) -> list[int]:
+        return [int(part[:3]) for part in self.written.split(b"HTTP/1.1 ")[1:]]
+
+    def bodies(self) -> list[bytes]:
+        return [part.partition(b"\r\n\r\n")[2] for part in self.written.split(b"HTTP/1.1 ")[1:]]
+
+
+@dataclass
+class Desk:
+    """A server with a fake clock, and clients of it."""
+
+    app: Echo = field(default_factory=Echo)
+    now: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.server = HttpServer(self.app, LIMITS, clock=lambda: self.now)
+
+    def client(self) -> tuple[Connection, Wire]:
+        connection, wire = self.server.connection(), Wire()
+        connection.connection_made(wire)
+        return connection, wire
+
+    def after(self, seconds: float) -> None:
+        self.now += seconds
+        self.server.sweep()
+
+    @property
+    def buffered(self) -> int:
+        return self.server._shared.buffered
+
+
+def post(body: bytes, path: bytes = b"/echo", head: bytes = b"") -> bytes:
+    length = b"Content-Length: %d\r\n" % len(body)
+    return b"POST %b HTTP/1.1\r\nHost: x\r\n%b%b\r\n%b" % (path, head, length, body)
+
+
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: t\r\n\r\n"
+
+
+def run(scenario: Callable[[], object]) -> None:
+    """In an event loop, for answers that are waited for."""
+
+    async def inside() -> None:
+        steps = scenario()
+        assert isinstance(steps, Iterator)
+        for _ in steps:
+            await asyncio.sleep(0)
+
+    asyncio.run(inside())

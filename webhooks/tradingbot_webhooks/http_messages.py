@@ -1,0 +1,72 @@
+"""What a connection and an application say to each other: heads of requests, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+TEXT = b"text/plain; charset=utf-8"
+JSON = b"application/json"
+
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+_JSON_HEAD = _STATUS_LINES[200] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+
+
+@dataclass(slots=True)
+class Head:
+    """A request before its body. Headers are named in lower case; of two alike the last holds."""
+
+    method: bytes
+    path: str
+    headers: Mapping[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer. `close` ends the connection after it."""
+
+    code: int
+    body: bytes
+    media_type: bytes = TEXT
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    close: bool = False
+
+    def encoded(self, *, close: bool, without_body: bool = False) -> bytes:
+        """As it goes over the wire, in one piece: two would be two TLS records."""
+        body = self.body
+        if self.code == HTTPStatus.OK and self.media_type is JSON and not close:
+            return _JSON_HEAD % (len(body), body)
+        lines = [
+            _STATUS_LINES[self.code],
+            b"content-type: %b\r\ncontent-length: %d\r\n" % (self.media_type, len(body)),
+            *(b"%b: %b\r\n" % header for header in self.headers),
+            b"connection: close\r\n" if close else b"",
+            b"\r\n",
+            b"" if without_body else body,
+        ]
+        return b"".join(lines)
+
+
+def refusal(code: int, text: str = "", *headers: tuple[bytes, bytes]) -> Answer:
+    """An HTTP error in plain text. What is left of a refused request is not read, so that the
+    connection can't be used again."""
+    text = text or HTTPStatus(code).phrase.lower()
+    return Answer(code, f"{text}\n".encode(), headers=headers, close=True)
+
+
+class Application(Protocol):
+    """What answers the requests of a server."""
+
+    def refusal(self, head: Head) -> Answer | None:
+        """What a request is refused with before its body is read, if it is."""
+
+    def answer(self, head: Head, body: bytes) -> Answer | Awaitable[Answer]:
+        """The answer to a request; one that has to wait for something is awaited."""
+
+    def refused(self, code: int) -> None:
+        """Told of every HTTP error that a client is answered."""
