@@ -89,6 +89,8 @@ def _apiserver(plane: ControlPlane) -> Program:
         # Room for every bot's Service: a /24 is full at 250.
         "--service-cluster-ip-range=10.96.0.0/16",
         "--authorization-mode=RBAC",
+        # Off by default, but on in OpenShift: what sets blockOwnerDeletion must have the right to.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
         "--profiling=false",
     ]
     if plane.audit:
@@ -132,6 +134,8 @@ def _scheduler(plane: ControlPlane) -> Program:
         "--bind-address=127.0.0.1",
         f"--secure-port={plane.ports.scheduler}",
         "--leader-elect=false",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
         "--profiling=false",
     )
     return Program(SCHEDULER, command, ports=(plane.ports.scheduler,))
@@ -151,9 +155,9 @@ def _kwok(plane: ControlPlane) -> Program:
     return Program(KWOK, command, ports=(plane.ports.kwok,))
 
 
-def node() -> dict[str, Any]:
-    """The Node object that kwok animates."""
-    room = {"cpu": "64", "memory": "256Gi", "pods": "2000"}
+def node(*, pods: int) -> dict[str, Any]:
+    """The Node object that kwok animates, with room for so many pods of up to 1 CPU and 1 GiB."""
+    room = {"cpu": str(pods), "memory": f"{pods}Gi", "pods": str(pods)}
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -180,13 +184,20 @@ def audit_log(plane: ControlPlane) -> Path:
 
 
 def write_audit_policy(plane: ControlPlane) -> None:
-    """Who did what to which object, once it is done; no bodies, so no Secret's content."""
+    """Who did what to which object, once it is done; no bodies, so no Secret's content.
+
+    Except for questions of who may do what: they hold no more than that.
+    """
     if not plane.audit:
         return
+    questions = {"group": "authorization.k8s.io", "resources": ["subjectaccessreviews"]}
     policy = {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata"}],
+        "rules": [
+            {"level": "RequestResponse", "resources": [questions]},
+            {"level": "Metadata"},
+        ],
     }
     audit_policy(plane).write_text(json.dumps(policy))

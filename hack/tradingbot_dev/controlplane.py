@@ -33,6 +33,7 @@ from tradingbot_dev.processes import Identity, ProcessTable, Program
 from tradingbot_dev.waiting import wait_until
 
 START_SECONDS = 60.0
+PODS = 2000
 SYSTEM_NAMESPACE = "tradingbot-system"
 # One that is asked for on every start, and outlives a machine that is never switched off.
 TOKEN_LIFETIME = dt.timedelta(days=365)
@@ -47,6 +48,8 @@ class ControlPlane:
     assets: Assets
     temporary: bool = False
     audit: bool = False
+    pods: int = PODS
+    """How many pods the node has room for."""
 
     @property
     def pki(self) -> Pki:
@@ -228,7 +231,7 @@ class ControlPlane:
         if answer is None:
             return False
         if answer.status == 404:
-            self.client.post("/api/v1/nodes", components.node())
+            self.client.post("/api/v1/nodes", components.node(pods=self.pods))
             return False
         conditions = answer.json().get("status", {}).get("conditions", [])
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
@@ -247,7 +250,7 @@ def ensure(table: ProcessTable, program: Program) -> bool:
 
 
 @contextmanager
-def temporary_control_plane(*, audit: bool = True) -> Iterator[ControlPlane]:
+def temporary_control_plane(*, audit: bool = True, pods: int = PODS) -> Iterator[ControlPlane]:
     """A started control plane on free ports, of which nothing is left, even after a SIGKILL."""
     with temporary_folder() as folder:
         control_plane = ControlPlane(
@@ -256,6 +259,7 @@ def temporary_control_plane(*, audit: bool = True) -> Iterator[ControlPlane]:
             assets=find_assets(),
             temporary=True,
             audit=audit,
+            pods=pods,
         )
         control_plane.start()
         yield control_plane

@@ -6,6 +6,7 @@ Each process runs as it would in its pod: the same command, as the ServiceAccoun
 
 import copy
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,26 @@ class System:
     def restart(self, name: str) -> None:
         self.stop_one(name)
         self.start_one(name)
+
+    def start_another_operator(
+        self, name: str, *, health_port: int, settings: Mapping[str, str]
+    ) -> Path:
+        """Starts an operator under another name, with a token of its own, and doesn't wait for it.
+
+        `settings` are environment variables. Returns its kubeconfig.
+        """
+        usual = self.program(OPERATOR)
+        kubeconfig = self._kubeconfig(OPERATOR).with_name(f"{name}.yaml")
+        shutil.copy(self.plane.service_account_kubeconfig(f"tradingbot-{OPERATOR}"), kubeconfig)
+        command = [part for part in usual.command if not part.startswith("--health-port=")]
+        program = Program(
+            name=name,
+            command=(*command, f"--health-port={health_port}"),
+            environment={**self.environment, **settings, "KUBECONFIG": str(kubeconfig)},
+            ports=(health_port,),
+        )
+        ensure(self.plane.table, program)
+        return kubeconfig
 
     def stop(self) -> list[str]:
         """Stops all three; the names of those that were running."""

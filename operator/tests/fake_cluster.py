@@ -92,6 +92,19 @@ class FakeCluster(KubernetesApi):
             if key[0] == kind and namespace in {"", key[1]} and _carries(obj, labels or {}):
                 yield copy.deepcopy(obj)
 
+    async def version_of(self, kind: str, namespace: str, name: str) -> str | None:
+        self.reads.append(("version", kind, name))
+        self._maybe_fail("get", kind)
+        found = self.objects.get((kind, namespace, name))
+        return None if found is None else str(found["metadata"]["resourceVersion"])
+
+    async def versions(
+        self, kind: str, *, namespace: str = "", labels: Labels | None = None
+    ) -> AsyncIterator[tuple[tuple[str, str], int]]:
+        async for obj in self.items(kind, namespace=namespace, labels=labels):
+            meta = obj["metadata"]
+            yield (meta["namespace"], meta["name"]), int(meta["resourceVersion"])
+
     async def apply(self, manifest: JsonObject) -> JsonObject:
         key = key_of(manifest)
         self.writes.append(("apply", key[0], key[2]))

@@ -41,6 +41,8 @@ class Server:
             code, answer = answer
         else:
             code = self.status
+        if isinstance(answer, web.Response):
+            return answer
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         return web.Response(status=code, body=body)
 
@@ -266,6 +268,95 @@ def test_a_status_is_merged_into_its_subresource() -> None:
     assert json.loads(server.bodies[0]) == patch
 
 
+LEASE = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "l", "namespace": "n", "resourceVersion": "7"},
+}
+
+
+def test_replacing_sends_the_whole_object_with_the_version_that_it_replaces() -> None:
+    server = Server([LEASE])
+    against(server, lambda api: api.replace(LEASE))
+    (request,) = server.seen
+    path = "/apis/coordination.k8s.io/v1/namespaces/n/leases/l"
+    assert (request.method, request.path) == ("PUT", path)
+    assert json.loads(server.bodies[0]) == LEASE
+
+
+class NotAllowedError(Exception):
+    pass
+
+
+def refuse() -> None:
+    raise NotAllowedError
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda api: api.apply(CONFIG_MAP),
+        lambda api: api.create(CONFIG_MAP),
+        lambda api: api.replace(CONFIG_MAP),
+        lambda api: api.merge("ConfigMap", "n", "c", {}),
+    ],
+    ids=["apply", "create", "replace", "merge"],
+)
+def test_a_write_that_is_refused_at_the_last_moment_is_never_sent(write: Call) -> None:
+    server = Server([CONFIG_MAP])
+
+    async def call(api: KubernetesApi) -> None:
+        api.before_write = refuse
+        await get(api)
+        with pytest.raises(NotAllowedError):
+            await write(api)
+        await get(api)
+        api.before_write = lambda: None
+        await write(api)
+
+    against(server, call)
+    assert [one.method for one in server.seen][:2] == ["GET", "GET"]
+    assert len(server.seen) == 3
+
+
+def test_a_write_of_a_lease_needs_no_leave() -> None:
+    async def call(api: KubernetesApi) -> None:
+        api.before_write = refuse
+        await api.create(LEASE)
+        await api.replace(LEASE)
+
+    server = Server([LEASE])
+    against(server, call)
+    assert [one.method for one in server.seen] == ["POST", "PUT"]
+
+
+def test_leave_to_write_is_asked_for_after_waiting_for_a_connection() -> None:
+    answered: list[str] = []
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> Any:
+        if len(server.seen) == kube.CONNECTIONS:
+            arrived.set()
+        await release.wait()
+        answered.append(request.method)
+        return CONFIG_MAP
+
+    async def call(api: KubernetesApi) -> list[int]:
+        asked: list[int] = []
+        api.before_write = lambda: asked.append(len(answered))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(kube.CONNECTIONS):
+                group.create_task(get(api))  # type: ignore[arg-type]
+            await arrived.wait()
+            group.create_task(api.apply(CONFIG_MAP))
+            asyncio.get_running_loop().call_later(0, release.set)
+        return asked
+
+    server = Server([answer])
+    answers_before_asking, *_ = against(server, call)
+    assert answers_before_asking > 0
+
+
 def test_every_request_is_counted_with_its_code() -> None:
     codes: list[tuple[str, int]] = []
 
@@ -276,6 +367,72 @@ def test_every_request_is_counted_with_its_code() -> None:
 
     against(Server([(404, {"kind": "Status"}), (201, CONFIG_MAP)]), call)
     assert codes == [("GET", 404), ("POST", 201)]
+
+
+def busy(seconds: str) -> Callable[[web.Request], Awaitable[Any]]:
+    async def answer(_: web.Request) -> Any:
+        return web.Response(
+            status=429, headers={"Retry-After": seconds}, body=b'{"kind": "Status"}'
+        )
+
+    return answer
+
+
+def test_a_server_that_has_too_much_to_do_is_asked_again_after_the_pause_it_wants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = paused(monkeypatch)
+    server = Server([busy("2"), busy("900"), CONFIG_MAP])
+    assert against(server, get)["kind"] == "ConfigMap"
+    assert pauses == [2, kube.LONGEST_PAUSE]
+
+
+def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(kube, "sleep", pause)
+    return pauses
+
+
+@pytest.mark.parametrize("seconds", ["1", "soon", "-1"])
+def test_a_server_that_stays_too_busy_is_an_error_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    pauses = paused(monkeypatch)
+    server = Server([busy(seconds)])
+    with pytest.raises(KubernetesError) as caught:
+        against(server, get)
+    assert caught.value.status == 429
+    expected = kube.TRIES if seconds == "1" else 1
+    assert (len(server.seen), len(pauses)) == (expected, expected - 1)
+
+
+def test_a_lease_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = paused(monkeypatch)
+    with pytest.raises(KubernetesError):
+        against(Server([busy("1")]), lambda api: api.replace(LEASE))
+    assert pauses == []
+
+
+def test_versions_are_asked_for_without_the_objects() -> None:
+    item = {"metadata": {"namespace": "n", "name": "a", "resourceVersion": "7"}}
+    whole = {"kind": "PartialObjectMetadataList", "metadata": {}, "items": [item]}
+    one = {"kind": "PartialObjectMetadata", **item}
+    server = Server([whole, one, (404, {"kind": "Status"})])
+
+    async def call(api: KubernetesApi) -> Any:
+        listed = [found async for found in api.versions("Deployment", namespace="n")]
+        return [
+            *listed,
+            await api.version_of("Secret", "n", "a"),
+            await api.version_of("Secret", "n", "b"),
+        ]
+
+    assert against(server, call) == [(("n", "a"), 7), "7", None]
+    assert all("as=PartialObjectMetadata" in seen.headers["Accept"] for seen in server.seen)
 
 
 def test_closing_twice_or_before_any_request_is_fine() -> None:

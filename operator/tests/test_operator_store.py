@@ -109,3 +109,43 @@ def test_any_order_of_the_events_of_an_object_ends_in_its_last_state(order: list
         else:
             store.put(thing(number))
     assert version(store) is None
+
+
+def test_only_what_was_not_known_is_news() -> None:
+    store = Store()
+    assert [store.put(thing(number)) for number in (2, 2, 3, 1)] == [True, False, True, False]
+    store.remove(thing(4))
+    assert not store.put(thing(3))
+
+
+def test_objects_are_counted_by_phase() -> None:
+    store = Store()
+    for number, phase in enumerate(("Running", "Running", "Paused"), start=1):
+        store.put(thing(number, name=f"n{number}", status={"phase": phase}))
+    store.put(thing(9, name="new"))
+    assert store.phases("Thing") == {"Running": 2, "Paused": 1, "": 1}
+
+
+def test_a_write_of_the_status_declares_nothing_and_an_annotation_does() -> None:
+    store = Store()
+    store.put(thing(1))
+    before = store.declared("Thing", "n", "a")
+    store.put(thing(2, status={"phase": "Running"}))
+    assert store.declared("Thing", "n", "a") == before
+    for number, change in enumerate(
+        ({"generation": 2}, {"annotations": {"a": "b"}}, {"deletionTimestamp": "now"}), start=3
+    ):
+        known, changed = store.declared("Thing", "n", "a"), thing(number)
+        changed["metadata"] |= change
+        store.put(changed)
+        assert store.declared("Thing", "n", "a") != known
+    assert store.declared("Thing", "n", "b") is None
+
+
+def test_what_is_got_is_the_caller_s_own() -> None:
+    store = Store()
+    store.put(thing(1, spec={"a": [1]}))
+    found = store.get("Thing", "n", "a")
+    assert found is not None
+    found["spec"]["a"].append(2)
+    assert store.get("Thing", "n", "a") == thing(1, spec={"a": [1]})

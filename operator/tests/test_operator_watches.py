@@ -24,6 +24,12 @@ def config_map(name: str) -> JsonObject:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
 
 
+def names(cluster: ControlPlane) -> list[str]:
+    answer = cluster.client.get("/api/v1/namespaces/default/configmaps")
+    assert answer is not None
+    return [one["metadata"]["name"] for one in answer.json()["items"]]
+
+
 async def create(cluster: ControlPlane, name: str) -> None:
     answer = await asyncio.to_thread(
         cluster.client.post, "/api/v1/namespaces/default/configmaps", config_map(name)
@@ -50,6 +56,7 @@ def test_watches_that_have_died_begin_anew_and_leave_other_tasks_alone(
 
         def lost() -> None:
             monkeypatch.setattr(watches, "SERVER_TIMEOUT", 240)
+            seen.extend(names(cluster))
             begun_anew.set()
 
         bystander = asyncio.create_task(stop.wait())
@@ -74,6 +81,36 @@ def test_watches_that_have_died_begin_anew_and_leave_other_tasks_alone(
             await bystander
 
     asyncio.run(scenario())
+
+
+def test_what_is_there_before_is_not_told_of_and_all_that_comes_afterwards_is(
+    cluster: ControlPlane,
+) -> None:
+    seen: list[str] = []
+
+    async def scenario() -> None:
+        await create(cluster, "before")
+        stop, ready, lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        watching = asyncio.create_task(
+            watches.watch(
+                lambda _, obj: seen.append(obj["metadata"]["name"]),
+                namespaces=(),
+                stop=stop,
+                ready=ready,
+                lost=lost.set,
+            )
+        )
+        async with asyncio.timeout(PATIENCE):
+            await ready.wait()
+        await create(cluster, "afterwards")
+        await until_seen(seen, "afterwards")
+        stop.set()
+        async with asyncio.timeout(PATIENCE):
+            await watching
+        assert not lost.is_set()
+
+    asyncio.run(scenario())
+    assert "before" not in seen
 
 
 def test_without_a_cluster_it_ends_with_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """How events and listings reach the store and the queues."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from operator_harness import bot, bot_body, children_of, in_fake_time
 from tradingbot_api import API_VERSION
 from tradingbot_api.model import JsonObject
 from tradingbot_operator.kube import KubernetesError
+from tradingbot_operator.leader_election import NotLeaderError
 from tradingbot_operator.main import Operator
+from tradingbot_operator.recorder import Recorder
 from tradingbot_operator.settings import OperatorSettings
 
 KEY = ("desk", "arb")
@@ -94,7 +97,6 @@ def test_a_listing_that_fails_is_tried_again_until_it_succeeds() -> None:
     subject = operator(cluster)
     in_fake_time(subject._prime())
     assert due(subject) == [KEY]
-    assert subject._primed
 
 
 def test_a_bot_that_is_gone_leaves_nothing_behind() -> None:
@@ -106,5 +108,122 @@ def test_a_bot_that_is_gone_leaves_nothing_behind() -> None:
         subject.context.declared["Service", *KEY] = "digest"
         assert await subject._reconcile(KEY) is None
         assert not any((subject.bots._timers, subject.bots._failures, subject.context.declared))
+
+    asyncio.run(main())
+
+
+def test_nothing_is_written_without_leave_from_the_election() -> None:
+    subject = Operator(OperatorSettings(leader_election=True))
+    for client in (subject.api, subject.client):
+        assert client is not None
+        with pytest.raises(NotLeaderError):
+            client.before_write()
+        assert client.write_seconds == 3
+    alone = Operator(OperatorSettings())
+    alone.api.before_write()
+    assert alone.api.write_seconds is None
+
+
+def test_a_standby_has_no_backlog_and_one_that_comes_to_lead_looks_at_everything_once() -> None:
+    cluster = FakeCluster()
+    cluster.put(bot_body())
+    cluster.put(bot_body(metadata={"name": "unseen", "uid": "unseen"}))
+    subject = operator(cluster, leader_election=True)
+    worked: list[Any] = []
+
+    async def note(key: tuple[str, str]) -> None:
+        worked.append(key)
+
+    async def main() -> None:
+        subject.bots._work = note
+        subject._seen("ADDED", bot_body())
+        subject._note_leading(leading=False)
+        assert gauges(subject) == {"depth": 0, "leader": 0}
+        subject._note_leading(leading=True)
+        assert gauges(subject) == {"depth": 1, "leader": 1}
+        working = asyncio.create_task(subject._work())
+        await asyncio.sleep(1)
+        working.cancel()
+        assert sorted(worked) == [("desk", "arb"), ("desk", "unseen")]
+        assert subject._list_anew.is_set(), "the children are compared too, while work goes on"
+
+    in_fake_time(main())
+
+
+def gauges(subject: Operator) -> dict[str, float | None]:
+    subject._refresh_gauges()
+    value = subject.metrics.registry.get_sample_value
+    return {
+        "depth": value("tradingbot_operator_queue_depth", {"queue": "bot"}),
+        "leader": value("tradingbot_operator_leader"),
+    }
+
+
+def test_the_echo_of_a_write_of_ours_makes_nothing_due() -> None:
+    subject = operator()
+    answer = deployment(resourceVersion="7")
+    subject.store.put(answer)
+    subject._seen("MODIFIED", answer)
+    assert due(subject) == []
+    subject._seen("MODIFIED", deployment(resourceVersion="8"))
+    assert due(subject) == [KEY]
+
+
+def test_an_edit_that_the_answer_to_a_write_has_brought_is_not_lost() -> None:
+    cluster = FakeCluster()
+    subject = operator(cluster)
+
+    async def main() -> None:
+        cluster.put(bot_body())
+        subject.context = replace(
+            subject.context, api=cluster, recorder=Recorder(cluster), secrets=None
+        )
+        await subject._prime()
+        subject.bots._due.clear()
+        subject.bots._waiting.clear()
+        edited = bot_body(metadata={"generation": 4}, spec={"paused": True})
+
+        def edit() -> None:
+            cluster.put(edited)
+
+        cluster.faults = [Fault("merge", "TradingBot", meanwhile=edit)]
+        await subject._reconcile(KEY)
+        assert due(subject) == [KEY]
+
+    asyncio.run(main())
+
+
+def test_a_kind_that_is_briefly_gone_is_not_taken_for_deletions() -> None:
+    cluster = FakeCluster()
+    subject = operator(cluster)
+
+    async def main() -> None:
+        cluster.put(bot_body())
+        await subject._prime()
+        gone = KubernetesError(404, "NotFound", "the server could not find the resource")
+        cluster.faults = [Fault("list", "TradingBot", gone)]
+        with pytest.raises(KubernetesError):
+            await subject._list("TradingBot")
+        assert subject.store.get("TradingBot", *KEY) is not None
+
+    asyncio.run(main())
+
+
+def test_a_listing_of_what_is_known_reads_and_looks_at_nothing() -> None:
+    cluster = FakeCluster()
+    subject = operator(cluster)
+
+    async def main() -> None:
+        cluster.put(bot_body())
+        cluster.put(deployment())
+        await subject._prime()
+        subject.bots._due.clear()
+        subject.bots._waiting.clear()
+        cluster.reads.clear()
+        await subject._prime()
+        assert (due(subject), cluster.reads) == ([], [])
+        cluster.edit("Deployment", *KEY, spec={"replicas": 5})
+        await subject._prime()
+        assert (due(subject), cluster.reads) == ([KEY], [("get", "Deployment", "arb")])
 
     asyncio.run(main())

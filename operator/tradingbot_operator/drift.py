@@ -5,7 +5,6 @@ is declared must be there, with the same value. Items of lists that server-side 
 name are found by their name; what others have added beside ours is theirs.
 """
 
-from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -19,8 +18,8 @@ _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 
 def covers(live: Any, declared: Any, *, key: str = "") -> bool:
     """Whether `live` holds all of `declared`."""
-    if isinstance(declared, Mapping) and key not in _ATOMIC:
-        return isinstance(live, Mapping) and all(
+    if isinstance(declared, dict) and key not in _ATOMIC:
+        return isinstance(live, dict) and all(
             covers(live.get(name), value, key=name) for name, value in declared.items()
         )
     if isinstance(declared, list):
@@ -41,11 +40,11 @@ def _covers_list(live: list[Any], declared: list[Any]) -> bool:
         (
             name
             for name in ("uid", "name")
-            if all(isinstance(one, Mapping) and name in one for one in declared)
+            if all(isinstance(one, dict) and name in one for one in declared)
         ),
         None,
     )
     if merge_key is None:
         return len(live) == len(declared) and all(map(covers, live, declared))
-    found = {one.get(merge_key): one for one in live if isinstance(one, Mapping)}
+    found = {one.get(merge_key): one for one in live if isinstance(one, dict)}
     return all(covers(found.get(one[merge_key]), one) for one in declared)

@@ -2,18 +2,29 @@
 
 import asyncio
 import logging
+import resource
 import signal
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 
+import uvloop
 from tradingbot_api import API_VERSION
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator import BOT_LABEL, MANAGED_BY
 from tradingbot_operator.bot_assets import BotAssets
+from tradingbot_operator.bot_gauges import BotGauges
 from tradingbot_operator.catalogue import CatalogueContext, keep_catalogue
+from tradingbot_operator.clock_steps import tell_of_clock_steps
 from tradingbot_operator.health import health_server
 from tradingbot_operator.kube import KubernetesApi, KubernetesError
+from tradingbot_operator.leader_election import (
+    NotLeaderError,
+    election_of,
+    end_process_after,
+)
+from tradingbot_operator.leading import Gate, lead
 from tradingbot_operator.metrics import Metrics
 from tradingbot_operator.reconcile import CHILD_KINDS, Context, reconcile
 from tradingbot_operator.recorder import Recorder
@@ -22,6 +33,8 @@ from tradingbot_operator.registry_client import (
     RegistryUnavailableError,
     token_from,
 )
+from tradingbot_operator.risk_poller import RiskPoller
+from tradingbot_operator.secrets import Secrets
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_operator.store import Store
 from tradingbot_operator.watches import login, watch
@@ -32,13 +45,20 @@ logger = logging.getLogger(__name__)
 TELLERS = 4
 STOP_SECONDS = 10
 CATALOGUE_KEEPERS = 2
+OWN_KINDS = ("TradingBot", "AssetRegistry")
 
 Key = tuple[str, str]
 
 
 def run(settings: OperatorSettings) -> None:
-    """Run until SIGTERM or SIGINT."""
-    asyncio.run(Operator(settings).run())
+    """Run until SIGTERM or SIGINT, or until the lease is lost."""
+    # Each bot that is polled holds a connection, and the usual soft limit is 1,024.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        uvloop.run(Operator(settings).run())
+    finally:
+        end_process_after(0)
 
 
 def utc_now() -> datetime:
@@ -60,16 +80,29 @@ class Operator:
             if settings.registry_url
             else None
         )
+        self._lease_api = KubernetesApi(login)
+        self.election = election_of(settings, self._lease_api, utc_now)
+        for fenced in (self.api, self.client):
+            if fenced is not None:
+                fenced.before_write = self.election.guard
+                fenced.write_seconds = self.election.write_seconds
+        self.gate = Gate()
+        transient = (KubernetesError, RegistryUnavailableError, NotLeaderError)
         self.bots: WorkQueue[Key] = WorkQueue(
-            "bot", self._reconcile, transient=(KubernetesError, RegistryUnavailableError)
+            "bot", self.gate.through(self._reconcile), transient=transient
         )
         self.tellers: WorkQueue[Key] = WorkQueue(
-            "asset", self._tell, transient=(RegistryUnavailableError,)
+            "asset", self.gate.through(self._tell), transient=transient
         )
         self.catalogues: WorkQueue[Key] = WorkQueue(
-            "catalogue", self._keep_catalogue, transient=(KubernetesError, RegistryUnavailableError)
+            "catalogue", self.gate.through(self._keep_catalogue), transient=transient
         )
         self.assets = BotAssets(self.client, self.bots.add)
+        self.poller = RiskPoller(settings, clock=utc_now, changed=self.bots.add)
+        self.metrics.registry.register(BotGauges(self.poller, clock=utc_now))
+        self.secrets = Secrets(
+            self.api, interval=settings.credentials_interval, changed=self.bots.add
+        )
         recorder = Recorder(self.api)
         self.context = Context(
             api=self.api,
@@ -79,6 +112,9 @@ class Operator:
             settings=settings,
             clock=utc_now,
             tell_registry=self.tellers.add,
+            polls=self.poller,
+            metrics=self.metrics,
+            secrets=self.secrets,
         )
         self.catalogue_context = CatalogueContext(
             api=self.api,
@@ -91,7 +127,8 @@ class Operator:
         self._namespaces = [one.strip() for one in settings.namespaces.split(",") if one.strip()]
         self._watching = asyncio.Event()
         self._list_anew = asyncio.Event()
-        self._primed = False
+        self._primed = asyncio.Event()
+        self._leading = False
 
     async def run(self) -> None:
         """Serve, watch and work until told to stop."""
@@ -103,9 +140,9 @@ class Operator:
         for queue in (self.bots, self.tellers, self.catalogues):
             queue.on_done = self._counting(queue)
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self.api.close)
-            if self.client is not None:
-                stack.push_async_callback(self.client.close)
+            for connection in (self.api, self.client, self._lease_api):
+                if connection is not None:
+                    stack.push_async_callback(connection.close)
             await stack.enter_async_context(
                 health_server(
                     self.settings.health_host,
@@ -118,20 +155,57 @@ class Operator:
             await self._until(stop)
 
     async def _until(self, stop: asyncio.Event) -> None:
-        """Run all parts; the first to fail ends the operator with its error."""
-        watching = asyncio.create_task(self._watch(stop))
-        working = asyncio.create_task(self._work())
-        stopping = asyncio.create_task(stop.wait())
-        tasks = (watching, working, stopping)
+        """Run all parts; the first to fail ends the operator with its error.
+
+        Also one that stands by watches and lists, so that it acts at once when its turn comes.
+        """
+        following = asyncio.create_task(self._follow())
+        tasks = (
+            asyncio.create_task(self._watch(stop)),
+            asyncio.create_task(
+                lead(
+                    self.election,
+                    self._work,
+                    gate=self.gate,
+                    ready=self._primed,
+                    stop=stop,
+                    leading=self._note_leading,
+                )
+            ),
+            following,
+        )
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
         finally:
             stop.set()
-            working.cancel()
-            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            following.cancel()
+            ended, _ = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for task in done | ended:
+            if not task.cancelled():
+                task.result()
         logger.info("stopped")
+
+    def _note_leading(self, leading: bool) -> None:
+        self._leading = leading
+        self.metrics.leader.set(leading)
+
+    async def _work(self) -> None:
+        """What only the one operator does that acts; none of it writes outside the gate."""
+        if self.settings.leader_election:
+            # The one before has written until just now, and our watches may be behind.
+            await self._prime(OWN_KINDS)
+            self._list_anew.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.bots.run(self.settings.workers))
+            group.create_task(self.tellers.run(TELLERS))
+            group.create_task(self.catalogues.run(CATALOGUE_KEEPERS))
+            group.create_task(self.poller.run())
+            group.create_task(self.secrets.run())
+            group.create_task(tell_of_clock_steps(utc_now, self._look_at_all_bots))
+
+    def _look_at_all_bots(self) -> None:
+        for key in self.store.keys("TradingBot"):
+            self.bots.add(key)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await watch(
@@ -142,54 +216,61 @@ class Operator:
             lost=self._list_anew.set,
         )
 
-    async def _work(self) -> None:
-        """Know the children before the first reconcile, then work, and compare all now and then."""
+    async def _follow(self) -> None:
+        """Know all that there is, and compare it with the cluster now and then."""
         await self._watching.wait()
-        async with asyncio.TaskGroup() as group:
+        while True:
+            self._list_anew.clear()
             await self._prime()
-            group.create_task(self.bots.run(self.settings.workers))
-            group.create_task(self.tellers.run(TELLERS))
-            group.create_task(self.catalogues.run(CATALOGUE_KEEPERS))
-            while True:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._list_anew.wait(), self.settings.resync_interval)
-                self._list_anew.clear()
-                await self._prime()
+            self._primed.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._list_anew.wait(), self.settings.resync_interval)
 
-    async def _prime(self) -> None:
+    async def _prime(self, kinds: Iterable[str] = (*CHILD_KINDS, *OWN_KINDS)) -> None:
         """List everything, since a watch that broke may have missed a deletion."""
         pause = 0.5
         while True:
             try:
-                for kind in (*CHILD_KINDS, "TradingBot", "AssetRegistry"):
+                for kind in kinds:
                     await self._list(kind)
             except KubernetesError as error:
                 logger.warning("listing failed, trying again in %.1f s: %s", pause, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30.0)
             else:
-                self._primed = True
                 return
 
     async def _list(self, kind: str) -> None:
+        """Take up what differs from what is known: by versions alone, once anything is known."""
         labels = MANAGED_BY if kind in CHILD_KINDS else None
-        known = {
-            (obj["metadata"]["namespace"], obj["metadata"]["name"]): obj
-            for obj in self.store.objects(kind)
-        }
+        missing = self.store.versions(kind)
+        if not missing:
+            for namespace in self._namespaces or [""]:
+                async for obj in self.api.items(kind, namespace=namespace, labels=labels):
+                    self._seen("ADDED", obj)
+            return
         for namespace in self._namespaces or [""]:
-            async for obj in self.api.items(kind, namespace=namespace, labels=labels):
-                known.pop((obj["metadata"]["namespace"], obj["metadata"]["name"]), None)
-                self._seen("ADDED", obj)
-        for obj in known.values():
-            self._seen("DELETED", obj)
+            async for key, version in self.api.versions(kind, namespace=namespace, labels=labels):
+                missing.pop(key, None)
+                if (self.store.version(kind, *key) or 0) < version:
+                    found = await self.api.get(kind, *key)
+                    if found is not None:
+                        self._seen("ADDED", found)
+        for key, version in missing.items():
+            gone = self.store.get(kind, *key)
+            if gone is not None and self.store.version(kind, *key) == version:
+                self._seen("DELETED", gone)
 
     def _seen(self, type_: str | None, obj: JsonObject) -> None:
-        """An object is as `obj` says, or gone: remember it and look at whom it concerns."""
+        """An object is as `obj` says, or gone: remember it and look at whom it concerns.
+
+        Unless that is known: then it is the echo of a write of ours, whose reconcile has gone on
+        with the answer.
+        """
         if type_ == "DELETED":
             self.store.remove(obj)
-        else:
-            self.store.put(obj)
+        elif not self.store.put(obj):
+            return
         meta = obj["metadata"]
         if obj["kind"] == "TradingBot":
             self.bots.add((meta["namespace"], meta["name"]))
@@ -201,15 +282,21 @@ class Operator:
                 self.bots.add((meta["namespace"], name))
 
     async def _reconcile(self, key: Key) -> float | None:
-        if self.store.get("TradingBot", *key) is None:
+        declared = self.store.declared("TradingBot", *key)
+        if declared is None:
             self.bots.forget(key)
-        return await reconcile(self.context, key)
+        after = await reconcile(self.context, key)
+        if self.store.declared("TradingBot", *key) != declared:
+            # The answer to a write of ours has brought what somebody else had written before it:
+            # the event of that, which may be yet to come, will be no news.
+            self.bots.add(key)
+        return after
 
     async def _tell(self, key: Key) -> float | None:
         return await self.assets.tell(key)
 
     async def _keep_catalogue(self, key: Key) -> float | None:
-        if self.store.get("AssetRegistry", *key) is None:
+        if self.store.version("AssetRegistry", *key) is None:
             self.catalogues.forget(key)
             return None
         return await keep_catalogue(self.catalogue_context, key)
@@ -220,12 +307,13 @@ class Operator:
     def _refresh_gauges(self) -> None:
         self.metrics.count_bots(self.store)
         for queue in (self.bots, self.tellers, self.catalogues):
-            self.metrics.depth.labels(queue.name).set(len(queue))
+            # What a standby has seen waits for a turn that may never come: no backlog.
+            self.metrics.depth.labels(queue.name).set(len(queue) if self._leading else 0)
 
     def _unready(self) -> str:
         if not self._watching.is_set():
             return "the watches have not started"
-        return "" if self._primed else "the API server has not been listed yet"
+        return "" if self._primed.is_set() else "the API server has not been listed yet"
 
 
 class _Counting:

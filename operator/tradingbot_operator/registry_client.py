@@ -7,6 +7,8 @@ from typing import Any
 import aiohttp
 from tradingbot_api.model import JsonObject
 
+from tradingbot_operator.fencing import fenced
+
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 PAGE_SIZE = 100
 
@@ -45,6 +47,10 @@ class RegistryClient:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._session: aiohttp.ClientSession | None = None
+        self.before_write: Callable[[], None] = lambda: None
+        """Called right before a write is sent; what it raises keeps the write from being sent."""
+        self.write_seconds: float | None = None
+        """How long a write may take; None: as long as a read."""
 
     async def close(self) -> None:
         """End the session."""
@@ -99,7 +105,9 @@ class RegistryClient:
         body: JsonObject | None = None,
     ) -> Any:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=TIMEOUT)
+            self._session = aiohttp.ClientSession(
+                timeout=TIMEOUT, request_class=fenced(self._before_sending)
+            )
         try:
             token = self._token()
         except OSError as error:
@@ -108,9 +116,12 @@ class RegistryClient:
             ) from error
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"{self._base_url}/api/v1/{path}"
+        timeout = TIMEOUT
+        if method != "GET" and self.write_seconds is not None:
+            timeout = aiohttp.ClientTimeout(total=self.write_seconds, connect=TIMEOUT.connect)
         try:
             async with self._session.request(
-                method, url, params=query, json=body, headers=headers
+                method, url, params=query, json=body, headers=headers, timeout=timeout
             ) as response:
                 answer = await response.json(content_type=None) if response.status != 204 else None  # noqa: PLR2004
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -124,6 +135,10 @@ class RegistryClient:
         if response.status >= 400:  # noqa: PLR2004
             raise RegistryRefusedError(response.status, _detail(answer))
         return answer
+
+    def _before_sending(self, request: aiohttp.ClientRequest) -> None:
+        if request.method != "GET":
+            self.before_write()
 
     def _no_registry(self) -> RegistryUnavailableError:
         return RegistryUnavailableError(

@@ -29,6 +29,7 @@ class OperatorSettings(BaseSettings):
         "http://{name}.{namespace}.svc:8080/risk",
         description="Where a bot reports its risk; {name} and {namespace} are the bot's.",
     )
+
     @field_validator("risk_url")
     @classmethod
     def _with_its_places(cls, template: str) -> str:

@@ -1,0 +1,258 @@
+"""Two operators on one API server: one acts, and the other takes over, but never beside it.
+
+Who wrote what, and when, is read in the API server's audit log: each operator has its own token.
+"""
+
+import base64
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from person import Person, eventually, sample_bot
+from tradingbot_dev.apiclient import http_answer
+from tradingbot_dev.ports import Ports
+from tradingbot_dev.system import OPERATOR, System
+
+BOT = "arb-bot-binance"
+NAMESPACE = "tradingbot-system"
+READS = {"get", "list", "watch"}
+TAKEOVER = 15.0
+# As one that was released: the first of the two need not wait for it to run out.
+FREE = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "tradingbot-operator", "namespace": NAMESPACE},
+    "spec": {"leaseDurationSeconds": 1},
+}
+
+
+@dataclass
+class Candidate:
+    """One process of an operator that stands for election."""
+
+    system: System
+    name: str
+    port: int
+    tokens: list[str] = field(default_factory=list)
+    """Those of its processes, the newest last."""
+
+    def start(self) -> None:
+        kubeconfig = self.system.start_another_operator(
+            self.name, health_port=self.port, settings={"TRADINGBOT_LEADER_ELECTION": "true"}
+        )
+        self.tokens.append(credential(kubeconfig))
+        eventually(lambda: self.answers("/readyz"))
+
+    def send(self, number: signal.Signals) -> None:
+        identity = self.system.plane.table.running(self.name)
+        assert identity is not None, f"{self.name} does not run"
+        identity.send(number)
+
+    def kill(self) -> None:
+        self.system.plane.table.kill(self.name)
+
+    def await_end(self) -> None:
+        eventually(lambda: self.system.plane.table.running(self.name) is None)
+
+    @property
+    def log(self) -> str:
+        return self.system.log_file(self.name).read_text()
+
+    def answers(self, path: str) -> bool:
+        answer = http_answer(self.port, path)
+        return answer is not None and answer.status == 200
+
+    def leads(self) -> bool:
+        answer = http_answer(self.port, "/metrics")
+        return answer is not None and b"\ntradingbot_operator_leader 1.0\n" in answer.body
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two candidates."""
+
+    system: System
+    both: tuple[Candidate, Candidate]
+
+    def leader(self) -> Candidate:
+        """The one that acts, once there is one."""
+        return eventually(lambda: next((one for one in self.both if one.leads()), None))  # type: ignore[return-value]
+
+    @property
+    def tokens(self) -> list[str]:
+        return [token for one in self.both for token in one.tokens]
+
+    def other(self, one: Candidate) -> Candidate:
+        return next(candidate for candidate in self.both if candidate is not one)
+
+
+def credential(kubeconfig: Path) -> str:
+    """What the audit log calls the token of a kubeconfig."""
+    loaded = yaml.safe_load(kubeconfig.read_text())
+    claims = loaded["users"][0]["user"]["token"].split(".")[1]
+    padded = claims + "=" * (-len(claims) % 4)
+    return f"JTI={json.loads(base64.urlsafe_b64decode(padded))['jti']}"
+
+
+def writes(pair: Pair) -> list[tuple[str, str, str]]:
+    """Token, when it came and when it was done: every write but of leases that had an effect."""
+    found = []
+    for event in pair.system.plane.audit_events():
+        (token, *_) = event["user"].get("extra", {}).get(CREDENTIAL, [""])
+        kind = event.get("objectRef", {}).get("resource")
+        done = event.get("responseStatus", {}).get("code", 0) < 300
+        if token in pair.tokens and event["verb"] not in READS and kind != "leases" and done:
+            found.append((token, event["requestReceivedTimestamp"], event["stageTimestamp"]))
+    return sorted(found, key=lambda one: one[1])
+
+
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
+
+
+def assert_one_after_the_other(pair: Pair) -> None:
+    """Whoever has written after somebody else began to was there first and never again."""
+    found = writes(pair)
+    reigns = [one for before, one in pairwise([("", "", ""), *found]) if before[0] != one[0]]
+    assert len({token for token, _, _ in reigns}) == len(reigns), reigns
+    for (before, _, done), (after, came, _) in pairwise(found):
+        assert before == after or done <= came
+
+
+@pytest.fixture
+def pair(system: System) -> Iterator[Pair]:
+    """Two operators that stand for election, in place of the usual one."""
+    ports = Ports.free()
+    both = (
+        Candidate(system, "operator-a", ports.operator_health),
+        Candidate(system, "operator-b", ports.kwok),
+    )
+    system.stop_one(OPERATOR)
+    system.plane.kubectl("create", "-f", "-", stdin=json.dumps(FREE), check=True)
+    try:
+        for one in both:
+            one.start()
+        yield Pair(system, both)
+    finally:
+        for one in both:
+            one.kill()
+        system.plane.kubectl("-n", NAMESPACE, "delete", "lease", "--all")
+        system.start_one(OPERATOR)
+
+
+def mended(person: Person, *, within: float) -> float:
+    """Delete the bot's Deployment; the seconds until an operator has made it anew."""
+    begun = time.monotonic()
+    person.kubectl("delete", "deployment", BOT, "--wait=false")
+    eventually(lambda: person.get("deployment", BOT), seconds=within)
+    return time.monotonic() - begun
+
+
+def lease(system: System) -> dict[str, Any]:
+    """What stands in the lease; nothing if there is none."""
+    done = system.plane.kubectl("-n", NAMESPACE, "get", "lease", "-o", "json", check=True)
+    found = json.loads(done.stdout)["items"]
+    return dict(found[0]["spec"]) if found else {}
+
+
+def test_one_acts_the_other_is_ready_and_takes_over_from_one_that_was_killed(
+    pair: Pair, person: Person
+) -> None:
+    leader = pair.leader()
+    other = pair.other(leader)
+    person.running_bot()
+    assert other.answers("/readyz")
+    assert not other.leads()
+    assert {token for token, _, _ in writes(pair)} == set(leader.tokens)
+    leader.kill()
+    assert mended(person, within=TAKEOVER) < TAKEOVER
+    assert other.leads()
+    assert lease(pair.system)["leaseTransitions"] >= 1
+    assert_one_after_the_other(pair)
+
+
+def test_one_that_is_told_to_stop_hands_over_at_once(pair: Pair, person: Person) -> None:
+    leader = pair.leader()
+    other = pair.other(leader)
+    person.running_bot()
+    leader.send(signal.SIGTERM)
+    assert mended(person, within=5) < 5
+    assert other.leads()
+    leader.await_end()
+    assert '"released the lease"' in leader.log
+    assert_one_after_the_other(pair)
+
+
+def test_one_that_stood_still_past_its_lease_writes_nothing_when_it_wakes(
+    pair: Pair, person: Person
+) -> None:
+    leader = pair.leader()
+    other = pair.other(leader)
+    person.running_bot()
+    leader.send(signal.SIGSTOP)
+    assert mended(person, within=TAKEOVER) < TAKEOVER
+    person.kubectl("delete", "configmap", f"{BOT}-config")
+    leader.send(signal.SIGCONT)
+    leader.await_end()
+    person.await_phase(BOT, "Running")
+    assert_one_after_the_other(pair)
+    leader.start()
+    assert not leader.leads()
+    assert other.leads()
+
+
+def test_one_whose_lease_was_taken_says_so_and_ends(pair: Pair, person: Person) -> None:
+    leader = pair.leader()
+    other = pair.other(leader)
+    taken = {"spec": {"holderIdentity": "somebody-else"}}
+    pair.system.plane.kubectl(
+        *("-n", NAMESPACE, "patch", "lease", "tradingbot-operator"),
+        *("--type=merge", "-p", json.dumps(taken)),
+        check=True,
+    )
+    leader.await_end()
+    assert "tradingbot: error: the lease tradingbot-system/tradingbot-operator" in leader.log
+    assert "is held by somebody-else; ending, to stand by" in leader.log
+    assert "Traceback" not in leader.log
+    eventually(other.leads, seconds=TAKEOVER)
+
+
+def test_a_lease_that_is_deleted_by_hand_makes_no_second_leader(pair: Pair, person: Person) -> None:
+    leader = pair.leader()
+    other = pair.other(leader)
+    pair.system.plane.kubectl("-n", NAMESPACE, "delete", "lease", "--all", check=True)
+    eventually(lambda: lease(pair.system).get("holderIdentity"))
+    for _ in range(24):
+        assert leader.leads()
+        assert not other.leads()
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_a_storm_of_work_one_stopped_at_any_moment_writes_nothing_when_it_wakes(
+    pair: Pair, person: Person, seed: int
+) -> None:
+    moment = random.Random(seed).uniform(0.05, 0.4)
+    leader = pair.leader()
+    other = pair.other(leader)
+    person.running_bot()
+    person.applied(
+        *({**sample_bot(), "metadata": {"name": f"storm-{number}"}} for number in range(12))
+    )
+    person.kubectl("delete", "deployment,configmap,service", "--all", "--wait=false")
+    time.sleep(moment)
+    leader.send(signal.SIGSTOP)
+    eventually(other.leads, seconds=TAKEOVER)
+    person.kubectl("delete", "deployment,configmap,service", "--all", "--wait=false")
+    leader.send(signal.SIGCONT)
+    leader.await_end()
+    leader.start()  # as the kubelet does
+    person.await_phase("storm-11", "Running", seconds=60)
+    assert_one_after_the_other(pair)

@@ -1,0 +1,110 @@
+"""What bots need to know of their Secrets: a version and the names of the keys, never a value.
+
+Secrets may only be got by name here, so each that is in use is looked at now and then, by its
+metadata alone; a bot that only reconciles costs no request.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from tradingbot_operator.kube import KubernetesApi, KubernetesError
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""A bot's, or a Secret's, namespace and name."""
+
+LOOKS_PER_SECOND = 10.0
+"""At most, so that watching costs under 1 % of a core however many Secrets there are: 5,000 of
+them are looked at every 500 s."""
+
+IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class SecretFacts:
+    """What is known of a Secret."""
+
+    version: str
+    keys: frozenset[str]
+
+
+async def read(api: KubernetesApi, namespace: str, name: str) -> SecretFacts | None:
+    """The facts of a Secret as it is now, or None if there is none. Its values stay in here."""
+    secret = await api.get("Secret", namespace, name)
+    if secret is None:
+        return None
+    version = str(secret["metadata"].get("resourceVersion", ""))
+    return SecretFacts(version, frozenset(secret.get("data") or ()))
+
+
+class Secrets:
+    """The Secrets that bots use; `changed` is called with each bot whose Secret has changed.
+
+    One that is not there, or lacks a key, is not looked after: whoever waits for it looks again.
+    """
+
+    def __init__(
+        self, api: KubernetesApi, *, interval: float, changed: Callable[[Key], None]
+    ) -> None:
+        self._api = api
+        self._interval = interval
+        self._changed = changed
+        self._facts: dict[Key, SecretFacts] = {}
+        self._users: dict[Key, set[Key]] = {}
+        self._used: dict[Key, Key] = {}
+
+    async def look(self, bot: Key, name: str, needs: Collection[str]) -> SecretFacts | None:
+        """The facts of the Secret that `bot` uses from now on; None if there is none.
+
+        One that is known to lack what the bot needs is read again.
+        """
+        secret = (bot[0], name)
+        if self._used.get(bot) != secret:
+            self.drop(bot)
+            self._used[bot] = secret
+            self._users.setdefault(secret, set()).add(bot)
+        known = self._facts.get(secret)
+        if known is not None and known.keys.issuperset(needs):
+            return known
+        found = await read(self._api, *secret)
+        if found is not None and secret in self._users:
+            self._facts[secret] = found
+        return found
+
+    def drop(self, bot: Key) -> None:
+        """The bot is gone; a Secret that no other uses is forgotten."""
+        secret = self._used.pop(bot, None)
+        if secret is None:
+            return
+        users = self._users[secret]
+        users.discard(bot)
+        if not users:
+            del self._users[secret]
+            self._facts.pop(secret, None)
+
+    async def run(self) -> None:
+        """Look at each Secret once an interval, evenly spread, until cancelled."""
+        while True:
+            secrets = list(self._facts)
+            if not secrets:
+                await asyncio.sleep(IDLE_SECONDS)
+            for secret in secrets:
+                await asyncio.sleep(max(self._interval / len(secrets), 1 / LOOKS_PER_SECOND))
+                await self._check(secret)
+
+    async def _check(self, secret: Key) -> None:
+        known = self._facts.get(secret)
+        if known is None:
+            return
+        try:
+            version = await self._api.version_of("Secret", *secret)
+        except KubernetesError as error:
+            logger.warning("Secret %s/%s can't be looked at: %s", *secret, error)
+            return
+        if version != known.version and self._facts.get(secret) is known:
+            del self._facts[secret]
+            for bot in tuple(self._users[secret]):
+                self._changed(bot)
