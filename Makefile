@@ -3,9 +3,12 @@ PYTHON ?= python3
 DEV := PYTHONPATH=hack .venv/bin/python -m tradingbot_dev
 TESTS ?=
 LOCK ?=
+KILLS ?= 100
+MINUTES ?= 30
+BOTS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test lint bench bench-webhooks generate crds lock
+.PHONY: help install up down clean status restart tour test storm soak lint bench bench-webhooks bench-operator generate crds lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +40,12 @@ test: install ## run every test on a control plane of its own; TESTS="operator/t
 	@$(DEV) assets
 	@.venv/bin/python -m pytest $(TESTS)
 
+storm: install ## an operator killed a hundred times in the middle of work; KILLS=1000 for more
+	@TRADINGBOT_STORM_KILLS=$(KILLS) .venv/bin/python -m pytest -s e2e/test_e2e_storm.py
+
+soak: install ## half an hour of 500 bots under random work, and whether memory stays flat; MINUTES, BOTS
+	@.venv/bin/python e2e/soak.py --minutes $(MINUTES) --bots $(BOTS)
+
 lint: install ## ruff, mypy, import arrows, stale generated files
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -44,10 +53,13 @@ lint: install ## ruff, mypy, import arrows, stale generated files
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python hack/generate.py --check
 
-bench: bench-webhooks ## run the benchmarks
+bench: bench-webhooks bench-operator ## run the benchmarks
 
 bench-webhooks: install ## the webhooks against a peer in Go, one table and bench/results/webhooks.json
 	@PYTHONPATH=hack .venv/bin/python -m bench webhooks
+
+bench-operator: install ## the operator against a peer in Go, one table and bench/results/operator.json
+	@PYTHONPATH=hack .venv/bin/python -m bench operator
 
 generate: install ## write the generated files: the CRDs in config/crd
 	@.venv/bin/python hack/generate.py

@@ -24,7 +24,11 @@ def bots() -> Iterator[SimulatedBots]:
 @pytest.fixture(scope="session")
 def system(bots: SimulatedBots) -> Iterator[System]:
     """The whole product, shared by all tests; one that stops a process starts it again."""
-    settings = {"TRADINGBOT_RISK_URL": bots.risk_url, "TRADINGBOT_RISK_INTERVAL": "0.5"}
+    settings = {
+        "TRADINGBOT_RISK_URL": bots.risk_url,
+        "TRADINGBOT_RISK_INTERVAL": "0.5",
+        "TRADINGBOT_CREDENTIALS_INTERVAL": "3",
+    }
     with temporary_system(environment=settings) as running:
         yield running
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from exposed_metrics import Family, exposed
 from tradingbot_dev.controlplane import kubectl_path
-from tradingbot_operator.status import PHASE_OF_STOP
+from tradingbot_operator.status import PHASE_OF_STOP, TERMINATING
 
 CONFIG = Path(__file__).parents[1]
 DOCS = CONFIG.parent / "docs"
@@ -21,7 +21,7 @@ SECTIONS = {
     "registry": "The registry",
 }
 ROW = re.compile(r"^\| `(tradingbot_\w+)` \| (\w+) \| ?(.*?) ?\| .+ \|$", re.MULTILINE)
-PHASES = {*PHASE_OF_STOP.values(), "Pending", "Degraded", "Running"}
+PHASES = {TERMINATING, *PHASE_OF_STOP.values(), "Pending", "Degraded", "Running"}
 SEVERITIES = {"critical": "**Critical", "warning": "**Warning"}
 
 Object = dict[str, Any]

@@ -13,7 +13,7 @@ import tradingbot_operator
 from tradingbot_operator.bot_assets import STATUS_OF_PHASE
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.status import PHASE_OF_STOP
+from tradingbot_operator.status import PHASE_OF_STOP, TERMINATING
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
@@ -156,12 +156,18 @@ def test_every_event_is_there_and_no_other() -> None:
 def test_the_phases_are_these_in_order_of_precedence_with_what_the_registry_is_told() -> None:
     table = [(codes(row[0])[0], codes(row[2])) for row in rows(section("Phases"))]
     stopped = list(dict.fromkeys(PHASE_OF_STOP.values()))
-    assert [phase for phase, _ in table] == [*stopped, "Pending", "Degraded", "Running"]
+    assert [phase for phase, _ in table] == [
+        TERMINATING,
+        *stopped,
+        "Pending",
+        "Degraded",
+        "Running",
+    ]
     # One that is being deleted is not told of any more.
-    assert {phase: told for phase, told in table if phase != "Terminating"} == {
+    assert {phase: told for phase, told in table if phase != TERMINATING} == {
         phase: [STATUS_OF_PHASE.get(phase, "Inactive")]
         for phase, _ in table
-        if phase != "Terminating"
+        if phase != TERMINATING
     }
 
 

@@ -294,3 +294,11 @@ def test_another_key_that_is_missing_is_told_though_the_phase_stays() -> None:
     seen = observed(credentials=Credentials(problem=Reason.KEY_NOT_FOUND, message="no key"))
     after = status_of(bot(), seen)
     assert events(STATUSES["AwaitingCredentials"], after) == [("Warning", "CredentialsMissing")]
+
+
+def test_a_child_that_is_being_deleted_is_not_ready() -> None:
+    children = children_of(bot())
+    for child in (children.config_map, children.deployment, children.service):
+        assert child is not None
+        child["metadata"]["deletionTimestamp"] = "2026-03-04T12:00:00Z"
+    assert [one["ready"] for one in deployed_resources(children, stopped=False)] == [False] * 3

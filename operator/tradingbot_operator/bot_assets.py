@@ -25,7 +25,7 @@ PUBLIC_URLS = {
     ExchangeName.BINANCE: "https://api.binance.com",
     ExchangeName.COINBASE: "https://api.coinbase.com",
 }
-STATUS_OF_PHASE = {"Running": "Active", "Failed": "Failed"}
+STATUS_OF_PHASE = {"Running": "Active", "Degraded": "Active", "Failed": "Failed"}
 
 PENDING = RegistryState("Unknown", Reason.SYNC_PENDING, "the registry has not been told yet")
 OFF = RegistryState("Unknown", Reason.REGISTRY_OFF, "no registry is configured")

@@ -33,6 +33,5 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
     SYNCED = "Synced"
     SYNC_PENDING = "SyncPending"
-    TERMINATING = "Terminating"
     WITHIN_HOURS = "WithinHours"
     WITHIN_LIMIT = "WithinLimit"

@@ -30,7 +30,7 @@ from tradingbot_operator.risk import Polls, Risk, Seen, Stored, Watch, assess, m
 from tradingbot_operator.secrets import Secrets
 from tradingbot_operator.secrets import read as read_secret
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.status import bot_status, merge_patch, phase_of
+from tradingbot_operator.status import TERMINATING, bot_status, merge_patch, phase_of
 from tradingbot_operator.store import Store
 
 POD_POLL = 0.5
@@ -319,8 +319,8 @@ async def clean_up(context: Context, bot: Bot, body: JsonObject) -> float | None
     waited = (now - asked).total_seconds()
     context.polls.drop(bot.key)
     await _stop(context, bot)
-    if bot.status.get("phase") != "Terminating":
-        patch = {"status": {"phase": "Terminating"}}
+    if bot.status.get("phase") != TERMINATING:
+        patch = {"status": {"phase": TERMINATING}}
         body = await context.api.merge("TradingBot", *bot.key, patch, subresource="status")
         context.store.put(body)
         bot = Bot.read(body, now=now)

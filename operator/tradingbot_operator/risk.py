@@ -231,7 +231,7 @@ def _counted(
     """The last report if it counts at `now`, and else why not."""
     report = seen.report
     if report is None:
-        return None, seen.problem or "not asked yet"
+        return None, seen.problem or "it is about to be asked"
     # After an edit of the calendar a bot that was restarted knows only the new one.
     if report.trading_day not in {day.date, calendar_day(spec.schedule, now).date}:
         return None, f"it reports trading day {report.trading_day}, and this is {day.date}"

@@ -8,6 +8,7 @@ from typing import Any
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import Mode
 
+from tradingbot_operator import BOT_LABEL
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.plan import (
     Children,
@@ -20,8 +21,10 @@ from tradingbot_operator.plan import (
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.risk import Risk, Stored, rfc3339, risk_status
 
+TERMINATING = "Terminating"
+"""The phase of a bot that is being deleted, whatever else holds."""
+
 PHASE_OF_STOP = {
-    Reason.TERMINATING: "Terminating",
     Reason.INVALID_SPEC: "Failed",
     Reason.NAME_CONFLICT: "Failed",
     Reason.PAUSED: "Paused",
@@ -158,7 +161,7 @@ def deployed_resources(children: Children, *, stopped: bool) -> list[JsonObject]
             "apiVersion": child["apiVersion"],
             "kind": child["kind"],
             "name": child["metadata"]["name"],
-            "ready": ready,
+            "ready": ready and "deletionTimestamp" not in child["metadata"],
         }
         for child, ready in found
         if child is not None
@@ -189,7 +192,11 @@ def _ready(bot: Bot, plan: Plan, observed: Observed, phase: str) -> Finding:
             "Ready", "True", Reason.AVAILABLE, "the bot's pod is available, but reports no risk"
         )
     else:
-        return Finding("Ready", "False", Reason.NOT_AVAILABLE, "the bot's pod is not available yet")
+        message = (
+            "the bot's pod is not available yet; kubectl describe pod"
+            f" -n {bot.meta.namespace} -l {BOT_LABEL}={bot.meta.name} says why"
+        )
+        return Finding("Ready", "False", Reason.NOT_AVAILABLE, message)
     return Finding("Ready", "False", plan.stop, message)
 
 
@@ -216,10 +223,15 @@ def _schedule(plan: Plan) -> Finding:
     if plan.hours is None:
         return Finding("ScheduleOpen", "Unknown", Reason.INVALID_SPEC, "the stored spec is invalid")
     until = plan.hours.next_transition
-    suffix = f" until {rfc3339(until)}" if until else ""
     if plan.hours.open:
-        return Finding("ScheduleOpen", "True", Reason.WITHIN_HOURS, f"open{suffix}")
-    return Finding("ScheduleOpen", "False", Reason.OUTSIDE_HOURS, f"closed{suffix}")
+        message = f"open until {rfc3339(until)}" if until else "open"
+        return Finding("ScheduleOpen", "True", Reason.WITHIN_HOURS, message)
+    message = (
+        f"closed until {rfc3339(until)}"
+        if until
+        else "closed for good: spec.schedule lets it never run again"
+    )
+    return Finding("ScheduleOpen", "False", Reason.OUTSIDE_HOURS, message)
 
 
 def _applied_hash(bot: Bot, risk: Risk) -> str | None:
@@ -231,6 +243,8 @@ def _applied_hash(bot: Bot, risk: Risk) -> str | None:
 
 def _applied(bot: Bot, plan: Plan, risk: Risk | None) -> Finding:
     applied = None if risk is None or plan.stop is not None else _applied_hash(bot, risk)
+    if plan.stop is not None:
+        return Finding("ConfigApplied", "Unknown", Reason.NOT_RUNNING, "the bot does not run")
     if applied is None:
         return Finding(
             "ConfigApplied",

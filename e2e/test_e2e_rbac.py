@@ -1,0 +1,344 @@
+"""What config/rbac grants is what the processes use, no less and no more.
+
+The system lives through all that it ever does, and what the API server's audit log then says of
+each ServiceAccount is compared with the rules that are bound to it, right by right.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pytest
+import yaml
+from person import Object, Person, condition, eventually, sample, sample_bot
+from simulated_bots import SimulatedBots
+from tradingbot_dev.controlplane import SYSTEM_NAMESPACE, temporary_control_plane
+from tradingbot_dev.system import OPERATOR, System, tradingbot_path
+
+BOT = "arb-bot-binance"
+ACCOUNTS = ("tradingbot-operator", "tradingbot-registry", "tradingbot-webhooks", "tradingbot-certs")
+DISCOVERY = {"system:discovery", "system:public-info-viewer", "system:basic-user"}
+"""What Kubernetes lets every account do: see what is served, and who it is itself."""
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """One verb on one resource, in a namespace or (empty) all, for a name or (empty) all."""
+
+    group: str
+    resource: str
+    verb: str
+    namespace: str = ""
+    name: str = ""
+
+    def allows(self, use: "Right") -> bool:
+        """Whether it is by this right that `use` was allowed."""
+        same = (self.group, self.resource, self.verb) == (use.group, use.resource, use.verb)
+        here = self.namespace in {"", use.namespace}
+        return same and here and self.name in {"", use.name}
+
+
+ASKED_BY_ADMISSION = Right("trading.io", "tradingbots/finalizers", "update")
+"""No request of ours shows it: OwnerReferencesPermissionEnforcement asks for it, when a child is
+written. A test of its own shows that children can't be made without."""
+
+
+# ---- what is granted
+
+
+def granted(system: System, account: str) -> set[Right]:
+    """All that is bound to the ServiceAccount, as installed from config/rbac."""
+    found = set()
+    for binding in objects(system, "clusterrolebinding,rolebinding"):
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": SYSTEM_NAMESPACE}
+        if subject in binding.get("subjects", []):
+            role = binding["roleRef"]
+            namespace = binding["metadata"].get("namespace", "")
+            where = ("-n", namespace) if namespace else ()
+            (rules,) = (one["rules"] for one in objects(system, role["kind"], role["name"], *where))
+            found |= {right for rule in rules for right in expanded(rule, namespace)}
+    assert found, f"nothing is bound to {account}"
+    return found
+
+
+def expanded(rule: Object, namespace: str) -> Iterator[Right]:
+    assert "nonResourceURLs" not in rule
+    parts = (rule["apiGroups"], rule["resources"], rule["verbs"])
+    for group, resource, verb in product(*parts):
+        assert "*" not in {group, resource, verb}, rule
+        for name in rule.get("resourceNames", [""]):
+            yield Right(group, resource, verb, namespace, name)
+
+
+def objects(system: System, kind: str, *arguments: str) -> list[Object]:
+    everywhere = () if arguments else ("--all-namespaces",)
+    done = system.plane.kubectl("get", kind, *arguments, *everywhere, "-o", "json", check=True)
+    found = json.loads(done.stdout)
+    return list(found["items"]) if "items" in found else [found]
+
+
+# ---- what was used
+
+
+def events_of(system: System, account: str) -> list[Object]:
+    user = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
+    return [event for event in system.plane.audit_events() if event["user"]["username"] == user]
+
+
+def decision(event: Object, what: str) -> str:
+    return str(event.get("annotations", {}).get(f"authorization.k8s.io/{what}", ""))
+
+
+def refused(events: Iterable[Object]) -> set[str]:
+    """Requests for which there was no right."""
+    return {
+        f"{event['verb']} {event['requestURI']}"
+        for event in events
+        if decision(event, "decision") != "allow"
+    }
+
+
+def used(events: Iterable[Object]) -> set[Right]:
+    """The rights that were needed for these requests, but for what everybody may do."""
+    found = set()
+    for event in events:
+        if any(f'of ClusterRole "{role}"' in decision(event, "reason") for role in DISCOVERY):
+            continue
+        found |= set(needed(event))
+    return found
+
+
+def needed(event: Object) -> Iterator[Right]:
+    ref = event["objectRef"]
+    resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
+    where = ref.get("namespace", ""), ref.get("name", "")
+    yield Right(ref.get("apiGroup", ""), resource, event["verb"], *where)
+    if event["verb"] == "patch" and event["responseStatus"]["code"] == 201:
+        # Server-side apply of what was not there: a second question, that the log does not show.
+        yield Right(ref.get("apiGroup", ""), resource, "create", *where)
+
+
+def used_in_registry(system: System, account: str) -> set[Right]:
+    """What the registry has asked the API server about the account, and was told that it may."""
+    found = set()
+    for event in events_of(system, "tradingbot-registry"):
+        if event["objectRef"]["resource"] == "subjectaccessreviews":
+            asked, answer = event["requestObject"]["spec"], event["responseObject"]["status"]
+            if asked["user"].endswith(f":{account}"):
+                assert answer["allowed"], asked
+                about = asked["resourceAttributes"]
+                found.add(Right(about["group"], about["resource"], about["verb"]))
+    return found
+
+
+def not_granted(rights: Iterable[Right], uses: Iterable[Right]) -> list[Right]:
+    """Uses that none of the rights allows."""
+    rights = list(rights)
+    return sorted(use for use in uses if not any(right.allows(use) for right in rights))
+
+
+def not_used(rights: Iterable[Right], uses: Iterable[Right]) -> list[Right]:
+    """Rights without which every use would have been allowed."""
+    uses = list(uses)
+    return sorted(right for right in rights if not any(right.allows(use) for use in uses))
+
+
+# ---- a life
+
+
+@pytest.fixture(scope="module")
+def lived(bots: SimulatedBots) -> Iterator[System]:
+    """A system of its own, as it runs in a cluster, that has done all that it ever does."""
+    with temporary_control_plane() as plane:
+        token = plane.directory / "operator-token"
+        settings = {
+            "TRADINGBOT_RISK_URL": bots.risk_url,
+            "TRADINGBOT_RISK_INTERVAL": "0.5",
+            "TRADINGBOT_CREDENTIALS_INTERVAL": "1",
+            "TRADINGBOT_LEADER_ELECTION": "true",
+            "TRADINGBOT_LEASE_DURATION": "3",
+            "TRADINGBOT_AUTH_MODE": "kubernetes",
+            "TRADINGBOT_REGISTRY_TOKEN_FILE": str(token),
+        }
+        system = System(plane, settings)
+        system.start()
+        kubeconfig = yaml.safe_load(plane.service_account_path("tradingbot-operator").read_text())
+        token.write_text(kubeconfig["users"][0]["user"]["token"])
+        live(Person(system, "desk"), bots)
+        certify(system)
+        yield system
+
+
+def live(person: Person, bots: SimulatedBots) -> None:
+    """A bot's life: made, edited, paused, damaged, lossy, in conflict, and deleted."""
+    person.kubectl("create", "namespace", person.namespace)
+    person.applied(sample("assetregistry.yaml"))
+    bot = person.running_bot()
+    bot["spec"]["riskManagement"]["dailyLossLimit"] = "150"
+    change(person, bot["spec"])
+    change(person, {"paused": True})
+    person.await_phase(BOT, "Paused")
+    change(person, {"paused": False})
+    rotate(person)
+    damage(person)
+    conflict(person)
+    person.system.restart(OPERATOR)
+    bots.set(person.namespace, BOT, day_pnl="-5000")
+    person.await_phase(BOT, "Halted")
+    eventually(lambda: condition(person.get("areg", "market-data") or {}, "Synced")["status"])
+    person.kubectl("delete", "tbot,areg", "--all", "--timeout=60s")
+    assert not person.get("tbot", BOT)
+    assert not person.get("areg", "market-data")
+
+
+def change(person: Person, spec: Object) -> None:
+    patched = person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", json.dumps({"spec": spec}))
+    assert patched.returncode == 0, patched.stderr
+
+
+def rotate(person: Person) -> None:
+    """New credentials; the bot's pod is made anew."""
+    person.await_phase(BOT, "Running")
+    (before,) = person.items("deployment", bot=BOT)
+    person.applied({**sample("secret.yaml"), "stringData": {"api-key": "new", "api-secret": "too"}})
+    generation = before["metadata"]["generation"]
+    eventually(
+        lambda: person.items("deployment", bot=BOT)[0]["metadata"]["generation"] != generation
+    )
+
+
+def damage(person: Person) -> None:
+    """Each child edited, and each deleted."""
+    for kind, patch in {
+        "service": {"spec": {"selector": {"trading.io/bot": "x"}}},
+        "deployment": {"spec": {"strategy": {"type": "RollingUpdate"}}},
+    }.items():
+        person.kubectl("patch", kind, BOT, "--type=merge", "-p", json.dumps(patch))
+    uids = [one["metadata"]["uid"] for one in children(person)]
+    eventually(lambda: children(person)[0]["spec"]["strategy"] == {"type": "Recreate"})
+    person.kubectl("delete", "deployment,service,configmap", "-l", f"trading.io/bot={BOT}")
+    eventually(
+        lambda: (
+            len(now := children(person)) == 3
+            and not {one["metadata"]["uid"] for one in now} & set(uids)
+        )
+    )
+
+
+def children(person: Person) -> list[Object]:
+    """The bot's Deployment first."""
+    return person.items("deployment,service,configmap", bot=BOT)
+
+
+def conflict(person: Person) -> None:
+    person.kubectl("create", "service", "clusterip", "taken", "--tcp=80:80")
+    person.applied({**sample_bot(), "metadata": {"name": "taken"}})
+    person.await_phase("taken", "Failed")
+
+
+def certify(system: System) -> None:
+    """`tradingbot certs` makes all anew, twice; the webhooks, which have others, are done with."""
+    kubeconfig = system.plane.service_account_kubeconfig("tradingbot-certs")
+    secret = f"{SYSTEM_NAMESPACE}/tradingbot-webhook-tls"
+    for _ in range(2):
+        done = subprocess.run(
+            [tradingbot_path(), "certs", "--once", f"--secret={secret}"],
+            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        spoil(system, "tradingbot-webhook-tls", "tls.crt")
+        spoil(system, "tradingbot-webhook-tls-ca", "ca.crt")
+
+
+def spoil(system: System, secret: str, key: str) -> None:
+    system.plane.kubectl(
+        *("-n", SYSTEM_NAMESPACE, "patch", "secret", secret, "--type=merge", "-p"),
+        json.dumps({"data": {key: "AAAA"}}),
+        check=True,
+    )
+
+
+# ---- the comparison
+
+
+def all_used(system: System, account: str) -> set[Right]:
+    uses = used(events_of(system, account)) | used_in_registry(system, account)
+    return uses | ({ASKED_BY_ADMISSION} if account == "tradingbot-operator" else set())
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_an_account_has_the_rights_that_it_uses_and_no_others(lived: System, account: str) -> None:
+    rights, uses = granted(lived, account), all_used(lived, account)
+    assert refused(events_of(lived, account)) == set(), "these were asked for and not allowed"
+    assert not_granted(rights, uses) == [], "something else than config/rbac allowed these"
+    assert not_used(rights, uses) == [], "these are granted and nothing needs them"
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_a_right_more_or_less_is_noticed(lived: System, account: str) -> None:
+    rights, uses = granted(lived, account), all_used(lived, account)
+    more = Right("", "secrets", "list")
+    assert not_used({*rights, more}, uses) == [more]
+    for right in rights:
+        assert not_granted(rights - {right}, uses), f"{right} is granted twice"
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_nobody_may_list_or_watch_secrets(lived: System, account: str) -> None:
+    verbs = {right.verb for right in granted(lived, account) if right.resource == "secrets"}
+    assert verbs <= {"get", "create", "update"}
+    anywhere = [right for right in granted(lived, account) if right.resource == "secrets"]
+    if account == "tradingbot-certs":
+        assert {right.namespace for right in anywhere} == {SYSTEM_NAMESPACE}
+    else:
+        assert verbs <= {"get"}
+
+
+def test_without_the_right_to_set_finalizers_no_child_can_be_made(lived: System) -> None:
+    plane, person = lived.plane, Person(lived, "strict")
+    person.kubectl("create", "namespace", person.namespace)
+    # `certify` has put another authority into these, and the webhooks have the old one.
+    plane.kubectl("delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "--all")
+    role = json.loads(plane.kubectl("get", "clusterrole", OPERATOR_ROLE, "-o", "json").stdout)
+    rules = [one for one in role["rules"] if "tradingbots/finalizers" not in one["resources"]]
+    assert len(rules) == len(role["rules"]) - 1
+    allow(lived, rules)
+    person.applied(sample("secret.yaml"), sample_bot())
+    eventually(lambda: any("blockOwnerDeletion" in one for one in forbidden(lived, person)))
+    assert children(person) == []
+    allow(lived, role["rules"])
+    person.await_phase(BOT, "Running", seconds=60)
+
+
+OPERATOR_ROLE = "tradingbot-operator"
+
+
+def allow(system: System, rules: list[Any]) -> None:
+    system.plane.kubectl(
+        *(
+            "patch",
+            "clusterrole",
+            OPERATOR_ROLE,
+            "--type=merge",
+            "-p",
+            json.dumps({"rules": rules}),
+        ),
+        check=True,
+    )
+
+
+def forbidden(system: System, person: Person) -> list[str]:
+    """What the operator was told when it was refused something in the person's namespace."""
+    return [
+        event["responseStatus"].get("message", "")
+        for event in events_of(system, "tradingbot-operator")
+        if event.get("objectRef", {}).get("namespace") == person.namespace
+        and event["responseStatus"]["code"] == 403
+    ]
