@@ -471,3 +471,12 @@ def test_an_event_that_can_not_be_posted_is_logged_and_holds_nothing_up(
     server = Server([(403, REFUSED)])
     against(server, lambda api: Recorder(api).post(bot_body(), (NORMAL, "Paused", "m"), NOW))
     assert "Paused was not posted" in caplog.text
+
+
+def test_a_list_of_nothing_may_say_null() -> None:
+    async def main(api: KubernetesApi) -> list[Any]:
+        whole = [found async for found in api.items("Deployment")]
+        return [*whole, *[found async for found in api.versions("Deployment")]]
+
+    empty = {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": None}
+    assert against(Server([empty]), main) == []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
 from tradingbot_api.contract import CONFIG_SCHEMA_VERSION
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import TradingBotSpec
@@ -81,7 +82,8 @@ class Config:
 
     def text(self) -> str:
         """bot.json itself."""
-        return json.dumps({**self.body, "configHash": self.hash}, indent=2) + "\n"
+        whole = {**self.body, "configHash": self.hash}
+        return to_json(whole, indent=2).decode() + "\n"
 
 
 def labels(bot: Bot) -> dict[str, str]:

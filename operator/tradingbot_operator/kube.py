@@ -109,7 +109,7 @@ class KubernetesApi:
         """All objects of a kind with those labels, in a namespace or (empty) everywhere."""
         async for page in self._pages(kind, namespace, labels or {}, accept=JSON):
             api_version = page["apiVersion"]
-            for item in page["items"]:
+            for item in page["items"] or ():
                 yield {"apiVersion": api_version, "kind": kind, **item}
 
     async def version_of(self, kind: str, namespace: str, name: str) -> str | None:
@@ -128,7 +128,7 @@ class KubernetesApi:
     ) -> AsyncIterator[tuple[tuple[str, str], int]]:
         """Namespace and name, and resource version, of all objects that `items` would give."""
         async for page in self._pages(kind, namespace, labels or {}, accept=METADATA_LIST):
-            for item in page["items"]:
+            for item in page["items"] or ():  # null where metadata alone is asked for
                 meta = item["metadata"]
                 yield (meta["namespace"], meta["name"]), int(meta["resourceVersion"])
 
