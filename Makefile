@@ -38,7 +38,7 @@ tour: install ## show once more what admission, operator and registry make of th
 
 test: install ## run every test on a control plane of its own; TESTS="operator/tests -k drift" for some
 	@$(DEV) assets
-	@.venv/bin/python -m pytest $(TESTS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 storm: install ## an operator killed a hundred times in the middle of work; KILLS=1000 for more
 	@TRADINGBOT_STORM_KILLS=$(KILLS) .venv/bin/python -m pytest -s e2e/test_e2e_storm.py

@@ -40,7 +40,8 @@ def test_kubectl_wait_and_get_show_a_ready_bot(person: Person) -> None:
     waited = person.kubectl("wait", "--for=condition=Ready", f"tradingbot/{BOT}", "--timeout=30s")
     assert "condition met" in waited.stdout, waited.stderr
     header, row = person.kubectl("get", "tbot").stdout.splitlines()
-    assert header.split() == ["NAME", "STRATEGY", "EXCHANGE", "MODE", "PHASE", "READY", "AGE"]
+    columns = ["NAME", "STRATEGY", "EXCHANGE", "MODE", "PHASE", "DAY-PNL", "READY", "AGE"]
+    assert header.split() == columns
     assert row.split()[:6] == [BOT, "Arbitrage", "Binance", "Paper", "Running", "True"]
     wide = person.kubectl("get", "trading", "-o", "wide").stdout
     assert "IMAGE" in wide
