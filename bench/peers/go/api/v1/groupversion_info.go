@@ -14,7 +14,7 @@ var GroupVersion = schema.GroupVersion{Group: "trading.io", Version: "v1"}
 
 // AddToScheme makes the kinds known to a decoder.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &TradingBot{}, &AssetRegistry{})
+	scheme.AddKnownTypes(GroupVersion, &TradingBot{}, &TradingBotList{}, &AssetRegistry{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -4,12 +4,13 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // +kubebuilder:object:root=true
 
-// TradingBot is what a user declares. The status is left out: admission never reads it.
+// TradingBot is what a user declares, and what has come of it.
 type TradingBot struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec *TradingBotSpec `json:"spec,omitempty"`
+	Spec   *TradingBotSpec  `json:"spec,omitempty"`
+	Status TradingBotStatus `json:"status,omitzero"`
 }
 
 type TradingBotSpec struct {

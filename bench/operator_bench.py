@@ -1,0 +1,96 @@
+"""The operators in turn at each size, each run on a control plane of its own."""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import operator_report as report
+from bench.operator_cluster import cluster
+from bench.operator_parity import check_operators
+from bench.operator_peer import build_go_operator
+from bench.operator_run import RunPlan, Values, run
+from bench.risk_polls import measure as measure_polls
+from bench.servers import NAMES, ServerName
+from bench.throughput import Say, Series
+
+
+@dataclass(frozen=True)
+class OperatorPlan:
+    """How many bots, how often, and which operators."""
+
+    rounds: dict[int, int]
+    """Rounds by number of bots."""
+    names: tuple[ServerName, ...] = NAMES
+    idle_seconds: float = 60.0
+    """In the first round of each size: as long as it takes until every Secret was looked at."""
+    polled: int = 0
+    """Bots whose risk is polled."""
+    poll_seconds: float = 30.0
+
+
+FULL = OperatorPlan({100: 3, 1000: 2, 5000: 1}, polled=5000)
+QUICK = OperatorPlan({100: 1}, idle_seconds=0)
+
+
+def add_operator_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags that only the benchmark of the operators has."""
+    parser.add_argument(
+        "--only", choices=NAMES, help="operator: measure this one alone; results are not kept"
+    )
+    parser.add_argument(
+        "--bots", type=int, help="operator: one round with so many bots; results are not kept"
+    )
+
+
+def operator(arguments: argparse.Namespace, *, results: Path, say: Say) -> None:
+    """The operator against its peer in Go."""
+    plan = _plan(arguments)
+    peer, go_version = build_go_operator() if "go" in plan.names else (None, "not used")
+    parity = check_operators(peer, say=say) if peer and plan.names == NAMES else None
+    measured = _measure(plan, peer=peer, say=say)
+    polls: dict[str, float] = {}
+    if plan.polled:
+        say(f"polls of {plan.polled} bots")
+        polls = measure_polls(plan.polled, plan.poll_seconds)
+    record = report.record(measured, parity=parity, polls=polls, go_version=go_version)
+    sys.stdout.write(report.table(record))
+    if plan == FULL:
+        results.mkdir(exist_ok=True)
+        (results / "operator.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _plan(arguments: argparse.Namespace) -> OperatorPlan:
+    names: tuple[ServerName, ...] = (arguments.only,) if arguments.only else NAMES
+    plan = QUICK if arguments.quick else FULL
+    if arguments.bots:
+        return OperatorPlan({arguments.bots: 1}, names, plan.idle_seconds)
+    if arguments.only:
+        return OperatorPlan(plan.rounds, names, plan.idle_seconds, plan.polled)
+    return plan
+
+
+def _measure(plan: OperatorPlan, *, peer: Path | None, say: Say) -> report.Results:
+    """All runs; within a round the operators take turns, and who is first changes."""
+    results: report.Results = {bots: {name: {} for name in plan.names} for bots in plan.rounds}
+    for bots, rounds in plan.rounds.items():
+        for number in range(rounds):
+            run_plan = RunPlan(bots, plan.idle_seconds if number == 0 else 0.0)
+            for name in plan.names if number % 2 == 0 else plan.names[::-1]:
+                values = measure_one(name, run_plan, peer=peer, say=say)
+                for key, value in values.items():
+                    results[bots][name].setdefault(key, Series()).values.append(value)
+    return results
+
+
+def measure_one(name: ServerName, plan: RunPlan, *, peer: Path | None, say: Say) -> Values:
+    """One operator, one size, once."""
+    with cluster(name, bots=plan.bots, peer=peer, audit=False) as one:
+        try:
+            return run(one, plan, say)
+        except BaseException:
+            log = one.plane.table.log_file(f"operator-{name}")
+            if log.exists():
+                sys.stderr.write(log.read_text(errors="replace")[-3000:])
+            raise
