@@ -175,3 +175,24 @@ def drifted(desk: Desk, key: tuple[str, str, str], change: str) -> None:
         desk.cluster.edit(*key, spec={"replicas": 5})
     else:
         desk.cluster.edit(*key, spec={"selector": {"app": "mine"}})
+
+
+async def trading(spec: JsonObject | None = None) -> Desk:
+    """A bot that runs, reports no loss, and has been reconciled for it."""
+    desk = Desk(spec)
+    await desk.run()
+    desk.reported()
+    await desk.settle()
+    return desk
+
+
+def condition(desk: Desk, type_: str) -> tuple[str, str]:
+    """Status and reason of a condition of the bot."""
+    conditions = desk.cluster.objects[BOT]["status"]["conditions"]
+    (found,) = [one for one in conditions if one["type"] == type_]
+    return found["status"], found["reason"]
+
+
+def risk(desk: Desk) -> JsonObject:
+    """The block `risk` of the bot's status."""
+    return dict(desk.cluster.objects[BOT]["status"]["risk"])
