@@ -186,6 +186,28 @@ def test_assets_that_are_no_longer_declared_go_dependents_first(registry: Runnin
     assert registry.held().keys() == {"crd/desk/cat.keep"}
 
 
+def test_each_asset_of_a_long_chain_is_deleted_once(
+    registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = [asset(f"a{n}", *([f"a{n - 1}"] if n else [])) for n in range(30)]
+    asked: list[str] = []
+    delete = RegistryClient.delete
+
+    async def noted(client: RegistryClient, ref: str) -> None:
+        asked.append(ref)
+        await delete(client, ref)
+
+    async def scenario(desk: Desk) -> None:
+        desk.cluster.put(catalogue(asset("keep"), *chain))
+        await desk.keep()
+        desk.cluster.edit("AssetRegistry", *KEY, spec={"assets": [asset("keep")]})
+        monkeypatch.setattr(RegistryClient, "delete", noted)
+        await desk.keep()
+        assert asked == [f"crd/desk/cat.a{n}" for n in reversed(range(30))]
+
+    against(registry.url, scenario)
+
+
 def test_what_others_depend_on_is_told_and_goes_once_they_do(registry: RunningRegistry) -> None:
     async def scenario(desk: Desk) -> None:
         desk.cluster.put(catalogue(asset("a"), asset("b")))

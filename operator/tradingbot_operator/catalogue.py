@@ -180,19 +180,23 @@ async def _held(client: RegistryClient, key: Key) -> list[JsonObject]:
 
 
 async def _delete(client: RegistryClient, assets: list[JsonObject]) -> list[str]:
-    """Delete assets, dependents first, found by trying; what is left has dependents elsewhere."""
-    left = assets
-    while left:
-        refused: list[tuple[JsonObject, str]] = []
-        for asset in left:
-            try:
-                await client.delete(asset["externalRef"])
-            except RegistryRefusedError as error:
-                refused.append((asset, f"{asset['name']} can't be removed: {error}"))
-        if len(refused) == len(left):
-            return [message for _, message in refused]
-        left = [asset for asset, _ in refused]
-    return []
+    """Delete assets, dependents first; what is refused then has dependents elsewhere."""
+    refused = []
+    for asset in _dependents_first(assets):
+        try:
+            await client.delete(asset["externalRef"])
+        except RegistryRefusedError as error:
+            refused.append(f"{asset['name']} can't be removed: {error}")
+    return refused
+
+
+def _dependents_first(assets: list[JsonObject]) -> list[JsonObject]:
+    by_id = {asset["id"]: asset for asset in assets}
+    edges = {
+        one: [target for target in asset["dependsOn"] if target in by_id]
+        for one, asset in by_id.items()
+    }
+    return [by_id[one] for one in reversed([*TopologicalSorter(edges).static_order()])]
 
 
 async def _report(

@@ -28,7 +28,10 @@ logger = logging.getLogger(__name__)
 Key = tuple[str, str]
 
 LOOK_SECONDS = 5.0
-"""A report grows old, and a day ends, without any poll; so each bot is looked at this often."""
+"""A report grows old without any poll; so each bot is looked at this often."""
+
+LOOK_FOR = 60.0
+"""For so long after a report, or the start: by then a report is old, and silence is told."""
 
 LONGEST_PAUSE = 60.0
 JITTER = 0.2
@@ -82,6 +85,7 @@ class _Bot:
     """Polls in a row that it has not answered."""
     due: float = 0.0
     polled: float = 0.0
+    looked_at_until: float = 0.0
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
 
@@ -180,6 +184,7 @@ class RiskPoller:
         """The first poll, at a moment of the bot's own within the interval."""
         if self._loop is not None:
             bot.polled = self._loop.time()
+            bot.looked_at_until = bot.polled + LOOK_FOR
             bot.due = bot.polled + self._chance() * self._interval
             self._arm(bot)
 
@@ -188,7 +193,7 @@ class RiskPoller:
         if self._loop is None or self._bots.get(bot.key) is not bot:
             return  # stopped, or dropped
         soon = self._loop.time() + LOOK_SECONDS
-        if bot.due <= soon:
+        if bot.due <= soon or soon > bot.looked_at_until:
             bot.timer = self._loop.call_at(bot.due, self._start, bot)
         else:
             bot.timer = self._loop.call_at(soon, self._glance, bot)
@@ -227,6 +232,7 @@ class RiskPoller:
         else:
             bot.seen = Seen(report=report, received=self._clock())
             bot.silent = 0
+            bot.looked_at_until = loop.time() + LOOK_FOR
         self._results[result] += 1
         bot.polled = loop.time()
         bot.due = self._next(bot)
