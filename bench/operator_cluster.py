@@ -18,6 +18,7 @@ from tradingbot_dev import manifests
 from tradingbot_dev.controlplane import ControlPlane, temporary_control_plane
 from tradingbot_dev.manifests import Manifests
 from tradingbot_dev.waiting import wait_until
+from tradingbot_operator.secrets import LOOKS_PER_SECOND
 
 from bench.operator_api import Api, Json, Request
 from bench.operator_process import Operator, service_account
@@ -31,6 +32,9 @@ CHILDREN = {
     "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services",
 }
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+SHORTEST_LOOK = 60.0
+"""Seconds between two looks at a Secret, unless there are so many that it would be too often."""
 _OURS = "app.kubernetes.io/managed-by=tradingbot-operator"
 _SUBJECTS = "subjects"
 
@@ -62,7 +66,10 @@ def cluster(name: ServerName, *, bots: int, peer: Path | None, audit: bool) -> I
     with temporary_control_plane(audit=audit, pods=max(2000, bots + 100)) as plane:
         _install(plane)
         plane.service_account_kubeconfig(service_account(name))
-        yield Cluster(plane, Operator(name, plane, peer), Api(plane))
+        api = Api(plane)
+        api.do_all(Request("POST", SECRETS, _secret(number)) for number in range(bots))
+        look = max(SHORTEST_LOOK, bots / LOOKS_PER_SECOND)
+        yield Cluster(plane, Operator(name, plane, peer, look_seconds=look), api)
 
 
 def _install(plane: ControlPlane) -> None:
@@ -70,15 +77,8 @@ def _install(plane: ControlPlane) -> None:
         lambda folder: plane.kubectl("kustomize", str(folder), check=True).stdout
     )
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    exchange = bot_manifest(0)["spec"]["exchange"]
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": exchange["apiKeySecret"], "namespace": NAMESPACE},
-        "stringData": {exchange["apiKeyPath"]: "of-no-use", exchange["apiSecretPath"]: "either"},
-    }
     everything = [*map(_also_for_the_peer, rendered.installed), *_peers_account()]
-    for some in (everything, [namespace], [secret]):
+    for some in (everything, [namespace]):
         plane.kubectl(
             *("apply", "--server-side", "--filename", "-"), stdin=manifests.text(some), check=True
         )
@@ -131,7 +131,23 @@ def bot_manifest(number: int) -> dict[str, Any]:
     """A bot in Paper mode with every default filled in."""
     bot = copy.deepcopy(_variant(number % VARIANTS))
     bot["metadata"]["name"] = bot_name(number)
+    bot["spec"]["exchange"]["apiKeySecret"] = _secret_name(number)
     return bot
+
+
+def _secret_name(number: int) -> str:
+    return f"creds-{number}"
+
+
+def _secret(number: int) -> Json:
+    """The credentials of one bot; each has its own."""
+    exchange = bot_manifest(number)["spec"]["exchange"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": _secret_name(number)},
+        "stringData": {exchange["apiKeyPath"]: "of-no-use", exchange["apiSecretPath"]: "either"},
+    }
 
 
 @cache

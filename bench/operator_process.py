@@ -15,7 +15,6 @@ from tradingbot_dev.waiting import wait_until
 from bench.servers import ServerName, Usage, usage_of
 
 WORKERS = 10
-CREDENTIALS_SECONDS = 60
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
@@ -42,6 +41,8 @@ class Operator:
     name: ServerName
     plane: ControlPlane
     peer: Path | None
+    look_seconds: float
+    """Between two looks at a bot's Secret."""
 
     @property
     def service_account(self) -> str:
@@ -148,14 +149,14 @@ class Operator:
                 f"--metrics-bind-address=127.0.0.1:{self._metrics_port}",
                 f"--health-probe-bind-address=127.0.0.1:{self._health_port}",
                 f"--workers={WORKERS}",
-                f"--credentials-interval={CREDENTIALS_SECONDS}s",
+                f"--credentials-interval={self.look_seconds}s",
             )
         else:
             command = (
                 *(tradingbot_path(), "operator", "--log-format=json"),
                 *(f"--health-port={self._metrics_port}", f"--workers={WORKERS}"),
                 "--registry-url=",
-                f"--credentials-interval={CREDENTIALS_SECONDS}",
+                f"--credentials-interval={self.look_seconds}",
                 # Polls are measured apart, with bots that answer. The first comes within this time.
                 "--risk-interval=1000000",
             )
