@@ -1,7 +1,7 @@
 """The operator: keeps every bot's children as declared and the registry in step with the cluster.
 
-What should be is computed by pure modules (`desired`, `hours`, `verdict`); `reconcile` and
-`catalogue` look, decide and apply; `handlers` feeds them from kopf's watches.
+What should be is computed by pure modules (`plan`, `desired`, `hours`, `risk`, `status`);
+`reconcile` and `catalogue` look, decide and apply; `watches` feeds them, `leading` lets one act.
 """
 
 FIELD_MANAGER = "tradingbot-operator"

@@ -95,13 +95,8 @@ class KubernetesApi:
 
     async def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         """The object, or None if there is none."""
-        try:
-            found = await self._request("GET", self._path(kind, namespace, name))
-        except KubernetesError as error:
-            if error.status == 404:  # noqa: PLR2004
-                return None
-            raise
-        return {"kind": kind, **found}
+        found = await self._found(kind, namespace, name, accept=JSON)
+        return None if found is None else {"kind": kind, **found}
 
     async def items(
         self, kind: str, *, namespace: str = "", labels: Mapping[str, str] | None = None
@@ -114,14 +109,18 @@ class KubernetesApi:
 
     async def version_of(self, kind: str, namespace: str, name: str) -> str | None:
         """The object's resource version, asked for without the object; None if there is none."""
+        found = await self._found(kind, namespace, name, accept=METADATA)
+        return None if found is None else str(found["metadata"]["resourceVersion"])
+
+    async def _found(
+        self, kind: str, namespace: str, name: str, *, accept: str
+    ) -> JsonObject | None:
         try:
-            path = self._path(kind, namespace, name)
-            found = await self._request("GET", path, accept=METADATA)
+            return await self._request("GET", self._path(kind, namespace, name), accept=accept)
         except KubernetesError as error:
             if error.status == 404:  # noqa: PLR2004
                 return None
             raise
-        return str(found["metadata"]["resourceVersion"])
 
     async def versions(
         self, kind: str, *, namespace: str = "", labels: Mapping[str, str] | None = None

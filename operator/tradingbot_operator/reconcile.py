@@ -86,8 +86,9 @@ async def reconcile(context: Context, key: Key) -> float | None:
         return await clean_up(context, bot, body)
     body = await _with_finalizer(context, bot, body)
     seen = context.polls.seen(key)
-    risk = _risk(context.settings, bot, Stored.read(bot.status), seen, now)
-    if risk is not None and _trips(risk, bot):
+    stored = Stored.read(bot.status)
+    risk = _risk(context.settings, bot, stored, seen, now)
+    if risk is not None and risk.halt not in {None, stored.halt}:
         body = await _latch(context, bot, risk)
         bot = replace(bot, status=body["status"])
     observed = replace(await look(context, bot), risk=risk, running=context.running.get(key))
@@ -115,10 +116,6 @@ def _risk(
         return None
     every = timedelta(seconds=settings.risk_status_interval)
     return assess(bot.spec, stored, seen, now, figures_every=every)
-
-
-def _trips(risk: Risk, bot: Bot) -> bool:
-    return risk.halt is not None and risk.halt != Stored.read(bot.status).halt
 
 
 async def _latch(context: Context, bot: Bot, risk: Risk) -> JsonObject:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import uuid4
 
 from tradingbot_api import API_VERSION
@@ -10,6 +10,7 @@ from tradingbot_api.model import JsonObject
 
 from tradingbot_operator import FIELD_MANAGER
 from tradingbot_operator.kube import KubernetesApi, KubernetesError
+from tradingbot_operator.risk import rfc3339
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Recorder:
         """Post an event about the object `body`."""
         type_, reason, message = event
         meta = body["metadata"]
-        stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = rfc3339(now)
         manifest = {
             "apiVersion": "v1",
             "kind": "Event",

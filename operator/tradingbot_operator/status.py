@@ -242,9 +242,9 @@ def _applied_hash(bot: Bot, risk: Risk) -> str | None:
 
 
 def _applied(bot: Bot, plan: Plan, risk: Risk | None) -> Finding:
-    applied = None if risk is None or plan.stop is not None else _applied_hash(bot, risk)
     if plan.stop is not None:
         return Finding("ConfigApplied", "Unknown", Reason.NOT_RUNNING, "the bot does not run")
+    applied = None if risk is None else _applied_hash(bot, risk)
     if applied is None:
         return Finding(
             "ConfigApplied",
