@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tradingbot_dev import lifecycle, tour
 from tradingbot_dev.manifests import ROOT, SAMPLE_BOT
-from tradingbot_dev.ports import BASE_VARIABLE, Ports, is_free
+from tradingbot_dev.ports import BASE_VARIABLE, Ports
 from tradingbot_dev.processes import ProcessTable, marked
 from tradingbot_dev.waiting import wait_until
 
@@ -65,23 +65,23 @@ class Checkout:
         return done.stdout
 
     def versions(self) -> dict[str, str]:
-        """The resource version of everything that `up` installs."""
+        """The resource version of everything that `up` installs.
+
+        Of a bot it is the generation: the operator goes on writing its status.
+        """
         kinds = "crd,clusterroles,validatingwebhookconfigurations,mutatingwebhookconfigurations"
         listed = json.loads(self.kubectl("get", f"{kinds},tradingbots,secrets", "-o", "json"))
         return {
-            one["metadata"]["uid"]: one["metadata"]["resourceVersion"] for one in listed["items"]
+            one["metadata"]["uid"]: one["metadata"][
+                "generation" if one["kind"] == "TradingBot" else "resourceVersion"
+            ]
+            for one in listed["items"]
         }
-
-
-def free_base() -> int:
-    """The first of ten ports in a row that are free."""
-    candidates = (Ports.free().kube_apiserver for _ in range(100))
-    return next(base for base in candidates if all(map(is_free, astuple(Ports.from_base(base)))))
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    checkout = Checkout(tmp_path_factory.mktemp("checkout") / ".local", free_base())
+    checkout = Checkout(tmp_path_factory.mktemp("checkout") / ".local", Ports.free().kube_apiserver)
     yield checkout
     lifecycle.clean(checkout.state)
 

@@ -2,11 +2,15 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import astuple
 
 import pytest
 from tradingbot_dev.errors import LocalClusterError, PortTakenError
+from tradingbot_dev.manifests import ROOT
 from tradingbot_dev.ports import BASE_VARIABLE, DEFAULT_BASE, Ports, demand_free, is_free
 
 
@@ -52,6 +56,30 @@ def test_free_ports_are_ten_different_ones_that_nobody_listens_on() -> None:
     ports = astuple(Ports.free())
     assert len(set(ports)) == 10
     assert all(map(is_free, ports))
+
+
+def test_no_two_callers_are_given_the_same_free_ports() -> None:
+    ask = "from tradingbot_dev.ports import Ports; print(*vars(Ports.free()).values()); input()"
+    command = [sys.executable, "-c", ask]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "hack")}
+    with ExitStack() as others:
+        given: list[int] = []
+        for _ in range(4):
+            other = others.enter_context(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            assert other.stdout is not None
+            given += map(int, other.stdout.readline().split())
+        for _ in range(200):
+            given += astuple(Ports.free())
+    assert len(given) == 10 * 204
+    assert len(set(given)) == len(given)
 
 
 def test_the_local_ports_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

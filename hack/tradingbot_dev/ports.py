@@ -4,7 +4,7 @@ import os
 import random
 import socket
 import time
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from tradingbot_dev.errors import LocalClusterError, PortTakenError
@@ -14,6 +14,7 @@ DEFAULT_BASE = 24680
 LOOPBACK = "127.0.0.1"
 CLOSING_SECONDS = 1.0
 _LISTEN = "0A"
+_claims: list[socket.socket] = []
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,37 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody listens on now.
+        """Ports in a row that nobody listens on now, and that no other caller is given.
 
         Taken from below the range out of which the kernel gives ports to outgoing connections
         (32768 and up), so that none is lost between this look and the moment when a process binds
-        it; and clear of the ports of `make up`.
+        it; and clear of the ports of `make up`. The port before them is held as long as this
+        process lives: it is what keeps another test run, at the same moment, off this row.
         """
-        span = range(10_000, 20_000)
-        found: list[int] = []
-        for port in random.SystemRandom().sample(span, len(span)):
-            if is_free(port):
-                found.append(port)
-            if len(found) == len(fields(cls)):
-                return cls(*found)
-        raise PortTakenError(f"no free TCP ports from {span.start} to {span.stop - 1}")
+        size = len(fields(cls)) + 1
+        starts = range(10_000, 20_000 - size, size)
+        for start in random.SystemRandom().sample(starts, len(starts)):
+            claim = _listening(start)
+            if claim is None:
+                continue
+            ports = cls.from_base(start + 1)
+            if all(map(is_free, astuple(ports))):
+                _claims.append(claim)
+                return ports
+            claim.close()
+        raise PortTakenError(f"no {size} free TCP ports in a row from {starts.start} to 19999")
+
+
+def _listening(port: int) -> socket.socket | None:
+    """A listener on this port; none if another process has one."""
+    listener = socket.socket()
+    try:
+        listener.bind((LOOPBACK, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        return None
+    return listener
 
 
 def is_free(port: int) -> bool:
