@@ -20,6 +20,10 @@ LOOKS_PER_SECOND = 10.0
 """At most, so that watching costs under 1 % of a core however many Secrets there are: 5,000 of
 them are looked at every 500 s."""
 
+BURST_SECONDS = 5.0
+"""Looks that fall due within this are made one after the other: a process that wakes up for each
+spends more on waking up than on looking."""
+
 IDLE_SECONDS = 1.0
 
 
@@ -86,14 +90,19 @@ class Secrets:
             self._facts.pop(secret, None)
 
     async def run(self) -> None:
-        """Look at each Secret once an interval, evenly spread, until cancelled."""
+        """Look at each Secret once an interval, spread over it by some at a time, until cancelled."""
         while True:
             secrets = list(self._facts)
             if not secrets:
                 await asyncio.sleep(IDLE_SECONDS)
-            for secret in secrets:
-                await asyncio.sleep(max(self._interval / len(secrets), 1 / LOOKS_PER_SECOND))
-                await self._check(secret)
+                continue
+            pause = max(self._interval / len(secrets), 1 / LOOKS_PER_SECOND)
+            at_a_time = max(1, int(BURST_SECONDS / pause))
+            for start in range(0, len(secrets), at_a_time):
+                some = secrets[start : start + at_a_time]
+                await asyncio.sleep(pause * len(some))
+                for secret in some:
+                    await self._check(secret)
 
     async def _check(self, secret: Key) -> None:
         known = self._facts.get(secret)
