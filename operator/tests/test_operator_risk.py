@@ -16,6 +16,7 @@ from tradingbot_operator.risk import (
     Risk,
     Seen,
     Stored,
+    Terms,
     assess,
     meaning,
     risk_status,
@@ -44,7 +45,7 @@ NOTHING = Stored()
 def judged(
     what: Seen, stored: Stored = NOTHING, *, now: datetime = NOW, of: TradingBotSpec | None = None
 ) -> Risk:
-    return assess(of or spec(), stored, what, now, figures_every=MINUTE)
+    return assess(Terms.of(of or spec()), stored, what, now, figures_every=MINUTE)
 
 
 def written(risk: Risk) -> Stored:

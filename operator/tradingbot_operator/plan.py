@@ -1,9 +1,10 @@
 """What to do about a bot: a pure function of its spec, the time, and what was observed."""
 
-import json
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pydantic_core import from_json, to_json
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
 
@@ -38,17 +39,16 @@ class Children:
 class Running:
     """What a bot runs with while a change waits, as it was declared.
 
-    As text, since one is remembered for each bot.
+    Packed, since one is remembered for each bot, and hardly ever asked for.
     """
 
     hash: str
-    template: str
-    config: str
+    packed: bytes
 
     @classmethod
     def of(cls, template: JsonObject, config: desired.Config, hash_: str) -> "Running":
         """What is declared now, to be remembered."""
-        return cls(hash_, json.dumps(template), json.dumps(config.body))
+        return cls(hash_, zlib.compress(to_json([template, config.body]), level=1))
 
     @classmethod
     def found(cls, children: Children, declared: desired.Config) -> "Running":
@@ -56,6 +56,11 @@ class Running:
         template = (children.deployment or {})["spec"]["template"]
         config = desired.Config.stored(children.config_map) or declared
         return cls.of(template, config, running_hash(children) or "")
+
+    def unpacked(self) -> tuple[JsonObject, desired.Config]:
+        """The pod's template and the configuration."""
+        template, body = from_json(zlib.decompress(self.packed))
+        return template, desired.Config(body)
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,8 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
     running, applied = Running.of(template, config, hash_), config
     if waiting is not None:
         running = _still_running(observed, config)
-        template = json.loads(running.template)
-        applied = config.keeping_restart_parts_of(desired.Config(json.loads(running.config)))
+        template, before = running.unpacked()
+        applied = config.keeping_restart_parts_of(before)
     config_map = desired.config_map(bot, applied)
     deployment = desired.deployment(bot, template=template, replicas=0 if stop else 1)
     # A stop waits for nothing; a start finds its configuration.

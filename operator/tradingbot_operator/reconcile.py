@@ -3,7 +3,6 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from tradingbot_api.model import JsonObject
 
@@ -26,7 +25,17 @@ from tradingbot_operator.plan import (
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.recorder import NORMAL, WARNING, Recorder, transitions
 from tradingbot_operator.registry_client import RegistryError
-from tradingbot_operator.risk import Polls, Risk, Seen, Stored, Watch, assess, meaning, risk_status
+from tradingbot_operator.risk import (
+    Polls,
+    Risk,
+    Seen,
+    Stored,
+    Terms,
+    Watch,
+    assess,
+    meaning,
+    risk_status,
+)
 from tradingbot_operator.secrets import Secrets
 from tradingbot_operator.secrets import read as read_secret
 from tradingbot_operator.settings import OperatorSettings
@@ -115,7 +124,7 @@ def _risk(
     if bot.spec is None:
         return None
     every = timedelta(seconds=settings.risk_status_interval)
-    return assess(bot.spec, stored, seen, now, figures_every=every)
+    return assess(Terms.of(bot.spec), stored, seen, now, figures_every=every)
 
 
 async def _latch(context: Context, bot: Bot, risk: Risk) -> JsonObject:
@@ -139,14 +148,14 @@ def _poll(
     if bot.spec is None or decision.stop is not None or since is None:
         context.polls.drop(bot.key)
         return
-    settings, stored = context.settings, Stored.read(bot.status)
+    # Kept for as long as the bot runs: nothing here may hold on to the whole of it.
+    terms, stored = Terms.of(bot.spec), Stored.read(bot.status)
+    every = timedelta(seconds=context.settings.risk_status_interval)
 
     def means(seen: Seen, now: datetime) -> Hashable:
-        risk = _risk(settings, bot, stored, seen, now)
-        return risk and meaning(risk, since, now)
+        return meaning(assess(terms, stored, seen, now, figures_every=every), since, now)
 
-    limit = Decimal(bot.spec.risk_management.daily_loss_limit)
-    context.polls.watch(bot.key, Watch(limit=limit, meaning=means, known=means(seen, now)))
+    context.polls.watch(bot.key, Watch(terms.limit, meaning=means, known=means(seen, now)))
 
 
 async def look(context: Context, bot: Bot) -> Observed:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from sys import intern
 from typing import Any, Protocol
 
 from tradingbot_api.contract import RiskReport
@@ -55,6 +56,25 @@ class Polls(Protocol):
 
     def seen(self, key: tuple[str, str]) -> Seen:
         """What has been seen of the bot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What of a declaration its risk is judged by. Small, since one is kept for each bot."""
+
+    limit: Decimal
+    """`dailyLossLimit`."""
+    time_zone: str
+    day_start: str
+
+    @classmethod
+    def of(cls, spec: TradingBotSpec) -> "Terms":
+        """Those of an effective spec."""
+        return cls(
+            Decimal(spec.risk_management.daily_loss_limit),
+            intern(spec.schedule.time_zone),
+            intern(spec.schedule.day_start),
+        )
 
 
 @dataclass(frozen=True)
@@ -150,24 +170,22 @@ class Risk:
 
 
 def assess(
-    spec: TradingBotSpec, stored: Stored, seen: Seen, now: datetime, *, figures_every: timedelta
+    terms: Terms, stored: Stored, seen: Seen, now: datetime, *, figures_every: timedelta
 ) -> Risk:
     """The risk at `now`, with the halt that the report trips if it does.
 
     Each new figure would be a write of the status, so they are taken up at intervals.
     """
-    day = trading_day(spec.schedule, now, stored.day)
-    report, problem = _counted(spec, day, seen, now)
+    day = trading_day(terms, now, stored.day)
+    report, problem = _counted(terms, day, seen, now)
     same_day = stored.day is None or stored.day.date == day.date
     # A latch whose day can't be read counts for today: to trade on it could cost more than a day.
     halt, old = (stored.halt, stored.figures) if same_day else (None, None)
     figures = _shown(old, report, now, every=figures_every)
-    if halt is None and report is not None and _trips(report, spec):
-        limit = spec.risk_management.daily_loss_limit
+    if halt is None and report is not None and _trips(report, terms):
         figures = Figures.of(report)
-        halt = Halt(
-            now, f"{Reason.DAILY_LOSS_LIMIT}: dayPnL {figures.day_pnl} reached the limit of {limit}"
-        )
+        reached = f"dayPnL {figures.day_pnl} reached the limit of {terms.limit}"
+        halt = Halt(now, f"{Reason.DAILY_LOSS_LIMIT}: {reached}")
     told = stored.figures.reported_at if stored.figures is not None else None
     return Risk(
         day,
@@ -221,19 +239,19 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _trips(report: RiskReport, spec: TradingBotSpec) -> bool:
-    return report.day_pnl <= -Decimal(spec.risk_management.daily_loss_limit)
+def _trips(report: RiskReport, terms: Terms) -> bool:
+    return report.day_pnl <= -terms.limit
 
 
 def _counted(
-    spec: TradingBotSpec, day: TradingDay, seen: Seen, now: datetime
+    terms: Terms, day: TradingDay, seen: Seen, now: datetime
 ) -> tuple[RiskReport | None, str]:
     """The last report if it counts at `now`, and else why not."""
     report = seen.report
     if report is None:
         return None, seen.problem or "it is about to be asked"
     # After an edit of the calendar a bot that was restarted knows only the new one.
-    if report.trading_day not in {day.date, calendar_day(spec.schedule, now).date}:
+    if report.trading_day not in {day.date, calendar_day(terms, now).date}:
         return None, f"it reports trading day {report.trading_day}, and this is {day.date}"
     if report.time - now > FRESH:
         return None, "its reports come from the future: compare the clocks"

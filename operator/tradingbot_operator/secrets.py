@@ -90,7 +90,7 @@ class Secrets:
             self._facts.pop(secret, None)
 
     async def run(self) -> None:
-        """Look at each Secret once an interval, spread over it by some at a time, until cancelled."""
+        """Look at each Secret once an interval, some at a time, until cancelled."""
         while True:
             secrets = list(self._facts)
             if not secrets:

@@ -6,14 +6,26 @@ clock change skips is the first instant after the gap, one that it repeats the f
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from tradingbot_api.schedule import minute_of_day
-from tradingbot_api.tradingbot import Schedule
 
 from tradingbot_operator.hours import instant
 
 ONE = timedelta(days=1)
+
+
+class Calendar(Protocol):
+    """Where days begin; a `Schedule` says it."""
+
+    @property
+    def time_zone(self) -> str:
+        """An IANA name."""
+
+    @property
+    def day_start(self) -> str:
+        """A clock time there, as HH:MM."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +36,16 @@ class TradingDay:
     ends: datetime
 
 
-def calendar_day(schedule: Schedule, now: datetime) -> TradingDay:
-    """The day that the clocks of the schedule's zone show at `now` (aware)."""
+def calendar_day(calendar: Calendar, now: datetime) -> TradingDay:
+    """The day that the clocks of the calendar's zone show at `now` (aware)."""
     # A start that is moved by a clock change may be on the date after the one it is named for.
-    day = now.astimezone(ZoneInfo(schedule.time_zone)).date() + ONE
-    while _begin(schedule, day) > now:
+    day = now.astimezone(ZoneInfo(calendar.time_zone)).date() + ONE
+    while _begin(calendar, day) > now:
         day -= ONE
-    return TradingDay(day, _begin(schedule, day + ONE))
+    return TradingDay(day, _begin(calendar, day + ONE))
 
 
-def trading_day(schedule: Schedule, now: datetime, before: TradingDay | None) -> TradingDay:
+def trading_day(calendar: Calendar, now: datetime, before: TradingDay | None) -> TradingDay:
     """The day at `now`, if the last one known was `before`.
 
     It never goes backwards, whatever the clock does; and a new zone or `dayStart` counts from the
@@ -42,11 +54,11 @@ def trading_day(schedule: Schedule, now: datetime, before: TradingDay | None) ->
     """
     if before is not None and now < before.ends:
         return before
-    today = calendar_day(schedule, now)
+    today = calendar_day(calendar, now)
     if before is None or today.date > before.date:
         return today
-    return TradingDay(before.date, _begin(schedule, before.date + ONE))
+    return TradingDay(before.date, _begin(calendar, before.date + ONE))
 
 
-def _begin(schedule: Schedule, day: date) -> datetime:
-    return instant(day, minute_of_day(schedule.day_start), ZoneInfo(schedule.time_zone))
+def _begin(calendar: Calendar, day: date) -> datetime:
+    return instant(day, minute_of_day(calendar.day_start), ZoneInfo(calendar.time_zone))
