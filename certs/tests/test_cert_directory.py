@@ -6,18 +6,19 @@ import os
 import ssl
 import stat
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from certs_in_memory import NOW, words
 from tradingbot_certs import directory
+from tradingbot_certs.authority import CA_LIFETIME
 from tradingbot_certs.directory import DirectoryStore
 from tradingbot_certs.errors import StorageError
-from tradingbot_certs.main import ensure
-from tradingbot_certs.plan import Bundle, Plan, Stored
+from tradingbot_certs.plan import SETTLE, Step
+from tradingbot_certs.rotation import Rotation
 from tradingbot_certs.settings import CertSettings
 
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FILES = ("ca.crt", "ca.key", "tls.crt", "tls.key")
 
 
@@ -26,9 +27,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "certs"
 
 
-def ensured(folder: Path, now: datetime = NOW, names: str = "localhost,127.0.0.1") -> Plan:
+def ensured(folder: Path, now: datetime = NOW, names: str = "localhost,127.0.0.1") -> list[Step]:
     settings = CertSettings(cert_dir=folder, cert_names=names)  # type: ignore[arg-type]
-    return ensure(settings, store=DirectoryStore(folder), injector=None, now=now)
+    return Rotation(
+        rules=settings.rules,
+        store=DirectoryStore(folder),
+        trust=None,
+        replicas=None,
+        clock=lambda: now,
+    ).check()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -84,6 +91,20 @@ def test_old_generations_are_removed(folder: Path) -> None:
         ".lock",
         *FILES,
     ]
+
+
+def test_the_key_of_a_successor_is_there_as_long_as_there_is_one(folder: Path) -> None:
+    ensured(folder)
+    before = contents(folder)
+    due = NOW + CA_LIFETIME * 2 / 3
+    ensured(folder, due)
+    assert stat.S_IMODE((folder / "next.key").stat().st_mode) == 0o600
+    assert (folder / "ca.key").read_bytes() == before["ca.key"]
+    assert (folder / "ca.crt").read_bytes().startswith(before["ca.crt"])
+    successor = (folder / "next.key").read_bytes()
+    ensured(folder, due + SETTLE)
+    assert (folder / "ca.key").read_bytes() == successor
+    assert not {"next.key", "since"} & {path.name for path in folder.iterdir()}
 
 
 def test_a_reader_never_sees_a_file_half_written_or_missing(folder: Path) -> None:
@@ -196,18 +217,22 @@ def test_a_huge_file_is_refused(folder: Path) -> None:
 
 
 def test_two_processes_on_one_folder_take_turns(folder: Path) -> None:
-    plans: list[Plan] = []
-    threads = [threading.Thread(target=lambda: plans.append(ensured(folder))) for _ in range(8)]
+    done: list[list[Step]] = []
+    threads = [threading.Thread(target=lambda: done.append(ensured(folder))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len([p for p in plans if p.new_authority]) == 1
-    assert len({p.bundle.tls_crt for p in plans}) == 1
+    assert sorted(len(words(steps)) for steps in done) == [0] * 7 + [2]
 
 
 def test_what_is_stored_is_what_is_loaded(folder: Path) -> None:
-    bundle: Bundle = ensured(folder).bundle
-    assert DirectoryStore(folder).load() == Stored(
-        ca_crt=bundle.ca_crt, ca_key=bundle.ca_key, tls_crt=bundle.tls_crt, tls_key=bundle.tls_key
+    ensured(folder)
+    ensured(folder, NOW + CA_LIFETIME * 2 / 3)
+    stored = DirectoryStore(folder).load()
+    assert {name: stored.__dict__[name.replace(".", "_")] for name in FILES} == contents(folder)
+    assert stored.tls_ca_crt == stored.ca_crt
+    assert (stored.next_key, stored.since) == (
+        (folder / "next.key").read_bytes(),
+        (folder / "since").read_bytes(),
     )

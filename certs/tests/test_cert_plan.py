@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from certs_in_memory import HOST, NAMES, NOW, RULES, Desk, Memory, accepted, days, words
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from cryptography.x509.verification import PolicyBuilder
-from cryptography.x509.verification import Store as TrustStore
 from tradingbot_certs.authority import (
+    BACKDATE,
     CA_LIFETIME,
     SERVING_LIFETIME,
     Names,
@@ -20,52 +21,43 @@ from tradingbot_certs.authority import (
     issue_serving,
     issued_by,
     key_pem,
+    renewal,
 )
-from tradingbot_certs.errors import ForeignCertificateError
-from tradingbot_certs.plan import ROTATE_AUTHORITY_BEFORE, SETTLE, Bundle, Plan, Stored, plan
+from tradingbot_certs.errors import ConflictError, ForeignCertificateError
+from tradingbot_certs.plan import SETTLE
+from tradingbot_certs.state import Phase, Stored
 
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-NAMES = Names.parse(["tradingbot-webhooks.tradingbot-system.svc", "127.0.0.1", "::1"])
-
-
-def decide(stored: Stored, now: datetime = NOW, names: Names = NAMES) -> Plan:
-    return plan(stored, names=names, now=now, place="the test")
+DUE = NOW + CA_LIFETIME * 2 / 3
+SECOND = timedelta(seconds=1)
 
 
-def stored(bundle: Bundle) -> Stored:
-    return Stored(
-        ca_crt=bundle.ca_crt,
-        ca_key=bundle.ca_key,
-        tls_crt=bundle.tls_crt,
-        tls_key=bundle.tls_key,
-    )
+def started() -> Desk:
+    """A desk that has made its first certificates, and a webhook server that has them."""
+    desk = Desk()
+    desk.check()
+    desk.reload()
+    return desk
 
 
-def accepted(bundle: Bundle, at: datetime, trusted: tuple[x509.Certificate, ...]) -> bool:
-    """Whether a strict RFC 5280 verifier that trusts `trusted` accepts the serving certificate."""
-    verifier = (
-        PolicyBuilder()
-        .store(TrustStore(trusted))
-        .time(at)
-        .build_server_verifier(x509.DNSName("tradingbot-webhooks.tradingbot-system.svc"))
-    )
-    try:
-        verifier.verify(bundle.serving.certificate, [])
-    except x509.verification.VerificationError:
-        return False
-    return True
+def broken(desk: Desk, **fields: bytes | None) -> None:
+    desk.memory.stored = replace(desk.memory.stored, **fields)
+
+
+# ---- what is issued
 
 
 def test_an_empty_store_gets_an_authority_and_a_certificate_that_it_signed() -> None:
-    wanted = decide(Stored())
-    assert wanted.new_authority == wanted.new_serving == "there was none"
-    assert accepted(wanted.bundle, NOW, wanted.bundle.trusted)
-    assert wanted.bundle.serving.matches
-    assert wanted.bundle.authority.matches
+    desk = Desk()
+    assert words(desk.check()) == [
+        ("authority issued", "there was none"),
+        ("certificate issued", "there was none"),
+    ]
+    assert accepted(desk.serving, NOW, desk.bundle)
+    assert desk.authorities.phase == Phase.NONE
 
 
 def test_the_serving_certificate_carries_what_verifiers_look_at() -> None:
-    certificate = decide(Stored()).bundle.serving.certificate
+    certificate = started().serving
     extensions = certificate.extensions
     basic = extensions.get_extension_for_class(x509.BasicConstraints)
     assert basic.critical
@@ -85,7 +77,7 @@ def test_the_serving_certificate_carries_what_verifiers_look_at() -> None:
 
 
 def test_the_authority_can_sign_certificates_and_nothing_else() -> None:
-    certificate = decide(Stored()).bundle.authority.certificate
+    (certificate,) = started().authorities.trusted
     basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     assert basic.critical
     assert basic.value.ca
@@ -96,113 +88,226 @@ def test_the_authority_can_sign_certificates_and_nothing_else() -> None:
 
 
 def test_subject_and_authority_key_identifiers_chain() -> None:
-    bundle = decide(Stored()).bundle
-    ski = bundle.authority.certificate.extensions.get_extension_for_class(
-        x509.SubjectKeyIdentifier
-    ).value
-    aki = bundle.serving.certificate.extensions.get_extension_for_class(
-        x509.AuthorityKeyIdentifier
-    ).value
+    desk = started()
+    (authority,) = desk.authorities.trusted
+    ski = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    aki = desk.serving.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     assert aki.key_identifier == ski.digest
 
 
 def test_certificates_are_good_for_a_verifier_whose_clock_is_a_little_behind() -> None:
-    bundle = decide(Stored()).bundle
-    assert accepted(bundle, NOW - timedelta(minutes=4), bundle.trusted)
+    desk = started()
+    assert accepted(desk.serving, NOW - timedelta(minutes=4), desk.bundle)
+
+
+def test_a_certificate_ends_with_its_authority_at_the_latest() -> None:
+    authority = issue_authority(NOW)
+    late = issue_serving(authority=authority, names=NAMES, now=NOW + days(300)).certificate
+    assert late.not_valid_after_utc == authority.certificate.not_valid_after_utc
+    with pytest.raises(ValueError, match="has ended"):
+        issue_serving(authority=authority, names=NAMES, now=NOW + CA_LIFETIME)
+
+
+def test_names_are_sorted_into_dns_names_and_addresses_once_each() -> None:
+    names = Names.parse(["A.example", "a.example", "10.0.0.1", "::1", "10.0.0.1"])
+    assert str(names) == "a.example, 10.0.0.1, ::1"
+
+
+# ---- renewal
 
 
 def test_what_is_valid_is_left_untouched() -> None:
-    first = decide(Stored())
-    second = decide(stored(first.bundle), NOW + timedelta(days=59))
-    assert (second.new_authority, second.new_trust, second.new_serving) == (None, None, None)
-    assert stored(second.bundle) == stored(first.bundle)
+    desk = started()
+    writes = desk.memory.writes
+    assert desk.check(NOW + days(59)) == []
+    assert desk.memory.writes == writes
 
 
 def test_a_serving_certificate_is_renewed_after_two_thirds_of_its_life() -> None:
-    first = decide(Stored())
-    before = decide(stored(first.bundle), NOW + timedelta(days=60) - timedelta(seconds=1))
-    after = decide(stored(first.bundle), NOW + timedelta(days=60))
-    assert before.new_serving is None
-    assert after.new_serving == "the old one ends 2027-02-22"
-    assert after.new_authority is None
+    desk = started()
+    assert desk.check(NOW + days(60) - SECOND) == []
+    assert words(desk.check(NOW + days(60))) == [
+        ("certificate issued", "the old one was due 2027-01-23")
+    ]
+    assert desk.authorities.phase == Phase.NONE
 
 
 def test_other_names_mean_another_certificate_and_the_same_authority() -> None:
-    first = decide(Stored())
-    second = decide(stored(first.bundle), names=Names.parse(["elsewhere.example", "127.0.0.1"]))
-    assert second.new_serving == "the names became elsewhere.example, 127.0.0.1"
-    assert second.new_authority is None
+    desk = started()
+    desk.rules = replace(RULES, names=Names.parse(["elsewhere.example", "127.0.0.1"]))
+    assert words(desk.check()) == [
+        ("certificate issued", "the names became elsewhere.example, 127.0.0.1")
+    ]
 
 
 def test_the_order_of_names_does_not_matter() -> None:
-    first = decide(Stored())
-    names = Names.parse(["::1", "127.0.0.1", "tradingbot-webhooks.tradingbot-system.svc"])
-    assert decide(stored(first.bundle), names=names).new_serving is None
+    desk = started()
+    desk.rules = replace(RULES, names=Names.parse(["::1", "127.0.0.1", HOST]))
+    assert desk.check() == []
 
 
-def test_an_authority_is_replaced_before_it_could_fail_to_outlive_a_certificate() -> None:
-    first = decide(Stored())
-    due = NOW + CA_LIFETIME - ROTATE_AUTHORITY_BEFORE
-    fresh_leaf = decide(stored(first.bundle), due - timedelta(days=1))
-    rotated = decide(stored(fresh_leaf.bundle), due)
-    assert fresh_leaf.new_authority is None
-    assert rotated.new_authority == "the old one ends 2027-11-24"
-    assert rotated.bundle.authority.certificate != first.bundle.authority.certificate
+# ---- the replacement of an authority, step by step
 
 
-def test_during_a_rotation_every_client_accepts_every_certificate() -> None:
-    """Old and new bundle, old and new certificate: only 'old bundle, new leaf' may not meet."""
-    first = decide(Stored())
-    due = NOW + CA_LIFETIME - ROTATE_AUTHORITY_BEFORE
-    old = decide(stored(first.bundle), due - timedelta(days=1)).bundle
-    both = decide(stored(old), due).bundle
-    assert stored(both).tls_crt == stored(old).tls_crt, "the certificate in service stays"
-    assert len(both.trusted) == 2
-    assert accepted(both, due, old.trusted)
-    assert accepted(both, due, both.trusted)
-
-    settled = decide(stored(both), due + SETTLE)
-    assert settled.new_serving == "the authority was rotated"
-    assert settled.new_trust is None, "the bundle was published an hour ago"
-    assert issued_by(settled.bundle.serving.certificate, both.authority.certificate)
-    assert accepted(settled.bundle, due + SETTLE, both.trusted)
-    assert accepted(old, due + SETTLE, settled.bundle.trusted), "a pod that has not reloaded yet"
+def test_an_authority_gets_a_successor_after_two_thirds_of_its_life() -> None:
+    desk = started()
+    desk.check(NOW + days(59))
+    (old,) = desk.authorities.trusted
+    desk.check(DUE - SECOND)
+    assert desk.authorities.phase == Phase.NONE
+    done = words(desk.check(DUE))
+    assert done[0] == ("authority issued", f"the old one was due {DUE:%Y-%m-%d}")
+    assert desk.authorities.phase == Phase.SETTLING
+    assert desk.authorities.signing is not None
+    assert desk.authorities.signing.certificate == old
 
 
-def test_the_new_authority_does_not_sign_before_everybody_knows_it() -> None:
-    first = decide(Stored())
-    due = NOW + CA_LIFETIME - ROTATE_AUTHORITY_BEFORE
-    old = decide(stored(first.bundle), due - timedelta(days=1)).bundle
-    both = decide(stored(old), due).bundle
-    early = decide(stored(both), due + SETTLE - timedelta(seconds=1))
-    assert early.new_serving is None
+def in_phase(phase: Phase) -> Desk:
+    """A desk in the midst of a replacement, whose webhook server has not moved."""
+    desk = started()
+    desk.check(DUE - days(1))
+    desk.reload()
+    desk.check(DUE)
+    if phase == Phase.REPLACING:
+        desk.check(DUE + SETTLE)
+    assert desk.authorities.phase == phase
+    return desk
 
 
-def test_an_expired_authority_leaves_the_bundle() -> None:
-    first = decide(Stored())
-    due = NOW + CA_LIFETIME - ROTATE_AUTHORITY_BEFORE
-    both = decide(stored(first.bundle), due).bundle
-    later = decide(stored(both), NOW + CA_LIFETIME)
-    assert later.new_trust == "1 expired authorities dropped"
-    assert later.bundle.trusted == (both.authority.certificate,)
+def test_both_are_trusted_before_the_successor_signs() -> None:
+    desk = in_phase(Phase.SETTLING)
+    assert len(desk.bundle) == 2
+    assert desk.check(DUE + SETTLE - SECOND) == []
+    signing = desk.authorities.signing
+    assert signing is not None
+    assert issued_by(desk.serving, signing.certificate)
+    successor = desk.authorities.successor
+    assert successor is not None
+    assert words(desk.check(DUE + SETTLE)) == [
+        ("authority replaced", f"its successor has been trusted since {DUE:%Y-%m-%dT%H:%M:%SZ}"),
+        ("certificate issued", "the authority was replaced"),
+    ]
+    assert issued_by(desk.serving, successor.certificate)
+    assert len(desk.bundle) == 2
 
 
-def test_ten_years_of_daily_checks_never_leave_a_moment_without_a_trusted_certificate() -> None:
-    current = decide(Stored()).bundle
-    previous_trust = current.trusted
-    authorities = {current.authority.certificate.serial_number}
-    for day in range(1, 3650):
-        now = NOW + timedelta(days=day)
-        wanted = decide(stored(current), now)
-        current = wanted.bundle
-        if not wanted.new_authority:
-            # A certificate that becomes new today is trusted by yesterday's bundle already.
-            assert accepted(current, now, previous_trust), now
-        assert accepted(current, now + timedelta(hours=23), current.trusted), now
-        assert len(current.trusted) <= 2
-        previous_trust = current.trusted
-        authorities.add(current.authority.certificate.serial_number)
-    assert len(authorities) > 15
+def test_a_renewal_that_is_due_meanwhile_is_signed_by_the_old_one() -> None:
+    desk = in_phase(Phase.SETTLING)
+    desk.rules = replace(RULES, names=Names.parse([HOST]))
+    old = desk.authorities.signing
+    assert len(desk.check(DUE + SECOND)) == 1
+    assert old is not None
+    assert issued_by(desk.serving, old.certificate)
+
+
+def test_a_successor_that_can_not_be_injected_never_signs_and_renewals_go_on() -> None:
+    desk = started()
+
+    def refused(ca_crt: bytes) -> None:
+        raise ConflictError("somebody else writes it all the time")
+
+    desk.memory.inject = refused  # type: ignore[method-assign]
+    (old,) = desk.authorities.trusted
+    for day in range(243, 365, 10):
+        with pytest.raises(ConflictError):
+            desk.check(NOW + days(day + 0.5))
+    assert issued_by(desk.serving, old)
+    assert desk.authorities.phase == Phase.INTRODUCING
+    assert accepted(desk.serving, desk.now, desk.bundle)
+
+
+def test_a_ca_bundle_that_somebody_changed_is_given_its_time_again() -> None:
+    desk = in_phase(Phase.SETTLING)
+    desk.memory.bundle = certificate_pem(desk.bundle[0])
+    changed = DUE + SETTLE
+    assert words(desk.check(changed)) == [
+        ("authority introduced again", "a caBundle was changed"),
+        ("successor trusted", "every caBundle has it"),
+    ]
+    assert desk.check(changed + SETTLE - SECOND) == []
+    desk.check(changed + SETTLE)
+    assert desk.authorities.phase == Phase.REPLACING
+
+
+def test_the_old_one_is_trusted_while_a_server_shows_its_certificate() -> None:
+    desk = in_phase(Phase.REPLACING)
+    for shown in ({"one": None}, {}):
+        assert desk.check(DUE + days(30)) == []
+        desk.served = shown  # not there, and none known
+    assert desk.check(DUE + days(50)) == []
+    assert len(desk.bundle) == 2
+
+
+def test_one_server_that_has_not_moved_is_enough() -> None:
+    desk = in_phase(Phase.REPLACING)
+    before = desk.served or {}
+    desk.served = {"one": desk.serving, "two": before["one"]}
+    assert desk.check() == []
+
+
+def test_the_old_one_is_dropped_when_all_have_moved_and_time_has_passed() -> None:
+    desk = in_phase(Phase.REPLACING)
+    desk.reload()
+    moved = DUE + timedelta(hours=1)
+    assert words(desk.check(moved)) == [("certificate in service", "every webhook server shows it")]
+    assert desk.check(moved + SETTLE - SECOND) == []
+    dropped = words(desk.check(moved + SETTLE))
+    assert dropped[0][0] == "old authority dropped"
+    assert desk.authorities.phase == Phase.NONE
+    assert len(desk.bundle) == 1
+    assert accepted(desk.serving, desk.now, desk.bundle)
+
+
+def test_one_that_comes_up_with_the_old_certificate_is_waited_for() -> None:
+    desk = in_phase(Phase.REPLACING)
+    old = (desk.served or {})["one"]
+    desk.reload()
+    desk.check(DUE + days(1))
+    desk.served = {"one": desk.serving, "two": old}
+    assert desk.check(DUE + days(2)) == []
+    assert len(desk.bundle) == 2
+
+
+def test_with_nobody_to_ask_the_old_one_is_trusted_until_its_end() -> None:
+    desk = in_phase(Phase.REPLACING)
+    desk.served = None
+    end = NOW + CA_LIFETIME + BACKDATE
+    desk.check(DUE + days(61))
+    desk.check(end - SECOND)
+    assert len(desk.bundle) == 2
+    assert words(desk.check(end)) == [
+        ("authorities tidied", "1 had ended"),
+        ("bundle stored", "the authorities changed"),
+    ]
+    assert len(desk.bundle) == 1
+
+
+def test_where_nobody_injects_time_alone_counts() -> None:
+    desk = Desk(injects=False)
+    desk.check()
+    desk.check(DUE)
+    assert desk.authorities.phase == Phase.SETTLING
+    desk.check(DUE + SETTLE)
+    assert desk.authorities.phase == Phase.REPLACING
+
+
+def test_three_years_of_daily_checks_never_leave_a_moment_without_a_trusted_certificate() -> None:
+    desk = started()
+    authorities = set()
+    for day in range(1, 3 * 365, 3):
+        before, server = desk.bundle, (desk.served or {})["one"]
+        desk.check(NOW + days(day))
+        assert accepted(desk.serving, desk.now, before), "an API server that has not followed"
+        assert server is not None
+        assert accepted(server, desk.now, desk.bundle), "a webhook server that has not followed"
+        assert accepted(desk.serving, desk.now + timedelta(hours=23), desk.bundle)
+        assert len(desk.bundle) <= 2
+        desk.reload()
+        authorities.add(desk.authorities.trusted[0].serial_number)
+    assert len(authorities) == 5
+
+
+# ---- what is broken
 
 
 @pytest.mark.parametrize("field", ["tls_crt", "tls_key"])
@@ -210,45 +315,100 @@ def test_ten_years_of_daily_checks_never_leave_a_moment_without_a_trusted_certif
 def test_a_broken_serving_pair_is_issued_anew_by_the_same_authority(
     field: str, content: bytes | None
 ) -> None:
-    first = decide(Stored())
-    broken = Stored(**{**stored(first.bundle).__dict__, field: content})
-    wanted = decide(broken)
-    assert wanted.new_serving == "tls.crt or tls.key was missing or unreadable as PEM"
-    assert wanted.new_authority is None
-    assert accepted(wanted.bundle, NOW, first.bundle.trusted)
+    desk = started()
+    broken(desk, **{field: content})
+    assert words(desk.check()) == [
+        ("certificate issued", "tls.crt or tls.key was missing or unreadable as PEM")
+    ]
+    assert accepted(desk.serving, NOW, desk.bundle)
 
 
 def test_a_key_of_another_certificate_is_noticed() -> None:
-    first, other = decide(Stored()), decide(Stored())
-    mixed = Stored(**{**stored(first.bundle).__dict__, "tls_key": other.bundle.tls_key})
-    assert decide(mixed).new_serving == "tls.key did not belong to tls.crt"
+    desk, other = started(), started()
+    broken(desk, tls_key=other.memory.stored.tls_key)
+    assert words(desk.check()) == [("certificate issued", "tls.key did not belong to tls.crt")]
 
 
-def test_a_lost_authority_key_means_a_new_authority_and_the_old_one_stays_trusted() -> None:
-    first = decide(Stored())
-    broken = Stored(**{**stored(first.bundle).__dict__, "ca_key": b"garbage"})
-    wanted = decide(broken)
-    assert wanted.new_authority == "ca.crt or ca.key was missing or unreadable as PEM"
-    assert wanted.new_serving is None, "the certificate in service is still trusted"
-    assert first.bundle.authority.certificate in wanted.bundle.trusted
+@pytest.mark.parametrize(
+    ("lost", "because"),
+    [
+        ({"ca_key": b"garbage"}, "ca.crt or ca.key was missing or unreadable as PEM"),
+        ({"ca_key": key_pem(issue_authority(NOW).key)}, "ca.key did not belong to ca.crt"),
+        ({"ca_crt": None, "ca_key": None}, "there was none"),
+        (
+            {"ca_crt": b"AAAA", "ca_key": None},
+            "ca.crt or ca.key was missing or unreadable as PEM",
+        ),
+    ],
+)
+def test_a_lost_authority_gets_a_successor_and_stays_trusted(
+    lost: dict[str, bytes | None], because: str
+) -> None:
+    desk = started()
+    (old,) = desk.authorities.trusted
+    broken(desk, **lost)
+    assert words(desk.check())[0] == ("authority issued", because)
+    assert desk.authorities.phase == Phase.SETTLING
+    assert old in desk.bundle
+    assert accepted(desk.serving, NOW, desk.bundle)
+    desk.check(NOW + SETTLE)
+    assert desk.authorities.phase == Phase.REPLACING
+    assert accepted(desk.serving, NOW + SETTLE, desk.bundle)
+    desk.reload()
+    desk.check(NOW + SETTLE)
+    desk.check(NOW + 2 * SETTLE)
+    assert old not in desk.bundle
 
 
-def test_an_authority_key_of_another_authority_is_noticed() -> None:
-    first, other = decide(Stored()), decide(Stored())
-    mixed = Stored(**{**stored(first.bundle).__dict__, "ca_key": other.bundle.ca_key})
-    assert decide(mixed).new_authority == "ca.key did not belong to ca.crt"
+def test_authorities_are_restored_from_the_copy_beside_the_certificate() -> None:
+    desk = started()
+    before = desk.memory.stored
+    broken(desk, ca_crt=b"AAAA")
+    assert words(desk.check()) == [("authorities tidied", "ca.crt was lost")]
+    assert desk.memory.stored == before
 
 
 def test_a_certificate_signed_by_another_authority_of_ours_is_replaced() -> None:
-    first, other = decide(Stored()), decide(Stored())
-    mixed = Stored(
-        **{
-            **stored(first.bundle).__dict__,
-            "tls_crt": other.bundle.tls_crt,
-            "tls_key": other.bundle.tls_key,
-        }
+    desk, other = started(), started()
+    broken(desk, tls_crt=other.memory.stored.tls_crt, tls_key=other.memory.stored.tls_key)
+    assert words(desk.check()) == [
+        ("certificate issued", "no trusted authority had signed the old one")
+    ]
+
+
+def test_the_authority_of_the_certificate_in_service_is_never_missing() -> None:
+    """Another process has lost the authorities and made new ones, and this one had signed."""
+    desk, other = started(), started()
+    broken(
+        desk,
+        tls_crt=other.memory.stored.tls_crt,
+        tls_key=other.memory.stored.tls_key,
+        tls_ca_crt=other.memory.stored.tls_ca_crt,
     )
-    assert decide(mixed).new_serving == "no trusted authority had signed the old one"
+    desk.served = None
+    (theirs,) = other.authorities.trusted
+    assert words(desk.check()) == [
+        ("authorities tidied", "the one that signed the certificate in service was missing"),
+        ("certificate issued", "the authority was replaced"),
+    ]
+    assert theirs in desk.bundle
+
+
+def test_after_everything_has_ended_all_is_made_anew_at_once() -> None:
+    desk = started()
+    done = words(desk.check(NOW + days(400)))
+    assert [what for what, _ in done] == ["authority issued", "certificate issued"]
+    assert len(desk.bundle) == 1
+    assert accepted(desk.serving, desk.now, desk.bundle)
+
+
+def test_a_time_to_come_is_not_waited_for() -> None:
+    """A clock was wrong when it was written."""
+    desk = in_phase(Phase.SETTLING)
+    broken(desk, since=b"2099-01-01T00:00:00+00:00")
+    desk.check()
+    desk.check(desk.now + SETTLE)
+    assert desk.authorities.phase == Phase.REPLACING
 
 
 def test_a_foreign_certificate_is_refused_and_named() -> None:
@@ -265,18 +425,18 @@ def test_a_foreign_certificate_is_refused_and_named() -> None:
         .sign(key, hashes.SHA256())
     )
     pem = certificate_pem(foreign)
-    with pytest.raises(ForeignCertificateError, match=r"tls\.crt in the test .*somebody else"):
-        decide(Stored(tls_crt=pem, tls_key=key_pem(key)))
-    with pytest.raises(ForeignCertificateError, match=r"ca\.crt in the test .*somebody else"):
-        decide(Stored(ca_crt=pem, ca_key=key_pem(key)))
+    for stored, file in (
+        (Stored(tls_crt=pem, tls_key=key_pem(key)), "tls"),
+        (Stored(ca_crt=pem, ca_key=key_pem(key)), "ca"),
+    ):
+        desk = Desk(memory=Memory(stored))
+        with pytest.raises(
+            ForeignCertificateError, match=rf"{file}\.crt in the test .*somebody else"
+        ):
+            desk.check()
+        assert desk.memory.stored == stored
+        assert desk.memory.writes == 0
 
 
-def test_an_authority_never_signs_what_would_outlive_it() -> None:
-    authority = issue_authority(NOW)
-    with pytest.raises(ValueError, match="would end before"):
-        issue_serving(authority=authority, names=NAMES, now=NOW + timedelta(days=300))
-
-
-def test_names_are_sorted_into_dns_names_and_addresses_once_each() -> None:
-    names = Names.parse(["A.example", "a.example", "10.0.0.1", "::1", "10.0.0.1"])
-    assert str(names) == "a.example, 10.0.0.1, ::1"
+def test_a_renewal_is_due_after_two_thirds() -> None:
+    assert renewal(issue_authority(NOW, timedelta(days=9)).certificate) == NOW + days(6)

@@ -8,18 +8,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from certs_in_memory import NOW
 from cryptography import x509
 from pydantic import ValidationError
 from tradingbot_certs.directory import DirectoryStore
 from tradingbot_certs.errors import CertSettingsError, ClusterError, ForeignCertificateError
-from tradingbot_certs.main import keep, run
+from tradingbot_certs.main import assembled, keep, run
+from tradingbot_certs.replicas import Servers
+from tradingbot_certs.rotation import Clock, Rotation
 from tradingbot_certs.settings import CertSettings
-
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 class FakeClock:
@@ -58,6 +59,23 @@ def settings(tmp_path: Path) -> CertSettings:
     )
 
 
+def in_folder(settings: CertSettings, clock: Clock) -> Rotation:
+    assert settings.cert_dir is not None
+    return Rotation(
+        rules=settings.rules,
+        store=DirectoryStore(settings.cert_dir),
+        trust=None,
+        replicas=Servers(lambda: settings.addresses),
+        clock=clock,
+    )
+
+
+def value(port: int, series: str) -> float:
+    lines = get(f"http://127.0.0.1:{port}/metrics")[1].splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{series} "))
+    return float(line.rpartition(" ")[2])
+
+
 def test_once_makes_the_files_and_returns(tmp_path: Path) -> None:
     run(CertSettings(cert_dir=tmp_path, once=True))
     assert (tmp_path / "tls.crt").read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
@@ -69,13 +87,8 @@ def test_the_loop_renews_when_the_wall_clock_says_so(settings: CertSettings) -> 
     clock, stop = FakeClock(), threading.Event()
     thread = threading.Thread(
         target=keep,
-        args=(settings,),
-        kwargs={
-            "store": DirectoryStore(settings.cert_dir),
-            "injector": None,
-            "clock": clock,
-            "stop": stop,
-        },
+        args=(settings, in_folder(settings, clock)),
+        kwargs={"stop": stop},
     )
     thread.start()
     base = f"http://127.0.0.1:{settings.certs_health_port}"
@@ -88,13 +101,36 @@ def test_the_loop_renews_when_the_wall_clock_says_so(settings: CertSettings) -> 
         clock.now += timedelta(days=61)
         eventually(lambda: path.read_bytes() != first)
         expiry = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-        series = 'tradingbot_certs_expiry_timestamp_seconds{certificate="serving"} '
-        eventually(
-            lambda: (
-                float(get(f"{base}/metrics")[1].partition(series)[2].split()[0])
-                == expiry.timestamp()
-            )
-        )
+        series = 'tradingbot_certs_expiry_timestamp_seconds{certificate="serving"}'
+        port = settings.certs_health_port
+        eventually(lambda: value(port, series) == expiry.timestamp())
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_metrics_tell_when_what_is_due_and_how_far_a_replacement_is(
+    settings: CertSettings,
+) -> None:
+    settings = settings.model_copy(update={"webhook_addresses": (f"127.0.0.1:{free_port()}",)})
+    clock, stop = FakeClock(), threading.Event()
+    thread = threading.Thread(
+        target=keep, args=(settings, in_folder(settings, clock)), kwargs={"stop": stop}
+    )
+    port = settings.certs_health_port
+    thread.start()
+    try:
+        assert settings.cert_dir is not None
+        eventually((settings.cert_dir / "tls.crt").exists)
+        eventually(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+        assert value(port, 'tradingbot_certs_rotation_phase{phase="none"}') == 1
+        assert value(port, 'tradingbot_certs_replicas{shows="unknown"}') == 1
+        assert value(port, "tradingbot_certs_last_success_timestamp_seconds") == NOW.timestamp()
+        due = value(port, 'tradingbot_certs_renewal_timestamp_seconds{certificate="authority"}')
+        clock.now = datetime.fromtimestamp(due, NOW.tzinfo)
+        settling = 'tradingbot_certs_rotation_phase{phase="settling"}'
+        eventually(lambda: value(port, settling) == 1)
+        assert value(port, 'tradingbot_certs_rotation_phase{phase="none"}') == 0
     finally:
         stop.set()
         thread.join()
@@ -105,13 +141,8 @@ def test_a_store_that_breaks_later_is_reported_and_heals(settings: CertSettings)
     stop = threading.Event()
     thread = threading.Thread(
         target=keep,
-        args=(settings,),
-        kwargs={
-            "store": DirectoryStore(settings.cert_dir),
-            "injector": None,
-            "clock": FakeClock(),
-            "stop": stop,
-        },
+        args=(settings, in_folder(settings, FakeClock())),
+        kwargs={"stop": stop},
     )
     thread.start()
     ready = f"http://127.0.0.1:{settings.certs_health_port}/readyz"
@@ -183,6 +214,11 @@ def test_a_kubeconfig_that_can_not_be_read_says_so_in_one_line(
         ({"cert_dir": "a", "cert_names": ""}, "at least one name"),
         ({"cert_dir": "a", "cert_names": "bad_name"}, "neither a DNS name nor an IP address"),
         ({"cert_dir": "a", "check_interval": 0}, "greater than 0"),
+        ({"cert_dir": "a", "webhook_service": "no-slash"}, "is not NAMESPACE/NAME"),
+        ({"cert_dir": "a", "webhook_addresses": "127.0.0.1"}, "is not HOST:PORT"),
+        ({"cert_dir": "a", "webhook_addresses": "a:0"}, "is not HOST:PORT"),
+        ({"cert_dir": "a", "ca_lifetime": 29, "cert_lifetime": 10, "settle": 1}, "ca-lifetime"),
+        ({"cert_dir": "a", "ca_lifetime": 30, "cert_lifetime": 10, "settle": 4}, "settle"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
@@ -196,3 +232,17 @@ def test_injection_follows_the_store_unless_it_is_set() -> None:
     assert CertSettings(secret="a/b").injects
     assert not CertSettings(cert_dir=Path("a")).injects
     assert CertSettings(cert_dir=Path("a"), inject_ca_bundle=True).injects
+
+
+def test_the_servers_to_ask_follow_the_store_unless_they_are_set() -> None:
+    assert CertSettings(secret="a/b").service == ("a", "tradingbot-webhooks")
+    assert CertSettings(secret="a/b", webhook_service="c/d").service == ("c", "d")
+    assert CertSettings(cert_dir=Path("a")).service is None
+    listed = CertSettings(
+        cert_dir=Path("a"),
+        webhook_addresses="a.example:1, [::1]:2",  # type: ignore[arg-type]
+    )
+    assert listed.addresses == [("a.example", 1), ("::1", 2)]
+    assert not listed.needs_cluster
+    assert assembled(listed).replicas is not None
+    assert assembled(CertSettings(cert_dir=Path("a"))).replicas is None

@@ -1,11 +1,12 @@
 """Issue a certificate authority and serving certificates. Pure: no I/O, the time is an argument.
 
-Lifetimes, and why:
+Lifetimes, unless a setting says otherwise, and why:
 
 - A serving certificate lives 90 days and is replaced after 60, so that whoever renews may be down
   for a month before anybody notices.
-- An authority lives one year, not ten. Nobody renews it by hand, so a long life would buy nothing
-  and leave a leaked key useful for longer; and a rotation that runs every year is one that works.
+- An authority lives one year, not ten, and is replaced after eight months. Nobody renews it by
+  hand, so a long life would buy nothing and leave a leaked key useful for longer; and a rotation
+  that runs every year is one that works.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFETIME = timedelta(days=365)
 SERVING_LIFETIME = timedelta(days=90)
 BACKDATE = timedelta(minutes=5)
-"""Certificates begin a little before they are made: the API server's clock may be behind ours."""
+"""How far two clocks may differ. Certificates begin this long before they are made, because the API
+server's clock may be behind ours, and an authority is trusted this long after its end."""
 
 ORGANIZATION = "trading.io"
 CA_COMMON_NAME = "tradingbot webhook CA"
@@ -73,8 +75,13 @@ class Pair:
     def matches(self) -> bool:
         return self.key.public_key() == self.certificate.public_key()
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """As a server reads them, in PEM."""
+        return {"tls.crt": certificate_pem(self.certificate), "tls.key": key_pem(self.key)}
 
-def issue_authority(now: datetime) -> Pair:
+
+def issue_authority(now: datetime, lifetime: timedelta = CA_LIFETIME) -> Pair:
     """A self-signed certificate authority that can sign serving certificates and nothing else."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
@@ -95,7 +102,7 @@ def issue_authority(now: datetime) -> Pair:
         .public_key(key.public_key())
         .serial_number(serial)
         .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + CA_LIFETIME)
+        .not_valid_after(now + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(sign_certificates=True), critical=True)
         .add_extension(ski, critical=False)
@@ -107,11 +114,16 @@ def issue_authority(now: datetime) -> Pair:
     return Pair(certificate=certificate, key=key)
 
 
-def issue_serving(*, authority: Pair, names: Names, now: datetime) -> Pair:
-    """A serving certificate for `names`, signed by `authority`, which must outlive it."""
-    expiry = now + SERVING_LIFETIME
-    if authority.certificate.not_valid_after_utc < expiry:
-        raise ValueError("the authority would end before the certificate it signs")
+def issue_serving(
+    *, authority: Pair, names: Names, now: datetime, lifetime: timedelta = SERVING_LIFETIME
+) -> Pair:
+    """A serving certificate for `names`, signed by `authority`, with which it ends at the latest.
+
+    Raises ValueError if the authority has ended.
+    """
+    expiry = min(now + lifetime, authority.certificate.not_valid_after_utc)
+    if expiry <= now:
+        raise ValueError("the authority has ended: it can sign nothing any more")
     key = ec.generate_private_key(ec.SECP256R1())
     issuer_ski = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     alternatives = [x509.DNSName(name) for name in names.dns] + [
@@ -156,6 +168,12 @@ def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def renewal(certificate: x509.Certificate) -> datetime:
+    """When a certificate of ours is due: after two thirds of its life."""
+    begin = certificate.not_valid_before_utc + BACKDATE
+    return begin + (certificate.not_valid_after_utc - begin) * 2 / 3
 
 
 def is_ours(name: x509.Name) -> bool:

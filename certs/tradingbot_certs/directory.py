@@ -15,17 +15,18 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from tradingbot_certs.errors import StorageError
-from tradingbot_certs.plan import Bundle, Stored
+from tradingbot_certs.state import Stored
 
 _DATA = "..data"
-_FILES = {"ca_crt": "ca.crt", "ca_key": "ca.key", "tls_crt": "tls.crt", "tls_key": "tls.key"}
-_MODES = {"ca.crt": 0o644, "tls.crt": 0o644, "ca.key": 0o600, "tls.key": 0o600}
+_AUTHORITIES = ("ca.crt", "ca.key", "next.key", "since")
+_FILES = (*_AUTHORITIES, "tls.crt", "tls.key")
+_PUBLIC = 0o644
+_SECRET = 0o600
 _MAX_FILE = 1 << 20
 
 
@@ -52,13 +53,22 @@ class DirectoryStore:
             os.close(lock)
 
     def load(self) -> Stored:
-        return Stored(**{field: self._read(name) for field, name in _FILES.items()})
+        files = {name: self._read(name) for name in _FILES}
+        return Stored(
+            ca_crt=files["ca.crt"],
+            ca_key=files["ca.key"],
+            next_key=files["next.key"],
+            since=files["since"],
+            tls_crt=files["tls.crt"],
+            tls_key=files["tls.key"],
+            tls_ca_crt=files["ca.crt"],  # there is but one
+        )
 
-    def save_authority(self, bundle: Bundle) -> None:
-        self._replace({"ca.crt": bundle.ca_crt, "ca.key": bundle.ca_key})
+    def save_authorities(self, files: Mapping[str, bytes]) -> None:
+        self._replace({name: files.get(name) for name in _AUTHORITIES})
 
-    def save_serving(self, bundle: Bundle) -> None:
-        self._replace({"tls.crt": bundle.tls_crt, "tls.key": bundle.tls_key})
+    def save_serving(self, files: Mapping[str, bytes]) -> None:
+        self._replace(files)
 
     def _read(self, name: str) -> bytes | None:
         path = self._path / name
@@ -72,10 +82,9 @@ class DirectoryStore:
             raise StorageError(f"{path} is too large for a certificate: move it away")
         return content
 
-    def _replace(self, changed: dict[str, bytes]) -> None:
+    def _replace(self, changed: Mapping[str, bytes | None]) -> None:
         """Swap in a generation that holds `changed` and, of the other files, what there was."""
-        stored = asdict(self.load())
-        files = {name: stored[field] for field, name in _FILES.items()} | changed
+        files = {name: self._read(name) for name in _FILES} | dict(changed)
         data = self._path / _DATA
         with _explained(self._path):
             # The generation before this one stays until the next: a reader that has followed
@@ -85,7 +94,7 @@ class DirectoryStore:
             try:
                 for name, content in files.items():
                     if content is not None:
-                        _write(generation / name, content, mode=_MODES[name])
+                        _write(generation / name, content, mode=_mode(name))
                 _flush_directory(generation)
                 _point(data, generation.name)
             except OSError:
@@ -93,7 +102,9 @@ class DirectoryStore:
                 raise
             for name, content in files.items():
                 link = self._path / name
-                if content is not None and not _points(link, f"{_DATA}/{name}"):
+                if content is None:
+                    link.unlink(missing_ok=True)
+                elif not _points(link, f"{_DATA}/{name}"):
                     _point(link, f"{_DATA}/{name}")
             _flush_directory(self._path)
             self._remove_generations_except({generation.name, previous})
@@ -105,6 +116,10 @@ class DirectoryStore:
             )
             if is_generation and entry.name not in keep:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+def _mode(name: str) -> int:
+    return _SECRET if name.endswith(".key") else _PUBLIC
 
 
 def _write(path: Path, content: bytes, *, mode: int) -> None:

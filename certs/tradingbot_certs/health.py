@@ -11,11 +11,14 @@ from typing import Self
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from tradingbot_certs.authority import renewal
 from tradingbot_certs.errors import CertSettingsError
+from tradingbot_certs.rotation import View
+from tradingbot_certs.state import Phase
 
 
 class Status:
-    """How the last check went, for whoever asks."""
+    """How things stand and how the last check went, for whoever asks."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -26,22 +29,51 @@ class Status:
             ["result"],
             registry=self.registry,
         )
-        self._expiry = Gauge(
-            "tradingbot_certs_expiry_timestamp_seconds",
-            "When a certificate ends, in seconds since 1970",
-            ["certificate"],
-            registry=self.registry,
+        self._success = self._gauge(
+            "last_success_timestamp_seconds", "When a check last succeeded, in seconds since 1970"
         )
+        self._expiry = self._gauge(
+            "expiry_timestamp_seconds",
+            "When a certificate ends, in seconds since 1970",
+            "certificate",
+        )
+        self._renewal = self._gauge(
+            "renewal_timestamp_seconds",
+            "When a certificate is due to be replaced, in seconds since 1970",
+            "certificate",
+        )
+        self._phase = self._gauge(
+            "rotation_phase", "1 for how far the replacement of the authority is", "phase"
+        )
+        self._replicas = self._gauge(
+            "replicas", "Webhook servers, by the certificate that they show", "shows"
+        )
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"tradingbot_certs_{name}", text, labels, registry=self.registry)
 
     def failed(self, problem: str) -> None:
         self._checks.labels("failed").inc()
         self.problem = problem
 
-    def succeeded(self, *, serving_expiry: datetime, authority_expiry: datetime) -> None:
+    def succeeded(self, now: datetime) -> None:
         self._checks.labels("ok").inc()
-        self._expiry.labels("serving").set(serving_expiry.timestamp())
-        self._expiry.labels("authority").set(authority_expiry.timestamp())
+        self._success.set(now.timestamp())
         self.problem = None
+
+    def saw(self, view: View) -> None:
+        """Also in a check that fails later."""
+        signing = view.authorities.signing
+        for label, pair in (("serving", view.serving), ("authority", signing)):
+            if pair is not None:
+                certificate = pair.certificate
+                self._expiry.labels(label).set(certificate.not_valid_after_utc.timestamp())
+                self._renewal.labels(label).set(renewal(certificate).timestamp())
+        for phase in Phase:
+            self._phase.labels(phase.value).set(phase == view.authorities.phase)
+        if view.served is not None:
+            for shows, count in view.served_by().items():
+                self._replicas.labels(shows).set(count)
 
 
 class HealthServer:

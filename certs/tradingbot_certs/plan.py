@@ -1,12 +1,19 @@
-"""Decide what must be issued. Pure: what is stored, the names wanted and the time go in.
+"""Decide what is to be done next. Pure: what was seen, the rules and the time go in.
 
-How an authority is replaced without a moment in which the API server distrusts the webhook:
+How an authority is replaced without a moment in which the API server distrusts a webhook server:
 
-1. Long before the old authority ends, a new one is made. `ca.crt` and the injected `caBundle` hold
-   both from then on; the certificate in service stays the old authority's.
-2. After `SETTLE`, when every API server has certainly seen the new bundle, the serving certificate
-   is issued by the new authority.
-3. The old authority leaves the bundle when it expires.
+1. After two thirds of the authority's life a successor is made and stored.
+2. `caBundle` gets both. Everything goes on being signed by the old one.
+3. When every webhook configuration was seen to have both, that moment is stored. `settle` later,
+   every API server has followed, and the successor becomes the one that signs.
+4. The serving certificate is issued anew, by it.
+5. When every webhook server was asked and showed such a certificate, that moment is stored.
+   `settle` later no server can come up any more with a Secret from before; all are asked once more,
+   and if all still have it, the old authority leaves the store and then `caBundle`.
+
+Each step is one write, and what comes next depends on nothing but what was seen: whoever dies
+between two steps, whoever takes over does the next one. Two that work at once are kept apart by the
+conditions of the writes; see `rotation`.
 
 What can't be parsed is issued anew (a key that is gone can't be repaired, and a webhook without a
 certificate blocks every change); what somebody else made is refused, never overwritten.
@@ -14,215 +21,260 @@ certificate blocks every change); what somebody else made is refused, never over
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tradingbot_certs.authority import (
-    BACKDATE,
+    CA_LIFETIME,
     SERVING_LIFETIME,
     Names,
     Pair,
-    certificate_pem,
-    is_ours,
     issue_authority,
     issue_serving,
     issued_by,
-    key_pem,
     names_of,
+    renewal,
 )
-from tradingbot_certs.errors import ForeignCertificateError
+from tradingbot_certs.state import Authorities, Read, Stored, read_authorities, read_serving
 
-ROTATE_AUTHORITY_BEFORE = 2 * SERVING_LIFETIME
-"""How long before its end an authority is replaced: it must outlive what it last signed, and the
-process may have been down for as long again."""
-
-SETTLE = timedelta(hours=1)
-"""How long both authorities are trusted before the new one signs. API servers watch their webhook
-configurations and follow within seconds; kubelets refresh a mounted Secret within minutes."""
+SETTLE = timedelta(minutes=5)
+"""API servers follow a changed webhook configuration within a second, and a kubelet a changed
+Secret within two minutes. What is left is for clocks that differ."""
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What a store holds, as PEM; None where there is nothing."""
+class Rules:
+    """What a certificate must be like, and how long a step is given."""
 
-    ca_crt: bytes | None = None
-    ca_key: bytes | None = None
-    tls_crt: bytes | None = None
-    tls_key: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """What ought to be stored. `trusted` starts with the authority that signs."""
-
-    authority: Pair
-    trusted: tuple[x509.Certificate, ...]
-    serving: Pair
-
-    @property
-    def ca_crt(self) -> bytes:
-        return certificate_pem(*self.trusted)
-
-    @property
-    def ca_key(self) -> bytes:
-        return key_pem(self.authority.key)
-
-    @property
-    def tls_crt(self) -> bytes:
-        return certificate_pem(self.serving.certificate)
-
-    @property
-    def tls_key(self) -> bytes:
-        return key_pem(self.serving.key)
+    names: Names
+    ca_lifetime: timedelta = CA_LIFETIME
+    serving_lifetime: timedelta = SERVING_LIFETIME
+    settle: timedelta = SETTLE
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The bundle to have, and in words what in it is new; no words means that nothing is."""
+class Seen:
+    """All that a decision is made from."""
 
-    bundle: Bundle
-    new_authority: str | None = None
-    new_trust: str | None = None
-    new_serving: str | None = None
+    stored: Stored
+    place: str
+    """What the store is called in messages."""
+    bundles: tuple[bytes, ...] = ()
+    """The caBundle of each webhook, as PEM. Empty if nobody injects."""
+    served: Mapping[str, x509.Certificate | None] | None = None
+    """The certificate that each webhook server shows, by address, None if it did not answer. None
+    altogether as long as they have not been asked."""
 
 
 @dataclass(frozen=True)
-class _Authorities:
-    current: Pair
-    trusted: tuple[x509.Certificate, ...]
-    issued_because: str | None
-    bundle_changed_because: str | None
+class KeepAuthorities:
+    """Store these."""
+
+    authorities: Authorities
+    done: str
+    because: str
 
 
-def plan(stored: Stored, *, names: Names, now: datetime, place: str) -> Plan:
-    """What `stored` must become. `place` names the store in messages.
+@dataclass(frozen=True)
+class KeepServing:
+    """Store this pair, with this bundle beside it."""
 
-    Raises ForeignCertificateError if a certificate in `stored` is not this program's.
-    """
-    authorities = _authorities(stored, now=now, place=place)
-    serving, reason = _serving(stored, authorities, names=names, now=now, place=place)
-    trusted = authorities.trusted
-    return Plan(
-        bundle=Bundle(authority=authorities.current, trusted=trusted, serving=serving),
-        new_authority=authorities.issued_because,
-        new_trust=authorities.bundle_changed_because,
-        new_serving=reason,
+    pair: Pair
+    ca_crt: bytes
+    done: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Inject:
+    """Make this the caBundle of every webhook."""
+
+    ca_crt: bytes
+
+
+Step = KeepAuthorities | KeepServing | Inject
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done next, None if nothing is; and what it was decided from."""
+
+    step: Step | None
+    authorities: Authorities
+    serving: Pair | None = field(repr=False, default=None)
+
+
+def decide(seen: Seen, rules: Rules, *, now: datetime) -> Decision:
+    """The next step. Raises ForeignCertificateError if a stored certificate is not ours."""
+    read = read_authorities(seen.stored, now=now, place=seen.place)
+    serving, fault = read_serving(seen.stored, place=seen.place)
+    authorities = read.authorities
+    injected = all(bundle == authorities.ca_crt for bundle in seen.bundles)
+    step = (
+        _authorities_to_make(read, rules, now=now)
+        or _successor_to_promote(authorities, rules, injected=injected, now=now)
+        or _serving_to_keep(seen.stored, authorities, serving, fault, rules, now=now)
+        or (None if injected else Inject(authorities.ca_crt))
+        or _trust_to_note(authorities, now=now)
+        or _retired_to_drop(authorities, seen.served, rules, now=now)
     )
+    return Decision(step=step, authorities=authorities, serving=serving)
 
 
-def _authorities(stored: Stored, *, now: datetime, place: str) -> _Authorities:
-    known = _certificates(stored.ca_crt)
-    for certificate in known:
-        if not is_ours(certificate.subject):
-            raise ForeignCertificateError(
-                f"ca.crt in {place} is not ours"
-                f" (subject {certificate.subject.rfc4514_string() or 'empty'}):"
-                " choose another place, or move it away if it may be replaced"
+def _authorities_to_make(read: Read, rules: Rules, *, now: datetime) -> Step | None:
+    """One that signs, a successor in time, and none that has ended."""
+    authorities, reason = read.authorities, read.no_signing
+    if authorities.successor is None:
+        if reason is None and authorities.signing is not None:
+            due = renewal(authorities.signing.certificate)
+            reason = f"the old one was due {due:%Y-%m-%d}" if now >= due else None
+        if reason is not None:
+            fresh = issue_authority(now, rules.ca_lifetime)
+            return KeepAuthorities(
+                authorities=_introduced(authorities, fresh, now=now),
+                done="authority issued",
+                because=reason,
             )
-    trusted = tuple(c for c in known if now < c.not_valid_after_utc)
-    key = _key(stored.ca_key)
-    current = Pair(certificate=known[0], key=key) if known and key else None
-    reason = _authority_fault(stored, current, now=now)
-    if current is not None and reason is None:
-        dropped = len(known) - len(trusted)
-        return _Authorities(
-            current=current,
-            trusted=trusted,
-            issued_because=None,
-            bundle_changed_because=f"{dropped} expired authorities dropped" if dropped else None,
+    if read.changed is not None:
+        return KeepAuthorities(
+            authorities=authorities, done="authorities tidied", because=read.changed
         )
-    fresh = issue_authority(now)
-    return _Authorities(
-        current=fresh,
-        trusted=(fresh.certificate, *trusted),
-        issued_because=reason,
-        bundle_changed_because=reason,
-    )
-
-
-def _authority_fault(stored: Stored, current: Pair | None, *, now: datetime) -> str | None:
-    if stored.ca_crt is None and stored.ca_key is None:
-        return "there was none"
-    if current is None:
-        return "ca.crt or ca.key was missing or unreadable as PEM"
-    if not current.matches:
-        return "ca.key did not belong to ca.crt"
-    if current.certificate.not_valid_after_utc - now <= ROTATE_AUTHORITY_BEFORE:
-        return f"the old one ends {current.certificate.not_valid_after_utc:%Y-%m-%d}"
     return None
 
 
-def _serving(
-    stored: Stored, authorities: _Authorities, *, names: Names, now: datetime, place: str
-) -> tuple[Pair, str | None]:
-    chain = _certificates(stored.tls_crt)
-    if chain and not is_ours(chain[0].issuer):
-        raise ForeignCertificateError(
-            f"tls.crt in {place} was issued by"
-            f" {chain[0].issuer.rfc4514_string() or 'somebody unnamed'}, not by this program:"
-            " choose another place, or move it away if it may be replaced"
+def _introduced(authorities: Authorities, fresh: Pair, *, now: datetime) -> Authorities:
+    """`fresh` as the successor; where nothing is trusted that could be in service, it signs."""
+    introduced = authorities.with_successor(fresh)
+    return introduced if _trusts_something(authorities, now=now) else introduced.promoted()
+
+
+def _trusts_something(authorities: Authorities, *, now: datetime) -> bool:
+    return authorities.signing is not None or any(
+        now < certificate.not_valid_after_utc for certificate in authorities.retired
+    )
+
+
+def _successor_to_promote(
+    authorities: Authorities, rules: Rules, *, injected: bool, now: datetime
+) -> Step | None:
+    if authorities.successor is None:
+        return None
+    if not _trusts_something(authorities, now=now):
+        return KeepAuthorities(
+            authorities=authorities.promoted(),
+            done="authority replaced",
+            because="no other one was left",
         )
-    key = _key(stored.tls_key)
-    current = Pair(certificate=chain[0], key=key) if chain and key else None
-    reason = _serving_fault(stored, current, authorities, names=names, now=now)
-    if current is not None and reason is None:
-        return current, None
-    return issue_serving(authority=authorities.current, names=names, now=now), reason
+    if authorities.since is None:
+        return None
+    if not injected:
+        return KeepAuthorities(
+            authorities=replace(authorities, since=None),
+            done="authority introduced again",
+            because="a caBundle was changed",
+        )
+    if now < authorities.since + rules.settle:
+        return None
+    return KeepAuthorities(
+        authorities=authorities.promoted(),
+        done="authority replaced",
+        because=f"its successor has been trusted since {authorities.since:%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+def _serving_to_keep(
+    stored: Stored,
+    authorities: Authorities,
+    serving: Pair | None,
+    fault: str | None,
+    rules: Rules,
+    *,
+    now: datetime,
+) -> Step | None:
+    """Before the bundle is injected, so that what stops that does not stop a renewal as well.
+
+    What signs has been in the bundle for long, or nothing was trusted before it.
+    """
+    reason = fault
+    if serving is not None:
+        reason = _serving_fault(serving.certificate, authorities, rules, now=now)
+    ca_crt = authorities.ca_crt
+    if reason is not None and authorities.signing is not None:  # within `settle` there is one
+        fresh = issue_serving(
+            authority=authorities.signing,
+            names=rules.names,
+            now=now,
+            lifetime=rules.serving_lifetime,
+        )
+        return KeepServing(pair=fresh, ca_crt=ca_crt, done="certificate issued", because=reason)
+    if serving is not None and stored.tls_ca_crt != ca_crt:
+        return KeepServing(
+            pair=serving, ca_crt=ca_crt, done="bundle stored", because="the authorities changed"
+        )
+    return None
 
 
 def _serving_fault(
-    stored: Stored,
-    current: Pair | None,
-    authorities: _Authorities,
-    *,
-    names: Names,
-    now: datetime,
+    certificate: x509.Certificate, authorities: Authorities, rules: Rules, *, now: datetime
 ) -> str | None:
-    if stored.tls_crt is None and stored.tls_key is None:
-        return "there was none"
-    if current is None:
-        return "tls.crt or tls.key was missing or unreadable as PEM"
-    if not current.matches:
-        return "tls.key did not belong to tls.crt"
-    certificate = current.certificate
-    issuer = next((ca for ca in authorities.trusted if issued_by(certificate, ca)), None)
+    """Why `certificate` must be replaced."""
+    issuer = _issuer(certificate, authorities.trusted)
     if issuer is None:
         return "no trusted authority had signed the old one"
-    if not names_of(certificate).same_as(names):
-        return f"the names became {names}"
-    if now >= _renewal(certificate):
-        return f"the old one ends {certificate.not_valid_after_utc:%Y-%m-%d}"
-    signs = authorities.current.certificate
-    if issuer != signs and now >= _settled(signs):
-        return "the authority was rotated"
-    return None
+    if authorities.signing is not None and issuer != authorities.signing.certificate:
+        return "the authority was replaced"
+    if not names_of(certificate).same_as(rules.names):
+        return f"the names became {rules.names}"
+    due = renewal(certificate)
+    return f"the old one was due {due:%Y-%m-%d}" if now >= due else None
 
 
-def _renewal(certificate: x509.Certificate) -> datetime:
-    begin = certificate.not_valid_before_utc + BACKDATE
-    return begin + (certificate.not_valid_after_utc - begin) * 2 / 3
-
-
-def _settled(authority: x509.Certificate) -> datetime:
-    return authority.not_valid_before_utc + BACKDATE + SETTLE
-
-
-def _certificates(pem: bytes | None) -> tuple[x509.Certificate, ...]:
-    try:
-        return tuple(x509.load_pem_x509_certificates(pem)) if pem else ()
-    except ValueError:
-        return ()
-
-
-def _key(pem: bytes | None) -> ec.EllipticCurvePrivateKey | None:
-    if not pem:
+def _trust_to_note(authorities: Authorities, *, now: datetime) -> Step | None:
+    """Reached only when every caBundle has the successor."""
+    if authorities.successor is None or authorities.since is not None:
         return None
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):  # TypeError: it is encrypted
+    return KeepAuthorities(
+        authorities=replace(authorities, since=now),
+        done="successor trusted",
+        because="every caBundle has it",
+    )
+
+
+def _retired_to_drop(
+    authorities: Authorities,
+    served: Mapping[str, x509.Certificate | None] | None,
+    rules: Rules,
+    *,
+    now: datetime,
+) -> Step | None:
+    if not authorities.retired or authorities.signing is None or authorities.successor is not None:
         return None
-    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    if not served or not serve_all(served, authorities.signing.certificate):
+        return None
+    if authorities.since is None:
+        return KeepAuthorities(
+            authorities=replace(authorities, since=now),
+            done="certificate in service",
+            because="every webhook server shows it",
+        )
+    if now < authorities.since + rules.settle:
+        return None
+    return KeepAuthorities(
+        authorities=Authorities(signing=authorities.signing),
+        done="old authority dropped",
+        because="every webhook server has a certificate of its successor",
+    )
+
+
+def serve_all(served: Mapping[str, x509.Certificate | None], authority: x509.Certificate) -> bool:
+    """Whether each of these servers showed a certificate that `authority` has signed."""
+    return all(shown is not None and issued_by(shown, authority) for shown in served.values())
+
+
+def _issuer(
+    certificate: x509.Certificate, among: Iterable[x509.Certificate]
+) -> x509.Certificate | None:
+    return next((authority for authority in among if issued_by(certificate, authority)), None)

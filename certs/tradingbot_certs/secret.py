@@ -1,15 +1,16 @@
 """Certificates kept in two Kubernetes Secrets.
 
 NAME, of type kubernetes.io/tls, holds tls.crt, tls.key and ca.crt and is mounted by the webhook.
-NAME-ca holds ca.crt and the authority's key, and is mounted by nobody. Both are written only if
-they are still what was read (resourceVersion), so that two processes can't undo each other.
+NAME-ca holds ca.crt, the authority's key and, while it is being replaced, its successor's, and is
+mounted by nobody. Both are written only if they are still what was read (resourceVersion), so that
+two processes can't undo each other.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from kubernetes.client import ApiClient, CoreV1Api, V1ObjectMeta, V1Secret
@@ -17,7 +18,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from tradingbot_certs.errors import ClusterError, ConflictError, ForeignCertificateError
-from tradingbot_certs.plan import Bundle, Stored
+from tradingbot_certs.state import Stored
 
 FIELD_MANAGER = "tradingbot-certs"
 REQUEST_TIMEOUT = 10.0
@@ -53,32 +54,24 @@ class SecretStore:
         yield
 
     def load(self) -> Stored:
+        """The serving Secret first: see `rotation`."""
         serving = self._read(self._name, expected_type=_TLS_TYPE)
         authority = self._read(self._ca_name, expected_type=_CA_TYPE)
         return Stored(
             ca_crt=authority.get("ca.crt"),
             ca_key=authority.get("ca.key"),
+            next_key=authority.get("next.key"),
+            since=authority.get("since"),
             tls_crt=serving.get("tls.crt"),
             tls_key=serving.get("tls.key"),
+            tls_ca_crt=serving.get("ca.crt"),
         )
 
-    def save_authority(self, bundle: Bundle) -> None:
-        self._write(
-            self._ca_name,
-            secret_type=_CA_TYPE,
-            data={"ca.crt": bundle.ca_crt, "ca.key": bundle.ca_key},
-        )
+    def save_authorities(self, files: Mapping[str, bytes]) -> None:
+        self._write(self._ca_name, secret_type=_CA_TYPE, data=files)
 
-    def save_serving(self, bundle: Bundle) -> None:
-        self._write(
-            self._name,
-            secret_type=_TLS_TYPE,
-            data={
-                "ca.crt": bundle.ca_crt,
-                "tls.crt": bundle.tls_crt,
-                "tls.key": bundle.tls_key,
-            },
-        )
+    def save_serving(self, files: Mapping[str, bytes]) -> None:
+        self._write(self._name, secret_type=_TLS_TYPE, data=files)
 
     def _read(self, name: str, *, expected_type: str) -> dict[str, bytes]:
         self._versions.pop(name, None)
@@ -99,7 +92,7 @@ class SecretStore:
         self._remember(name, secret)
         return {key: _decoded(value) for key, value in (secret.data or {}).items()}
 
-    def _write(self, name: str, *, secret_type: str, data: dict[str, bytes]) -> None:
+    def _write(self, name: str, *, secret_type: str, data: Mapping[str, bytes]) -> None:
         version = self._versions.get(name)
         secret = V1Secret(
             api_version="v1",
@@ -108,7 +101,8 @@ class SecretStore:
             type=secret_type,
             data={key: base64.b64encode(value).decode() for key, value in data.items()},
         )
-        with explained(f"write the Secret {self._namespace}/{name}"):
+        conflicts = {_CONFLICT} if version is None else {_CONFLICT, _NOT_FOUND}
+        with explained(f"write the Secret {self._namespace}/{name}", conflicts=conflicts):
             if version is None:
                 written = self._core.create_namespaced_secret(
                     self._namespace,
@@ -132,12 +126,15 @@ class SecretStore:
 
 
 @contextmanager
-def explained(action: str) -> Iterator[None]:
-    """Turn the client's exceptions into a ClusterError that says what could not be done."""
+def explained(action: str, *, conflicts: Collection[int] = (_CONFLICT,)) -> Iterator[None]:
+    """Turn the client's exceptions into a ClusterError that says what could not be done.
+
+    The codes `conflicts` mean that somebody else has written it, or deleted it, meanwhile.
+    """
     try:
         yield
     except ApiException as error:
-        kind = ConflictError if error.status == _CONFLICT else ClusterError
+        kind = ConflictError if error.status in conflicts else ClusterError
         raise kind(
             f"cannot {action}: the API server answered {error.status} {error.reason}"
         ) from error

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tradingbot_certs.authority import Names
+from tradingbot_certs.authority import CA_LIFETIME, SERVING_LIFETIME, Names
+from tradingbot_certs.plan import SETTLE, Rules
 
 _DNS_NAME = re.compile(
     r"(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*"
 )
 _SECRET = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_ADDRESS = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\s:\[\]]+):(?P<port>[0-9]{1,5})")
 _MAX_DNS_NAME = 253
+_MAX_PORT = 65535
 _CA_SUFFIX = "-ca"
+_SERVICE = "tradingbot-webhooks"
 
 
 class CertSettings(BaseSettings):
@@ -51,6 +56,33 @@ class CertSettings(BaseSettings):
         description="Names of the mutating and validating webhook configurations to inject into,"
         " with commas between them.",
     )
+    webhook_service: str | None = Field(
+        default=None,
+        description="NAMESPACE/NAME of the webhooks' Service, whose servers are asked which"
+        " certificate they show before an old authority is dropped. With --secret, by default"
+        f" {_SERVICE} in that namespace.",
+    )
+    webhook_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="HOST:PORT of every webhook server, with commas between them, to ask these and"
+        " look up no Service.",
+    )
+    ca_lifetime: float = Field(
+        default=CA_LIFETIME.total_seconds(),
+        ge=1,
+        description="Seconds that an authority lives. After two thirds it is replaced.",
+    )
+    cert_lifetime: float = Field(
+        default=SERVING_LIFETIME.total_seconds(),
+        ge=1,
+        description="Seconds that a serving certificate lives. After two thirds it is renewed.",
+    )
+    settle: float = Field(
+        default=SETTLE.total_seconds(),
+        ge=0,
+        description="Seconds that API servers and kubelets are given to follow, twice in the"
+        " replacement of an authority.",
+    )
     once: bool = Field(default=False, description="Make what is missing or due, and exit.")
     check_interval: float = Field(
         default=60.0,
@@ -67,7 +99,7 @@ class CertSettings(BaseSettings):
         description="Port of /healthz, /readyz and /metrics (0: none). Not served with --once.",
     )
 
-    @field_validator("cert_names", "webhook_configurations", mode="before")
+    @field_validator("cert_names", "webhook_configurations", "webhook_addresses", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -87,7 +119,16 @@ class CertSettings(BaseSettings):
                 raise ValueError(f"{name!r} is neither a DNS name nor an IP address")
         return value
 
-    @field_validator("secret")
+    @field_validator("webhook_addresses")
+    @classmethod
+    def _valid_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            found = _ADDRESS.fullmatch(address.lower())
+            if found is None or not 0 < int(found["port"]) <= _MAX_PORT:
+                raise ValueError(f"{address!r} is not HOST:PORT")
+        return value
+
+    @field_validator("secret", "webhook_service")
     @classmethod
     def _valid_secret(cls, value: str | None) -> str | None:
         if value is not None and not _SECRET.fullmatch(value):
@@ -100,6 +141,24 @@ class CertSettings(BaseSettings):
             raise ValueError("give either --cert-dir or --secret")
         return self
 
+    @model_validator(mode="after")
+    def _fitting_lifetimes(self) -> Self:
+        # Else one would sign what it can't outlive, or be replaced before it was in place.
+        if self.ca_lifetime < 3 * self.cert_lifetime:
+            raise ValueError("--ca-lifetime must be three times --cert-lifetime or more")
+        if self.cert_lifetime < 3 * self.settle:
+            raise ValueError("--cert-lifetime must be three times --settle or more")
+        return self
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            names=self.names,
+            ca_lifetime=timedelta(seconds=self.ca_lifetime),
+            serving_lifetime=timedelta(seconds=self.cert_lifetime),
+            settle=timedelta(seconds=self.settle),
+        )
+
     @property
     def names(self) -> Names:
         return Names.parse(self.cert_names)
@@ -107,6 +166,25 @@ class CertSettings(BaseSettings):
     @property
     def injects(self) -> bool:
         return self.secret is not None if self.inject_ca_bundle is None else self.inject_ca_bundle
+
+    @property
+    def needs_cluster(self) -> bool:
+        looks_up = self.webhook_service is not None and not self.webhook_addresses
+        return self.secret is not None or self.injects or looks_up
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each of `webhook_addresses`."""
+        parts = (address.rpartition(":") for address in self.webhook_addresses)
+        return [(host.strip("[]"), int(port)) for host, _, port in parts]
+
+    @property
+    def service(self) -> tuple[str, str] | None:
+        """Namespace and name of the webhooks' Service; None if it is not known."""
+        if self.webhook_service is not None:
+            namespace, _, name = self.webhook_service.partition("/")
+            return namespace, name
+        return (self.secret_names[0], _SERVICE) if self.secret is not None else None
 
     @property
     def secret_names(self) -> tuple[str, str, str]:

@@ -1,0 +1,99 @@
+"""Which certificate does each webhook server show? Asked by a TLS handshake with each.
+
+A handshake, because it is what the API server does: what a server says of itself elsewhere, or how
+old its Secret is, would only be a guess at this. Nothing is verified, for the question is not
+whether to trust the certificate: it is compared with what is stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from cryptography import x509
+from kubernetes.client import ApiClient, DiscoveryV1Api
+from kubernetes.client.models import V1EndpointSlice
+
+from tradingbot_certs.secret import REQUEST_TIMEOUT, explained
+
+logger = logging.getLogger(__name__)
+
+Address = tuple[str, int]
+
+HANDSHAKE_TIMEOUT = 3.0
+"""Seconds. A server that takes longer counts as one that does not answer."""
+_AT_A_TIME = 8
+_SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+class Servers:
+    """The servers at the `addresses`, which are looked up anew each time."""
+
+    def __init__(
+        self, addresses: Callable[[], Iterable[Address]], *, timeout: float = HANDSHAKE_TIMEOUT
+    ) -> None:
+        self._addresses = addresses
+        self._timeout = timeout
+
+    def ask(self) -> dict[str, x509.Certificate | None]:
+        """By address, as HOST:PORT; None of one that does not answer."""
+        addresses = sorted(set(self._addresses()))
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            shown = pool.map(lambda address: shown_by(address, self._timeout), addresses)
+            return {
+                f"{host}:{port}": one for (host, port), one in zip(addresses, shown, strict=True)
+            }
+
+
+def shown_by(address: Address, timeout: float) -> x509.Certificate | None:
+    """The certificate that the server at `address` shows; None if it shows none in time."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection(address, timeout) as raw,
+            context.wrap_socket(raw) as connection,
+        ):
+            der = connection.getpeercert(binary_form=True)
+        return x509.load_der_x509_certificate(der) if der else None
+    except (OSError, ValueError) as error:
+        logger.debug("%s:%d shows no certificate: %s", *address, error)
+        return None
+
+
+def addresses_of(client: ApiClient, *, namespace: str, service: str) -> Callable[[], list[Address]]:
+    """How to look up where the Service's servers are, the ones that are not ready among them.
+
+    One that is not ready may be so in a moment, with the certificate that it has now. One that ends
+    and takes no request any more will not.
+    """
+    api = DiscoveryV1Api(client)
+
+    def look_up() -> list[Address]:
+        with explained(f"list the EndpointSlices of the Service {namespace}/{service}"):
+            slices = api.list_namespaced_endpoint_slice(
+                namespace,
+                label_selector=f"{_SERVICE_LABEL}={service}",
+                _request_timeout=REQUEST_TIMEOUT,
+            ).items
+        return [address for one in slices for address in _of_slice(one)]
+
+    return look_up
+
+
+def _of_slice(one: V1EndpointSlice) -> list[Address]:
+    ports = [port.port for port in one.ports or [] if port.port is not None]
+    return [
+        (endpoint.addresses[0], port)
+        for endpoint in one.endpoints or []
+        if not (
+            endpoint.conditions
+            and endpoint.conditions.serving is False
+            and endpoint.conditions.terminating
+        )
+        for port in ports
+    ]
