@@ -11,15 +11,19 @@ from pathlib import Path
 
 import yaml
 from admission_rules import with_rules
+from helm_chart import templates
 from tradingbot_api.contract_schemas import contract_schemas
 from tradingbot_api.crds import crds
 from tradingbot_api.model import JsonObject
 from tradingbot_api.reference import reference
+from tradingbot_cli.doctor.expected import packaged
 from tradingbot_operator.bot import Bot
 from tradingbot_operator.desired import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "config" / "samples"
+# What is installed, as far as `tradingbot doctor` compares it with a cluster.
+INSTALLED = ("rbac", "certs", "webhook", "operator", "registry")
 ADMISSION_PAGE = ROOT / "docs" / "admission.md"
 NOTE = "Generated from the models in api/ by `make generate`; do not edit."
 HEADER = f"# {NOTE}\n"
@@ -40,16 +44,32 @@ class _Dumper(yaml.SafeDumper):
 def generated() -> dict[Path, str]:
     """The content of each generated file, by its path in the repository."""
     files = {}
+    definitions = []
     for crd in crds():
         group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
         text = yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+        definitions.append(text)
         files[Path(f"config/crd/bases/{group}_{plural}.yaml")] = HEADER + text
+    files |= templates(definitions)
     files[Path("docs/reference.md")] = f"<!-- {NOTE} -->\n{reference(_examples())}"
     files[Path("docs/admission.md")] = with_rules(ADMISSION_PAGE.read_text(encoding="utf-8"))
     for name, schema in contract_schemas(note=NOTE, config_example=_bot_json()).items():
         text = json.dumps(schema, indent=2, ensure_ascii=False)
         files[Path("docs/schemas") / name] = text + "\n"
+    copied = "Copied from the manifests in config/ by `make generate`; do not edit."
+    files[Path("cli/tradingbot_cli/doctor/installation.json")] = packaged(_installed(), note=copied)
     return files
+
+
+def _installed() -> list[JsonObject]:
+    """The manifests of those folders of config/, in the order of their files."""
+    paths = [path for name in INSTALLED for path in sorted((ROOT / "config" / name).glob("*.yaml"))]
+    return [
+        one
+        for path in paths
+        for one in yaml.safe_load_all(path.read_text("utf-8"))
+        if one and "metadata" in one
+    ]
 
 
 def _examples() -> dict[str, str]:

@@ -32,6 +32,9 @@ SERVICES = {
 COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERVICES.items()} | {
     "validate": Command("Check manifests as the webhooks would", "tradingbot_cli.validate"),
     "crds": Command("Print the CustomResourceDefinitions", "tradingbot_cli.crds"),
+    "doctor": Command(
+        "Check an installation in a cluster, and say what to do", "tradingbot_cli.doctor.command"
+    ),
 }
 ALIASES = {"--operator": "operator", "--api-server": "api-server"}
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from tradingbot_api.errors import ErrorReason
 
+from tradingbot_cli.terminal import BLUE, BOLD, GREEN, RED, YELLOW, Paint, count, one_line
 from tradingbot_cli.verdicts import UNREADABLE, Checked, Finding
 
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_BOLD, _RED, _YELLOW, _GREEN, _BLUE, _PLAIN = 1, 31, 33, 32, 34, 0
 _WARNED = "Warning"
 _RULES = {
     ErrorReason.REQUIRED: "A required field is missing",
@@ -31,7 +31,7 @@ _RULES = {
 
 def text(checked: Sequence[Checked], passed_over: int, *, color: bool) -> str:
     """A compiler's way: file:line:column, what is wrong, the words it is about; then a summary."""
-    paint = _Paint(color)
+    paint = Paint(color)
     blocks = [block for one in checked for block in _blocks(one, paint)]
     return "\n".join([*blocks, *([""] if blocks else []), _summary(checked, passed_over, paint)])
 
@@ -112,29 +112,17 @@ def _sarif_location(one: Checked, finding: Finding) -> dict[str, Any]:
     return {"physicalLocation": location}
 
 
-class _Paint:
-    """ANSI colours, or none."""
-
-    def __init__(self, color: bool) -> None:
-        self._color = color
-
-    def __call__(self, text: str, *codes: int) -> str:
-        if not self._color:
-            return text
-        return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[{_PLAIN}m"
-
-
-def _blocks(one: Checked, paint: _Paint) -> Iterator[str]:
+def _blocks(one: Checked, paint: Paint) -> Iterator[str]:
     if one.kind and (one.errors or one.warnings):
         verdict = "is valid, with warnings" if one.allowed else "is invalid"
-        yield f"{_one_line(one.file)}: {paint(_called(one), _BOLD)} {verdict}:"
+        yield f"{one_line(one.file)}: {paint(_called(one), BOLD)} {verdict}:"
     for findings, word, hue in (
-        (one.errors, "error", _RED),
-        (one.warnings, "warning", _YELLOW),
+        (one.errors, "error", RED),
+        (one.warnings, "warning", YELLOW),
     ):
         for finding in findings:
-            place = paint(f"{_one_line(one.file)}{_position(finding)}:", _BOLD)
-            yield f"{place} {paint(f'{word}:', _BOLD, hue)} {_one_line(finding.text)}"
+            place = paint(f"{one_line(one.file)}{_position(finding)}:", BOLD)
+            yield f"{place} {paint(f'{word}:', BOLD, hue)} {one_line(finding.text)}"
             yield from _excerpt(finding, paint, hue)
 
 
@@ -143,50 +131,39 @@ def _position(finding: Finding) -> str:
     return f":{at.line}:{at.column}" if at.column else f":{at.line}" if at.line else ""
 
 
-def _excerpt(finding: Finding, paint: _Paint, hue: int) -> Iterator[str]:
+def _excerpt(finding: Finding, paint: Paint, hue: int) -> Iterator[str]:
     """The key and value that a finding is about, and nothing else of the line they stand on."""
     excerpt = finding.excerpt
     if excerpt is None:
         return
     indent = " " * (excerpt.column - 1)
     pointer = " " * (finding.at.column - 1) + "^" * max(excerpt.width, 1)
-    yield f"{paint(f'{finding.at.line:>5} | ', _BLUE)}{indent}{excerpt.text}"
-    yield f"{paint('      | ', _BLUE)}{paint(pointer, _BOLD, hue)}"
+    yield f"{paint(f'{finding.at.line:>5} | ', BLUE)}{indent}{excerpt.text}"
+    yield f"{paint('      | ', BLUE)}{paint(pointer, BOLD, hue)}"
 
 
 def _called(one: Checked) -> str:
     name = f"{one.namespace}/{one.name}" if one.namespace else one.name or "(no name)"
-    return _one_line(f"{one.kind} {name}")
+    return one_line(f"{one.kind} {name}")
 
 
-def _one_line(text: str) -> str:
-    """A name out of a file must not be able to forge a line or command the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _summary(checked: Sequence[Checked], passed_over: int, paint: _Paint) -> str:
+def _summary(checked: Sequence[Checked], passed_over: int, paint: Paint) -> str:
     objects = [one for one in checked if one.kind]
     denied = sum(not one.allowed for one in objects)
     unreadable = sum(one.unreadable for one in checked)
     errors = sum(len(one.errors) for one in objects)
     warnings = sum(len(one.warnings) for one in objects)
-    parts = [f"{_count(len(objects), 'object')} checked"]
+    parts = [f"{count(len(objects), 'object')} checked"]
     if objects:
         parts.append(f"{len(objects) - denied} admitted")
     if denied:
-        parts.append(paint(f"{denied} denied with {_count(errors, 'error')}", _BOLD, _RED))
+        parts.append(paint(f"{denied} denied with {count(errors, 'error')}", BOLD, RED))
     if warnings:
-        parts.append(paint(_count(warnings, "warning"), _YELLOW))
+        parts.append(paint(count(warnings, "warning"), YELLOW))
     if unreadable:
-        parts.append(paint(f"{_count(unreadable, 'input')} unreadable", _BOLD, _RED))
+        parts.append(paint(f"{count(unreadable, 'input')} unreadable", BOLD, RED))
     if passed_over:
         parts.append(f"{passed_over} of other kinds passed over")
     good = objects and not (denied or unreadable or warnings)
     line = ", ".join(parts)
-    return (paint(line, _GREEN) if good else line) + "\n"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return (paint(line, GREEN) if good else line) + "\n"

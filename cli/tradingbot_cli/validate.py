@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from tradingbot_cli import report
 from tradingbot_cli.manifests import MAX_FILE
+from tradingbot_cli.terminal import wants_color
 from tradingbot_cli.verdicts import Checked, PassedOver, check, unreadable
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -75,7 +76,7 @@ def run(name: str, arguments: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
     outcome = examine(names, now=datetime.now(UTC))
     if given.output == "text":
-        sys.stdout.write(report.text(outcome.checked, outcome.passed_over, color=_color()))
+        sys.stdout.write(report.text(outcome.checked, outcome.passed_over, color=wants_color()))
     elif given.output == "json":
         sys.stdout.write(report.as_json(outcome.checked))
     else:
@@ -166,9 +167,3 @@ def _why_unreadable(name: str, error: OSError) -> Checked:
 def _bounded(file: BinaryIO) -> bytes:
     """One byte more than may be, at most: what is too long is refused without being read whole."""
     return file.read(MAX_FILE + 1)
-
-
-def _color() -> bool:
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
