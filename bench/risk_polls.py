@@ -12,27 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import cast
 
 import uvloop
 from prometheus_client import CollectorRegistry, generate_latest
 from tradingbot_api.tradingbot import TradingBotSpec
 from tradingbot_operator.bot_gauges import BotGauges
-from tradingbot_operator.risk import Seen, Stored, Watch, assess, meaning
+from tradingbot_operator.risk import Seen, Stored, Terms, Watch, assess, meaning
 from tradingbot_operator.risk_poller import RiskPoller
 from tradingbot_operator.settings import OperatorSettings
 
-SPEC = TradingBotSpec.model_validate(
-    {
-        "strategy": {"type": "Grid", "image": "ghcr.io/example/grid:1.0"},
-        "exchange": {"name": "Binance", "apiKeySecret": "creds"},
-        "riskManagement": {
-            "maxPositionSize": "1000",
-            "dailyLossLimit": "200",
-            "takeProfitPercentage": "4",
-        },
-    }
+TERMS = Terms.of(
+    TradingBotSpec.model_validate(
+        {
+            "strategy": {"type": "Grid", "image": "ghcr.io/example/grid:1.0"},
+            "exchange": {"name": "Binance", "apiKeySecret": "creds"},
+            "riskManagement": {
+                "maxPositionSize": "1000",
+                "dailyLossLimit": "200",
+                "takeProfitPercentage": "4",
+            },
+        }
+    )
 )
 MINUTE = timedelta(minutes=1)
 PER_NETWORK = 250
@@ -84,11 +85,11 @@ class _Run:
         since = _now()
 
         def means(seen: Seen, now: datetime) -> object:
-            risk = assess(SPEC, Stored(), seen, now, figures_every=MINUTE)
+            risk = assess(TERMS, Stored(), seen, now, figures_every=MINUTE)
             return meaning(risk, since, now)
 
         for number in range(self.bots):
-            watch = Watch(limit=Decimal(200), meaning=means, known=None)
+            watch = Watch(limit=TERMS.limit, meaning=means, known=None)
             poller.watch(("bench", _address(number)), watch)
         polling = asyncio.create_task(poller.run())
         await asyncio.sleep(2 * self.settings.risk_interval)

@@ -1,17 +1,12 @@
 """Alerts and scraping for the Prometheus operator, and the page that explains them."""
 
 import re
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from exposed_metrics import Family, exposed
-from tradingbot_dev.controlplane import kubectl_path
+from rendered import CONFIG, Object, kustomized, of_kind
 from tradingbot_operator.status import PHASE_OF_STOP, TERMINATING
 
-CONFIG = Path(__file__).parents[1]
 DOCS = CONFIG.parent / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -24,16 +19,8 @@ ROW = re.compile(r"^\| `(tradingbot_\w+)` \| (\w+) \| ?(.*?) ?\| .+ \|$", re.MUL
 PHASES = {TERMINATING, *PHASE_OF_STOP.values(), "Pending", "Degraded", "Running"}
 SEVERITIES = {"critical": "**Critical", "warning": "**Warning"}
 
-Object = dict[str, Any]
-
-
-def rendered(folder: str) -> list[Object]:
-    command = [kubectl_path(), "kustomize", str(CONFIG / folder)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return list(yaml.safe_load_all(shown))
-
-
-PROMETHEUS = rendered("prometheus")
+PROMETHEUS = kustomized("prometheus")
+MONITORS = of_kind(PROMETHEUS, "ServiceMonitor")
 RULES: list[Object] = [
     rule
     for one in PROMETHEUS
@@ -97,34 +84,30 @@ def test_the_page_has_every_metric_with_its_type_and_labels_and_no_other(process
 
 
 def test_each_pod_that_is_installed_is_scraped_once_at_a_port_that_it_has() -> None:
-    pods = {
-        one["metadata"]["name"]: one["spec"]["template"]
-        for one in rendered("selfsigned")
-        if one["kind"] == "Deployment"
-    }
+    objects = kustomized("selfsigned", "prometheus")
+    pods = {name: one["spec"]["template"] for name, one in of_kind(objects, "Deployment").items()}
+    services = [one for one in objects if one["kind"] == "Service"]
     scraped = []
-    for monitor in PROMETHEUS:
-        if monitor["kind"] != "PodMonitor":
-            continue
-        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    for monitor in MONITORS.values():
+        (endpoint,) = monitor["spec"]["endpoints"]
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
-        for name, pod in pods.items():
-            if wanted <= pod["metadata"]["labels"].items():
-                (container,) = pod["spec"]["containers"]
-                assert endpoint["port"] in {port["name"] for port in container["ports"]}
-                scraped.append(name)
+        for service in services:
+            ports = {one["name"]: one["targetPort"] for one in service["spec"]["ports"]}
+            if wanted <= service["metadata"]["labels"].items() and endpoint["port"] in ports:
+                for name, pod in pods.items():
+                    if service["spec"]["selector"].items() <= pod["metadata"]["labels"].items():
+                        (container,) = pod["spec"]["containers"]
+                        declared = {port["name"] for port in container["ports"]}
+                        assert ports[endpoint["port"]] in declared
+                        scraped.append(name)
     assert sorted(scraped) == sorted(pods)
 
 
 def test_a_bots_figures_keep_the_namespace_of_the_bot() -> None:
-    (monitor,) = (
-        one
-        for one in PROMETHEUS
-        if one["kind"] == "PodMonitor" and one["metadata"]["name"] == "tradingbot-operator"
-    )
-    assert monitor["spec"]["podMetricsEndpoints"][0]["honorLabels"] is True
+    (endpoint,) = MONITORS["tradingbot-operator"]["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True
 
 
 def test_an_installation_without_the_prometheus_operator_has_none_of_it() -> None:
-    kinds = {one["apiVersion"] for folder in ("default", "selfsigned") for one in rendered(folder)}
-    assert not any(kind.startswith("monitoring.coreos.com") for kind in kinds)
+    versions = {one["apiVersion"] for one in (*kustomized("default"), *kustomized("selfsigned"))}
+    assert not any(version.startswith("monitoring.coreos.com") for version in versions)

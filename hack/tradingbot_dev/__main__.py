@@ -10,6 +10,7 @@ from types import FrameType
 from tradingbot_dev import lifecycle, tour
 from tradingbot_dev.assets import find_assets
 from tradingbot_dev.errors import LocalClusterError
+from tradingbot_dev.helm import find_helm
 from tradingbot_dev.progress import Progress
 
 COMMANDS = {
@@ -18,7 +19,7 @@ COMMANDS = {
     "clean": "stop everything and remove the state",
     "status": "what runs, and where",
     "restart": "start webhooks, registry and operator anew, with the code as it is now",
-    "assets": "build the control plane's binaries, if they are nowhere yet",
+    "assets": "build the binaries that tests need, if they are nowhere yet",
     "tour": "show once more what admission and operator made of the sample",
 }
 
@@ -66,6 +67,7 @@ def run(command: str, state: Path) -> int:
             print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
         case "assets":
             find_assets(progress=progress)
+            find_helm(progress=progress)
         case "status":
             running = lifecycle.status(state)
             for name, pid in running.items():

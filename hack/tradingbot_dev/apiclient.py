@@ -28,6 +28,7 @@ class ApiClient:
     ca: Path
     certificate: Path
     key: Path
+    host: str = "127.0.0.1"
 
     def get(self, path: str) -> Answer | None:
         """The answer, or None as long as nobody answers."""
@@ -39,7 +40,7 @@ class ApiClient:
     def _request(self, method: str, path: str, body: bytes | None) -> Answer | None:
         context = ssl.create_default_context(cafile=str(self.ca))
         context.load_cert_chain(self.certificate, self.key)
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=5, context=context)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()

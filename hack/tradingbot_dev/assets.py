@@ -110,7 +110,7 @@ def find_assets(
         if target.binary not in paths
     }
     if any(not path.exists() for path in wanted.values()):
-        _build(wanted, cache_directory(environment), progress or Progress(), build)
+        build_missing(wanted, cache_directory(environment), progress or Progress(), build)
     paths |= {target.binary: path for target, path in wanted.items()}
     return Assets(**{name.replace("-", "_"): path for name, path in paths.items()})
 
@@ -139,14 +139,15 @@ def _given(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _build(
-    wanted: Mapping[Target, Path], cache: Path, progress: Progress, build: Builder | None
+def build_missing(
+    wanted: Mapping[Target, Path], cache: Path, progress: Progress, build: Builder | None = None
 ) -> None:
+    """Builds those that are not at their path yet, one process at a time."""
     if build is None:
         from tradingbot_dev import gobuild  # noqa: PLC0415 - a warm start needs none of it
 
         build = gobuild.build
-    with _only_builder(cache, progress):
+    with only_builder(cache, progress):
         # Another builder may have made some, or all, while this one waited.
         missing = {target: path for target, path in wanted.items() if not path.exists()}
         if missing:
@@ -154,7 +155,7 @@ def _build(
 
 
 @contextmanager
-def _only_builder(cache: Path, progress: Progress) -> Iterator[None]:
+def only_builder(cache: Path, progress: Progress) -> Iterator[None]:
     """Held by one process at a time; the kernel lets go of it however that process ends."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("a+") as lock:

@@ -28,7 +28,7 @@ from tradingbot_dev.errors import CommandFailedError, NotReadyError, ToolMissing
 from tradingbot_dev.guard import Guard
 from tradingbot_dev.kubeconfig import write_kubeconfig
 from tradingbot_dev.pki import ADMIN, CLIENTS, Pki
-from tradingbot_dev.ports import Ports, demand_free
+from tradingbot_dev.ports import LOOPBACK, Ports, demand_free
 from tradingbot_dev.processes import Identity, ProcessTable, Program
 from tradingbot_dev.waiting import wait_until
 
@@ -50,6 +50,8 @@ class ControlPlane:
     audit: bool = False
     pods: int = PODS
     """How many pods the node has room for."""
+    host: str = LOOPBACK
+    """Where the API server is reached. Another one must be in its certificate: see `Pki`."""
 
     @property
     def pki(self) -> Pki:
@@ -61,7 +63,7 @@ class ControlPlane:
 
     @property
     def server(self) -> str:
-        return f"https://127.0.0.1:{self.ports.kube_apiserver}"
+        return f"https://{self.host}:{self.ports.kube_apiserver}"
 
     @property
     def kubeconfig(self) -> Path:
@@ -75,6 +77,7 @@ class ControlPlane:
             ca=self.pki.ca,
             certificate=self.pki.certificate(ADMIN),
             key=self.pki.key(ADMIN),
+            host=self.host,
         )
 
     def start(self, *, seconds: float = START_SECONDS) -> list[str]:
@@ -82,21 +85,21 @@ class ControlPlane:
 
         If that fails, what this call started is stopped again.
         """
-        self._prepare()
+        self.prepare()
         started: list[str] = []
         try:
             for wave in components.start_order(self):
                 for program in wave:
                     if ensure(self.table, program):
                         started.append(program.name)  # noqa: PERF401 - the next one may fail
-                self._await_api(seconds=seconds)
+                self.await_api(seconds=seconds)
             self._await_node(seconds=seconds)
         except BaseException:
             self.stop(only=started)
             raise
         return started
 
-    def _await_api(self, *, seconds: float) -> None:
+    def await_api(self, *, seconds: float) -> None:
         """Until the API server answers, with its built-in roles made."""
         wait_until(
             self._api_ready,
@@ -153,6 +156,8 @@ class ControlPlane:
                 "KUBECONFIG": str(kubeconfig or self.kubeconfig),
                 # Its cache of what the server serves is kept by port, and ports are used again.
                 "KUBECACHEDIR": str(self.directory / "kubectl-cache"),
+                "NO_PROXY": self.host,
+                "no_proxy": self.host,
             },
             capture_output=True,
             text=True,
@@ -199,7 +204,8 @@ class ControlPlane:
                 if line.endswith("\n"):
                     yield json.loads(line)
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Makes what must be there before anything starts: certificates, kubeconfigs."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.pki.ensure(now=dt.datetime.now(dt.UTC))
         for client in CLIENTS:

@@ -16,11 +16,14 @@ from tradingbot_dev.processes import ProcessTable
 
 
 class Guard:
-    """The guard as the test run sees it. `close` lets it do its work and waits for it."""
+    """The guard as the test run sees it. `close` lets it do its work and waits for it.
 
-    def __init__(self, *, run: Path, folder: Path) -> None:
+    `module` is what guards, if more is to be ended than processes.
+    """
+
+    def __init__(self, *, run: Path, folder: Path, module: str = "tradingbot_dev.guard") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tradingbot_dev.guard", str(run.resolve()), str(folder)],
+            [sys.executable, "-m", module, str(run.resolve()), str(folder)],
             stdin=subprocess.PIPE,
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},

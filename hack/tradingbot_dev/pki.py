@@ -7,7 +7,8 @@ webhooks' CA is another one, and `tradingbot certs` makes it as it would in any 
 import datetime as dt
 import ipaddress
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -38,6 +39,9 @@ class Pki:
     """Where the files lie. `ensure` makes those that are not there."""
 
     directory: Path
+    addresses: tuple[str, ...] = ()
+    """Where else than on loopback the API server is reached."""
+    clients: Mapping[str, tuple[str, str | None]] = field(default_factory=lambda: CLIENTS)
 
     @property
     def ca(self) -> Path:
@@ -74,9 +78,11 @@ class Pki:
             for name in ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
         ]
         both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        for name, names in ((SERVER, [*loopback, *in_cluster]), (ETCD, loopback)):
+        elsewhere = [x509.IPAddress(ipaddress.ip_address(address)) for address in self.addresses]
+        served = [*loopback, *elsewhere, *in_cluster]
+        for name, names in ((SERVER, served), (ETCD, loopback)):
             self._issue(authority, name, name, None, names=names, usage=both)
-        for name, (common_name, organisation) in CLIENTS.items():
+        for name, (common_name, organisation) in self.clients.items():
             usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
             self._issue(authority, name, common_name, organisation, names=[], usage=usage)
         signer = ec.generate_private_key(ec.SECP256R1())

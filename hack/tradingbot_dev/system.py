@@ -116,15 +116,19 @@ class System:
         self.start_one(name)
 
     def start_another_operator(
-        self, name: str, *, health_port: int, settings: Mapping[str, str]
+        self, name: str, *, health_port: int, settings: Mapping[str, str], server: str = ""
     ) -> Path:
         """Starts an operator under another name, with a token of its own, and doesn't wait for it.
 
-        `settings` are environment variables. Returns its kubeconfig.
+        `settings` are environment variables. `server` is something that stands in for the API
+        server. Returns its kubeconfig.
         """
         usual = self.program(OPERATOR)
         kubeconfig = self._kubeconfig(OPERATOR).with_name(f"{name}.yaml")
         shutil.copy(self.plane.service_account_kubeconfig(f"tradingbot-{OPERATOR}"), kubeconfig)
+        if server:
+            text = kubeconfig.read_text()
+            kubeconfig.write_text(text.replace(self.plane.server, server))
         command = [part for part in usual.command if not part.startswith("--health-port=")]
         program = Program(
             name=name,

@@ -1,0 +1,81 @@
+"""What is installed, as kustomize and Helm render it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from tradingbot_dev.controlplane import kubectl_path
+from tradingbot_dev.helm import find_helm
+
+CONFIG = Path(__file__).parents[1]
+CHART = CONFIG.parent / "charts" / "tradingbot-operator"
+NAMESPACE = "tradingbot-system"
+RELEASE = "tradingbot"
+# Of the API server, whose version a chart may ask for. There is none where it is only rendered.
+KUBERNETES = "1.37.0"
+
+Object = dict[str, Any]
+
+
+@cache
+def kustomized(*folders: str) -> tuple[Object, ...]:
+    """What an overlay of these folders of config/ installs. Not to be changed."""
+    with TemporaryDirectory() as folder:
+        overlay = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            # Absolute ones it refuses.
+            "resources": [os.path.relpath(CONFIG / one, Path(folder).resolve()) for one in folders],
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+        return loaded(_output([kubectl_path(), "kustomize", folder]))
+
+
+def charted(values: Mapping[str, Any], *, namespace: str = NAMESPACE) -> tuple[Object, ...]:
+    """What the chart installs with these values."""
+    shown = helm(
+        *("template", RELEASE, str(CHART), "--namespace", namespace),
+        *("--kube-version", KUBERNETES),
+        values=values,
+    )
+    assert shown.returncode == 0, shown.stderr
+    return loaded(shown.stdout)
+
+
+def helm(
+    *arguments: str, values: Mapping[str, Any] | None = None, kubeconfig: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs Helm, which keeps nothing on this machine."""
+    with TemporaryDirectory() as home:
+        return subprocess.run(
+            [str(find_helm()), *arguments, *(() if values is None else ("--values", "-"))],
+            input="" if values is None else json.dumps(values),
+            env={"HOME": home, "KUBECONFIG": str(kubeconfig or Path(home) / "none")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def loaded(text: str) -> tuple[Object, ...]:
+    # libyaml's, where PyYAML has it: the definitions are long.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return tuple(one for one in yaml.load_all(text, loader) if one)
+
+
+def of_kind(objects: Iterable[Object], kind: str) -> dict[str, Object]:
+    """Those of this kind, by their names, which no two of them have in different namespaces."""
+    found = [one for one in objects if one["kind"] == kind]
+    named = {one["metadata"]["name"]: one for one in found}
+    assert len(named) == len(found)
+    return named
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
