@@ -1,6 +1,6 @@
 """Faults of a cluster that a bot's declaration has no part in, on a real API server.
 
-Answers of 429 and 5xx are made up in operator/tests: here they can't be had at will.
+What an API server can't be asked for, such as errors, is in test_e2e_bad_answers.
 """
 
 import json

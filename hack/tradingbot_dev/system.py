@@ -28,6 +28,7 @@ WEBHOOKS = "webhooks"
 REGISTRY = "registry"
 OPERATOR = "operator"
 # Clients of another one come after it, and are stopped before it.
+VALIDATING = "tradingbot.validate.trading.io"
 NAMES = (WEBHOOKS, REGISTRY, OPERATOR)
 READY_SECONDS = 30.0
 BOTS = "/apis/trading.io/v1/namespaces/default/tradingbots"
@@ -229,16 +230,17 @@ class System:
     def _admission_works(self) -> bool:
         """Whether the API server really asks both webhooks: it takes up a configuration late.
 
-        The default for the profit target is twice the stop, which no schema can say; and no schema
-        knows the time zones.
+        The default for the profit target is twice the stop, which no schema can say. And to trade
+        from ten to ten is well-formed: only the validating webhook finds fault with it.
         """
         bot = manifests.load(manifests.SAMPLE_BOT)
         bot["metadata"]["name"] = "admission-probe"
         broken = copy.deepcopy(bot)
-        broken["spec"]["schedule"] = {"timeZone": "Nowhere/Land"}
+        window = {"days": ["Mon"], "start": "10:00", "end": "10:00"}
+        broken["spec"]["schedule"] = {"windows": [window]}
         mutated, denied = self._dry_run(bot), self._dry_run(broken)
         filled = mutated.get("spec", {}).get("riskManagement", {})
-        return "takeProfitPercentage" in filled and "admission webhook" in denied.get("message", "")
+        return "takeProfitPercentage" in filled and VALIDATING in denied.get("message", "")
 
     def _dry_run(self, bot: dict[str, Any]) -> dict[str, Any]:
         answer = self.plane.client.post(f"{BOTS}?dryRun=All", bot)
