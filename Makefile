@@ -8,10 +8,10 @@ MINUTES ?= 30
 BOTS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test storm soak lint bench bench-webhooks bench-operator generate crds lock
+.PHONY: help install up down clean status restart tour test e2e-cluster storm soak lint bench bench-webhooks bench-operator generate crds lock
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make .venv from the pinned requirements (every other target does so first)
 	@command -v "$(PYTHON)" >/dev/null || \
@@ -40,6 +40,9 @@ test: install ## run every test on a control plane of its own; TESTS="operator/t
 	@$(DEV) assets
 	@.venv/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
 
+e2e-cluster: install ## the product in pods on a real node, with cert-manager (as root); TESTS as above
+	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node test $(TESTS)
+
 storm: install ## an operator killed a hundred times in the middle of work; KILLS=1000 for more
 	@TRADINGBOT_STORM_KILLS=$(KILLS) .venv/bin/python -m pytest -s e2e/test_e2e_storm.py
 
@@ -61,7 +64,7 @@ bench-webhooks: install ## the webhooks against a peer in Go, one table and benc
 bench-operator: install ## the operator against a peer in Go, one table and bench/results/operator.json
 	@PYTHONPATH=hack .venv/bin/python -m bench operator
 
-generate: install ## write the generated files: the CRDs in config/crd
+generate: install ## write the generated files: CRDs, the chart's templates, the pages of reference
 	@.venv/bin/python hack/generate.py
 
 crds: install ## print the CRDs

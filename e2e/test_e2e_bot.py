@@ -1,5 +1,7 @@
 """A bot's way through the system, on files that a user would write."""
 
+from typing import Any
+
 from person import Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
@@ -53,6 +55,7 @@ def test_applying_the_same_file_again_changes_and_writes_nothing(person: Person)
     eventually(
         lambda: condition(person.get("tbot", BOT) or {}, "RegistrySynced")["status"] == "True"
     )
+    eventually(lambda: "about to be asked" not in reported(person)["message"])
     settled = person.get("tradingbot", BOT)
     writes = operator_writes(person)
     assert "unchanged" in person.applied(sample_bot())
@@ -64,6 +67,10 @@ def test_applying_the_same_file_again_changes_and_writes_nothing(person: Person)
     assert settled is not None
     assert after is not None
     assert after["status"] == settled["status"]
+
+
+def reported(person: Person) -> dict[str, Any]:
+    return condition(person.get("tbot", BOT) or {}, "RiskReported")
 
 
 def secret_reads(person: Person) -> list[str]:

@@ -187,8 +187,8 @@ def test_an_operator_killed_again_and_again_in_a_storm_loses_and_leaves_nothing(
     assert storm.halted, "no bot was halted: the storm was too weak to show anything"
     names = {bot["metadata"]["name"] for bot in found}
     eventually(lambda: orphans(person, names) == [])
-    for bot in found:
-        as_declared(person, bot)
+    for name in sorted(names):
+        eventually(lambda name=name: as_declared(person, name) or True)  # type: ignore[misc]
     eventually(lambda: all((person.asset(name) is not None) == (name in names) for name in NAMES))
 
 
@@ -208,9 +208,11 @@ def orphans(person: Person, names: set[str]) -> list[str]:
     return [child for child, bot in pairs if bot not in names]
 
 
-def as_declared(person: Person, bot: Object) -> None:
-    """The children hold what the bot says."""
-    name, spec = bot["metadata"]["name"], bot["spec"]
+def as_declared(person: Person, name: str) -> None:
+    """The children hold what the bot says now: one that loses may be halted at any moment."""
+    bot = person.get("tradingbot", name)
+    assert bot is not None
+    spec = bot["spec"]
     (deployment,) = person.items("deployment", bot=name)
     (configuration,) = person.items("configmap", bot=name)
     running = bot["status"]["phase"] == "Running"

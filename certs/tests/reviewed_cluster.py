@@ -14,6 +14,7 @@ import random
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ SECRET = "tradingbot-webhook-tls"
 CA_SECRET = f"{SECRET}-ca"
 LOOPBACK = "127.0.0.1"
 PATIENCE = 30.0
+_CUT = (b"use of closed network connection", b"write: broken pipe")
+"""What an API server says that takes up a connection in the moment in which it ends: it was the
+test that ended it. A certificate that is not trusted reads otherwise."""
 KUBELET_SECONDS = (0.1, 0.8)
 _LOADS = 3
 
@@ -135,6 +139,8 @@ class ReviewedCluster:
         bot["metadata"]["name"] = "load"
         with turn:
             answer = self.plane.client.post(f"{BOTS}?dryRun=All", bot)
+        if answer is not None and any(said in answer.body for said in _CUT):
+            return
         if answer is None or answer.status != 201 or b"takeProfitPercentage" not in answer.body:
             self.faults.append(f"review: {answer.body.decode() if answer else 'no answer'}")
         self.reviews += 1
@@ -173,10 +179,16 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
+        """End every connection, and wait until both sides have noticed: an API server that writes
+        into one that has just gone has a broken pipe, which is no fault of any certificate."""
         with self._lock:
-            for one in self._open:
+            ended = set(self._open)
+            for one in ended:
                 with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    one.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + PATIENCE
+        while ended & self._open and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def close(self) -> None:
         with suppress(OSError):

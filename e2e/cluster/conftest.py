@@ -1,0 +1,70 @@
+"""The product in pods, on a real node with cert-manager. Root and Linux: `make e2e-cluster`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from installation import Installation, inventory
+from person import Person
+from real_bots import BOT_IMAGE
+from tradingbot_node.cluster import Node, running_node
+from tradingbot_node.images import build_image
+
+PRODUCT = "tradingbot-operator:0.1.0"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def product_image() -> Path:
+    """The archive of the image that the project's Dockerfile makes."""
+    return build_image(PRODUCT)
+
+
+@pytest.fixture(scope="session")
+def bot_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of an image of the example bot, with a book that loses when it is told to."""
+    context = tmp_path_factory.mktemp("bot-image")
+    for source in (EXAMPLES / "bot.py", HERE / "losing_bot.py", HERE / "Dockerfile"):
+        (context / source.name).write_bytes(source.read_bytes())
+    return build_image(BOT_IMAGE, context=context)
+
+
+@pytest.fixture(scope="session")
+def node(product_image: Path, bot_image: Path) -> Iterator[Node]:
+    """A real node with DNS, volumes and cert-manager, and with both images; no product yet."""
+    with running_node() as running:
+        for archive in (product_image, bot_image):
+            running.containerd.import_image(archive)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def untouched(node: Node) -> frozenset[str]:
+    """The names of all objects of the cluster before anything was installed."""
+    return inventory(node)
+
+
+@pytest.fixture(scope="session")
+def product(
+    node: Node, untouched: frozenset[str], tmp_path_factory: pytest.TempPathFactory
+) -> Installation:
+    """The product as a user installs it: `kubectl apply -k config/default`."""
+    installation = Installation(node, tmp_path_factory.mktemp("overlays"))
+    installation.install("default")
+    return installation
+
+
+@pytest.fixture
+def person(product: Installation, request: pytest.FixtureRequest) -> Iterator[Person]:
+    """Somebody with a namespace of their own, restricted as strictly as can be."""
+    namespace = f"t{crc32(request.node.nodeid.encode())}"
+    someone = Person(product.node, namespace)  # type: ignore[arg-type]  # it needs a `plane` only
+    someone.kubectl("create", "namespace", namespace)
+    someone.kubectl(
+        "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"
+    )
+    yield someone
+    someone.kubectl("delete", "tradingbot,assetregistry", "--all", "--wait=false")
+    someone.kubectl("delete", "namespace", namespace, "--wait=false")

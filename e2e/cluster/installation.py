@@ -1,0 +1,183 @@
+"""The product in a cluster as a user has it there: installed, asked, replaced, removed."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import yaml
+from person import Object, eventually
+from tradingbot_dev.controlplane import SYSTEM_NAMESPACE, kubectl_path
+from tradingbot_node.cluster import Node
+from tradingbot_node.netns import ENTER
+
+CONFIG = Path(__file__).parents[2] / "config"
+IMAGE = "tradingbot-operator"
+MINUTES = 3
+PART_OF = "app.kubernetes.io/name=tradingbot-operator"
+# They come and go by themselves.
+_FLEETING = ("events", "leases", "endpoints", "endpointslices", "pods", "replicasets")
+_FLEETING_GROUPS = ("events.k8s.io",)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The product on a node. `overlays` is a folder for overlays of a user's own."""
+
+    node: Node
+    overlays: Path
+
+    def install(self, way: str, *, tag: str | None = None) -> None:
+        """As docs/install.md has it, `way` being `default` or `selfsigned`; returns when it works.
+
+        `tag` is another than the release's.
+        """
+        folder = self._folder(way, tag)
+        self.node.kubectl("apply", "--server-side", "-k", str(folder), check=True)
+        self.node.kubectl(
+            *("-n", SYSTEM_NAMESPACE, "wait", "--for=condition=Available"),
+            *("deployment", "--all", f"--timeout={MINUTES}m"),
+            check=True,
+        )
+        for deployment in self.deployments():
+            self.node.kubectl(
+                *("-n", SYSTEM_NAMESPACE, "rollout", "status", f"--timeout={MINUTES}m"),
+                f"deployment/{deployment['metadata']['name']}",
+                check=True,
+            )
+
+    def uninstall(self, way: str) -> None:
+        """In the order that docs/install.md gives."""
+        everything = ("tradingbots,assetregistries", "--all", "--all-namespaces")
+        self.node.kubectl("delete", *everything, f"--timeout={MINUTES}m", check=True)
+        folder = str(self._folder(way, None))
+        self.node.kubectl("delete", "-k", folder, f"--timeout={MINUTES}m", check=True)
+
+    def deployments(self) -> list[Object]:
+        return self.objects("deployments", "-n", SYSTEM_NAMESPACE)
+
+    def pods(self, component: str) -> list[Object]:
+        """The component's pods that are not on their way out."""
+        label = f"{PART_OF},app.kubernetes.io/component={component}"
+        found = self.objects("pods", "-n", SYSTEM_NAMESPACE, "-l", label)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def objects(self, *what: str) -> list[Object]:
+        done = self.node.kubectl("get", *what, "-o", "json", check=True)
+        return list(json.loads(done.stdout)["items"])
+
+    def object(self, *what: str) -> Object:
+        done = self.node.kubectl("get", *what, "-o", "json", check=True)
+        return dict(json.loads(done.stdout))
+
+    def token(self, account: str, *, namespace: str = SYSTEM_NAMESPACE) -> str:
+        """A token of a ServiceAccount, as one that got hold of it would have."""
+        done = self.node.kubectl("-n", namespace, "create", "token", account, check=True)
+        return done.stdout.strip()
+
+    def ask_registry(self, path: str, *, token: str | None) -> tuple[int, Any]:
+        """Status and JSON of `GET /api/v1/PATH`, through `kubectl port-forward`."""
+        with self._forwarded("service/tradingbot-registry", 8090) as port:
+            connection = HTTPConnection("127.0.0.1", port, timeout=20)
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            try:
+                connection.request("GET", f"/api/v1/{path}", headers=headers)
+                answer = connection.getresponse()
+                return answer.status, json.loads(answer.read() or b"null")
+            finally:
+                connection.close()
+
+    def served_certificate(self, pod: Object) -> bytes:
+        """The certificate (DER) that this webhook pod shows to whoever connects now."""
+        look = "import ssl, sys; print(ssl.get_server_certificate((sys.argv[1], 9443), timeout=5))"
+        command = (*ENTER, sys.executable, "-c", look, pod["status"]["podIP"])
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return ssl.PEM_cert_to_DER_cert(done.stdout)
+
+    @contextmanager
+    def _forwarded(self, what: str, port: int) -> Iterator[int]:
+        command = [kubectl_path(), "-n", SYSTEM_NAMESPACE, "port-forward", what, f":{port}"]
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "KUBECONFIG": str(self.node.kubeconfig)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            # Forwarding from 127.0.0.1:40123 -> 8090
+            line = process.stdout.readline()
+            assert line.startswith("Forwarding from 127.0.0.1:"), line
+            yield int(line.split(":")[1].split()[0])
+        finally:
+            process.kill()
+            process.communicate()
+
+    def _folder(self, way: str, tag: str | None) -> Path:
+        if tag is None:
+            return CONFIG / way
+        folder = self.overlays / f"{way}-{tag}"
+        folder.mkdir(exist_ok=True)
+        overlay = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [os.path.relpath(CONFIG / way, folder)],
+            "images": [{"name": IMAGE, "newTag": tag}],
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+        return folder
+
+
+def inventory(node: Node) -> frozenset[str]:
+    """`kind.group/namespace/name` of every object that is there to stay."""
+    listed = node.kubectl("api-resources", "--verbs=list", "-o", "name", check=True)
+    kinds = [
+        kind
+        for kind in listed.stdout.split()
+        if kind.split(".")[0] not in _FLEETING and not kind.endswith(_FLEETING_GROUPS)
+    ]
+    done = node.kubectl(
+        *("get", ",".join(kinds), "--all-namespaces", "--ignore-not-found"),
+        *("-o", "json"),
+        check=True,
+    )
+    return frozenset(map(_path, json.loads(done.stdout)["items"]))
+
+
+def _path(one: Object) -> str:
+    metadata = one["metadata"]
+    return f"{one['kind']} {one['apiVersion']} {metadata.get('namespace', '')}/{metadata['name']}"
+
+
+def restarts(pods: list[Object]) -> dict[str, int]:
+    """How often each pod's containers were started anew, by the pod's uid."""
+    return {
+        pod["metadata"]["uid"]: sum(
+            one["restartCount"] for one in pod["status"].get("containerStatuses", [])
+        )
+        for pod in pods
+    }
+
+
+def await_ready(installation: Installation, *what: str, seconds: float = 120) -> None:
+    """Until all pods of a selection are ready, and there is one."""
+
+    def look() -> bool:
+        pods = installation.objects("pods", *what)
+        return bool(pods) and all(map(is_ready, pods))
+
+    eventually(look, seconds=seconds)
+
+
+def is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -1,0 +1,64 @@
+"""`tradingbot doctor` of an installation in pods: nothing to complain of, and no Secret read.
+
+It sees the served certificate in a TLS handshake with each replica, through a port-forward.
+"""
+
+import json
+import os
+import subprocess
+from typing import Any
+
+from installation import Installation
+from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.system import tradingbot_path
+from tradingbot_dev.waiting import wait_until
+
+
+def doctor(product: Installation) -> dict[str, dict[str, Any]]:
+    """Its findings by check, as the administrator sees them."""
+    done = subprocess.run(
+        [tradingbot_path(), "doctor", "-o", "json"],
+        env={**os.environ, "KUBECONFIG": str(product.node.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return {one["check"]: one for one in json.loads(done.stdout)["findings"]}
+
+
+def test_a_fresh_installation_is_all_well(product: Installation) -> None:
+    latest: dict[str, Any] = {}
+
+    def well() -> bool:
+        latest.clear()
+        latest.update(doctor(product))
+        return all(one["status"] == "ok" for one in latest.values())
+
+    wait_until(well, what=f"all well: {latest}", seconds=120)
+    assert "cert-manager/tradingbot-webhook-tls" in latest
+    assert "webhooks/service/tradingbot-webhooks" in latest
+    # Each replica was asked: none of it comes out of the Secret.
+    for pod in product.pods("webhooks"):
+        assert f"pod {pod['metadata']['name']}" in latest["certificate/life"]["message"]
+
+
+def test_webhooks_scaled_to_nothing_are_found(product: Installation) -> None:
+    scale = ("-n", SYSTEM_NAMESPACE, "scale", "deployment/tradingbot-webhooks")
+    product.node.kubectl(*scale, "--replicas=0", check=True)
+    try:
+        wait_until(
+            lambda: doctor(product)["admission/defaults"]["reason"] == "NoEndpoints",
+            what="the missing webhooks",
+            seconds=60,
+        )
+        findings = doctor(product)
+        assert findings["deployment/tradingbot-webhooks"]["reason"] == "Stopped"
+        # Nobody to ask is left: now the certificate in the Secret is looked at.
+        assert "the Secret tradingbot-webhook-tls" in findings["certificate/life"]["message"]
+    finally:
+        product.node.kubectl(*scale, "--replicas=2", check=True)
+        product.node.kubectl(
+            *("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment/tradingbot-webhooks"),
+            check=True,
+        )

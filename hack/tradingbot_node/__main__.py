@@ -1,0 +1,87 @@
+"""`python -m tradingbot_node test | up | down`: the product on a real node, as in a user's cluster.
+
+`test` runs `e2e/cluster`, with pytest's own arguments behind it. `up` leaves a node running, for
+whoever works on those tests, and `down` removes it.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from tradingbot_dev.assets import find_assets
+from tradingbot_dev.errors import LocalClusterError
+from tradingbot_dev.progress import Progress
+
+from tradingbot_node import leftovers
+from tradingbot_node.binaries import find_binaries
+from tradingbot_node.cluster import KEEP_VARIABLE, running_node
+from tradingbot_node.commands import NodeImpossibleError
+from tradingbot_node.prerequisites import demand_node
+
+ROOT = Path(__file__).parents[2]
+TESTS = "e2e/cluster"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="tradingbot_node", description=__doc__)
+    parser.add_argument("command", choices=("test", "up", "down"))
+    command, rest = parser.parse_known_args(arguments)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    progress = Progress()
+    try:
+        return _run(command.command, rest, progress)
+    except NodeImpossibleError as error:
+        # Where the tests run by themselves nobody can change the machine: it is said, in one line.
+        skipped = os.environ.get("CI") == "true"
+        print(f"{'skipped' if skipped else 'error'}: {TESTS} did not run: {error}", flush=True)
+        return 0 if skipped else 1
+    except LocalClusterError as error:
+        if error.detail:
+            print(error.detail, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+
+
+def _run(command: str, rest: list[str], progress: Progress) -> int:
+    if command == "down":
+        with leftovers.only_one(progress):
+            leftovers.remove()
+        return 0
+    demand_node(progress)
+    if command == "up":
+        os.environ[KEEP_VARIABLE] = "1"
+        with running_node(progress=progress) as node:
+            print(f"export KUBECONFIG={node.kubeconfig}")
+        return 0
+    # Before pytest, which shows nothing of what takes minutes.
+    find_assets(progress=progress)
+    find_binaries(progress=progress)
+    return _become_pytest(_chosen(rest))
+
+
+def _chosen(rest: list[str]) -> list[str]:
+    """pytest's arguments: all of the tests, unless some are named."""
+    named = any(not argument.startswith("-") and TESTS in argument for argument in rest)
+    return rest if named else [TESTS, *rest]
+
+
+def _become_pytest(arguments: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

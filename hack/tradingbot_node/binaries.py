@@ -1,0 +1,108 @@
+"""The programs that a node needs beyond the control plane: pinned Go modules, built once.
+
+They lie in the same cache as the control plane's. `make up` needs and builds none of them.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradingbot_dev import gobuild
+from tradingbot_dev.assets import MODULES, Target, build_missing, cache_directory
+from tradingbot_dev.gotoolchain import find_go
+from tradingbot_dev.progress import Progress
+
+NODE = MODULES.parent / "node"
+TITLE = "what a node needs, once, some 4 minutes on 2 cores"
+_CONTAINERD = "github.com/containerd/containerd/v2/cmd"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_CRDS = "cert-manager-crds.yaml"
+
+
+@dataclass(frozen=True)
+class OwnTarget(Target):
+    """A binary whose main package is here: it decides over the cache's key, as go.mod does."""
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.sha256(super().key.encode())
+        for source in sorted(self.module.rglob("*.go")):
+            digest.update(source.read_bytes())
+        return f"{self.module.name}-{digest.hexdigest()[:16]}"
+
+
+def _cert_manager(command: str) -> Target:
+    package = f"{_CERT_MANAGER}/cmd/{command}"
+    return Target(f"cert-manager-{command}", NODE / "cert-manager", package)
+
+
+TARGETS = (
+    Target("containerd", NODE / "containerd", f"{_CONTAINERD}/containerd"),
+    # containerd looks for its shim beside itself.
+    Target(
+        "containerd-shim-runc-v2", NODE / "containerd", f"{_CONTAINERD}/containerd-shim-runc-v2"
+    ),
+    Target("ctr", NODE / "containerd", f"{_CONTAINERD}/ctr"),
+    Target("kubelet", MODULES / "kubernetes", "k8s.io/kubernetes/cmd/kubelet"),
+    Target("kube-proxy", MODULES / "kubernetes", "k8s.io/kubernetes/cmd/kube-proxy"),
+    OwnTarget("pause", NODE / "containerd", "./pause"),
+    OwnTarget("coredns", NODE / "coredns", "."),
+    _cert_manager("controller"),
+    _cert_manager("cainjector"),
+    _cert_manager("webhook"),
+)
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where they are."""
+
+    containerd: Path
+    containerd_shim_runc_v2: Path
+    ctr: Path
+    kubelet: Path
+    kube_proxy: Path
+    pause: Path
+    coredns: Path
+    cert_manager_controller: Path
+    cert_manager_cainjector: Path
+    cert_manager_webhook: Path
+
+    @property
+    def cert_manager_crds(self) -> Path:
+        """cert-manager's custom resource definitions, as its module has them."""
+        return self.cert_manager_controller.with_name(_CRDS)
+
+
+def find_binaries(
+    *, environment: Mapping[str, str] = os.environ, progress: Progress | None = None
+) -> Binaries:
+    """All of them, building first what is not in the cache. Raises BuildError and its siblings."""
+    cache, shown = cache_directory(environment), progress or Progress()
+    wanted = {target: cache / target.key / target.binary for target in TARGETS}
+    if any(not path.exists() for path in wanted.values()):
+        build_missing(wanted, cache, shown, functools.partial(gobuild.build, title=TITLE))
+    paths = {target.binary.replace("-", "_"): path for target, path in wanted.items()}
+    binaries = Binaries(**paths)
+    if not binaries.cert_manager_crds.exists():
+        _copy_crds(binaries.cert_manager_crds, cache, shown)
+    return binaries
+
+
+def _copy_crds(path: Path, cache: Path, progress: Progress) -> None:
+    """Into the cache, so that a start needs Go and its module cache no more."""
+    module = NODE / "cert-manager"
+    go = find_go({module}, cache=cache, progress=progress)
+    home = Path(go.run("list", "-m", "-f", "{{.Dir}}", _CERT_MANAGER, directory=module))
+    texts = [source.read_text() for source in sorted((home / "deploy" / "crds").glob("*.yaml"))]
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    draft.write_text("---\n".join(_without_templates(text) for text in texts))
+    draft.replace(path)
+
+
+def _without_templates(text: str) -> str:
+    """The files are a Helm chart's too: labels, a line each, are filled in by it."""
+    return "".join(line for line in text.splitlines(keepends=True) if "{{" not in line)

@@ -1,0 +1,189 @@
+"""A real node of one's own: containerd, kubelet, kube-proxy, DNS, cert-manager; pods run on it.
+
+    with running_node() as node:
+        node.kubectl("apply", "-k", "config/default")
+
+Everything is in a network namespace and in one folder, and nothing of it is left afterwards. There
+is one on a machine at a time.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tradingbot_dev import manifests
+from tradingbot_dev.assets import Assets, find_assets
+from tradingbot_dev.controlplane import ControlPlane, ensure
+from tradingbot_dev.guard import Guard
+from tradingbot_dev.progress import Progress, duration
+from tradingbot_dev.waiting import wait_until
+
+from tradingbot_node import addons, cgroups, leftovers, netns, plane
+from tradingbot_node.binaries import Binaries, find_binaries
+from tradingbot_node.containerd import CONTAINERD, PAUSE, Containerd
+from tradingbot_node.kubelet import KUBELET, Kubelet
+from tradingbot_node.places import FOLDER, NODE_NAME
+from tradingbot_node.prerequisites import network_plugins
+
+START_SECONDS = 120.0
+ADDON_SECONDS = 180
+KEEP_VARIABLE = "TRADINGBOT_NODE_KEEP"
+"""Set, the node outlives the run and is taken up by the next one: for whoever works on the tests.
+`python -m tradingbot_node down` removes it."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """The node and its control plane. Every method may be called in any state of them."""
+
+    folder: Path
+    assets: Assets
+    binaries: Binaries
+    network_plugins: Path
+
+    @property
+    def plane(self) -> ControlPlane:
+        return plane.control_plane(leftovers.PLANE, self.assets)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.plane.kubeconfig
+
+    @property
+    def containerd(self) -> Containerd:
+        return Containerd(self.folder / "containerd", self.binaries, self.network_plugins)
+
+    @property
+    def kubelet(self) -> Kubelet:
+        folder = self.folder / "kubelet"
+        return Kubelet(folder, self.plane, self.binaries, runtime=self.containerd.socket)
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs kubectl as the administrator; with `check`, raises CommandFailedError."""
+        return self.plane.kubectl(*arguments, stdin=stdin, check=check)
+
+    def ctr(self, *arguments: str) -> str:
+        """Runs containerd's own command line on the pods' images and containers."""
+        return self.containerd.ctr(*arguments)
+
+    def start(self, *, seconds: float = START_SECONDS) -> None:
+        """Starts what is not running, and returns when the node is ready for pods."""
+        netns.create()
+        cgroups.create()
+        plane.prepare(self.plane)
+        self.containerd.prepare()
+        self.kubelet.prepare()
+        began = datetime.now(UTC)
+        table = self.plane.table
+        ensure(table, self.containerd.program)
+        plane.start(self.plane, seconds=seconds)
+        wait_until(
+            self.containerd.ready,
+            what=CONTAINERD,
+            seconds=seconds,
+            table=table,
+            needs=(CONTAINERD,),
+        )
+        if PAUSE not in self.ctr("images", "list", "--quiet").split():
+            self.containerd.import_pause()
+        started = [ensure(table, program) for program in self.kubelet.programs]
+        wait_until(
+            lambda: self._ready(since=began if any(started) else None),
+            what="the node",
+            seconds=seconds,
+            table=table,
+            needs=(KUBELET, CONTAINERD),
+        )
+
+    def install_addons(self, *, seconds: int = ADDON_SECONDS) -> None:
+        """DNS, volumes, cert-manager; returns when they are available. Once in a node's life."""
+        done = self.folder / "addons-installed"
+        if done.exists():
+            return
+        addons.import_images(self.containerd, self.binaries, folder=self.folder)
+        addons.install(self._apply, self.binaries, volumes=self.folder / "volumes")
+        for namespace, names in addons.DEPLOYMENTS.items():
+            self.kubectl(
+                *("wait", "--for=condition=Available", f"--timeout={seconds}s"),
+                *("--namespace", namespace),
+                *(f"deployment/{name}" for name in names),
+                check=True,
+            )
+        # Its own webhook is trusted some seconds after it is up, and until then takes no Issuer.
+        wait_until(self._takes_issuers, what="cert-manager", seconds=seconds)
+        done.touch()
+
+    def stop(self) -> None:
+        """As when a machine loses power: every process ends at once, and the files are kept."""
+        leftovers.end_everything()
+        # A machine forgets these when it starts.
+        shutil.rmtree(self.folder / "containerd" / "state", ignore_errors=True)
+
+    def _takes_issuers(self) -> bool:
+        issuer = manifests.text([addons.ISSUER])
+        done = self.kubectl("create", "--dry-run=server", "--filename", "-", stdin=issuer)
+        return done.returncode == 0
+
+    def _apply(self, text: str) -> None:
+        self.kubectl("apply", "--server-side", "--filename", "-", stdin=text, check=True)
+
+    def _ready(self, *, since: datetime | None) -> bool:
+        """Whether the node says so; not earlier than `since`, as what it said then is stored."""
+        lease = self._object(f"lease/{NODE_NAME}", "--namespace=kube-node-lease")
+        renewed = lease.get("spec", {}).get("renewTime")
+        if renewed is None or (since is not None and datetime.fromisoformat(renewed) < since):
+            return False
+        conditions = self._object(f"node/{NODE_NAME}").get("status", {}).get("conditions", [])
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    def _object(self, *what: str) -> dict[str, Any]:
+        """An object; empty if it is not there, or the API server isn't."""
+        done = self.kubectl("get", *what, "--output=json")
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+
+@contextmanager
+def running_node(*, progress: Progress | None = None) -> Iterator[Node]:
+    """A started node with its add-ons, of which nothing is left, even after a SIGKILL."""
+    shown = progress or Progress()
+    with leftovers.only_one(shown):
+        node = Node(
+            folder=FOLDER,
+            assets=find_assets(progress=shown),
+            binaries=find_binaries(progress=shown),
+            network_plugins=network_plugins(),
+        )
+        if os.environ.get(KEEP_VARIABLE):
+            bring_up(node, shown)
+            yield node
+            return
+        leftovers.remove()
+        guard = Guard(run=FOLDER, folder=FOLDER, module=leftovers.__name__)
+        try:
+            bring_up(node, shown)
+            yield node
+        finally:
+            guard.close()
+
+
+def bring_up(node: Node, progress: Progress) -> None:
+    """Starts it and installs the add-ons, and says how long that took."""
+    began = time.monotonic()
+    progress.update("starting the node")
+    node.start()
+    ready = time.monotonic()
+    progress.update("installing DNS and cert-manager")
+    node.install_addons()
+    spent = duration(time.monotonic() - ready)
+    progress.step(f"node ready in {duration(ready - began)}, DNS and cert-manager {spent} later")
