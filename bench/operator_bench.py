@@ -13,7 +13,7 @@ from bench.operator_peer import build_go_operator
 from bench.operator_run import RunPlan, Values, run
 from bench.risk_polls import measure as measure_polls
 from bench.servers import NAMES, ServerName
-from bench.throughput import Say, Series
+from bench.throughput import Measured, Say, Series
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,23 @@ def operator(arguments: argparse.Namespace, *, results: Path, say: Say) -> None:
     plan = _plan(arguments)
     peer, go_version = build_go_operator() if "go" in plan.names else (None, "not used")
     parity = check_operators(peer, say=say) if peer and plan.names == NAMES else None
-    measured = _measure(plan, peer=peer, say=say)
     polls: dict[str, float] = {}
+    measured: report.Results = {}
+
+    def record() -> report.Record:
+        whole = report.record(measured, parity=parity, polls=polls, go_version=go_version)
+        if plan == FULL:
+            results.mkdir(exist_ok=True)
+            (results / "operator.json").write_text(json.dumps(whole, indent=2) + "\n")
+        return whole
+
+    for bots in plan.rounds:
+        measured[bots] = _measure(plan, bots, peer=peer, say=say)
+        record()  # kept at once: the next size takes long, and may fail
     if plan.polled:
         say(f"polls of {plan.polled} bots")
-        polls = measure_polls(plan.polled, plan.poll_seconds)
-    record = report.record(measured, parity=parity, polls=polls, go_version=go_version)
-    sys.stdout.write(report.table(record))
-    if plan == FULL:
-        results.mkdir(exist_ok=True)
-        (results / "operator.json").write_text(json.dumps(record, indent=2) + "\n")
+        polls |= measure_polls(plan.polled, plan.poll_seconds)
+    sys.stdout.write(report.table(record()))
 
 
 def _plan(arguments: argparse.Namespace) -> OperatorPlan:
@@ -71,16 +78,15 @@ def _plan(arguments: argparse.Namespace) -> OperatorPlan:
     return plan
 
 
-def _measure(plan: OperatorPlan, *, peer: Path | None, say: Say) -> report.Results:
-    """All runs; within a round the operators take turns, and who is first changes."""
-    results: report.Results = {bots: {name: {} for name in plan.names} for bots in plan.rounds}
-    for bots, rounds in plan.rounds.items():
-        for number in range(rounds):
-            run_plan = RunPlan(bots, plan.idle_seconds if number == 0 else 0.0)
-            for name in plan.names if number % 2 == 0 else plan.names[::-1]:
-                values = measure_one(name, run_plan, peer=peer, say=say)
-                for key, value in values.items():
-                    results[bots][name].setdefault(key, Series()).values.append(value)
+def _measure(plan: OperatorPlan, bots: int, *, peer: Path | None, say: Say) -> dict[str, Measured]:
+    """All runs of one size; within a round the operators take turns, and who is first changes."""
+    results: dict[str, Measured] = {name: {} for name in plan.names}
+    for number in range(plan.rounds[bots]):
+        run_plan = RunPlan(bots, plan.idle_seconds if number == 0 else 0.0)
+        for name in plan.names if number % 2 == 0 else plan.names[::-1]:
+            values = measure_one(name, run_plan, peer=peer, say=say)
+            for key, value in values.items():
+                results[name].setdefault(key, Series()).values.append(value)
     return results
 
 
