@@ -54,15 +54,18 @@ def test_webhooks_scaled_to_nothing_are_found(product: Installation) -> None:
     scale = ("-n", SYSTEM_NAMESPACE, "scale", "deployment/tradingbot-webhooks")
     product.node.kubectl(*scale, "--replicas=0", check=True)
     try:
-        wait_until(
-            lambda: (
-                doctor(product)["webhooks/service/tradingbot-webhooks"]["reason"] == "NoEndpoints"
-            ),
-            what="the missing webhooks",
-            seconds=60,
-        )
+
+        def are_missing() -> bool:
+            found = doctor(product)
+            service = found["webhooks/service/tradingbot-webhooks"]
+            # Those that are ending still answer for some seconds.
+            return (
+                service["reason"] == "NoEndpoints"
+                and found["admission/defaults"]["status"] == "failed"
+            )
+
+        wait_until(are_missing, what="the missing webhooks", seconds=60)
         findings = doctor(product)
-        assert findings["admission/defaults"]["status"] == "failed"
         assert findings["deployment/tradingbot-webhooks"]["reason"] == "Stopped"
         # Nobody to ask is left: now the certificate in the Secret is looked at.
         assert "the Secret tradingbot-webhook-tls" in findings["certificate/life"]["message"]
