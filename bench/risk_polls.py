@@ -12,29 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import cast
 
 import uvloop
 from prometheus_client import CollectorRegistry, generate_latest
-from tradingbot_api.tradingbot import TradingBotSpec
 from tradingbot_operator.bot_gauges import BotGauges
 from tradingbot_operator.risk import Seen, Stored, Terms, Watch, assess, meaning
 from tradingbot_operator.risk_poller import RiskPoller
 from tradingbot_operator.settings import OperatorSettings
 
-TERMS = Terms.of(
-    TradingBotSpec.model_validate(
-        {
-            "strategy": {"type": "Grid", "image": "ghcr.io/example/grid:1.0"},
-            "exchange": {"name": "Binance", "apiKeySecret": "creds"},
-            "riskManagement": {
-                "maxPositionSize": "1000",
-                "dailyLossLimit": "200",
-                "takeProfitPercentage": "4",
-            },
-        }
-    )
-)
+TERMS = Terms(Decimal(200), time_zone="UTC", day_start="00:00")
 MINUTE = timedelta(minutes=1)
 PER_NETWORK = 250
 

@@ -138,19 +138,25 @@ def converge(cluster: Cluster) -> None:
     cluster.demand_trust()
 
 
+def after(deeds: int, lead: Callable[[Cluster], None]) -> tuple[Cluster, Process]:
+    """A cluster that `lead` has led somewhere, and a process that has done so much in it."""
+    cluster = running()
+    lead(cluster)
+    process = Process(cluster)
+    for _ in range(deeds):
+        if not process.ended:
+            process.step()
+            cluster.demand_trust()
+    return cluster, process
+
+
 @pytest.mark.parametrize("lead", WAYS.values(), ids=list(WAYS))
 def test_a_process_killed_before_any_deed_is_followed_by_another(
     lead: Callable[[Cluster], None],
 ) -> None:
     deeds, killed = 0, True
     while killed:
-        cluster = running()
-        lead(cluster)
-        process = Process(cluster)
-        for _ in range(deeds):
-            if not process.ended:
-                process.step()
-                cluster.demand_trust()
+        cluster, process = after(deeds, lead)
         killed = not process.ended
         if killed:
             process.kill()
@@ -168,13 +174,7 @@ def test_a_process_held_up_before_any_deed_undoes_nothing_when_it_goes_on(
     """Held up for as long as another one needs for a whole replacement, all following, or one."""
     deeds, held = 0, True
     while held:
-        cluster = running()
-        lead(cluster)
-        process = Process(cluster)
-        for _ in range(deeds):
-            if not process.ended:
-                process.step()
-                cluster.demand_trust()
+        cluster, process = after(deeds, lead)
         held = not process.ended
         if meanwhile == "due":
             passed(cluster, DUE)

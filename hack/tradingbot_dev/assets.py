@@ -8,7 +8,6 @@ The cache is `${XDG_CACHE_HOME:-~/.cache}/tradingbot/control-plane`. It has a fo
 named after the hash of all that decides what is built. A file in it is always a whole one.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tradingbot_dev.errors import ToolMissingError
+from tradingbot_dev.exclusive import exclusive
 from tradingbot_dev.progress import Progress
 
 MODULES = Path(__file__).parents[1] / "control-plane"
@@ -156,17 +156,7 @@ def build_missing(
 
 @contextmanager
 def only_builder(cache: Path, progress: Progress) -> Iterator[None]:
-    """Held by one process at a time; the kernel lets go of it however that process ends."""
+    """Held by one process at a time, so that nothing is built twice."""
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            progress.step(f"waiting for another build of the same (pid {lock.read().strip()})")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.seek(0)
-        lock.truncate()
-        lock.write(str(os.getpid()))
-        lock.flush()
+    with exclusive(cache / "lock", progress, what="another build of the same"):
         yield

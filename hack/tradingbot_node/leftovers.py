@@ -7,15 +7,14 @@ in its control groups, and mounts lie inside it. Nothing else is touched.
 went, and does it then.
 """
 
-import fcntl
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from tradingbot_dev.exclusive import exclusive
 from tradingbot_dev.processes import ProcessTable
 from tradingbot_dev.progress import Progress
 
@@ -46,21 +45,9 @@ def remove() -> None:
     _unlink_dangling_logs()
 
 
-@contextmanager
-def only_one(progress: Progress) -> Iterator[None]:
-    """One node on a machine: a second run waits. Let go of by the kernel, however a run ends."""
-    with LOCK.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            progress.step(f"waiting for another run with a node (pid {lock.read().strip()})")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.seek(0)
-        lock.truncate()
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+def only_one(progress: Progress) -> AbstractContextManager[None]:
+    """One node on a machine: a second run waits."""
+    return exclusive(LOCK, progress, what="another run with a node")
 
 
 def _unlink_dangling_logs() -> None:
