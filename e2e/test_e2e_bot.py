@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from person import Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
@@ -227,14 +228,27 @@ def test_the_bot_is_an_asset_that_depends_on_its_exchange(person: Person) -> Non
     assert person.asset(BOT)["id"] in str(items)
 
 
-def test_a_child_of_the_same_name_that_is_not_the_bots_is_left_alone(person: Person) -> None:
-    person.kubectl("create", "service", "clusterip", BOT, "--tcp=80:80")
-    before = person.get("service", BOT)
+@pytest.mark.parametrize(
+    ("kind", "name", "create"),
+    [
+        ("ConfigMap", f"{BOT}-config", f"configmap {BOT}-config --from-literal=a=b"),
+        ("Service", BOT, f"service clusterip {BOT} --tcp=80:80"),
+        ("Deployment", BOT, f"deployment {BOT} --image=example/other:1 --replicas=0"),
+    ],
+    ids=["ConfigMap", "Service", "Deployment"],
+)
+def test_a_child_of_the_same_name_that_is_not_the_bots_is_left_alone(
+    person: Person, kind: str, name: str, create: str
+) -> None:
+    person.kubectl("create", *create.split())
+    before = person.get(kind, name)["metadata"]
     person.applied(sample("secret.yaml"), sample_bot())
     bot = person.await_phase(BOT, "Failed")
     assert condition(bot, "Ready")["reason"] == "NameConflict"
-    assert f"Service {BOT}" in condition(bot, "Ready")["message"]
-    assert person.get("service", BOT) == before
+    assert f"{kind} {name}" in condition(bot, "Ready")["message"]
+    after = person.get(kind, name)["metadata"]
+    for part in ("uid", "generation", "labels", "ownerReferences"):
+        assert after.get(part) == before.get(part)
     assert person.items("deployment", bot=BOT) == []
-    person.kubectl("delete", "service", BOT)
+    person.kubectl("delete", kind, name)
     person.await_phase(BOT, "Running")

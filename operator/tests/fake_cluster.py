@@ -105,12 +105,14 @@ class FakeCluster(KubernetesApi):
             meta = obj["metadata"]
             yield (meta["namespace"], meta["name"]), int(meta["resourceVersion"])
 
-    async def apply(self, manifest: JsonObject) -> JsonObject:
+    async def apply(self, manifest: JsonObject, *, new: bool = False) -> JsonObject:
         key = key_of(manifest)
         self.writes.append(("apply", key[0], key[2]))
         self._maybe_fail("apply", key[0])
         stored = as_stored(manifest)
         before = self.objects.get(key)
+        if before is not None and new:
+            raise KubernetesError(409, "Conflict", "the object has been modified")
         if before is not None:
             selector = stored.get("spec", {}).get("selector")
             stored = merged(before, stored)

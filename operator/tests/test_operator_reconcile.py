@@ -13,7 +13,9 @@ from operator_desk import (
     KEY,
     SERVICE,
     Desk,
+    condition,
     play,
+    trading,
 )
 from operator_harness import NOW, SECRET
 from tradingbot_api.model import JsonObject
@@ -68,7 +70,6 @@ def test_an_edit_between_the_read_and_the_finalizer_is_a_conflict_and_no_edit_is
 
 
 STEPS = [
-    ("get", "ConfigMap"),
     ("get", "Secret"),
     ("apply", "ConfigMap"),
     ("apply", "Deployment"),
@@ -143,6 +144,35 @@ def test_a_child_of_somebody_else_is_never_touched(key: tuple[str, str, str]) ->
         desk.cluster.delete(*key)
         await desk.run()
         assert desk.phase == "Running"
+
+    play(scenario)
+
+
+def test_a_new_bot_asks_for_none_of_its_children() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        await desk.reconcile()
+        assert desk.cluster.reads == [("get", "Secret", SECRET)]
+        applied = [kind for verb, kind, _ in desk.cluster.writes if verb == "apply"]
+        assert applied == ["ConfigMap", "Service", "Deployment"]
+
+    play(scenario)
+
+
+def test_one_whose_children_all_lost_their_labels_is_not_taken_for_new() -> None:
+    async def scenario() -> None:
+        desk = await trading()
+        desk.reported(openPositions=1)
+        await desk.settle()
+        for key in (CONFIG_MAP, DEPLOYMENT, SERVICE):
+            desk.cluster.edit(*key, metadata={"labels": None})
+        desk.edit(spec={"strategy": {"image": "ghcr.io/example/arb:2.0"}})
+        desk.context.running.clear()
+        await desk.reconcile()
+        assert condition(desk, "RolloutPending")[0] == "True"
+        assert desk.bot_json["strategy"]["image"].endswith(":1.0")
+        (container,) = desk.cluster.objects[DEPLOYMENT]["spec"]["template"]["spec"]["containers"]
+        assert container["image"].endswith(":1.0")
 
     play(scenario)
 

@@ -5,12 +5,14 @@ import pickle
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from fake_cluster import FakeCluster, Fault
 from operator_desk import CREDENTIALS, SERVER_ERROR
 from operator_harness import SECRET, in_fake_time
 from tradingbot_api.model import JsonObject
+from tradingbot_operator import CREDENTIALS as ANNOTATION
 from tradingbot_operator import secrets
-from tradingbot_operator.secrets import Secrets
+from tradingbot_operator.secrets import SecretFacts, Secrets, read
 
 BOT, OTHER = ("desk", "arb"), ("desk", "mm")
 KEYS = ("api-key", "api-secret")
@@ -26,8 +28,13 @@ class Vault:
         self.changed: list[tuple[str, str]] = []
         self.secrets = Secrets(self.cluster, interval=INTERVAL, changed=self.changed.append)
 
-    async def look(self, bot: tuple[str, str] = BOT, needs: tuple[str, ...] = KEYS) -> Any:
-        return await self.secrets.look(bot, SECRET, needs)
+    async def look(
+        self,
+        bot: tuple[str, str] = BOT,
+        needs: tuple[str, ...] = KEYS,
+        recorded: SecretFacts | None = None,
+    ) -> Any:
+        return await self.secrets.look(bot, SECRET, needs, recorded)
 
     async def after(self, seconds: float) -> None:
         """Look after the Secrets for that long."""
@@ -164,3 +171,83 @@ def test_however_many_there_are_only_so_many_are_looked_at_in_a_second() -> None
 
     in_fake_time(main())
     assert 0 < vault.reads("version") <= 60 * secrets.LOOKS_PER_SECOND
+
+
+def recorded(found: SecretFacts, name: str = SECRET) -> SecretFacts | None:
+    """What an operator reads that comes after one which has found that."""
+    annotations = {ANNOTATION: found.record(SECRET, KEYS)}
+    return SecretFacts.recorded({"metadata": {"annotations": annotations}}, name)
+
+
+def test_a_record_holds_the_version_and_the_keys_in_use_and_only_of_the_secret_it_names() -> None:
+    found = SecretFacts("7", frozenset((*KEYS, "of-somebody-else")))
+    assert recorded(found) == SecretFacts("7", frozenset(KEYS))
+    assert recorded(found, "another") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"secret": "binance-creds", "version": 1, "keys": 2}']
+)
+def test_a_record_that_somebody_has_spoilt_is_none(text: str) -> None:
+    deployment = {"metadata": {"annotations": {ANNOTATION: text}}}
+    assert SecretFacts.recorded(deployment, SECRET) is None
+    assert SecretFacts.recorded(None, SECRET) is None
+
+
+def test_what_the_operator_before_has_recorded_is_taken_over_and_looked_at_in_its_turn() -> None:
+    vault = Vault()
+
+    async def main() -> None:
+        record = recorded(await read(vault.cluster, "desk", SECRET))
+        vault.cluster.reads.clear()
+        assert await vault.look(BOT, recorded=record) == record
+        assert await vault.look(OTHER, recorded=record) == record
+        assert vault.cluster.reads == []
+        vault.cluster.put(renewed())
+        await vault.after(INTERVAL + 1)
+        assert sorted(vault.changed) == [BOT, OTHER]
+        # Its Deployment has the old record still.
+        assert (await vault.look(BOT, recorded=record)).version == "102"
+
+    in_fake_time(main())
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_records_that_differ_are_settled_by_reading_and_both_bots_come_to_know(
+    newest_first: bool,
+) -> None:
+    vault = Vault()
+
+    async def main() -> None:
+        old = recorded(await read(vault.cluster, "desk", SECRET))
+        vault.cluster.put(renewed())
+        new = recorded(await read(vault.cluster, "desk", SECRET))
+        records = [(BOT, new), (OTHER, old)] if newest_first else [(OTHER, old), (BOT, new)]
+        for bot, record in records:
+            told = await vault.look(bot, recorded=record)
+        assert told.version == new.version
+        assert (OTHER in vault.changed) is not newest_first
+        assert {(await vault.look(bot)).version for bot in (BOT, OTHER)} == {new.version}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_record_is_doubted_by_a_bot_that_has_none_or_needs_another_key(gone: bool) -> None:
+    vault = Vault()
+
+    async def main() -> None:
+        record = recorded(await read(vault.cluster, "desk", SECRET))
+        if gone:
+            vault.cluster.delete("Secret", "desk", SECRET)
+        else:
+            vault.cluster.put(renewed(other="VkFMVUU="))
+        await vault.look(BOT, recorded=record)
+        assert vault.changed == []
+        found = await vault.look(OTHER, needs=("other",))
+        assert found is None if gone else found.version == "102"
+        assert BOT in vault.changed
+        again = await vault.look(BOT, recorded=record)
+        assert again is None if gone else again.version == "102"
+
+    asyncio.run(main())

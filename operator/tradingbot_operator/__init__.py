@@ -9,4 +9,6 @@ FINALIZER = "trading.io/cleanup"
 BOT_LABEL = "trading.io/bot"
 RESTART_HASH = "trading.io/restart-hash"
 ROLLOUT = "trading.io/rollout"
+CREDENTIALS = "trading.io/credentials"
+"""On a bot's Deployment: what was last seen of its Secret, for an operator that starts anew."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": FIELD_MANAGER}

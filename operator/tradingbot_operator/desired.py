@@ -11,7 +11,7 @@ from tradingbot_api.contract import CONFIG_SCHEMA_VERSION
 from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import TradingBotSpec
 
-from tradingbot_operator import BOT_LABEL, MANAGED_BY, RESTART_HASH
+from tradingbot_operator import BOT_LABEL, CREDENTIALS, MANAGED_BY, RESTART_HASH
 from tradingbot_operator.bot import Bot
 
 CONFIG_KEY = "bot.json"
@@ -140,12 +140,21 @@ NO_ROLLING_UPDATE: JsonObject = {"spec": {"strategy": {"type": "Recreate", "roll
 not have it, and server-side apply removes only what it owns."""
 
 
-def deployment(bot: Bot, *, template: JsonObject, replicas: int) -> JsonObject:
-    """The Deployment: one pod or none, and never two at once, since each would spend the limit."""
+def deployment(
+    bot: Bot, *, template: JsonObject, replicas: int, credentials: str | None = None
+) -> JsonObject:
+    """The Deployment: one pod or none, and never two at once, since each would spend the limit.
+
+    `credentials` is what it shall say of the bot's Secret; not in the template, so that saying it
+    restarts nothing.
+    """
+    metadata = _metadata(bot, bot.meta.name)
+    if credentials is not None:
+        metadata["annotations"] = {CREDENTIALS: credentials}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(bot, bot.meta.name),
+        "metadata": metadata,
         "spec": {
             "replicas": replicas,
             "strategy": {"type": "Recreate"},

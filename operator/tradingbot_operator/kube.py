@@ -23,6 +23,9 @@ PAGE = 200
 """Objects in an answer to a list: 500 bots as they come, parsed, are 30 MB."""
 CONNECTIONS = 50
 TRIES = 4
+NO_VERSION = "1"
+"""A resource version that no object has: the API server compares it where there is an object, and
+passes over it where there is none."""
 LONGEST_PAUSE = 5.0
 """Of what an API server may ask for that has too much to do (429 with Retry-After), at a time."""
 
@@ -147,11 +150,16 @@ class KubernetesApi:
                 return
             query["continue"] = page["metadata"]["continue"]
 
-    async def apply(self, manifest: JsonObject) -> JsonObject:
-        """Server-side apply, taking back fields that somebody else has changed."""
+    async def apply(self, manifest: JsonObject, *, new: bool = False) -> JsonObject:
+        """Server-side apply, taking back fields that somebody else has changed.
+
+        One that is said to be new is a conflict if there already is an object of its name.
+        """
         meta = manifest["metadata"]
         path = self._path(manifest["kind"], meta["namespace"], meta["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        if new:
+            manifest = {**manifest, "metadata": {**meta, "resourceVersion": NO_VERSION}}
         answer = await self._request("PATCH", path, query=query, body=manifest, type_=APPLY_PATCH)
         return dict(answer)
 

@@ -24,6 +24,8 @@ class Credentials:
     message: str = ""
     unread: Exception | None = None
     """Why the Secret could not be looked at, so that nothing is known of it."""
+    record: str | None = None
+    """What the Deployment shall say of a Secret that has all that the bot needs."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,16 @@ def plan(bot: Bot, observed: Observed, now: datetime) -> Plan:
         template, before = running.unpacked()
         applied = config.keeping_restart_parts_of(before)
     config_map = desired.config_map(bot, applied)
-    deployment = desired.deployment(bot, template=template, replicas=0 if stop else 1)
-    # A stop waits for nothing; a start finds its configuration.
-    pair = (deployment, config_map) if stop else (config_map, deployment)
+    deployment = desired.deployment(
+        bot,
+        template=template,
+        replicas=0 if stop else 1,
+        credentials=observed.credentials.record,
+    )
+    others = (config_map, desired.service(bot))
     return Plan(
-        (*pair, desired.service(bot)),
+        # A stop waits for nothing; a start finds all that it needs.
+        (deployment, *others) if stop else (*others, deployment),
         stop=stop,
         waiting=waiting,
         hours=open_hours,

@@ -36,7 +36,7 @@ from tradingbot_operator.risk import (
     meaning,
     risk_status,
 )
-from tradingbot_operator.secrets import Secrets
+from tradingbot_operator.secrets import SecretFacts, Secrets
 from tradingbot_operator.secrets import read as read_secret
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_operator.status import TERMINATING, bot_status, merge_patch, phase_of
@@ -100,12 +100,12 @@ async def reconcile(context: Context, key: Key) -> float | None:
     if risk is not None and risk.halt not in {None, stored.halt}:
         body = await _latch(context, bot, risk)
         bot = replace(bot, status=body["status"])
-    observed = replace(await look(context, bot), risk=risk, running=context.running.get(key))
-    decision = plan(bot, observed, now)
-    if observed.credentials.unread is not None and decision.stop is None:
-        # A bot that shall stop is stopped all the same; one that runs is left as it is.
-        raise observed.credentials.unread
-    observed = await _apply(context, bot, body, decision, observed)
+    try:
+        decision, observed = await _come_true(context, bot, body, risk, now)
+    except KubernetesError as error:
+        if not error.is_conflict:
+            raise
+        decision, observed = await _come_true(context, bot, body, risk, now, trust_watches=False)
     if decision.running is not None:
         context.running[key] = decision.running
     if bot.spec is not None and context.assets.want(
@@ -115,6 +115,25 @@ async def reconcile(context: Context, key: Key) -> float | None:
     bot = await _report(context, bot, body, decision, observed)
     _poll(context, bot, decision, observed.children, seen=seen, now=now)
     return _look_again_in(context, bot, decision, observed, now)
+
+
+async def _come_true(
+    context: Context,
+    bot: Bot,
+    body: JsonObject,
+    risk: Risk | None,
+    now: datetime,
+    *,
+    trust_watches: bool = True,
+) -> tuple[Plan, Observed]:
+    """Look, decide and apply; what was decided, and what there is now."""
+    seen = await look(context, bot, trust_watches=trust_watches)
+    observed = replace(seen, risk=risk, running=context.running.get(bot.key))
+    decision = plan(bot, observed, now)
+    if observed.credentials.unread is not None and decision.stop is None:
+        # A bot that shall stop is stopped all the same; one that runs is left as it is.
+        raise observed.credentials.unread
+    return decision, await _apply(context, bot, body, decision, observed)
 
 
 def _risk(
@@ -158,24 +177,28 @@ def _poll(
     context.polls.watch(bot.key, Watch(terms.limit, meaning=means, known=means(seen, now)))
 
 
-async def look(context: Context, bot: Bot) -> Observed:
-    """The bot's children and its Secret as they are now."""
-    name = bot.meta.name
-    found: list[JsonObject | None] = []
+async def look(context: Context, bot: Bot, *, trust_watches: bool = True) -> Observed:
+    """The bot's children and its Secret as they are now.
+
+    The watches show only what carries our label, so what they have not shown is asked for. Not for
+    a bot of which they have shown nothing at all: it is new, and its children are applied as new
+    ones, which is a conflict where there is something of that name.
+    """
+    namespace, name = bot.key
+    names = (("ConfigMap", f"{name}-config"), ("Deployment", name), ("Service", name))
+    found = [context.store.get(kind, namespace, child) for kind, child in names]
     conflicts = []
-    for kind, child_name in (
-        ("ConfigMap", f"{name}-config"),
-        ("Deployment", name),
-        ("Service", name),
-    ):
-        child = await _child(context, kind, bot.meta.namespace, child_name)
-        if child is not None and not _owned(bot, child):
-            conflicts.append(f"{kind} {child_name}")
-            child = None
-        found.append(child)
+    if not trust_watches or any(found):
+        for index, (kind, child_name) in enumerate(names):
+            child = found[index] or await context.api.get(kind, namespace, child_name)
+            if child is not None and not _owned(bot, child):
+                conflicts.append(f"{kind} {child_name}")
+                child = None
+            found[index] = child
+    children = Children(*found)
     return Observed(
-        children=Children(*found),
-        credentials=await _look_for_credentials(context, bot),
+        children=children,
+        credentials=await _look_for_credentials(context, bot, children),
         conflicts=tuple(conflicts),
     )
 
@@ -191,32 +214,32 @@ def _owned(bot: Bot, child: JsonObject) -> bool:
     return any(one.get("controller") and one.get("uid") == bot.meta.uid for one in owners)
 
 
-async def _look_for_credentials(context: Context, bot: Bot) -> Credentials:
+async def _look_for_credentials(context: Context, bot: Bot, children: Children) -> Credentials:
     if bot.spec is None:
         return Credentials()
-    exchange = bot.spec.exchange
+    exchange, name = bot.spec.exchange, bot.spec.exchange.api_key_secret
     needed = (exchange.api_key_path, exchange.api_secret_path)
     try:
         if context.secrets is not None:
-            secret = await context.secrets.look(bot.key, exchange.api_key_secret, needed)
+            recorded = SecretFacts.recorded(children.deployment, name)
+            secret = await context.secrets.look(bot.key, name, needed, recorded)
         else:
-            secret = await read_secret(context.api, bot.meta.namespace, exchange.api_key_secret)
+            secret = await read_secret(context.api, bot.meta.namespace, name)
     except KubernetesError as error:
         return Credentials(unread=error)
     if secret is None:
         return Credentials(
             problem=Reason.SECRET_NOT_FOUND,
-            message=f'Secret "{exchange.api_key_secret}" not found; the bot starts once it exists',
+            message=f'Secret "{name}" not found; the bot starts once it exists',
         )
     for key in needed:
         if key not in secret.keys:
             return Credentials(
                 version=secret.version,
                 problem=Reason.KEY_NOT_FOUND,
-                message=f'Secret "{exchange.api_key_secret}" has no key "{key}"; the bot starts'
-                " once it has",
+                message=f'Secret "{name}" has no key "{key}"; the bot starts once it has',
             )
-    return Credentials(version=secret.version)
+    return Credentials(version=secret.version, record=secret.record(name, needed))
 
 
 async def _with_finalizer(context: Context, bot: Bot, body: JsonObject) -> JsonObject:
@@ -253,7 +276,8 @@ async def _apply(
         if before is None or not covers(before, manifest):
             if kind == "Deployment" and "rollingUpdate" in _strategy(before):
                 await context.api.merge(kind, *bot.key, desired.NO_ROLLING_UPDATE)
-            live[kind] = {"kind": kind, **await context.api.apply(manifest)}
+            applied = await context.api.apply(manifest, new=before is None)
+            live[kind] = {"kind": kind, **applied}
             context.store.put(live[kind] or manifest)
             if context.declared.get((kind, *bot.key)) == declared:
                 what = "changed" if before is not None else "deleted"

@@ -137,9 +137,13 @@ func deploymentOf(bot *v1.TradingBot, secret credentials) (*appsv1.Deployment, e
 	if secret.problem != nil || *bot.Spec.Paused {
 		replicas = 0
 	}
+	meta := metaOf(bot, bot.Name)
+	if secret.record != "" {
+		meta.Annotations = map[string]string{credentialsAnnotation: secret.record}
+	}
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-		ObjectMeta: metaOf(bot, bot.Name),
+		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &replicas,
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
@@ -237,6 +241,7 @@ func amounts(stored *v1.ResourceAmounts) (corev1.ResourceList, error) {
 
 func sameMeta(desired, live client.Object) bool {
 	return equality.Semantic.DeepDerivative(desired.GetLabels(), live.GetLabels()) &&
+		equality.Semantic.DeepDerivative(desired.GetAnnotations(), live.GetAnnotations()) &&
 		equality.Semantic.DeepDerivative(desired.GetOwnerReferences(), live.GetOwnerReferences())
 }
 

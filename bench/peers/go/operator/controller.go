@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -28,6 +32,8 @@ const (
 	finalizer      = "trading.io/cleanup"
 	managedByLabel = "app.kubernetes.io/managed-by"
 	podPoll        = 500 * time.Millisecond
+
+	credentialsAnnotation = "trading.io/credentials"
 )
 
 var errWindows = errors.New("this operator runs only bots that are always open")
@@ -38,6 +44,8 @@ type BotReconciler struct {
 	Uncached            client.Reader
 	Recorder            events.EventRecorder
 	CredentialsInterval time.Duration
+
+	reconciled sync.Map // the bots by UID, since this process has started
 }
 
 func (r *BotReconciler) SetupWithManager(manager ctrl.Manager, workers int) error {
@@ -65,7 +73,7 @@ func (r *BotReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 	if err := r.setFinalizer(ctx, bot, controllerutil.AddFinalizer); err != nil {
 		return ctrl.Result{}, err
 	}
-	secret, err := r.lookForCredentials(ctx, bot)
+	secret, err := r.credentialsOf(ctx, bot)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -85,7 +93,11 @@ func (r *BotReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 		}
 		r.recordTransitions(before, bot)
 	}
-	return ctrl.Result{RequeueAfter: min(r.CredentialsInterval, dayEnds.Sub(now))}, nil
+	again := r.CredentialsInterval
+	if secret.takenOver {
+		again = time.Duration(rand.Int64N(int64(again))) // else all are looked at at once
+	}
+	return ctrl.Result{RequeueAfter: min(again, dayEnds.Sub(now))}, nil
 }
 
 // setFinalizer adds or removes the finalizer; a conflict if the bot has changed since it was read.
@@ -102,8 +114,36 @@ func (r *BotReconciler) setFinalizer(
 
 // credentials are what is known of a bot's Secret, and never a value.
 type credentials struct {
-	version string
-	problem *metav1.Condition
+	version   string
+	record    string
+	problem   *metav1.Condition
+	takenOver bool
+}
+
+// credentialsRecord is what a Deployment says of the Secret that it was made with.
+type credentialsRecord struct {
+	Secret  string   `json:"secret"`
+	Version string   `json:"version"`
+	Keys    []string `json:"keys"`
+}
+
+// credentialsOf takes over, the first time, what the operator before this one has recorded.
+func (r *BotReconciler) credentialsOf(ctx context.Context, bot *v1.TradingBot) (credentials, error) {
+	if _, known := r.reconciled.LoadOrStore(bot.UID, true); known {
+		return r.lookForCredentials(ctx, bot)
+	}
+	deployment := &appsv1.Deployment{}
+	if err := r.Get(ctx, client.ObjectKeyFromObject(bot), deployment); client.IgnoreNotFound(err) != nil {
+		return credentials{}, err
+	}
+	text := deployment.Annotations[credentialsAnnotation]
+	var record credentialsRecord
+	exchange := bot.Spec.Exchange
+	if json.Unmarshal([]byte(text), &record) == nil && record.Secret == *exchange.APIKeySecret &&
+		slices.Contains(record.Keys, *exchange.APIKeyPath) && slices.Contains(record.Keys, *exchange.APISecretPath) {
+		return credentials{version: record.Version, record: text, takenOver: true}, nil
+	}
+	return r.lookForCredentials(ctx, bot)
 }
 
 // lookForCredentials reads the one Secret past the cache, which would list and watch all of them.
@@ -123,10 +163,14 @@ func (r *BotReconciler) lookForCredentials(ctx context.Context, bot *v1.TradingB
 		if _, ok := secret.Data[key]; !ok {
 			found.problem = notReady("KeyNotFound",
 				fmt.Sprintf("Secret %q has no key %q; the bot starts once it has", secret.Name, key))
-			break
+			return found, nil
 		}
 	}
-	return found, nil
+	keys := []string{*exchange.APIKeyPath, *exchange.APISecretPath}
+	slices.Sort(keys)
+	record, err := json.Marshal(credentialsRecord{Secret: secret.Name, Version: found.version, Keys: keys})
+	found.record = string(record)
+	return found, err
 }
 
 func notReady(reason, message string) *metav1.Condition {
