@@ -1,6 +1,7 @@
 """The operator's process: kopf's watches feed a store and queues, workers reconcile."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -55,6 +56,10 @@ def run(settings: OperatorSettings) -> None:
     # Each bot that is polled holds a connection, and the usual soft limit is 1,024.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # What is loaded by now stays, and each object of an event is gone soon without any collection:
+    # looking for cycles after every 700 of them took 6 % of a busy operator's time.
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
     try:
         uvloop.run(Operator(settings).run())
     finally:
