@@ -1,5 +1,7 @@
 """What config/rbac grants is what the processes use, no less and no more.
 
+To the webhooks only the optional config/secret-warning grants anything, which is installed here.
+
 The system lives through all that it ever does, and what the API server's audit log then says of
 each ServiceAccount is compared with the rules that are bound to it, right by right.
 """
@@ -59,7 +61,7 @@ does, and an operator that was refused it there never became ready."""
 
 
 def granted(system: System, account: str) -> set[Right]:
-    """All that is bound to the ServiceAccount, as installed from config/rbac."""
+    """All that is bound to the ServiceAccount, as installed from config/."""
     found = set()
     for binding in objects(system, "clusterrolebinding,rolebinding"):
         subject = {"kind": "ServiceAccount", "name": account, "namespace": SYSTEM_NAMESPACE}
@@ -287,7 +289,7 @@ def all_used(system: System, account: str) -> set[Right]:
 def test_an_account_has_the_rights_that_it_uses_and_no_others(lived: System, account: str) -> None:
     rights, uses = granted(lived, account), all_used(lived, account)
     assert refused(events_of(lived, account)) == set(), "these were asked for and not allowed"
-    assert not_granted(rights, uses) == [], "something else than config/rbac allowed these"
+    assert not_granted(rights, uses) == [], "something else than config/ allowed these"
     assert not_used(rights, uses) == [], "these are granted and nothing needs them"
 
 

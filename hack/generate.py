@@ -23,7 +23,7 @@ from tradingbot_operator.desired import Config
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "config" / "samples"
 # What is installed, as far as `tradingbot doctor` compares it with a cluster.
-INSTALLED = ("rbac", "certs", "webhook", "operator", "registry")
+INSTALLED = ("rbac", "secret-warning/rbac", "certs", "webhook", "operator", "registry")
 ADMISSION_PAGE = ROOT / "docs" / "admission.md"
 NOTE = "Generated from the models in api/ by `make generate`; do not edit."
 HEADER = f"# {NOTE}\n"

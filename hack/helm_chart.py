@@ -18,6 +18,7 @@ HEADER = "{{- /* Made from config/ by `make generate`; do not edit. */ -}}\n"
 # Each folder of config/ becomes one template, under its condition if it has one.
 FOLDERS = {
     "rbac": "",
+    "secret-warning/rbac": "$.Values.webhooks.secretWarning",
     "certmanager": "$.Values.certManager.enabled",
     "certs": "not $.Values.certManager.enabled",
     "webhook": "",
@@ -50,11 +51,17 @@ INJECTION = """\
 POD_SETTINGS = (
     '      {{- with include "tradingbot-operator.pod" $ | trim }}{{ nindent 6 . }}{{ end }}\n'
 )
+SECRET_LOOKUP = """\
+            {{- if $.Values.webhooks.secretWarning }}
+            - --secret-lookup
+            {{- end }}
+"""
 WATCHED_NAMESPACES = """\
             {{- with $.Values.namespaces }}
             - --namespaces={{ join "," . }}
             {{- end }}
 """
+LAST_ARGUMENT = "            - --log-format=json"
 STORAGE_CLASS = """\
   {{- with $.Values.registry.storage.className }}
   storageClassName: {{ . }}
@@ -74,7 +81,8 @@ def templates(definitions: Iterable[str]) -> dict[Path, str]:
     `definitions` are the manifests of the custom resources. Raises ValueError.
     """
     texts = {"crd": _template(definitions, "$.Values.crds.enabled")}
-    texts |= {name: _template(_documents(name), when) for name, when in FOLDERS.items()}
+    for folder, when in FOLDERS.items():
+        texts[folder.replace("/", "-")] = _template(_documents(folder), when)
     return {TEMPLATES / f"{name}.yaml": text for name, text in texts.items()}
 
 
@@ -128,7 +136,10 @@ def _deployment(text: str, component: str) -> str:
     if component in REPLICATED:
         text = _set(text, "replicas", f"{values}.replicas")
     if component == "operator":
-        text = _after(text, "            - --log-format=json", WATCHED_NAMESPACES)
+        text = _after(text, LAST_ARGUMENT, WATCHED_NAMESPACES)
+    if component == "webhooks":
+        text = _after(text, LAST_ARGUMENT, SECRET_LOOKUP)
+        text = _set(text, "automountServiceAccountToken", "$.Values.webhooks.secretWarning")
     return text
 
 

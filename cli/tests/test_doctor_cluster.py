@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
 from tradingbot_dev.system import OPERATOR, WEBHOOKS
 from tradingbot_dev.waiting import wait_until
 
+ACCOUNT_OF_WEBHOOKS = "tradingbot-webhooks"
 Findings = dict[str, dict[str, Any]]
 Doctor = Callable[..., tuple[int, Findings]]
 
@@ -223,6 +225,28 @@ def test_a_right_that_was_taken_away(patient: Patient, doctor: Doctor) -> None:
     finally:
         patient.system.apply(
             manifests.text(one for one in patient.rendered() if one["kind"] == "ClusterRoleBinding")
+        )
+
+
+def test_a_right_to_read_secrets_that_nothing_uses_any_more(
+    patient: Patient, doctor: Doctor
+) -> None:
+    """As when somebody takes config/secret-warning out again: what was granted is not pruned."""
+    theirs = [one for one in patient.rendered() if one["metadata"]["name"] == ACCOUNT_OF_WEBHOOKS]
+    (deployment,) = (one for one in theirs if one["kind"] == "Deployment")
+    without = copy.deepcopy(deployment)
+    without["spec"]["template"]["spec"]["containers"][0]["args"].remove("--secret-lookup")
+    patient.system.apply(manifests.text([without]))
+    try:
+        findings = found(doctor, f"rights/{ACCOUNT_OF_WEBHOOKS}", "TooMuch", "warning")
+        assert "may get secrets" in findings[f"rights/{ACCOUNT_OF_WEBHOOKS}"]["message"]
+        patient.kubectl("delete", "clusterrolebinding", ACCOUNT_OF_WEBHOOKS)
+        all_well(doctor)
+    finally:
+        patient.system.apply(
+            manifests.text(
+                one for one in theirs if one["kind"] in {"Deployment", "ClusterRoleBinding"}
+            )
         )
 
 

@@ -150,15 +150,18 @@ def rights() -> dict[Right, bool | Unseen]:
     return dict.fromkeys(wanted, True) | dict.fromkeys(never, False)
 
 
-def rights_judged(seen: dict[Right, bool | Unseen]) -> dict[str, Finding]:
-    return {one.check: one for one in judge_rights(seen, namespace=NAMESPACE)}
+def rights_judged(
+    seen: dict[Right, bool | Unseen], *, secret_lookup: bool | None = True
+) -> dict[str, Finding]:
+    judged = judge_rights(seen, namespace=NAMESPACE, secret_lookup=secret_lookup)
+    return {one.check: one for one in judged}
 
 
 def test_the_packaged_rules_are_those_of_config() -> None:
     """Read in another way than they are packaged: nothing is lost on the way."""
     roles = [
         one
-        for folder in ("rbac", "certs")
+        for folder in ("rbac", "secret-warning/rbac", "certs")
         for file in sorted((CONFIG / folder).glob("*.yaml"))
         for one in yaml.safe_load_all(file.read_text())
         if one and one["kind"] in {"Role", "ClusterRole"}
@@ -189,6 +192,8 @@ def test_an_operator_for_some_namespaces_needs_its_rights_there_only() -> None:
     bots = [one for one in confined if one.resource == "tradingbots" and one.verb == "patch"]
     assert [one.namespace for one in bots] == ["one", "two"]
     assert Right(OPERATOR, "registry.trading.io", "assets", "list") in confined
+    looks = [one.namespace for one in confined if one.account == WEBHOOKS]
+    assert looks == ["one", "two"]
 
 
 def test_all_rights_granted_is_well_for_each_account() -> None:
@@ -215,6 +220,35 @@ def test_a_right_that_may_be_taken_away_is_warned_of_with_what_is_lost() -> None
     finding = rights_judged(seen)["rights/tradingbot-webhooks"]
     assert (finding.status, finding.reason) == (Status.WARNING, "Optional")
     assert "nobody is warned that a bot's Secret does not exist" in finding.message
+
+
+LOOK_UP = Right(WEBHOOKS, "", "secrets", "get")
+
+
+def test_webhooks_that_do_not_look_for_secrets_need_no_right() -> None:
+    judged = rights_judged(rights() | {LOOK_UP: False}, secret_lookup=False)
+    assert {one.status for one in judged.values()} == {Status.OK}
+    assert judged["rights/tradingbot-webhooks"].message == (
+        "has all that it needs, 0 rights, and may not get or list or watch Secrets"
+    )
+
+
+def test_webhooks_that_do_not_look_for_secrets_and_may_read_them_are_warned_of() -> None:
+    """As is left over when somebody takes config/secret-warning out, since nothing is pruned."""
+    finding = rights_judged(rights(), secret_lookup=False)["rights/tradingbot-webhooks"]
+    assert (finding.status, finding.reason) == (Status.WARNING, "TooMuch")
+    assert finding.message.startswith("may get secrets, which it is not set to do")
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_of_webhooks_whose_settings_are_not_seen_no_more_is_asked_than_of_all(
+    granted: bool,
+) -> None:
+    judged = rights_judged(rights() | {LOOK_UP: granted}, secret_lookup=None)
+    assert judged["rights/tradingbot-webhooks"].status == Status.OK
+    listing = rights() | {Right(WEBHOOKS, "", "secrets", "list"): True}
+    judged = rights_judged(listing, secret_lookup=None)
+    assert judged["rights/tradingbot-webhooks"].reason == "TooMuch"
 
 
 def test_a_right_too_much_is_warned_of() -> None:

@@ -16,16 +16,43 @@ from tradingbot_cli.doctor.findings import exit_code, failed, listed, ok, unknow
 # ---- what stored objects say
 
 
-def test_a_setting_is_found_by_flag_and_by_variable() -> None:
-    def container(**parts: Any) -> Any:
-        return {"spec": {"template": {"spec": {"containers": [parts]}}}}
+def container(**parts: Any) -> Any:
+    return {"spec": {"template": {"spec": {"containers": [parts]}}}}
 
+
+def test_a_setting_is_found_by_flag_and_by_variable() -> None:
     assert deployed.setting(container(args=["operator", "--lease-name=a"]), "lease_name") == "a"
     assert deployed.setting(container(args=["--lease-name", "b"]), "lease_name") == "b"
     variable = {"name": "TRADINGBOT_LEASE_NAME", "value": "c"}
     assert deployed.setting(container(env=[variable]), "lease_name") == "c"
     assert deployed.setting(container(args=["--lease-namespace=d"]), "lease_name") == ""
     assert deployed.setting(None, "lease_name") == ""
+
+
+@pytest.mark.parametrize(
+    ("parts", "on"),
+    [
+        ({}, False),
+        ({"args": ["webhooks", "--secret-lookup", "--log-format=json"]}, True),
+        ({"args": ["--secret-lookup", "--no-secret-lookup"]}, False),
+        ({"env": [{"name": "TRADINGBOT_SECRET_LOOKUP", "value": "True"}]}, True),
+        ({"env": [{"name": "TRADINGBOT_SECRET_LOOKUP", "value": "0"}]}, False),
+        (
+            {
+                "args": ["--no-secret-lookup"],
+                "env": [{"name": "TRADINGBOT_SECRET_LOOKUP", "value": "true"}],
+            },
+            False,
+        ),
+    ],
+)
+def test_a_switch_is_found_by_flag_and_by_variable(parts: Any, on: bool) -> None:
+    assert deployed.switched_on(container(**parts), "secret_lookup") is on
+
+
+def test_of_what_is_not_seen_no_switch_is_known() -> None:
+    assert deployed.switched_on(None, "secret_lookup") is None
+    assert deployed.switched_on(Unseen("no"), "secret_lookup") is None
 
 
 def test_webhooks_are_called_through_a_service_or_by_url() -> None:

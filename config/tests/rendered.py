@@ -27,12 +27,15 @@ Object = dict[str, Any]
 def kustomized(*folders: str) -> tuple[Object, ...]:
     """What an overlay of these folders of config/ installs. Not to be changed."""
     with TemporaryDirectory() as folder:
-        overlay = {
+        overlay: Object = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            # Absolute ones it refuses.
-            "resources": [os.path.relpath(CONFIG / one, Path(folder).resolve()) for one in folders],
         }
+        for one in folders:
+            kind = yaml.safe_load((CONFIG / one / "kustomization.yaml").read_text("utf-8"))["kind"]
+            part = overlay.setdefault("components" if kind == "Component" else "resources", [])
+            # Absolute ones it refuses.
+            part.append(os.path.relpath(CONFIG / one, Path(folder).resolve()))
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         return loaded(_output([kubectl_path(), "kustomize", folder]))
 

@@ -23,14 +23,19 @@ from rendered import (
 )
 
 HELMS_OWN = {"app.kubernetes.io/managed-by", "helm.sh/chart", "helm.sh/resource-policy"}
+EXTRAS = ("network-policy", "prometheus", "secret-warning")
 SWITCHES = [
     pytest.param(
         cert_manager,
-        [name for name, on in (("network-policy", policies), ("prometheus", monitors)) if on],
-        id=f"{'cert-manager' if cert_manager else 'self-signed'}"
-        f"{'-network-policy' if policies else ''}{'-prometheus' if monitors else ''}",
+        [extra for extra, on in zip(EXTRAS, chosen, strict=True) if on],
+        id="-".join(
+            (
+                "cert-manager" if cert_manager else "self-signed",
+                *(extra for extra, on in zip(EXTRAS, chosen, strict=True) if on),
+            )
+        ),
     )
-    for cert_manager, policies, monitors in product((True, False), repeat=3)
+    for cert_manager, *chosen in product((True, False), repeat=1 + len(EXTRAS))
 ]
 VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text("utf-8"))
@@ -42,6 +47,7 @@ def switched(cert_manager: bool, extras: Iterable[str]) -> Object:
         "certManager": {"enabled": cert_manager},
         "networkPolicy": {"enabled": "network-policy" in extras},
         "prometheus": {"enabled": "prometheus" in extras},
+        "webhooks": {"secretWarning": "secret-warning" in extras},
     }
 
 
@@ -70,15 +76,14 @@ def test_it_installs_the_same_as_kustomize(cert_manager: bool, extras: list[str]
 
 @pytest.mark.parametrize("cert_manager", [True, False])
 def test_in_another_namespace_nothing_else_differs(cert_manager: bool) -> None:
-    extras = ["network-policy", "prometheus"]
-    ours = json.dumps(kustomized("default" if cert_manager else "selfsigned", *extras))
+    ours = json.dumps(kustomized("default" if cert_manager else "selfsigned", *EXTRAS))
     moved = json.loads(ours.replace(NAMESPACE, "desk"))
-    chart = charted(switched(cert_manager, extras), namespace="desk")
+    chart = charted(switched(cert_manager, EXTRAS), namespace="desk")
     assert by_name(chart) == by_name(moved)
 
 
 def test_every_object_is_known_as_helms() -> None:
-    for one in charted(switched(False, ["network-policy", "prometheus"])):
+    for one in charted(switched(False, EXTRAS)):
         labels = one["metadata"]["labels"]
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
         assert labels["helm.sh/chart"] == f"tradingbot-operator-{version('tradingbot-operator')}"
@@ -109,7 +114,7 @@ def test_helm_install_finds_no_namespace_in_it_which_is_there_already() -> None:
 
 @pytest.mark.parametrize("cert_manager", [True, False])
 def test_helm_has_nothing_to_say_against_it(cert_manager: bool) -> None:
-    values = switched(cert_manager, ["network-policy", "prometheus"])
+    values = switched(cert_manager, EXTRAS)
     done = helm("lint", "--strict", "--kube-version", KUBERNETES, str(CHART), values=values)
     assert done.returncode == 0, done.stdout + done.stderr
 

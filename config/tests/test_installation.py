@@ -61,10 +61,16 @@ def definition(group: str, kind: str) -> Object:
     }
 
 
-@pytest.mark.parametrize("folder", ["default", "selfsigned"])
-def test_the_api_server_takes_all_of_it_without_a_warning(plane: ControlPlane, folder: str) -> None:
+@pytest.mark.parametrize(
+    "folders",
+    [("default",), ("selfsigned",), ("selfsigned", "secret-warning")],
+    ids="-".join,
+)
+def test_the_api_server_takes_all_of_it_without_a_warning(
+    plane: ControlPlane, folders: tuple[str, ...]
+) -> None:
     plane.kubectl("apply", "--server-side", "-f", str(NAMESPACE_FILE), check=True)
-    objects = kustomized(folder, *EXTRAS)
+    objects = kustomized(*folders, *EXTRAS)
     done = plane.kubectl(
         *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"),
         stdin=yaml.safe_dump_all(objects),

@@ -13,6 +13,9 @@ from tradingbot_cli.service import PARTS
 from tradingbot_webhooks.settings import WebhookSettings
 
 EXTRAS = ("network-policy", "prometheus")
+WAYS = ("default", "selfsigned")
+WARNS = "secret-warning"
+WEBHOOKS = "tradingbot-webhooks"
 BUILT_IN_ROLES = {"system:auth-delegator"}
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
@@ -24,9 +27,13 @@ NEVER = {"escalate", "bind", "impersonate"}
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
-@pytest.fixture(scope="module", params=["default", "selfsigned"])
+@pytest.fixture(
+    scope="module",
+    params=[(way, *warning) for way in WAYS for warning in ((), (WARNS,))],
+    ids="-".join,
+)
 def objects(request: pytest.FixtureRequest) -> tuple[Object, ...]:
-    return kustomized(request.param, *EXTRAS)
+    return kustomized(*request.param, *EXTRAS)
 
 
 def pods(objects: tuple[Object, ...]) -> dict[str, Object]:
@@ -118,6 +125,55 @@ def test_a_token_is_mounted_only_where_a_pod_asks_for_it(objects: tuple[Object, 
     for account in of_kind(objects, "ServiceAccount").values():
         assert account["automountServiceAccountToken"] is False
     assert all("automountServiceAccountToken" in pod for pod in pods(objects).values())
+
+
+@pytest.mark.parametrize("extras", [(), EXTRAS])
+@pytest.mark.parametrize("way", WAYS)
+def test_by_default_a_stolen_token_of_the_webhooks_reads_no_secret(
+    way: str, extras: tuple[str, ...]
+) -> None:
+    """They are granted nothing at all, hold no token, and ask for nothing."""
+    objects = kustomized(way, *extras)
+    assert rules_of(objects, WEBHOOKS) == []
+    pod = pods(objects)[WEBHOOKS]
+    assert pod["automountServiceAccountToken"] is False
+    assert not any("projected" in volume for volume in pod["volumes"])
+    (container,) = pod["containers"]
+    assert started_with(container).secret_lookup is False
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_secret_warning_is_one_right_a_token_and_the_look_up(way: str) -> None:
+    plain, warning = kustomized(way), kustomized(way, WARNS)
+    assert rules_of(warning, WEBHOOKS) == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    ]
+    pod = pods(warning)[WEBHOOKS]
+    assert pod["automountServiceAccountToken"] is True
+    (container,) = pod["containers"]
+    assert started_with(container).secret_lookup is True
+    added = [one for one in warning if one not in plain]
+    assert [(one["kind"], one["metadata"]["name"]) for one in added] == [
+        ("ClusterRole", WEBHOOKS),
+        ("ClusterRoleBinding", WEBHOOKS),
+        ("Deployment", WEBHOOKS),
+    ]
+
+
+def rules_of(objects: tuple[Object, ...], account: str) -> list[Object]:
+    """All that an account is granted by roles that are written here."""
+    roles = {
+        (kind, name): role["rules"]
+        for kind in ("Role", "ClusterRole")
+        for name, role in of_kind(objects, kind).items()
+    }
+    return [
+        rule
+        for binding in objects
+        if binding["kind"].endswith("RoleBinding")
+        and account in {subject["name"] for subject in binding["subjects"]}
+        for rule in roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]
+    ]
 
 
 # ---- processes that must be there

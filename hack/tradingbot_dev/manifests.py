@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERLAY = ROOT / "config" / "selfsigned"
+OVERLAY = ROOT / "hack" / "control-plane" / "manifests"
 SAMPLES = ROOT / "config" / "samples"
 SAMPLE_BOT = SAMPLES / "tradingbot.yaml"
 SAMPLE_SECRET = SAMPLES / "secret.yaml"

@@ -167,6 +167,7 @@ class System:
                     f"--health-port={ports.webhooks_health}",
                     f"--cert-dir={self.certificates}",
                     "--drain-delay=0",  # no load balancer has to notice first
+                    "--secret-lookup",  # as config/secret-warning has it
                 ]
             case "registry":
                 listens = (ports.registry,)

@@ -33,8 +33,9 @@ class WebhookSettings(BaseSettings):
     )
     workers: int = Field(default=1, ge=1, le=64, description="Processes that serve.")
     secret_lookup: bool = Field(
-        default=True,
-        description="Warn when a bot's apiKeySecret does not exist. Only metadata is asked for.",
+        default=False,
+        description="Warn when a bot's apiKeySecret does not exist. Only metadata is asked for, but"
+        " it takes the right to get every Secret.",
     )
     max_concurrency: int = Field(
         default=512, ge=1, description="Connections and requests at a time; more get a 503."

@@ -15,6 +15,8 @@ from tradingbot_cli.doctor.facts import Seen, Trust
 _PREFIX = "TRADINGBOT_"
 _INJECTED = "cert-manager.io/inject-ca-from"
 _HTTPS = 443
+_TRUE = {"1", "on", "t", "true", "y", "yes"}
+"""What the settings' library takes for true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,27 @@ def injected_from(configurations: Mapping[str, Seen]) -> tuple[str, ...]:
 
 def setting(deployment: Seen, name: str) -> str:
     """A setting of the part that a Deployment runs, by flag or variable; empty if it has none."""
-    if not isinstance(deployment, dict):
-        return ""
-    template = deployment.get("spec", {}).get("template", {})
-    for container in template.get("spec", {}).get("containers", []):
-        words = [*(container.get("command") or []), *(container.get("args") or [])]
-        value = _flag(words, f"--{name.replace('_', '-')}")
+    for container in _containers(deployment):
+        value = _flag(_words(container), _flag_of(name))
+        if value is None:
+            value = _variable(container, name)
         if value is not None:
             return value
-        for variable in container.get("env") or []:
-            if variable.get("name") == _PREFIX + name.upper():
-                return str(variable.get("value", ""))
     return ""
+
+
+def switched_on(deployment: Seen, name: str) -> bool | None:
+    """Whether a setting that is off by itself is on; None if there is no Deployment to see."""
+    if not isinstance(deployment, dict):
+        return None
+    on, off = _flag_of(name), _flag_of(f"no_{name}")
+    for container in _containers(deployment):
+        given = [word for word in _words(container) if word in {on, off}]
+        if given:
+            return given[-1] == on
+        if (_variable(container, name) or "").lower() in _TRUE:
+            return True
+    return False
 
 
 def pods_behind(slices: Iterable[JsonObject], port_name: str) -> Iterator[tuple[str, int]]:
@@ -108,6 +119,28 @@ def _decoded(value: str | None) -> bytes:
         return base64.b64decode(value or "")
     except binascii.Error:
         return b""
+
+
+def _containers(deployment: Seen) -> list[JsonObject]:
+    if not isinstance(deployment, dict):
+        return []
+    template = deployment.get("spec", {}).get("template", {})
+    return list(template.get("spec", {}).get("containers", []))
+
+
+def _words(container: JsonObject) -> list[str]:
+    return [*(container.get("command") or []), *(container.get("args") or [])]
+
+
+def _variable(container: JsonObject, name: str) -> str | None:
+    for variable in container.get("env") or []:
+        if variable.get("name") == _PREFIX + name.upper():
+            return str(variable.get("value", ""))
+    return None
+
+
+def _flag_of(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _flag(words: list[str], flag: str) -> str | None:

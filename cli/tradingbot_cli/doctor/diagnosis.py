@@ -7,7 +7,8 @@ from datetime import datetime
 
 from tradingbot_api.crds import crds
 
-from tradingbot_cli.doctor.expected import Installation
+from tradingbot_cli.doctor.deployed import switched_on
+from tradingbot_cli.doctor.expected import WEBHOOKS, Installation
 from tradingbot_cli.doctor.facts import Facts
 from tradingbot_cli.doctor.findings import Finding
 from tradingbot_cli.doctor.judge_admission import judge_admission
@@ -38,7 +39,8 @@ def _diagnosed(facts: Facts, wanted: Installation, now: datetime) -> Iterator[Fi
     yield from judge_deployments(
         facts.deployments, namespace=namespace, injected=bool(facts.cert_manager)
     )
-    yield from judge_rights(facts.rights, namespace=namespace)
+    secret_lookup = switched_on(facts.deployments.get(WEBHOOKS), "secret_lookup")
+    yield from judge_rights(facts.rights, namespace=namespace, secret_lookup=secret_lookup)
     yield from judge_configurations(wanted.configurations, facts.configurations)
     for backend in facts.backends:
         yield judge_backend(backend)

@@ -24,6 +24,7 @@ CERTS = "tradingbot-certs"
 
 OPERATOR, WEBHOOKS, REGISTRY = "tradingbot-operator", "tradingbot-webhooks", "tradingbot-registry"
 
+_CONFINED = {OPERATOR, WEBHOOKS}
 _FILE = "installation.json"
 _RIGHTS_KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
@@ -101,13 +102,14 @@ class Installation:
     def rights(self, *, operator_namespaces: Iterable[str] = ()) -> tuple[Right, ...]:
         """Every right that the accounts must have.
 
-        An operator that is confined to some namespaces has there what else it has in all of them.
+        Where the operator is confined to some namespaces, it has there what else it has in all of
+        them, and so have the webhooks, which the chart confines with it.
         """
         confined = tuple(operator_namespaces)
         found = []
         for right in sorted(set(self._granted())):
-            # The role bound cluster-wide whose rules all live in namespaces: see config/rbac.
-            if confined and right.account == OPERATOR and not right.namespace and _lives(right):
+            # A role bound cluster-wide whose rules all live in namespaces: see config/rbac.
+            if confined and right.account in _CONFINED and not right.namespace and _lives(right):
                 found += [replace(right, namespace=one) for one in confined]
             else:
                 found.append(right)
