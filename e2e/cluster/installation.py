@@ -34,12 +34,14 @@ class Installation:
     node: Node
     overlays: Path
 
-    def install(self, way: str, *, tag: str | None = None) -> None:
+    def install(
+        self, way: str, *, tag: str | None = None, components: tuple[str, ...] = ()
+    ) -> None:
         """As docs/install.md has it, `way` being `default` or `selfsigned`; returns when it works.
 
-        `tag` is another than the release's.
+        `tag` is another than the release's, `components` are optional folders of config/.
         """
-        folder = self._folder(way, tag)
+        folder = self._folder(way, tag, components)
         self.node.kubectl("apply", "--server-side", "-k", str(folder), check=True)
         self.node.kubectl(
             *("-n", SYSTEM_NAMESPACE, "wait", "--for=condition=Available"),
@@ -53,11 +55,11 @@ class Installation:
                 check=True,
             )
 
-    def uninstall(self, way: str) -> None:
+    def uninstall(self, way: str, *, components: tuple[str, ...] = ()) -> None:
         """In the order that docs/install.md gives."""
         everything = ("tradingbots,assetregistries", "--all", "--all-namespaces")
         self.node.kubectl("delete", *everything, f"--timeout={MINUTES}m", check=True)
-        folder = str(self._folder(way, None))
+        folder = str(self._folder(way, None, components))
         self.node.kubectl("delete", "-k", folder, f"--timeout={MINUTES}m", check=True)
 
     def deployments(self) -> list[Object]:
@@ -122,16 +124,17 @@ class Installation:
             process.kill()
             process.communicate()
 
-    def _folder(self, way: str, tag: str | None) -> Path:
-        if tag is None:
+    def _folder(self, way: str, tag: str | None, components: tuple[str, ...]) -> Path:
+        if tag is None and not components:
             return CONFIG / way
-        folder = self.overlays / f"{way}-{tag}"
+        folder = self.overlays / "-".join((way, tag or "", *components))
         folder.mkdir(exist_ok=True)
         overlay = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "resources": [os.path.relpath(CONFIG / way, folder)],
-            "images": [{"name": IMAGE, "newTag": tag}],
+            "components": [os.path.relpath(CONFIG / one, folder) for one in components],
+            "images": [{"name": IMAGE, "newTag": tag}] if tag else [],
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
         return folder

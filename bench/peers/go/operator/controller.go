@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -93,11 +92,7 @@ func (r *BotReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 		}
 		r.recordTransitions(before, bot)
 	}
-	again := r.CredentialsInterval
-	if secret.takenOver {
-		again = time.Duration(rand.Int64N(int64(again))) // else all are looked at at once
-	}
-	return ctrl.Result{RequeueAfter: min(again, dayEnds.Sub(now))}, nil
+	return ctrl.Result{RequeueAfter: min(r.CredentialsInterval, dayEnds.Sub(now))}, nil
 }
 
 // setFinalizer adds or removes the finalizer; a conflict if the bot has changed since it was read.
@@ -114,10 +109,9 @@ func (r *BotReconciler) setFinalizer(
 
 // credentials are what is known of a bot's Secret, and never a value.
 type credentials struct {
-	version   string
-	record    string
-	problem   *metav1.Condition
-	takenOver bool
+	version string
+	record  string
+	problem *metav1.Condition
 }
 
 // credentialsRecord is what a Deployment says of the Secret that it was made with.
@@ -141,7 +135,7 @@ func (r *BotReconciler) credentialsOf(ctx context.Context, bot *v1.TradingBot) (
 	exchange := bot.Spec.Exchange
 	if json.Unmarshal([]byte(text), &record) == nil && record.Secret == *exchange.APIKeySecret &&
 		slices.Contains(record.Keys, *exchange.APIKeyPath) && slices.Contains(record.Keys, *exchange.APISecretPath) {
-		return credentials{version: record.Version, record: text, takenOver: true}, nil
+		return credentials{version: record.Version, record: text}, nil
 	}
 	return r.lookForCredentials(ctx, bot)
 }
