@@ -30,7 +30,7 @@ class OperatorPlan:
     poll_seconds: float = 30.0
 
 
-FULL = OperatorPlan({100: 3, 1000: 2, 5000: 1}, polled=5000)
+FULL = OperatorPlan({100: 3, 1000: 1, 5000: 1}, polled=5000)
 QUICK = OperatorPlan({100: 1}, idle_seconds=0)
 
 
