@@ -13,7 +13,7 @@ from tradingbot_operator.drift import covers
 from tradingbot_operator.plan import plan
 
 MANIFESTS = plan(bot(), observed(), NOW).manifests
-CONFIG_MAP, DEPLOYMENT, SERVICE = MANIFESTS
+CONFIG_MAP, SERVICE, DEPLOYMENT = MANIFESTS
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -166,6 +166,6 @@ def test_everything_covers_itself(value: Any) -> None:
 
 def test_a_settled_bot_is_covered_by_its_own_children() -> None:
     children = children_of(bot())
-    live = (children.config_map, children.deployment, children.service)
+    live = (children.config_map, children.service, children.deployment)
     decided = plan(bot(), observed(children), NOW).manifests
     assert all(covers(one, manifest) for one, manifest in zip(live, decided, strict=True))
