@@ -16,7 +16,7 @@ from tradingbot_dev.gotoolchain import find_go
 from tradingbot_dev.progress import Progress
 
 NODE = MODULES.parent / "node"
-TITLE = "what a node needs, once, some 4 minutes on 2 cores"
+TITLE = "what a node needs, once, 6 to 12 minutes on 2 cores"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _CRDS = "cert-manager-crds.yaml"
