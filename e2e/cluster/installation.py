@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from person import Object, eventually
+from person import Object, eventually, sample_bot
 from tradingbot_dev.controlplane import SYSTEM_NAMESPACE, kubectl_path
 from tradingbot_node.cluster import Node
 from tradingbot_node.netns import ENTER
@@ -23,7 +23,11 @@ IMAGE = "tradingbot-operator"
 MINUTES = 3
 PART_OF = "app.kubernetes.io/name=tradingbot-operator"
 # They come and go by themselves.
-_FLEETING = ("events", "leases", "endpoints", "endpointslices", "pods", "replicasets")
+_FLEETING = (
+    *("events", "leases", "endpoints", "endpointslices", "pods", "replicasets"),
+    # The API server looks for those of Services that are gone every few minutes.
+    "ipaddresses",
+)
 _FLEETING_GROUPS = ("events.k8s.io",)
 
 
@@ -54,6 +58,17 @@ class Installation:
                 f"deployment/{deployment['metadata']['name']}",
                 check=True,
             )
+        eventually(self._admits, seconds=60)
+
+    def _admits(self) -> bool:
+        """Whether the API server reaches the webhooks and trusts them.
+
+        It comes to know of a Service's endpoints and of a `caBundle` moments after they are there.
+        """
+        bot = yaml.safe_dump(sample_bot())
+        done = self.node.kubectl("apply", "--dry-run=server", "-f", "-", stdin=bot)
+        assert done.returncode == 0, done.stderr
+        return True
 
     def uninstall(self, way: str, *, components: tuple[str, ...] = ()) -> None:
         """In the order that docs/install.md gives."""
