@@ -173,6 +173,22 @@ def test_however_many_there_are_only_so_many_are_looked_at_in_a_second() -> None
     assert 0 < vault.reads("version") <= 60 * secrets.LOOKS_PER_SECOND
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_one_bot_s_read_brings_up_is_a_change_for_the_others(gone: bool) -> None:
+    vault = Vault()
+
+    async def main() -> None:
+        await vault.look(BOT)
+        if gone:
+            vault.cluster.delete("Secret", "desk", SECRET)
+        else:
+            vault.cluster.put(renewed())
+        await vault.look(OTHER, needs=("other",))
+        assert BOT in vault.changed
+
+    asyncio.run(main())
+
+
 def recorded(found: SecretFacts, name: str = SECRET) -> SecretFacts | None:
     """What an operator reads that comes after one which has found that."""
     annotations = {ANNOTATION: found.record(SECRET, KEYS)}

@@ -186,15 +186,17 @@ async def look(context: Context, bot: Bot, *, trust_watches: bool = True) -> Obs
     """
     namespace, name = bot.key
     names = (("ConfigMap", f"{name}-config"), ("Deployment", name), ("Service", name))
-    found = [context.store.get(kind, namespace, child) for kind, child in names]
+    shown = any(context.store.version(kind, namespace, child) for kind, child in names)
+    found: list[JsonObject | None] = []
     conflicts = []
-    if not trust_watches or any(found):
-        for index, (kind, child_name) in enumerate(names):
-            child = found[index] or await context.api.get(kind, namespace, child_name)
-            if child is not None and not _owned(bot, child):
-                conflicts.append(f"{kind} {child_name}")
-                child = None
-            found[index] = child
+    for kind, child_name in names:
+        child = None
+        if shown or not trust_watches:
+            child = await _child(context, kind, namespace, child_name)
+        if child is not None and not _owned(bot, child):
+            conflicts.append(f"{kind} {child_name}")
+            child = None
+        found.append(child)
     children = Children(*found)
     return Observed(
         children=children,

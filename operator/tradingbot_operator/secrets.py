@@ -110,14 +110,13 @@ class Secrets:
         return found
 
     def _learn(self, secret: Key, found: SecretFacts | None) -> None:
-        """A Secret was read: whoever was told otherwise by a record comes again."""
-        before = self._facts.pop(secret, None)
+        """A Secret was read: whoever was told otherwise before comes again."""
+        before = self._facts.get(secret)
+        self._forget(secret)
         if found is not None:
             self._facts[secret] = found
-        if secret in self._taken_over:
-            self._taken_over.discard(secret)
-            if found is None or before is None or found.version != before.version:
-                self._tell_users(secret)
+        if before is not None and (found is None or found.version != before.version):
+            self._tell_users(secret)
 
     def drop(self, bot: Key) -> None:
         """The bot is gone; a Secret that no other uses is forgotten."""
