@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tradingbot_webhooks.http_connection import Connection, Limits
@@ -31,7 +32,7 @@ class Echo:
     def refusal(self, head: Head) -> Answer | None:
         return refusal(404, "no way in") if head.path == "/refused" else None
 
-    def answer(self, head: Head, body: bytes) -> Answer | asyncio.Future[Answer]:
+    def answer(self, head: Head, body: bytes, *, since: float) -> Answer | asyncio.Future[Answer]:
         if head.path == "/broken":
             raise ZeroDivisionError
         if head.path != "/wait":
@@ -83,12 +84,39 @@ class Desk:
     now: float = 1000.0
 
     def __post_init__(self) -> None:
-        self.server = HttpServer(self.app, LIMITS, clock=lambda: self.now)
+        self._turn: list[Callable[[], None]] | None = None
+        self.server = HttpServer(self.app, LIMITS, clock=lambda: self.now, soon=self._soon)
 
     def client(self) -> tuple[Connection, Wire]:
+        """What it sends is received in a turn of the event loop of its own."""
         connection, wire = self.server.connection(), Wire()
         connection.connection_made(wire)
+        receive = connection.data_received
+
+        def received_in_a_turn(data: bytes) -> None:
+            with self.turn():
+                receive(data)
+
+        connection.data_received = received_in_a_turn  # type: ignore[method-assign]
         return connection, wire
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One turn of the event loop, in which several clients may send."""
+        if self._turn is not None:
+            yield
+            return
+        self._turn = []
+        yield
+        while self._turn:
+            self._turn.pop(0)()
+        self._turn = None
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        if self._turn is None:
+            call()
+        else:
+            self._turn.append(call)
 
     def after(self, seconds: float) -> None:
         self.now += seconds

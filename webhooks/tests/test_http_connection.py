@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from http_desk import CHUNKED, Desk, post, run
@@ -38,6 +39,58 @@ def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut(desk: De
         connection.data_received(sent[cut:])
         assert wire.bodies() == [b"one", b"abcde", b"three"]
         connection.connection_lost(None)
+
+
+def test_of_what_comes_in_one_turn_all_is_decided_before_any_answer_is_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [desk.client() for _ in range(3)]
+    answer, written = desk.app.answer, []
+
+    def observed(*request: Any, **more: Any) -> Any:
+        written.append([wire.written for _, wire in clients])
+        return answer(*request, **more)
+
+    monkeypatch.setattr(desk.app, "answer", observed)
+    with desk.turn():
+        for number, (connection, _) in enumerate(clients):
+            connection.data_received(post(b"%d" % number))
+        assert written == []
+    assert written == [[b"", b"", b""]] * 3
+    assert [wire.bodies() for _, wire in clients] == [[b"0"], [b"1"], [b"2"]]
+
+
+def test_who_has_gone_before_the_turn_ends_costs_nobody_else_an_answer(desk: Desk) -> None:
+    (gone, gone_wire), (broken, broken_wire), (other, other_wire) = (
+        desk.client() for _ in range(3)
+    )
+    with desk.turn():
+        for connection in (gone, broken, other):
+            connection.data_received(post(b"abc"))
+        gone.connection_lost(ConnectionResetError())
+        broken_wire.ended = "by itself"  # a write raises from now on
+    assert (gone_wire.written, broken_wire.written) == (b"", b"")
+    assert broken_wire.ended == "aborted"
+    assert other_wire.bodies() == [b"abc"]
+    assert desk.buffered == 0
+
+
+def test_who_ends_its_side_right_behind_its_requests_is_answered(desk: Desk) -> None:
+    connection, wire = desk.client()
+    with desk.turn():
+        connection.data_received(post(b"one") + post(b"two"))
+        connection.eof_received()
+        assert wire.bodies() == [b"one", b"two"]
+    assert wire.bodies() == [b"one", b"two"]
+
+
+def test_nothing_is_read_while_requests_wait_for_their_turn(desk: Desk) -> None:
+    connection, wire = desk.client()
+    with desk.turn():
+        connection.data_received(post(b"one") + post(b"two"))
+        assert not wire.reading
+    assert wire.reading
+    assert wire.bodies() == [b"one", b"two"]
 
 
 def test_what_comes_behind_a_slow_answer_waits_for_it_and_is_not_read_meanwhile() -> None:

@@ -36,7 +36,7 @@ def ask(app: AdmissionApp, path: str, body: bytes) -> tuple[int, Any]:
     """One request, as a connection hands it over: the code, and the response in the answer."""
     head = Head(b"POST", path, {b"content-type": b"application/json"})
     assert app.refusal(head) is None
-    answer = app.answer(head, body)
+    answer = app.answer(head, body, since=0.0)
     assert isinstance(answer, Answer)
     if answer.code != 200:
         return answer.code, None

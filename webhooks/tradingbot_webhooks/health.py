@@ -23,7 +23,7 @@ class HealthApp:
             return refusal(405, "only GET is answered here", (b"allow", b"GET, HEAD"))
         return None
 
-    def answer(self, head: Head, _body: bytes) -> Answer:
+    def answer(self, head: Head, _body: bytes, *, since: float) -> Answer:  # noqa: ARG002 - nobody times these
         """What the path asks for."""
         if head.path == "/healthz":
             return Answer(200, b"ok\n")

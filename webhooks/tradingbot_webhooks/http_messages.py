@@ -65,8 +65,9 @@ class Application(Protocol):
     def refusal(self, head: Head) -> Answer | None:
         """What a request is refused with before its body is read, if it is."""
 
-    def answer(self, head: Head, body: bytes) -> Answer | Awaitable[Answer]:
-        """The answer to a request; one that has to wait for something is awaited."""
+    def answer(self, head: Head, body: bytes, *, since: float) -> Answer | Awaitable[Answer]:
+        """The answer to a request that was complete at `since`, on the clock of
+        `time.perf_counter`; one that has to wait for something is awaited."""
 
     def refused(self, code: int) -> None:
         """Told of every HTTP error that a client is answered."""

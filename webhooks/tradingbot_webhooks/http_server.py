@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Callable
 
-from tradingbot_webhooks.http_connection import Connection, Limits, Shared
+from tradingbot_webhooks.http_connection import Connection, Limits, Round, Shared
 from tradingbot_webhooks.http_messages import Application
 
 SWEEP_INTERVAL = 0.1
@@ -37,8 +37,9 @@ class HttpServer:
         *,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
+        soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
-        self._shared = Shared(application, limits, clock)
+        self._shared = Shared(application, limits, clock, Round(soon))
         self._tls = tls
         self._stop = asyncio.Event()
 
