@@ -1,6 +1,7 @@
 """OCI image references, by the grammar of the `distribution` project's `reference` package."""
 
 import re
+from functools import lru_cache
 
 MAX_REPOSITORY = 255
 
@@ -18,8 +19,10 @@ _HEX_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _LOWER_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
+@lru_cache(maxsize=1024)
 def image_problem(text: str) -> str | None:
-    """What is wrong with `text` as an image reference, or None."""
+    """What is wrong with `text` as an image reference, or None. Kept, since an image is looked at
+    several times: by each webhook, and for each bot that runs it."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return (

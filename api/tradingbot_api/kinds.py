@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -86,6 +86,7 @@ def bot_additions(spec: TradingBotSpec) -> Iterator[tuple[tuple[str, ...], str]]
         yield TAKE_PROFIT, _profit_target(spec.risk_management.stop_loss_percentage)
 
 
+@lru_cache(maxsize=1024)
 def _profit_target(stop: str) -> str:
     """Twice the stop, as plain decimal text."""
     profit = f"{min(2 * Decimal(stop), MAX_TAKE_PROFIT):f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -214,6 +215,35 @@ def test_pipelined_requests_are_answered_in_order(shared: Server) -> None:
         while part := client.recv(4096):
             received += part
         assert received.count(b"HTTP/1.1 405") == 1
+
+
+def test_who_ends_its_side_right_behind_the_request_is_answered(shared: Server) -> None:
+    with socket.create_connection(("127.0.0.1", shared.health_port), timeout=10) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        assert b"".join(iter(lambda: client.recv(1000), b"")).endswith(b"\r\n\r\nok\n")
+
+
+def test_who_ends_its_tls_session_right_behind_the_request_is_answered(shared: Server) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = shared.trust.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    body = json.dumps(review(BOT)).encode()
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as client:
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                incoming.write(client.recv(1 << 16))
+        head = b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        session.write(head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            session.unwrap()
+        client.sendall(outgoing.read())  # request and goodbye, in one piece
+        client.shutdown(socket.SHUT_WR)
+        incoming.write(b"".join(iter(lambda: client.recv(1 << 16), b"")))
+    assert session.read(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_an_exception_denies_that_object_and_the_server_lives_on(start: Starter) -> None:

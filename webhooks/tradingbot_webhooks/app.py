@@ -91,7 +91,7 @@ class AdmissionApp:
         try:
             outcome = self._decide(path, request, body)
             if not outcome.allowed:
-                return self._denied(review, outcome)
+                return self._denied(review, outcome, wire.as_asked(request, body))
             if self._secrets is not None and path == "/validate":
                 wanted = secret_to_look_up(request)
                 if wanted is not None and not self._secrets.remembers(*wanted):
@@ -109,7 +109,7 @@ class AdmissionApp:
             outcome = mutate_well_formed(request)
             if outcome is not None:
                 return outcome
-            request = wire.parse_plain(body)
+            request = wire.as_asked(request, body)
         return mutate(request, now=self._clock())
 
     def _allowed(self, review: _Review, outcome: Outcome, *more: str) -> Answer:
@@ -117,8 +117,7 @@ class AdmissionApp:
         body = wire.allowed(review.request.uid, warnings=warnings, patch=outcome.patch)
         return self._counted(review, "allowed", body)
 
-    def _denied(self, review: _Review, outcome: Outcome) -> Answer:
-        request = review.request
+    def _denied(self, review: _Review, outcome: Outcome, request: wire.AdmissionRequest) -> Answer:
         self._metrics.rejected(request.kind.kind, outcome.errors)
         _log_denial(review.endpoint, request, outcome)
         body = wire.denied(request, outcome.errors, warnings=outcome.warnings)
@@ -156,7 +155,7 @@ class AdmissionApp:
             return self._failed(review, error)
 
 
-def _log_denial(endpoint: str, request: wire.Request, outcome: Outcome) -> None:
+def _log_denial(endpoint: str, request: wire.AdmissionRequest, outcome: Outcome) -> None:
     """Who was denied what, and for which fields. Never a value: it may be a credential."""
     audit.info(
         "denied",

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from tradingbot_webhooks.http_heads import KnownHeads
 from tradingbot_webhooks.http_messages import Answer, Application, Head, refusal
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Shared:
     limits: Limits
     clock: Callable[[], float]
     round: Round
+    heads: KnownHeads = field(default_factory=KnownHeads)
     connections: set[Connection] = field(default_factory=set)
     buffered: int = 0
     draining: bool = False
@@ -157,6 +159,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        between = not (self._receiving or self._blocked)
+        known = self._shared.heads.split(data) if between else None
+        if known is not None and self._has_room(len(known[1])):
+            head, body = known
+            self._fresh = False
+            self._hold(len(body))
+            self._ask(_Request(head, body, close=False))
+            return
+        self._parse(data)
+        request = self._asked
+        keeps = between and not self._deaf
+        if keeps and request is not None and request.head is not None:
+            self._shared.heads.remember(data, request.head)
+
+    def _parse(self, data: bytes) -> None:
         self._undivided = True  # all that is fed now belongs to one request
         self._body_in_feed = 0
         try:
@@ -225,7 +242,7 @@ class Connection(asyncio.Protocol):
         answer = shared.application.refusal(head)
         if answer is not None:
             self._stop_parsing(answer)
-        announced = headers.get(b"content-length", b"")
+        announced = headers.pop(b"content-length", b"")  # of no interest to an application
         if announced.isdigit() and int(announced) > shared.limits.max_body:
             self._stop_parsing(self._too_large())
         if headers.get(b"expect", b"").lower() == b"100-continue":
@@ -237,8 +254,7 @@ class Connection(asyncio.Protocol):
         self._chunks.append(body)
         self._size += size
         self._body_in_feed += size
-        self._held += size
-        shared.buffered += size
+        self._hold(size)
         if self._size > shared.limits.max_body:
             self._stop_parsing(self._too_large())
         if shared.buffered > shared.limits.max_buffered:
@@ -404,6 +420,19 @@ class Connection(asyncio.Protocol):
         self._receiving = False
         self._deaf = True
         self._ask(_Request(head, b"", close=True, answer=answer or refusal(code)))
+
+    def _has_room(self, size: int) -> bool:
+        """Whether a body of that size is within all limits."""
+        shared, limits = self._shared, self._shared.limits
+        return (
+            size <= limits.max_body
+            and shared.buffered + size <= limits.max_buffered
+            and len(shared.connections) <= limits.max_connections
+        )
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        self._shared.buffered += size
 
     def _release(self, size: int) -> None:
         self._held -= size

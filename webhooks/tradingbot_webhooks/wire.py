@@ -23,15 +23,15 @@ from tradingbot_webhooks.json_patch import Operation
 INVALID = 422
 INTERNAL_ERROR = 500
 _HEAD = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
+_ALLOWED = to_json(_HEAD)[:-1] + b',"response":{%b}}'
 
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class GroupVersionKind(_Wire):
+class GroupKind(_Wire):
     group: str = ""
-    version: str = ""
     kind: str
 
 
@@ -40,52 +40,44 @@ class UserInfo(_Wire):
 
 
 class Request(_Wire):
-    """One question of the API server, but for the object."""
+    """One question of the API server, but for the object and who asks."""
 
     uid: str
-    kind: GroupVersionKind
+    kind: GroupKind
     operation: str
-    name: str = ""
     namespace: str = ""
     sub_resource: str = Field(default="", alias="subResource")
-    user_info: UserInfo = Field(default=UserInfo(), alias="userInfo")
-    dry_run: bool | None = Field(default=None, alias="dryRun")
-
-    @property
-    def object_name(self) -> str:
-        """The object's name, or its generateName while it has no name yet."""
-        names = (self.name, *self._names_inside())
-        return next((name for name in names if isinstance(name, str) and name), "")
-
-    def _names_inside(self) -> tuple[object, object]:
-        raise NotImplementedError
 
 
 class AdmissionRequest(Request):
     """A question about any object, which stays plain JSON."""
 
+    name: str = ""
+    user_info: UserInfo = Field(default=UserInfo(), alias="userInfo")
+    dry_run: bool | None = Field(default=None, alias="dryRun")
     object: dict[str, Any] | None = None
     old_object: dict[str, Any] | None = Field(default=None, alias="oldObject")
 
-    def _names_inside(self) -> tuple[Any, Any]:
+    @property
+    def object_name(self) -> str:
+        """The object's name, or its generateName while it has no name yet."""
         metadata = (self.object or {}).get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
-        return metadata.get("name"), metadata.get("generateName")
+        names = (self.name, metadata.get("name"), metadata.get("generateName"))
+        return next((name for name in names if isinstance(name, str) and name), "")
 
 
 class Creation(Request):
-    """The creation of an object that has no mistake of shape: most questions are one."""
+    """The creation of an object that has no mistake of shape: most questions are one. Where it is
+    denied, who asked is read anew."""
 
     operation: Literal["CREATE"]
     sub_resource: Literal[""] = Field(default="", alias="subResource")
     object: WellFormed
     old_object: None = Field(default=None, alias="oldObject")
 
-    def _names_inside(self) -> tuple[Any, Any]:
-        return self.object.metadata.name, self.object.metadata.generate_name
 
-
-class _OurKind(GroupVersionKind):
+class _OurKind(GroupKind):
     group: Literal["trading.io"]
 
 
@@ -161,19 +153,23 @@ def parse_plain(body: bytes) -> AdmissionRequest:
         raise NotAReviewError(f"not an AdmissionReview: {place}: {what}") from None
 
 
+def as_asked(request: Creation | AdmissionRequest, body: bytes) -> AdmissionRequest:
+    """All of the request that was read from `body`, the object as it was sent."""
+    return request if isinstance(request, AdmissionRequest) else parse_plain(body)
+
+
 def allowed(uid: str, *, warnings: Sequence[str] = (), patch: Sequence[Operation] = ()) -> bytes:
     """Admit the object, changed by `patch`."""
-    response: dict[str, Any] = {"uid": uid, "allowed": True}
+    response = b'"uid":%b,"allowed":true' % to_json(uid)
     if warnings:
-        response["warnings"] = warnings
+        response += b',"warnings":%b' % to_json(warnings)
     if patch:
-        response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(to_json(patch)).decode("ascii")
-    return to_json(_HEAD | {"response": response})
+        response += b',"patchType":"JSONPatch","patch":"%b"' % base64.b64encode(to_json(patch))
+    return _ALLOWED % response
 
 
 def denied(
-    request: Request, errors: Sequence[FieldError], *, warnings: Sequence[str] = ()
+    request: AdmissionRequest, errors: Sequence[FieldError], *, warnings: Sequence[str] = ()
 ) -> bytes:
     """Refuse the object in the API server's own words, every mistake a cause of its own."""
     kind, name = request.kind, request.object_name
