@@ -24,7 +24,7 @@ SCALARS = """
 0777 0o17 08 1_000 1__0 _1 1_ 0x1F 0b11 0xZZ 0b2 0o8 0x 0b 0o 0 -0 +12 -12 123456789012345
 18446744073709551615 9223372036854775807 -9223372036854775808 0.0 2.50 100.00 .5 5. -.5 1e3 1E3
 1e-3 1e e1 . .. +. + -x 1.2.3 500m 256Mi 100% v1.4 a:b Infinity NaN inf nan 2026-11-24
-2026-12-24T00:00:00Z
+2026-12-24T00:00:00Z 5.0 1e20 1e21 123456789012345678901 9223372036854775808 -0.0
 """
 
 
@@ -59,23 +59,18 @@ def test_every_plain_scalar_means_what_it_means_to_kubectl(tmp_path: Path) -> No
     theirs = json.loads(told.stdout)["spec"]
     ours = only(text).root.value["spec"]
     different = {
-        key: (ours[key], theirs[key]) for key in theirs if not same(ours[key], theirs[key])
+        key: (ours[key], theirs[key])
+        for key in theirs
+        if (type(ours[key]), ours[key]) != (type(theirs[key]), theirs[key])
     }
     assert different == {}
-
-
-def same(ours: Any, theirs: Any) -> bool:
-    """Equal as Go would decode them: a float64 that is whole is printed as a whole number."""
-    if isinstance(ours, float) and isinstance(theirs, int) and not isinstance(theirs, bool):
-        return ours == float(theirs)
-    return type(ours) is type(theirs) and bool(ours == theirs)
 
 
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2**53), 2**53)
     | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=15,

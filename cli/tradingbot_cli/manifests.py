@@ -320,7 +320,7 @@ def _json_document(text: str) -> Document | None:
     if not text.lstrip().startswith("{"):
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=plain, parse_float=plain)
     except (ValueError, RecursionError):
         return None
     return Document(number=1, root=Node(value, Spot(1, 1)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 Scalar = str | int | float | bool | None
 
@@ -32,12 +33,17 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.A
 _BASES = ((_OCTAL, 8), (_HEX, 16), (_BINARY, 2))
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1  # beyond, kubectl goes on with a float64
 _MAX_DIGITS = 400  # longer is no float64 anyway, and Python's int() is slow by then
+_EXPONENT_FROM = 1e21  # where Go's JSON encoder begins to write one
 
 _CORE = "tag:yaml.org,2002:"
 
 
 def plain(text: str) -> Scalar:
     """The value of an untagged scalar that was written without quotes."""
+    return _as_sent(_resolved(text))
+
+
+def _resolved(text: str) -> Scalar:
     if text in _NAMED:
         return _NAMED[text]
     if text[0] not in _FIRST or len(text) > _MAX_DIGITS:
@@ -54,11 +60,19 @@ def tagged(tag: str, text: str) -> Scalar:
     kind = _KINDS.get(tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag)
     if kind is None:
         raise ValueError("this tag has no meaning in a manifest")
-    value = text if kind is str else plain(text)
+    value = text if kind is str else _resolved(text)
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
         raise ValueError("the value does not fit its tag")
+    return _as_sent(value)
+
+
+def _as_sent(value: Scalar) -> Scalar:
+    """The value as it arrives in the cluster: kubectl writes a float64 that is whole as a whole
+    number, so that `5.0` is an integer there."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT_FROM:
+        return int(Decimal(repr(value)))
     return value
 
 
