@@ -20,6 +20,7 @@ from tradingbot_node.netns import ENTER
 
 CONFIG = Path(__file__).parents[2] / "config"
 IMAGE = "tradingbot-operator"
+WEBHOOKS = "tradingbot-webhooks"
 MINUTES = 3
 PART_OF = "app.kubernetes.io/name=tradingbot-operator"
 # They come and go by themselves.
@@ -53,11 +54,7 @@ class Installation:
             check=True,
         )
         for deployment in self.deployments():
-            self.node.kubectl(
-                *("-n", SYSTEM_NAMESPACE, "rollout", "status", f"--timeout={MINUTES}m"),
-                f"deployment/{deployment['metadata']['name']}",
-                check=True,
-            )
+            self._await_rollout(deployment["metadata"]["name"])
         eventually(self._admits, seconds=60)
 
     def _admits(self) -> bool:
@@ -69,6 +66,19 @@ class Installation:
         done = self.node.kubectl("apply", "--dry-run=server", "-f", "-", stdin=bot)
         assert done.returncode == 0, done.stderr
         return True
+
+    def scale_webhooks(self, replicas: int) -> None:
+        """Returns when there are so many; those on their way out still answer for some seconds."""
+        scale = ("-n", SYSTEM_NAMESPACE, "scale", f"deployment/{WEBHOOKS}")
+        self.node.kubectl(*scale, f"--replicas={replicas}", check=True)
+        self._await_rollout(WEBHOOKS)
+
+    def _await_rollout(self, deployment: str) -> None:
+        self.node.kubectl(
+            *("-n", SYSTEM_NAMESPACE, "rollout", "status", f"--timeout={MINUTES}m"),
+            f"deployment/{deployment}",
+            check=True,
+        )
 
     def uninstall(self, way: str, *, components: tuple[str, ...] = ()) -> None:
         """In the order that docs/install.md gives."""

@@ -9,7 +9,6 @@ import subprocess
 from typing import Any
 
 from installation import Installation
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
 from tradingbot_dev.system import tradingbot_path
 from tradingbot_dev.waiting import wait_until
 
@@ -51,14 +50,12 @@ def test_of_a_fresh_installation_nothing_but_what_an_old_cert_manager_does_is_to
 
 
 def test_webhooks_scaled_to_nothing_are_found(product: Installation) -> None:
-    scale = ("-n", SYSTEM_NAMESPACE, "scale", "deployment/tradingbot-webhooks")
-    product.node.kubectl(*scale, "--replicas=0", check=True)
+    product.scale_webhooks(0)
     try:
 
         def are_missing() -> bool:
             found = doctor(product)
             service = found["webhooks/service/tradingbot-webhooks"]
-            # Those that are ending still answer for some seconds.
             return (
                 service["reason"] == "NoEndpoints"
                 and found["admission/defaults"]["status"] == "failed"
@@ -70,8 +67,4 @@ def test_webhooks_scaled_to_nothing_are_found(product: Installation) -> None:
         # Nobody to ask is left: now the certificate in the Secret is looked at.
         assert "the Secret tradingbot-webhook-tls" in findings["certificate/life"]["message"]
     finally:
-        product.node.kubectl(*scale, "--replicas=2", check=True)
-        product.node.kubectl(
-            *("-n", SYSTEM_NAMESPACE, "rollout", "status", "deployment/tradingbot-webhooks"),
-            check=True,
-        )
+        product.scale_webhooks(2)

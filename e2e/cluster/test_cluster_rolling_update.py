@@ -1,17 +1,16 @@
 """The webhooks are replaced under load, and no request fails."""
 
-from installation import Installation, restarts
+from installation import WEBHOOKS, Installation, restarts
 from load import Load
 from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
-
-WEBHOOKS = "deployment/tradingbot-webhooks"
 
 
 def test_no_review_is_lost_while_the_webhooks_are_replaced(product: Installation) -> None:
     before = restarts(product.pods("webhooks"))
     with Load(product.node.plane).running() as load:
         for command in (("restart",), ("status", "--timeout=2m")):
-            product.node.kubectl("-n", SYSTEM_NAMESPACE, "rollout", *command, WEBHOOKS, check=True)
+            what = f"deployment/{WEBHOOKS}"
+            product.node.kubectl("-n", SYSTEM_NAMESPACE, "rollout", *command, what, check=True)
     after = restarts(product.pods("webhooks"))
     assert load.failures == []
     assert load.admitted > 100

@@ -8,7 +8,6 @@ from itertools import count
 from installation import Installation, inventory
 from person import Person, eventually, sample_bot
 from real_bots import BOT, image_of, running_bot
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
 
 SECRET = "binance-creds"
 SECRET_WARNING = ("secret-warning",)
@@ -27,7 +26,8 @@ def test_without_cert_manager_it_comes_and_goes_as_well(
     product: Installation, person: Person, untouched: frozenset[str]
 ) -> None:
     product.install("selfsigned", components=SECRET_WARNING)
-    warned_of_the_secret(person)
+    said = person.apply(image_of(sample_bot())).stderr
+    assert f'Secret "{SECRET}" not found' in said, said  # the webhooks have a token, and may look
     keys = ("--from-literal=api-key=a", "--from-literal=api-secret=b")
     person.kubectl("create", "secret", "generic", SECRET, *keys)
     person.await_phase(BOT, "Running", seconds=90)
@@ -36,27 +36,12 @@ def test_without_cert_manager_it_comes_and_goes_as_well(
     await_as_before(product, untouched, person)
 
 
-def warned_of_the_secret(person: Person) -> None:
-    """Applied, with a warning: the webhooks' pods have a token, and may look.
-
-    The CA is in the webhook configurations some seconds after the installation.
-    """
-
-    def admitted() -> str:
-        done = person.apply(image_of(sample_bot()))
-        return done.stderr if done.returncode == 0 else ""
-
-    said = eventually(admitted, seconds=60)
-    assert f'Secret "{SECRET}" not found' in said, said
-
-
 def stopped_while_the_webhooks_are_down(product: Installation, person: Person) -> None:
     """A bot can be stopped, and not started: the API server asks nobody about a stop.
 
     Only here: the cert-manager of these tests is older than `matchConditions`, and takes them out.
     """
-    scale = ("-n", SYSTEM_NAMESPACE, "scale", "deployment/tradingbot-webhooks")
-    product.node.kubectl(*scale, "--replicas=0", check=True)
+    product.scale_webhooks(0)
     patch = ("patch", "tradingbot", BOT, "--type=merge", "-p")
     limits = count(100)
 
