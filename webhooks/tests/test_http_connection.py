@@ -84,6 +84,22 @@ def test_who_ends_its_side_right_behind_its_requests_is_answered(desk: Desk) -> 
     assert wire.bodies() == [b"one", b"two"]
 
 
+def test_who_ends_its_side_behind_a_request_that_takes_time_is_answered_once() -> None:
+    def scenario() -> Iterator[None]:
+        desk = Desk()
+        connection, wire = desk.client()
+        with desk.turn():
+            connection.data_received(post(b"abc", b"/wait"))
+            connection.eof_received()
+        connection.eof_received()
+        assert (len(desk.app.waiting), desk.buffered) == (1, 0)
+        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        yield
+        assert wire.bodies() == [b"first"]
+
+    run(scenario)
+
+
 def test_nothing_is_read_while_requests_wait_for_their_turn(desk: Desk) -> None:
     connection, wire = desk.client()
     with desk.turn():

@@ -134,6 +134,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # nothing more is read
         self._closing = False
         self._asked: _Request | None = None  # the one that is being answered
+        self._due = False  # and that is to be decided in this turn
         self._waiting: deque[_Request] = deque()  # those behind it
         self._choked = False  # the client does not read its answers
         self._paused = False
@@ -150,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._deaf = self._closing = True
-        self._asked = None
+        self._asked, self._due = None, False
         self._waiting.clear()
         self._release(self._held)
         self._shared.lost(self)
@@ -192,11 +193,9 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client sends nothing more. The transport ends after this, and the turn too late."""
-        while (request := self._asked) is not None:
+        while self._due:
             self.decide()
             self.deliver()
-            if self._asked is request:  # it waits for something
-                return
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -312,13 +311,13 @@ class Connection(asyncio.Protocol):
             self._waiting.append(request)
             self._pause()
         else:
-            self._asked = request
+            self._asked, self._due = request, True
             self._shared.round.add(self)
 
     def decide(self) -> None:
         """Have the application answer the request whose turn it is."""
         request = self._asked
-        if request is None:  # the client has gone
+        if request is None or not self._due:  # the client has gone
             return
         self._release(len(request.body))
         if request.answer is not None or request.head is None:
@@ -334,8 +333,9 @@ class Connection(asyncio.Protocol):
     def deliver(self) -> None:
         """Write the answer that was decided on, or wait for it."""
         request = self._asked
-        if request is None:
+        if request is None or not self._due:
             return
+        self._due = False
         answer = request.answer or refusal(400)
         if isinstance(answer, Answer):
             self._write(answer, request)
