@@ -1,5 +1,6 @@
 """`make up` and `make down` on the real control plane, with state and ports of their own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,6 @@ from tradingbot_dev import lifecycle, tour
 from tradingbot_dev.manifests import ROOT, SAMPLE_BOT
 from tradingbot_dev.ports import BASE_VARIABLE, Ports
 from tradingbot_dev.processes import ProcessTable, marked
-from tradingbot_dev.waiting import wait_until
 
 BOT = "tradingbot/arb-bot-binance"
 
@@ -53,6 +53,14 @@ class Checkout:
 
     def pids(self) -> dict[str, int | None]:
         return lifecycle.status(self.state)
+
+    def commands(self) -> list[str]:
+        """What is running, by all of its command line."""
+        found = []
+        for one in marked(self.state / "run"):
+            with contextlib.suppress(OSError):  # gone meanwhile
+                found.append(Path(f"/proc/{one.pid}/cmdline").read_text().replace("\0", " "))
+        return found
 
     def kubectl(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -192,8 +200,12 @@ def test_an_interrupted_up_stops_what_it_had_started(
         _, said = starting.communicate(timeout=60)
     assert starting.returncode == 130
     assert "what this run had started is stopped" in said
-    # A program of a moment, such as kubectl, may still be on its way out.
-    wait_until(lambda: not list(marked(checkout.state / "run")), what="their end", seconds=10)
+    # A program of a moment, such as kubectl, may still be on its way out; or etcd, while the disk
+    # takes its time to write.
+    deadline = time.monotonic() + 60
+    while left := checkout.commands():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def test_status_tells_what_runs_by_its_exit_code_too(running: Checkout) -> None:
