@@ -8,7 +8,7 @@ MINUTES ?= 30
 BOTS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test e2e-cluster e2e-parts storm soak lint bench bench-webhooks bench-operator generate crds lock
+.PHONY: help install up down clean status restart tour test e2e-cluster storm soak lint bench bench-webhooks bench-operator generate crds lock
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +42,6 @@ test: install ## run every test on a control plane of its own; TESTS="operator/t
 
 e2e-cluster: install ## the product in pods on a real node, with cert-manager (as root); TESTS as above
 	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node test $(TESTS)
-
-e2e-parts: install ## build what e2e-cluster takes: the programs of the node, and the image
-	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node build
 
 storm: install ## an operator killed a hundred times in the middle of work; KILLS=1000 for more
 	@TRADINGBOT_STORM_KILLS=$(KILLS) .venv/bin/python -m pytest -s e2e/test_e2e_storm.py

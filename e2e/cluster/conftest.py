@@ -9,8 +9,9 @@ from installation import Installation, inventory
 from person import Person
 from real_bots import BOT_IMAGE
 from tradingbot_node.cluster import Node, running_node
-from tradingbot_node.images import PRODUCT, build_image
+from tradingbot_node.images import build_image
 
+PRODUCT = "tradingbot-operator:0.1.0"
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 HERE = Path(__file__).parent
 

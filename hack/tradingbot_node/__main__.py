@@ -1,8 +1,7 @@
-"""`python -m tradingbot_node build | test | up | down`: the product in pods, on a real node.
+"""`python -m tradingbot_node test | up | down`: the product on a real node, as in a user's cluster.
 
-`build` makes what a node runs and the product's image, or finds that they are there. `test` runs
-`e2e/cluster`, with pytest's own arguments behind it. `up` leaves a node running, for whoever works
-on those tests, and `down` removes it.
+`test` runs `e2e/cluster`, with pytest's own arguments behind it. `up` leaves a node running, for
+whoever works on those tests, and `down` removes it.
 """
 
 import argparse
@@ -21,7 +20,6 @@ from tradingbot_node import leftovers
 from tradingbot_node.binaries import find_binaries
 from tradingbot_node.cluster import KEEP_VARIABLE, running_node
 from tradingbot_node.commands import NodeImpossibleError
-from tradingbot_node.images import PRODUCT, build_image
 from tradingbot_node.prerequisites import demand_node
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +28,7 @@ TESTS = "e2e/cluster"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tradingbot_node", description=__doc__)
-    parser.add_argument("command", choices=("build", "test", "up", "down"))
+    parser.add_argument("command", choices=("test", "up", "down"))
     command, rest = parser.parse_known_args(arguments)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -66,9 +64,6 @@ def _run(command: str, rest: list[str], progress: Progress) -> int:
     # Before pytest, which shows nothing of what takes minutes.
     find_assets(progress=progress)
     find_binaries(progress=progress)
-    if command == "build":
-        build_image(PRODUCT, progress=progress)
-        return 0
     return _become_pytest(_chosen(rest))
 
 

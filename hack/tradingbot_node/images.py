@@ -21,8 +21,6 @@ from tradingbot_node.buildah import buildah, image_id
 from tradingbot_node.package_index import index_secrets
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = "tradingbot-operator:0.1.0"
-"""The image that the manifests name."""
 
 
 def build_image(
