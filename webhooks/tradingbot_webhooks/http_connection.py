@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # nothing more is read
         self._closing = False
         self._asked: _Request | None = None  # the one that is being answered
-        self._due = False  # and that is to be decided in this turn
+        self._due: _Request | None = None  # the same, until this turn of the event loop ends
         self._waiting: deque[_Request] = deque()  # those behind it
         self._choked = False  # the client does not read its answers
         self._paused = False
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._deaf = self._closing = True
-        self._asked, self._due = None, False
+        self._asked = self._due = None
         self._waiting.clear()
         self._release(self._held)
         self._shared.lost(self)
@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client sends nothing more. The transport ends after this, and the turn too late."""
-        while self._due:
+        while self._due is not None:
             self.decide()
             self.deliver()
 
@@ -311,13 +311,13 @@ class Connection(asyncio.Protocol):
             self._waiting.append(request)
             self._pause()
         else:
-            self._asked, self._due = request, True
+            self._asked = self._due = request
             self._shared.round.add(self)
 
     def decide(self) -> None:
         """Have the application answer the request whose turn it is."""
-        request = self._asked
-        if request is None or not self._due:  # the client has gone
+        request = self._due
+        if request is None:  # the client has gone
             return
         self._release(len(request.body))
         if request.answer is not None or request.head is None:
@@ -332,10 +332,9 @@ class Connection(asyncio.Protocol):
 
     def deliver(self) -> None:
         """Write the answer that was decided on, or wait for it."""
-        request = self._asked
-        if request is None or not self._due:
+        request, self._due = self._due, None
+        if request is None:
             return
-        self._due = False
         answer = request.answer or refusal(400)
         if isinstance(answer, Answer):
             self._write(answer, request)
