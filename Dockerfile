@@ -1,17 +1,17 @@
-# One image for every process: operator, webhooks, api-server, certs, and the commands. The first
-# stage builds and collects, the second one has what it collected and nothing else: no shell, no
-# package installer, no compiler. docs/image.md has what is in it, and why.
+# One image for every process: operator, webhooks, registry, certs, and the commands. The first stage
+# builds and collects files, the second has only those files: no shell, no package installer, no
+# compiler. docs/image.md lists and explains the contents.
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
-# The time that everything in the image has, for builds that give the same bytes each time.
+# The time of all files in the image, for reproducible builds.
 ARG SOURCE_DATE_EPOCH=0
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
 
-# Dependencies before the sources: they change less often. Hashes, so that nothing but the reviewed
-# files gets in; wheels only, so that no package runs code of its own while it is installed.
-# Both secrets are for a package index of your own, and left out they are nothing.
+# Dependencies before the sources, because they change less often. With hashes, so that only reviewed
+# files are installed; wheels only, so that no package runs code during installation. Both secrets are
+# optional, for a private package index.
 COPY requirements.txt requirements-dev.txt ./
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=pip-ca.pem \
@@ -25,8 +25,9 @@ COPY webhooks webhooks
 COPY operator operator
 COPY registry registry
 COPY certs certs
+COPY kubeconfig kubeconfig
 COPY cli cli
-# --no-deps: what the project needs was installed above. The build back end is held to its hash too.
+# --no-deps: the dependencies were installed above. The build back end is also pinned by its hash.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=pip-ca.pem \
     sed -n '/^setuptools==/,/[^\\]$/p' requirements-dev.txt > /build.txt \
@@ -49,15 +50,15 @@ LABEL org.opencontainers.image.title="tradingbot-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
-# Apart, since the first one stays the same over many versions.
+# Two layers, because the first changes rarely.
 COPY --from=build /rootfs/runtime/ /
 COPY --from=build /rootfs/application/ /
-# Time zones are those of the tzdata package, as everywhere in this project.
+# Time zones come from the tzdata package, as everywhere in this project.
 ENV PATH=/opt/tradingbot/bin:/usr/local/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1 PYTHONTZPATH="" \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
-# By number: only so can Kubernetes see that it is not root (runAsNonRoot). The file system may be
-# read-only; /tmp, and the registry's /var/lib/tradingbot, are mounted.
+# By number, so that Kubernetes can check runAsNonRoot. The file system may be read-only; /tmp, and the
+# registry's /var/lib/tradingbot, are mounted.
 USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["/opt/tradingbot/bin/tradingbot"]

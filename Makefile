@@ -1,74 +1,130 @@
-# Every target is one line in `make`; what it does is in hack/, in Python.
+# Each target is a short call; the work is done by Python code in hack/.
 PYTHON ?= python3
 DEV := PYTHONPATH=hack .venv/bin/python -m tradingbot_dev
+RELEASE := PYTHONPATH=hack .venv/bin/python -m release
 TESTS ?=
 LOCK ?=
 KILLS ?= 100
 MINUTES ?= 30
 BOTS ?= 500
+IMAGE ?=
+DIGEST ?=
+REPOSITORY ?=
+TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test e2e-cluster storm soak lint bench bench-webhooks bench-operator generate crds lock
+.PHONY: help install up down clean status restart tour test coverage e2e-cluster storm soak lint bench bench-webhooks bench-operator generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## make .venv from the pinned requirements (every other target does so first)
+install: ## create .venv from the pinned requirements (other targets do so first)
 	@command -v "$(PYTHON)" >/dev/null || \
-	  { echo "error: there is no $(PYTHON); Python 3.11 or later is needed: make up PYTHON=..." >&2; exit 1; }
+	  { echo "error: $(PYTHON) not found; Python 3.11 or later is required: make up PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" hack/bootstrap.py
 
-up: install ## start everything that is not running, and show what happened
+up: install ## start everything on a local control plane, and show a tour
 	@$(DEV) up
 
-down: ## stop everything that `make up` started; the state stays
+down: ## stop everything that `make up` started, and keep the state
 	@if [ -x .venv/bin/python ]; then $(DEV) down; else echo "nothing was running"; fi
 
-clean: ## stop everything and remove its state (.local)
+clean: ## stop everything, and remove the state (.local)
 	@if [ -x .venv/bin/python ]; then $(DEV) clean; else echo "nothing was running"; fi
 
-status: install ## what runs, and where
+status: install ## show what runs, and where
 	@$(DEV) status
 
-restart: install ## start webhooks, registry and operator anew, to run the code as it is now
+restart: install ## restart webhooks, registry and operator with the current code
 	@$(DEV) restart
 
-tour: install ## show once more what admission, operator and registry make of the samples
+tour: install ## show the tour of `make up` again
 	@$(DEV) tour
 
-test: install ## run every test on a control plane of its own; TESTS="operator/tests -k drift" for some
+test: install ## run the tests; for some of them: TESTS="operator/tests -k drift"
 	@$(DEV) assets
-	@.venv/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-e2e-cluster: install ## the product in pods on a real node, with cert-manager (as root); TESTS as above
+coverage: install ## run the tests, and report the coverage of every process that they start
+	@$(DEV) assets
+	@rm -rf .local/coverage && mkdir -p .local/coverage
+	@.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@.venv/bin/coverage combine --quiet
+	@.venv/bin/coverage report
+
+e2e-cluster: install ## test the product on a real node, with cert-manager (as root); TESTS as above
 	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node test $(TESTS)
 
-storm: install ## an operator killed a hundred times in the middle of work; KILLS=1000 for more
+storm: install ## kill an operator a hundred times in the middle of work; KILLS=1000 for more
 	@TRADINGBOT_STORM_KILLS=$(KILLS) .venv/bin/python -m pytest -s e2e/test_e2e_storm.py
 
-soak: install ## half an hour of 500 bots under random work, and whether memory stays flat; MINUTES, BOTS
+soak: install ## run 500 bots for half an hour, and check the memory; MINUTES=30 BOTS=500
 	@.venv/bin/python e2e/soak.py --minutes $(MINUTES) --bots $(BOTS)
 
-lint: install ## ruff, mypy, import arrows, stale generated files
+lint: install ## check style, types, imports, generated files, spelling and words
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports --no-logo
-	.venv/bin/python hack/generate.py --check
+	@$(MAKE) --no-print-directory lint-imports lint-generated lint-words release-check lint-workflows
+
+lint-imports: install ## check the layers of imports alone
+	PYTHONPATH=hack .venv/bin/lint-imports --no-logo
+
+lint-generated: install ## check alone that no generated file is stale
+	PYTHONPATH=hack .venv/bin/python -m codegen.generate --check
+
+lint-words: install ## check spelling and refused words alone
+	.venv/bin/codespell
+	PYTHONPATH=hack .venv/bin/python -m words
+
+lint-workflows: install ## run actionlint and zizmor alone, on .github
+	@$(RELEASE) workflows
 
 bench: bench-webhooks bench-operator ## run the benchmarks
 
-bench-webhooks: install ## the webhooks against a peer in Go, one table and bench/results/webhooks.json
+bench-webhooks: install ## compare the webhooks with a peer in Go (bench/results/webhooks.json)
 	@PYTHONPATH=hack .venv/bin/python -m bench webhooks
 
-bench-operator: install ## the operator against a peer in Go, one table and bench/results/operator.json
+bench-operator: install ## compare the operator with a peer in Go (bench/results/operator.json)
 	@PYTHONPATH=hack .venv/bin/python -m bench operator
 
-generate: install ## write the generated files: CRDs, the chart's templates, the pages of reference
-	@.venv/bin/python hack/generate.py
+generate: install ## write the generated files: CRDs, chart templates, reference pages
+	@PYTHONPATH=hack .venv/bin/python -m codegen.generate
+
+built-in-types: install ## write the table of Kubernetes' types; OPENAPI=api/openapi-spec/v3 of its source
+	@PYTHONPATH=hack .venv/bin/python -m codegen.built_in_types "$(OPENAPI)"
+
+picture: install ## record the commands of the README's picture and draw it
+	@PYTHONPATH=hack .venv/bin/python -m picture
 
 crds: install ## print the CRDs
 	@.venv/bin/tradingbot crds
 
-lock: install ## pin the requirements anew; LOCK=--upgrade takes the newest of everything
+lock: install ## pin the requirements; LOCK=--upgrade for the newest versions
 	@.venv/bin/python hack/lock.py $(LOCK)
+
+wheel: install ## build the wheel into dist/; the same commit gives the same bytes
+	@$(RELEASE) wheel
+
+chart-package: install ## package the Helm chart into dist/; IMAGE=REGISTRY/PATH is its default image
+	@$(RELEASE) chart --image "$(IMAGE)"
+
+chart-push: install ## push the packaged chart, print its digest; REPOSITORY=oci://REGISTRY/PATH
+	@$(RELEASE) chart-push --repository "$(REPOSITORY)"
+
+install-yaml: install ## write config/default to dist/install.yaml; IMAGE=REGISTRY/PATH DIGEST=sha256:...
+	@$(RELEASE) install-yaml --image "$(IMAGE)" --digest "$(DIGEST)"
+
+image-push: install ## build the image for amd64 and arm64 and push it, print its digest; IMAGE=REGISTRY/PATH
+	@$(RELEASE) image-push --image "$(IMAGE)"
+
+sbom: install ## write the image's SBOM into dist/; IMAGE=ARCHIVE of `docker save`, or built here (as root)
+	@$(RELEASE) sbom --image "$(IMAGE)"
+
+release-artifacts: wheel chart-package install-yaml ## what a release has beside the image, into dist/
+
+release-check: install ## fail if versions differ or CHANGELOG has no entry; TAG=v1.2.3 to release it
+	@$(RELEASE) check --tag "$(TAG)"
+
+release-notes: install ## print the notes of the release, from CHANGELOG
+	@$(RELEASE) notes

@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 from person import Person
 from simulated_bots import SimulatedBots
-from tradingbot_dev.system import System, temporary_system
+from tradingbot_dev.product.system import System, temporary_system
 
 # The corpus, and the way to the API server that its tests take.
 sys.path.append(str(Path(__file__).parent.parent / "api" / "tests"))
@@ -25,9 +25,9 @@ def bots() -> Iterator[SimulatedBots]:
 def system(bots: SimulatedBots) -> Iterator[System]:
     """The whole product, shared by all tests; one that stops a process starts it again."""
     settings = {
-        "TRADINGBOT_RISK_URL": bots.risk_url,
-        "TRADINGBOT_RISK_INTERVAL": "0.5",
-        "TRADINGBOT_CREDENTIALS_INTERVAL": "3",
+        "TRADINGBOT_OPERATOR_RISK_URL": bots.risk_url,
+        "TRADINGBOT_OPERATOR_RISK_INTERVAL": "0.5",
+        "TRADINGBOT_OPERATOR_CREDENTIALS_INTERVAL": "3",
     }
     with temporary_system(environment=settings) as running:
         yield running

@@ -60,7 +60,10 @@ class FaultyProxy:
     fault: Fault | None = None
     down: bool = False
     """Whether every connection is ended before an answer."""
+    planted: dict[str, list[bytes]] = field(default_factory=dict)
+    """Objects, by plural, that every list of that kind has besides its own: any bytes."""
     _watches: set[asyncio.Queue[bytes | None]] = field(default_factory=set)
+    _plurals: dict[asyncio.Queue[bytes | None], str] = field(default_factory=dict)
     _silent: set[asyncio.Queue[bytes | None]] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
     _session: ClientSession | None = None
@@ -73,9 +76,9 @@ class FaultyProxy:
         """Whether all the errors that were asked for have been given."""
         return self.fault is not None and self.fault.left == 0
 
-    def tell_watches(self, line: bytes) -> int:
-        """Send a line of our own into every open watch; how many there are."""
-        return self._in_loop(self._put(line))
+    def tell_watches(self, line: bytes, *, of: str = "") -> int:
+        """Send a line of our own into all open watches, or those of a plural; how many they are."""
+        return self._in_loop(self._put(line, of))
 
     def silence_watches(self) -> int:
         """Nothing of the API server comes through the open watches any more, not even their end;
@@ -106,10 +109,11 @@ class FaultyProxy:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    async def _put(self, line: bytes | None) -> int:
-        for watch in self._watches:
+    async def _put(self, line: bytes | None, plural: str = "") -> int:
+        told = [one for one in self._watches if plural in {"", self._plurals[one]}]
+        for watch in told:
             watch.put_nowait(line)
-        return len(self._watches)
+        return len(told)
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
@@ -143,11 +147,21 @@ class FaultyProxy:
         ) as answer:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
             if not watch:
-                return web.Response(status=answer.status, headers=kept, body=await answer.read())
+                body = self._with_planted(request, await answer.read())
+                return web.Response(status=answer.status, headers=kept, body=body)
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
             await self._stream(request, response, answer.content.readline)
             return response
+
+    def _with_planted(self, request: web.BaseRequest, body: bytes) -> bytes:
+        planted = self.planted.get(request.path.rsplit("/", 1)[-1], [])
+        # A list of one name alone has them as little as any other object.
+        if request.method != "GET" or not planted or "fieldSelector" in request.query:
+            return body
+        before, found, after = body.partition(b'"items":[')
+        own = b"," if found and not after.startswith(b"]") else b""
+        return before + found + b",".join(planted) + own + after if found else body
 
     def _error_for(self, request: web.BaseRequest) -> web.Response | None:
         fault = self.fault
@@ -174,6 +188,7 @@ class FaultyProxy:
     ) -> None:
         lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._watches.add(lines)
+        self._plurals[lines] = request.path.rsplit("/", 1)[-1]
         reading = asyncio.create_task(self._read(lines, readline))
         try:
             while (line := await lines.get()) is not None:
@@ -182,6 +197,7 @@ class FaultyProxy:
                 await response.write(line)
         finally:
             self._watches.discard(lines)
+            del self._plurals[lines]
             reading.cancel()
 
     async def _read(

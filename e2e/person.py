@@ -1,8 +1,9 @@
-"""A person's way of using the system: kubectl on files, and a look at the registry."""
+"""A person's way of using the system: kubectl on files, and requests to the registry."""
 
 import json
+import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,13 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import yaml
-from tradingbot_dev.system import System
+from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.product.system import System
 
-SAMPLES = Path(__file__).parent.parent / "config" / "samples"
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "config" / "samples"
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+BOT = "arb-bot-binance"
 PATIENCE = 30.0
 """Seconds within which the system must have settled; it mostly takes one."""
 
@@ -96,6 +101,50 @@ class Person:
         self.applied(sample("secret.yaml"), bot)
         return self.await_phase(bot["metadata"]["name"], "Running")
 
+    def listed(self, kinds: str, *, selector: str = "") -> list[Object]:
+        """Return all stored objects of these kinds in the namespace, with their managed fields."""
+        chosen = ("-l", selector) if selector else ()
+        done = self.kubectl("get", kinds, *chosen, "-o", "json", "--show-managed-fields")
+        assert done.returncode == 0, done.stderr
+        found: list[Object] = json.loads(done.stdout)["items"]
+        return found
+
+    def patched(self, kind: str, name: str, patch: object, *options: str) -> None:
+        """Merge `patch` into an object; it must be accepted."""
+        # From stdin: one argument of a command line holds 128 KiB at most.
+        command = ("patch", kind, name, "--type=merge", "--patch-file=/dev/stdin")
+        done = self.kubectl(*command, *options, stdin=json.dumps(patch))
+        assert done.returncode == 0, done.stderr
+
+    def await_phases(self, phases: Mapping[str, str], *, seconds: float = PATIENCE) -> None:
+        """Wait until each of these bots is in its phase, and every status is current."""
+
+        def look() -> bool:
+            bots = {bot["metadata"]["name"]: bot for bot in self.listed("tradingbots")}
+            seen = {name: _current_phase(bots.get(name)) for name in phases}
+            assert seen == dict(phases)
+            return True
+
+        eventually(look, seconds=seconds)
+
+    def warnings(self, name: str, reason: str, *, kind: str = "TradingBot") -> list[str]:
+        """Return the messages of the Warning events of a reason on an object."""
+        fields = f"involvedObject.kind={kind},involvedObject.name={name},reason={reason}"
+        done = self.kubectl("get", "events", "--field-selector", fields, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)["items"]
+        return [event["message"] for event in found if event["type"] == "Warning"]
+
+    def metric(self, name: str, *, port: int | None = None) -> float | None:
+        """Return the sum of a metric of the operator over its labels, or None without series."""
+        answer = http_answer(port or self.system.plane.ports.operator_health, "/metrics")
+        assert answer is not None, "the operator does not answer"
+        lines = answer.body.decode().splitlines()
+        values = [
+            float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
+        ]
+        return sum(values) if values else None
+
     def events(self, name: str) -> list[str]:
         """Reasons of the events on a bot, oldest first."""
         done = self.kubectl(
@@ -107,6 +156,13 @@ class Person:
             "jsonpath={.items[*].reason}",
         )
         return done.stdout.split()
+
+    def count_of(self, name: str, reason: str) -> int:
+        """Return how often the events of a reason on a bot say that they have happened."""
+        fields = f"involvedObject.kind=TradingBot,involvedObject.name={name},reason={reason}"
+        done = self.kubectl("get", "events", "--field-selector", fields, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        return sum(event["count"] for event in json.loads(done.stdout)["items"])
 
     def registry(self, path: str) -> Any:
         """What the registry answers at `/api/v1/PATH`; None for 404."""
@@ -138,8 +194,36 @@ def sample_bot(**changes: Any) -> Object:
     return bot
 
 
+def documented_wait(waited_for: str) -> tuple[str, ...]:
+    """Return the arguments of the `kubectl wait` in docs/operations.md that waits for that."""
+    command = f"$ kubectl wait tbot/NAME --for={waited_for} "
+    (line,) = [line for line in OPERATIONS.splitlines() if line.startswith(command)]
+    _, *arguments = shlex.split(line.removeprefix("$ "), comments=True)
+    return tuple(argument.replace("NAME", BOT) for argument in arguments)
+
+
+def named_bot(name: str, **changes: Any) -> Object:
+    """Return the sample bot under another name; fields of its spec as in `sample_bot`."""
+    return {**sample_bot(**changes), "metadata": {"name": name}}
+
+
+def _current_phase(bot: Object | None) -> str | None:
+    """Return the phase of a bot; None while its status is of an older generation."""
+    status = (bot or {}).get("status", {})
+    current = bot and status.get("observedGeneration") == bot["metadata"]["generation"]
+    return status.get("phase") if current else None
+
+
 def condition(obj: Object, type_: str) -> Object:
     """A condition of an object; AssertionError if it has none of that type."""
     found = [one for one in obj.get("status", {}).get("conditions", []) if one["type"] == type_]
     assert found, f"no condition {type_}"
     return dict(found[0])
+
+
+def assert_is_false(obj: Object, type_: str, *parts: str) -> None:
+    """A condition of that type is False, and its message has all these parts."""
+    found = condition(obj, type_)
+    assert found["status"] == "False", found
+    missing = [part for part in parts if part not in found["message"]]
+    assert not missing, f"{missing} not in {found['message']}"

@@ -26,9 +26,9 @@ from kubernetes.client.exceptions import ApiException
 from person import Object, sample, sample_bot
 from prometheus_client.parser import text_string_to_metric_families
 from simulated_bots import SimulatedBots
-from tradingbot_dev.apiclient import http_answer
-from tradingbot_dev.controlplane import temporary_control_plane
-from tradingbot_dev.system import OPERATOR, System
+from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.control_plane.plane import temporary_control_plane
+from tradingbot_dev.product.system import OPERATOR, System
 from urllib3.exceptions import HTTPError
 
 NAMESPACE = "soak"
@@ -191,7 +191,7 @@ def problems_of(bot: Object, deployment: Object | None, config_map: Object | Non
     if "deletionTimestamp" in bot["metadata"]:
         return ["still being deleted"]
     if status.get("observedGeneration") != bot["metadata"]["generation"]:
-        return ["its newest generation was not looked at"]
+        return ["its newest generation was not reconciled"]
     halted = "haltedSince" in status.get("risk", {})
     expected = "Paused" if spec.get("paused") else "Halted" if halted else "Running"
     found = []
@@ -311,7 +311,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
     options = parser.parse_args()
     with SimulatedBots() as bots, temporary_control_plane(audit=False) as plane:
-        system = System(plane, {"TRADINGBOT_RISK_URL": bots.risk_url})
+        system = System(plane, {"TRADINGBOT_OPERATOR_RISK_URL": bots.risk_url})
         system.start()
         return soak(system, bots, options)
 

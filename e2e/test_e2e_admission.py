@@ -1,8 +1,10 @@
 """Admission as people meet it: through kubectl."""
 
+import json
+
 import pytest
 from person import Object, Person, condition, eventually, sample, sample_bot
-from tradingbot_dev.system import WEBHOOKS, System
+from tradingbot_dev.product.system import WEBHOOKS, System
 
 BOT = "arb-bot-binance"
 
@@ -64,11 +66,13 @@ def test_every_mistake_is_explained_at_once_in_the_order_of_the_fields(person: P
     assert "abcdef" not in "\n".join(lines)
 
 
-def test_unquoted_numbers_are_stored_as_decimal_strings(person: Person) -> None:
+def test_unquoted_fractions_become_strings_and_whole_numbers_stay_as_written(
+    person: Person,
+) -> None:
     person.applied(risk(maxPositionSize=1000, stopLossPercentage=2.5))
     bot = person.get("tradingbot", BOT)
     assert bot is not None
-    assert bot["spec"]["riskManagement"]["maxPositionSize"] == "1000"
+    assert bot["spec"]["riskManagement"]["maxPositionSize"] == 1000
     assert bot["spec"]["riskManagement"]["stopLossPercentage"] == "2.5"
     person.applied(risk(maxPositionSize=1000, stopLossPercentage=2.5))
     again = person.get("tradingbot", BOT)
@@ -85,7 +89,8 @@ def test_server_side_apply_is_checked_as_well(person: Person) -> None:
 
 def test_a_server_dry_run_shows_the_defaults_and_stores_nothing(person: Person) -> None:
     done = person.apply(sample_bot(), options=("--dry-run=server", "-o", "yaml"))
-    assert 'takeProfitPercentage: "5"' in done.stdout, done.stderr
+    assert "apiKeyPath: api-key" in done.stdout, done.stderr
+    assert "takeProfitPercentage" not in done.stdout
     assert person.get("tradingbot", BOT) is None
 
 
@@ -146,11 +151,11 @@ def test_without_webhooks_nothing_is_admitted_and_a_running_bot_can_be_stopped(
 
 def test_a_stop_from_a_file_with_unquoted_numbers_is_not_refused(person: Person) -> None:
     person.running_bot()
-    manifest = risk(maxPositionSize=1000, dailyLossLimit=180)
+    manifest = risk(maxPositionSize=1000, dailyLossLimit=180.5)
     manifest["spec"]["paused"] = True
     person.applied(manifest)
     bot = person.await_phase(BOT, "Paused")
-    assert bot["spec"]["riskManagement"]["dailyLossLimit"] == "180"
+    assert bot["spec"]["riskManagement"]["dailyLossLimit"] == "180.5"
 
 
 def test_unpausing_is_checked_in_full(person: Person) -> None:
@@ -159,3 +164,33 @@ def test_unpausing_is_checked_in_full(person: Person) -> None:
     person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", stop)
     done = person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", '{"spec":{"paused":false}}')
     assert "spec.schedule.timeZone: Invalid value" in done.stderr
+
+
+def test_a_paused_update_stores_no_credential_in_the_parameters(person: Person) -> None:
+    """No webhook is asked: it is the schema that refuses."""
+    person.running_bot()
+    for leak in (
+        {"exchange-api-key": "hunter2"},
+        {"token": "hunter2"},
+        {"telegram_token": "hunter2"},
+        {"note": "-----BEGIN PRIVATE KEY-----"},
+        {"note": "postgres://app:hunter2@db/orders"},
+    ):
+        change = json.dumps({"spec": {"paused": True, "strategy": {"parameters": leak}}})
+        done = person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", change)
+        assert "spec.strategy.parameters" in done.stderr
+        assert "looks like a credential" in done.stderr
+    references = {"token": "${TOKEN}", "passwordPolicy": "strong", "base": "vault:bot#token"}
+    change = json.dumps({"spec": {"paused": True, "strategy": {"parameters": references}}})
+    stop = person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", change)
+    assert stop.returncode == 0, stop.stderr
+
+
+def test_an_object_that_holds_too_much_is_denied_with_what_to_do(person: Person) -> None:
+    asset = {"name": "a", "type": "Other", "config": {"a": [{}] * 400_000}}
+    catalogue = sample("assetregistry.yaml")
+    catalogue["spec"]["assets"] = [asset]
+    done = person.kubectl("create", "-f", "-", stdin=json.dumps(catalogue, separators=(",", ":")))
+    assert "denied the request: too much to check" in done.stderr
+    assert "Split an AssetRegistry into several" in done.stderr
+    person.applied(sample("assetregistry.yaml"))

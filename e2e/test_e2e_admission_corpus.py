@@ -7,7 +7,7 @@ import pytest
 from admission_cases import BOUNDS, CASES, NOW, Case
 from crd_layer import CrdLayer
 from tradingbot_cli.verdicts import Checked, check
-from tradingbot_dev.system import System
+from tradingbot_dev.product.system import System
 
 UNKNOWN = "Forbidden: unknown field"
 NO_SECRET = "the bot waits until it exists"

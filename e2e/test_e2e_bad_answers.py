@@ -3,23 +3,24 @@
 The API server is the real one; a proxy before it makes the faults that it can't be asked for.
 """
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from faulty_proxy import GONE, FaultyProxy, line_of
 from person import Person, eventually, sample, sample_bot
-from tradingbot_dev.apiclient import http_answer
-from tradingbot_dev.ports import Ports
-from tradingbot_dev.system import OPERATOR, System
+from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.control_plane.ports import Ports
+from tradingbot_dev.product.system import OPERATOR, System
 
 BOT = "arb-bot-binance"
 NAME = "operator-behind-proxy"
 SILENCE = 120.0
-"""Seconds; a watch in which nothing is said is begun anew after 70."""
+"""Seconds; a watch in which nothing is said is begun again after 70."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Behind:
     """The operator behind a proxy, and the process that it was when it started."""
 
@@ -31,6 +32,21 @@ class Behind:
     def same_process(self) -> bool:
         running = self.system.plane.table.running(NAME)
         return running is not None and running.pid == self.pid
+
+    def restart(self) -> None:
+        """SIGTERM, which must be obeyed, and another start; ready when this returns."""
+        table = self.system.plane.table
+        running = table.running(NAME)
+        assert running is not None
+        running.send(signal.SIGTERM)
+        eventually(lambda: table.running(NAME) is None, seconds=15)
+        self.system.start_another_operator(
+            NAME, health_port=self.port, settings={}, server=self.proxy.url
+        )
+        eventually(self.is_ready)
+        again = table.running(NAME)
+        assert again is not None
+        self.pid = again.pid
 
     def is_ready(self) -> bool:
         answer = http_answer(self.port, "/readyz")
@@ -107,12 +123,69 @@ def test_what_happened_before_a_watch_says_410_gone_is_not_missed(
     reaches(person, 4712)
 
 
+def hostile(kind: str, name: str, namespace: str) -> dict[str, bytes]:
+    """Objects of which each would end a careless reader; all but the last two have a name."""
+    meta = f'"name":"{name}","namespace":"{namespace}","uid":"u-{name}","resourceVersion":"1"'
+    labels = '"labels":{"app.kubernetes.io/managed-by":"tradingbot-operator"}'
+    head = f'{{"kind":"{kind}","metadata":{{{meta},{labels}}}'
+    texts = {
+        "deep": f'{head},"spec":{"[" * 5000}{"]" * 5000}}}',
+        "huge": f'{head},"data":{{"bot.json":"{"x" * 5_000_000}"}}}}',
+        "labels": f'{{"kind":"{kind}","metadata":{{{meta},"labels":[1]}}}}',
+        "version": f'{{"kind":"{kind}","metadata":{{{meta},{labels},"resourceVersion":{{}}}}}}',
+        "finalizers": f'{{"kind":"{kind}","metadata":{{{meta},{labels},"finalizers":"no"}}}}',
+        "owners": f'{{"kind":"{kind}","metadata":{{{meta},{labels},"ownerReferences":[1]}}}}',
+        "status": f'{head},"status":["Running"]}}',
+        "twice": f'{{"metadata":[],"kind":"{kind}","metadata":{{{meta},{labels}}},"kind":5}}',
+        "bytes": f'{head},"spec":{{"a":"INVALID"}}}}',
+        "list": f'{{"kind":"{kind}","metadata":[{{"name":"x"}}]}}',
+        "nothing": "{}",
+    }
+    return {key: text.encode().replace(b"INVALID", b"\xff\xc0") for key, text in texts.items()}
+
+
+KINDS = {
+    "tradingbots": "TradingBot",
+    "assetregistries": "AssetRegistry",
+    "deployments": "Deployment",
+    "configmaps": "ConfigMap",
+    "services": "Service",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "networkpolicies": "NetworkPolicy",
+    "pods": "Pod",
+}
+
+
+def test_hostile_objects_in_lists_and_watches_cost_nobody_else_anything(
+    behind: Behind, person: Person
+) -> None:
+    person.running_bot()
+    for plural, kind in KINDS.items():
+        planted = hostile(kind, "hostile", person.namespace)
+        behind.proxy.planted[plural] = [text for key, text in planted.items() if key != "huge"]
+        for text in planted.values():
+            for type_ in (b"ADDED", b"MODIFIED", b"DELETED"):
+                line = b'{"type":"' + type_ + b'","object":' + text + b"}\n"
+                assert behind.proxy.tell_watches(line, of=plural) >= 1
+    edit(person, 4711)
+    reaches(person, 4711)
+    person.kubectl("delete", "service", BOT)
+    eventually(lambda: person.get("service", BOT))
+    assert behind.is_ready()
+    # A restart finds them in its first list.
+    behind.restart()
+    edit(person, 4712)
+    reaches(person, 4712)
+    assert person.metric("tradingbot_operator_unreadable_objects", port=behind.port)
+    behind.proxy.planted.clear()
+
+
 @pytest.mark.parametrize(
     "line",
     [b'{"type": "MODIFIED", "obj\n', b"\xff\xfe not JSON\n", b"[1, 2]\n", b'{"type": "NEW"}\n'],
     ids=["cut off", "no JSON", "no object", "of an unknown type"],
 )
-def test_a_line_in_a_watch_that_is_no_event_costs_nothing_but_a_new_watch(
+def test_a_line_in_a_watch_that_is_no_event_costs_nothing(
     behind: Behind, person: Person, line: bytes
 ) -> None:
     person.running_bot()

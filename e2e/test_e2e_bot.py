@@ -3,9 +3,7 @@
 from typing import Any
 
 import pytest
-from person import Person, condition, eventually, sample, sample_bot
-
-BOT = "arb-bot-binance"
+from person import BOT, Person, condition, documented_wait, eventually, sample, sample_bot
 
 
 def operator_writes(person: Person) -> list[str]:
@@ -23,8 +21,11 @@ def test_an_applied_bot_is_defaulted_runs_and_reports_its_children(person: Perso
     assert "created" in person.applied(sample("secret.yaml"), sample_bot())
     bot = person.await_phase(BOT, "Running")
     assert bot["spec"]["mode"] == "Paper"
-    assert bot["spec"]["riskManagement"]["takeProfitPercentage"] == "5"
-    assert bot["spec"]["resources"]["requests"] == {"cpu": "100m", "memory": "128Mi"}
+    assert bot["spec"]["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
+    assert bot["status"]["effective"] == {
+        "riskManagement": {"takeProfitPercentage": "5"},
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+    }
     assert condition(bot, "Ready")["status"] == "True"
     assert bot["status"]["deployedResources"] == [
         {"apiVersion": "v1", "kind": "ConfigMap", "name": f"{BOT}-config", "ready": True},
@@ -40,8 +41,9 @@ def test_an_applied_bot_is_defaulted_runs_and_reports_its_children(person: Perso
 
 def test_kubectl_wait_and_get_show_a_ready_bot(person: Person) -> None:
     person.applied(sample("secret.yaml"), sample_bot())
-    waited = person.kubectl("wait", "--for=condition=Ready", f"tradingbot/{BOT}", "--timeout=30s")
-    assert "condition met" in waited.stdout, waited.stderr
+    for waited_for in ("condition=Ready", "condition=Trading"):
+        waited = person.kubectl(*documented_wait(waited_for))
+        assert "condition met" in waited.stdout, waited.stderr
     header, row = person.kubectl("get", "tbot").stdout.splitlines()
     columns = ["NAME", "STRATEGY", "EXCHANGE", "MODE", "PHASE", "DAY-PNL", "READY", "AGE"]
     assert header.split() == columns
@@ -56,7 +58,7 @@ def test_applying_the_same_file_again_changes_and_writes_nothing(person: Person)
     eventually(
         lambda: condition(person.get("tbot", BOT) or {}, "RegistrySynced")["status"] == "True"
     )
-    eventually(lambda: "about to be asked" not in reported(person)["message"])
+    eventually(lambda: "first poll is pending" not in reported(person)["message"])
     settled = person.get("tradingbot", BOT)
     writes = operator_writes(person)
     assert "unchanged" in person.applied(sample_bot())
@@ -84,7 +86,7 @@ def secret_reads(person: Person) -> list[str]:
 
 
 def looked_at_secret_since(person: Person, before: int) -> bool:
-    """Whether the operator has reconciled since: it looks at the Secret each time."""
+    """Whether the operator has reconciled since: it reads the Secret each time."""
     return len(secret_reads(person)) > before
 
 
@@ -189,13 +191,21 @@ def test_a_rolling_update_strategy_that_somebody_sets_is_taken_back(person: Pers
 
 def test_a_paused_bot_has_no_pod_and_runs_again_when_unpaused(person: Person) -> None:
     person.running_bot()
-    person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", '{"spec":{"paused":true}}')
-    bot = person.await_phase(BOT, "Paused")
-    assert condition(bot, "Ready")["reason"] == "Paused"
-    eventually(lambda: person.items("pod", bot=BOT) == [])
-    person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", '{"spec":{"paused":false}}')
-    person.await_phase(BOT, "Running")
-    eventually(lambda: {"Paused", "Resumed"} <= set(person.events(BOT)))
+    for times in (1, 2):
+        person.patched("tbot", BOT, {"spec": {"paused": True}})
+        paused = "jsonpath='{.status.phase}'=Paused"
+        for waited_for in ("condition=Ready", "condition=Trading=False", paused):
+            waited = person.kubectl(*documented_wait(waited_for))
+            assert "condition met" in waited.stdout, waited.stderr
+        assert person.items("pod", bot=BOT) == []
+        bot = person.await_phase(BOT, "Paused")
+        ready = condition(bot, "Ready")
+        assert (ready["status"], ready["reason"]) == ("True", "Paused")
+        person.patched("tbot", BOT, {"spec": {"paused": False}})
+        person.await_phase(BOT, "Running")
+        eventually(lambda times=times: person.count_of(BOT, "Paused") == times)  # type: ignore[misc]
+    events = person.events(BOT)
+    assert (events.count("Paused"), events.count("Resumed")) == (1, 1)
 
 
 def test_a_bot_outside_its_hours_has_no_pod(person: Person) -> None:

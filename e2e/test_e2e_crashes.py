@@ -4,8 +4,8 @@ from urllib.request import urlopen
 
 import pytest
 from person import Person, condition, eventually, sample, sample_bot
-from tradingbot_dev.components import CONTROLLER_MANAGER, ETCD, KUBE_APISERVER
-from tradingbot_dev.system import OPERATOR, REGISTRY, WEBHOOKS
+from tradingbot_dev.control_plane.components import CONTROLLER_MANAGER, ETCD, KUBE_APISERVER
+from tradingbot_dev.product.system import OPERATOR, REGISTRY, WEBHOOKS
 
 BOT = "arb-bot-binance"
 

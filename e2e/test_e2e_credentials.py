@@ -1,6 +1,7 @@
 """Credentials: awaited, named, followed when they change, and never repeated."""
 
 from person import Person, condition, eventually, sample, sample_bot
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
 BOT = "arb-bot-binance"
 VALUE = "c2VjcmV0LXZhbHVlLW9mLXRoaXMtdGVzdA"
@@ -10,13 +11,8 @@ def secret(**data: str) -> dict[str, object]:
     return {**sample("secret.yaml"), "stringData": data}
 
 
-def test_a_bot_without_its_secret_is_warned_of_waits_and_starts_when_it_appears(
-    person: Person,
-) -> None:
-    done = person.apply(sample_bot())
-    assert done.returncode == 0, done.stderr
-    assert "Warning: " in done.stderr
-    assert "binance-creds" in done.stderr
+def test_a_bot_without_its_secret_waits_and_starts_when_it_appears(person: Person) -> None:
+    person.applied(sample_bot())
     bot = person.await_phase(BOT, "AwaitingCredentials")
     assert condition(bot, "CredentialsReady")["reason"] == "SecretNotFound"
     (deployment,) = person.items("deployment", bot=BOT)
@@ -31,6 +27,34 @@ def test_a_missing_key_is_named(person: Person) -> None:
     bot = person.await_phase(BOT, "AwaitingCredentials")
     assert condition(bot, "CredentialsReady")["reason"] == "KeyNotFound"
     assert '"api-secret"' in condition(bot, "CredentialsReady")["message"]
+
+
+def test_a_value_with_a_newline_stops_the_bot_until_it_is_right(person: Person) -> None:
+    """What `echo KEY > api-key` and `kubectl create secret --from-file` make of a key."""
+    good = {"api-key": VALUE, "api-secret": VALUE + "2", "passphrase": "x"}
+    bot = sample_bot()
+    bot["spec"]["exchange"]["passphrasePath"] = "passphrase"
+    person.applied(secret(**{**good, "api-secret": f"{VALUE}\n"}), bot)
+    waiting = condition(person.await_phase(BOT, "AwaitingCredentials"), "CredentialsReady")
+    assert waiting["reason"] == "KeyHasWhitespace"
+    assert '"api-secret"' in waiting["message"]
+    assert VALUE not in waiting["message"]
+    person.applied(secret(**good))
+    person.await_phase(BOT, "Running")
+    (pod,) = person.items("pod", bot=BOT)
+    sources = {
+        one["name"]: one["valueFrom"]["secretKeyRef"]["key"]
+        for one in pod["spec"]["containers"][0]["env"]
+        if "valueFrom" in one
+    }
+    assert sources == {
+        "EXCHANGE_API_KEY": "api-key",
+        "EXCHANGE_API_SECRET": "api-secret",
+        "EXCHANGE_API_PASSPHRASE": "passphrase",
+    }
+    person.applied(secret(**{**good, "passphrase": ""}))
+    stopped = person.await_phase(BOT, "AwaitingCredentials")
+    assert condition(stopped, "CredentialsReady")["reason"] == "KeyEmpty"
 
 
 def test_no_value_of_a_secret_is_in_any_object_or_log(person: Person) -> None:
@@ -50,10 +74,11 @@ def test_no_value_of_a_secret_is_in_any_object_or_log(person: Person) -> None:
 
 def test_the_operator_gets_secrets_by_name_and_never_lists_them(person: Person) -> None:
     person.running_bot()
-    verbs = {
-        event["verb"]
+    uses = {
+        (event["verb"], event["objectRef"].get("namespace") == SYSTEM_NAMESPACE)
         for event in person.system.plane.audit_events()
         if event["user"]["username"].startswith("system:serviceaccount:tradingbot-system:")
         and event.get("objectRef", {}).get("resource") == "secrets"
     }
-    assert verbs == {"get"}
+    # In its own namespace, it creates the key of its digests.
+    assert uses == {("get", False), ("get", True), ("patch", True)}

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from person import eventually
 from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.tradingbot import Schedule
-from tradingbot_dev.ports import Ports
-from tradingbot_operator.trading_day import calendar_day, trading_day
+from tradingbot_dev.control_plane.ports import Ports
+from tradingbot_operator.schedule.trading_day import calendar_day, trading_day
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs" / "examples" / "bot.py"
@@ -69,7 +69,7 @@ def bot_json(hash_: str = "hash-1", **parts: Any) -> str:
 
 
 class Volume:
-    """A mounted ConfigMap: the kubelet swaps a link to a whole folder, never a file."""
+    """A mounted ConfigMap: the kubelet swaps a link to a whole directory, never a file."""
 
     def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
@@ -174,7 +174,7 @@ def example() -> ModuleType:
 
 
 class Desk:
-    """The example's bot with a book of ours, on a clock of ours."""
+    """The example's bot with our book, on our clock."""
 
     def __init__(self, example: ModuleType, volume: Volume) -> None:
         example.CONFIG = volume.file  # type: ignore[attr-defined]
@@ -250,7 +250,7 @@ def test_after_an_edit_of_the_calendar_it_goes_on_in_step_with_the_operator(
     for minutes in steps:
         now += timedelta(minutes=minutes)
         operators = trading_day(Schedule.model_validate(after), now, operators)
-        assert bot.look(now)["tradingDay"] == operators.date.isoformat()
+        assert bot.current_report(now)["tradingDay"] == operators.date.isoformat()
 
 
 def test_a_loss_of_yesterday_is_not_charged_to_today(desk: Desk) -> None:

@@ -14,7 +14,7 @@ import yaml
 from kubernetes import client, config
 from person import Object, Person, condition, eventually, sample, sample_bot
 from simulated_bots import SimulatedBots
-from tradingbot_dev.system import OPERATOR, WEBHOOKS, System
+from tradingbot_dev.product.system import OPERATOR, WEBHOOKS, System
 
 BOT = "arb-bot-binance"
 CRD = "tradingbots.trading.io"
@@ -100,7 +100,7 @@ def test_a_running_bot_whose_secret_is_deleted_stops_and_resumes_when_there_is_a
 ) -> None:
     person.running_bot()
     person.kubectl("delete", "secret", "binance-creds")
-    # No watch tells of it: it is noticed at the next look.
+    # No watch reports the deletion: the next poll notices it.
     bot = person.await_phase(BOT, "AwaitingCredentials")
     assert condition(bot, "CredentialsReady")["reason"] == "SecretNotFound"
     eventually(lambda: pods(person) == [])
@@ -244,5 +244,5 @@ def test_a_definition_that_is_deleted_and_made_anew_needs_no_restart(person: Per
     person.applied(named("new"))
     person.await_phase("new", "Running", seconds=60)
     assert system.plane.table.running(OPERATOR) == process
-    # Made anew would be the children too, were the old bot remembered.
+    # If the operator still knew the old bot, it would create the children again.
     eventually(lambda: person.items("deployment,configmap,service", bot=BOT) == [], seconds=60)

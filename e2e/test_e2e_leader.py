@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 from person import Person, eventually, sample_bot
-from tradingbot_dev.apiclient import http_answer
-from tradingbot_dev.ports import Ports
-from tradingbot_dev.system import OPERATOR, System
+from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.control_plane.ports import Ports
+from tradingbot_dev.product.system import OPERATOR, System
 
 BOT = "arb-bot-binance"
 NAMESPACE = "tradingbot-system"
@@ -46,7 +46,9 @@ class Candidate:
 
     def start(self) -> None:
         kubeconfig = self.system.start_another_operator(
-            self.name, health_port=self.port, settings={"TRADINGBOT_LEADER_ELECTION": "true"}
+            self.name,
+            health_port=self.port,
+            settings={"TRADINGBOT_OPERATOR_LEADER_ELECTION": "true"},
         )
         self.tokens.append(credential(kubeconfig))
         eventually(lambda: self.answers("/readyz"))
@@ -118,7 +120,7 @@ CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
 def assert_one_after_the_other(pair: Pair) -> None:
-    """Whoever has written after somebody else began to was there first and never again."""
+    """Assert that each operator writes in one unbroken period, and that no two overlap."""
     found = writes(pair)
     reigns = [one for before, one in pairwise([("", "", ""), *found]) if before[0] != one[0]]
     assert len({token for token, _, _ in reigns}) == len(reigns), reigns
@@ -148,7 +150,7 @@ def pair(system: System) -> Iterator[Pair]:
 
 
 def mended(person: Person, *, within: float) -> float:
-    """Delete the bot's Deployment; the seconds until an operator has made it anew."""
+    """Delete the bot's Deployment; the seconds until an operator has made it again."""
     begun = time.monotonic()
     person.kubectl("delete", "deployment", BOT, "--wait=false")
     eventually(lambda: person.get("deployment", BOT), seconds=within)
@@ -156,7 +158,7 @@ def mended(person: Person, *, within: float) -> float:
 
 
 def lease(system: System) -> dict[str, Any]:
-    """What stands in the lease; nothing if there is none."""
+    """The lease's spec; nothing if there is no lease."""
     done = system.plane.kubectl("-n", NAMESPACE, "get", "lease", "-o", "json", check=True)
     found = json.loads(done.stdout)["items"]
     return dict(found[0]["spec"]) if found else {}
@@ -186,7 +188,7 @@ def test_one_that_is_told_to_stop_hands_over_at_once(pair: Pair, person: Person)
     assert mended(person, within=9) < 9  # it would be 10 or more with a lease that runs out
     assert other.leads()
     leader.await_end()
-    assert '"released the lease"' in leader.log
+    assert '"Released the lease"' in leader.log
     assert_one_after_the_other(pair)
 
 

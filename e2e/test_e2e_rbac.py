@@ -1,6 +1,6 @@
 """What config/rbac grants is what the processes use, no less and no more.
 
-To the webhooks only the optional config/secret-warning grants anything, which is installed here.
+The webhooks are granted nothing and ask nothing.
 
 The system lives through all that it ever does, and what the API server's audit log then says of
 each ServiceAccount is compared with the rules that are bound to it, right by right.
@@ -15,14 +15,22 @@ from itertools import product
 from typing import Any
 
 import pytest
-import yaml
+from foreign_admission import (
+    DEPLOYMENT_DELETES,
+    DEPLOYMENT_UPDATES,
+    SUBRESOURCE_UPDATES,
+    annotate,
+    as_operator,
+    policy,
+)
 from person import Object, Person, condition, eventually, sample, sample_bot
 from simulated_bots import SimulatedBots
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE, temporary_control_plane
-from tradingbot_dev.system import OPERATOR, System, tradingbot_path
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE, temporary_control_plane
+from tradingbot_dev.product.system import OPERATOR, System, tradingbot_path
 
 BOT = "arb-bot-binance"
-ACCOUNTS = ("tradingbot-operator", "tradingbot-registry", "tradingbot-webhooks", "tradingbot-certs")
+ACCOUNTS = ("tradingbot-operator", "tradingbot-registry", "tradingbot-certs")
+WEBHOOKS = "tradingbot-webhooks"
 DISCOVERY = {"system:discovery", "system:public-info-viewer", "system:basic-user"}
 """What Kubernetes lets every account do: see what is served, and who it is itself."""
 
@@ -44,14 +52,25 @@ class Right:
         return same and here and self.name in {"", use.name}
 
 
-ASKED_BY_ADMISSION = Right("trading.io", "tradingbots/finalizers", "update")
-"""No request of ours shows it: OwnerReferencesPermissionEnforcement asks for it, when a child is
-written. A test of its own shows that children can't be made without."""
+ASKED_BY_ADMISSION = {
+    Right("trading.io", "tradingbots/finalizers", "update"),
+    Right("", "services", "delete"),
+    Right("", "persistentvolumeclaims", "delete"),
+}
+"""None of our requests shows them: OwnerReferencesPermissionEnforcement asks for the first when a
+child is written, and for the others when one is adopted. Other tests show that none works
+without."""
+
+
+DIGEST_KEY = "tradingbot-operator-digest-key"
+GRANTED_TWICE = {Right("", "secrets", "get", SYSTEM_NAMESPACE, DIGEST_KEY)}
+"""Its own key, for an operator that may read Secrets in some other namespaces only."""
 
 
 READ_AFTER_A_BROKEN_WATCH = {
     Right("trading.io", "tradingbots", "get"),
     Right("trading.io", "assetregistries", "get"),
+    Right("", "pods", "get"),
 }
 """Asked for only if an object has changed while nobody watched, which no quiet run shows; the storm
 does, and an operator that was refused it there never became ready."""
@@ -62,6 +81,12 @@ does, and an operator that was refused it there never became ready."""
 
 def granted(system: System, account: str) -> set[Right]:
     """All that is bound to the ServiceAccount, as installed from config/."""
+    found = bound(system, account)
+    assert found, f"nothing is bound to {account}"
+    return found
+
+
+def bound(system: System, account: str) -> set[Right]:
     found = set()
     for binding in objects(system, "clusterrolebinding,rolebinding"):
         subject = {"kind": "ServiceAccount", "name": account, "namespace": SYSTEM_NAMESPACE}
@@ -71,7 +96,6 @@ def granted(system: System, account: str) -> set[Right]:
             where = ("-n", namespace) if namespace else ()
             (rules,) = (one["rules"] for one in objects(system, role["kind"], role["name"], *where))
             found |= {right for rule in rules for right in expanded(rule, namespace)}
-    assert found, f"nothing is bound to {account}"
     return found
 
 
@@ -166,18 +190,22 @@ def lived(bots: SimulatedBots) -> Iterator[System]:
     with temporary_control_plane() as plane:
         token = plane.directory / "operator-token"
         settings = {
-            "TRADINGBOT_RISK_URL": bots.risk_url,
-            "TRADINGBOT_RISK_INTERVAL": "0.5",
-            "TRADINGBOT_CREDENTIALS_INTERVAL": "1",
-            "TRADINGBOT_LEADER_ELECTION": "true",
-            "TRADINGBOT_LEASE_DURATION": "3",
-            "TRADINGBOT_AUTH_MODE": "kubernetes",
-            "TRADINGBOT_REGISTRY_TOKEN_FILE": str(token),
+            "TRADINGBOT_OPERATOR_RISK_URL": bots.risk_url,
+            "TRADINGBOT_OPERATOR_RISK_INTERVAL": "0.5",
+            "TRADINGBOT_OPERATOR_CREDENTIALS_INTERVAL": "1",
+            "TRADINGBOT_OPERATOR_LEADER_ELECTION": "true",
+            "TRADINGBOT_OPERATOR_LEASE_DURATION": "3",
+            "TRADINGBOT_REGISTRY_AUTH_MODE": "kubernetes",
+            "TRADINGBOT_OPERATOR_REGISTRY_TOKEN_FILE": str(token),
         }
         system = System(plane, settings)
         system.start()
-        kubeconfig = yaml.safe_load(plane.service_account_path("tradingbot-operator").read_text())
-        token.write_text(kubeconfig["users"][0]["user"]["token"])
+        made = plane.kubectl(
+            *("-n", SYSTEM_NAMESPACE, "create", "token", "tradingbot-operator"),
+            "--audience=tradingbot-registry",
+            check=True,
+        )
+        token.write_text(made.stdout.strip())
         live(Person(system, "desk"), bots)
         certify(system)
         yield system
@@ -192,9 +220,11 @@ def live(person: Person, bots: SimulatedBots) -> None:
     change(person, bot["spec"])
     change(person, {"paused": True})
     person.await_phase(BOT, "Paused")
+    ask_for_more(person)
     change(person, {"paused": False})
     rotate(person)
     damage(person)
+    resist(person)
     conflict(person)
     person.system.restart(OPERATOR)
     bots.set(person.namespace, BOT, day_pnl="-5000")
@@ -210,8 +240,18 @@ def change(person: Person, spec: Object) -> None:
     assert patched.returncode == 0, patched.stderr
 
 
+def ask_for_more(person: Person) -> None:
+    """A volume and a network policy, and neither again."""
+    more = {"storage": {"size": "1Gi"}, "networkPolicy": "Restricted"}
+    change(person, {"pod": more})
+    kinds = "persistentvolumeclaim,networkpolicy"
+    eventually(lambda: len(person.items(kinds, bot=BOT)) == 2)
+    change(person, {"pod": None})
+    eventually(lambda: len(person.items(kinds, bot=BOT)) == 1)
+
+
 def rotate(person: Person) -> None:
-    """New credentials; the bot's pod is made anew."""
+    """New credentials; the bot's pod is replaced."""
     person.await_phase(BOT, "Running")
     (before,) = person.items("deployment", bot=BOT)
     person.applied({**sample("secret.yaml"), "stringData": {"api-key": "new", "api-secret": "too"}})
@@ -239,6 +279,38 @@ def damage(person: Person) -> None:
     )
 
 
+def resist(person: Person) -> None:
+    """Replace an immutable ConfigMap, and take each step of the ladder of a stop."""
+    person.await_phase(BOT, "Running")
+    immutable = json.dumps({"immutable": True, "data": {"bot.json": "{}"}})
+    (before,) = person.items("configmap", bot=BOT)
+    person.kubectl("patch", "configmap", f"{BOT}-config", "--type=merge", "-p", immutable)
+    eventually(lambda: person.items("configmap", bot=BOT)[0]["metadata"]["uid"] != uid_of(before))
+    with policy(
+        person,
+        SUBRESOURCE_UPDATES,
+        DEPLOYMENT_DELETES,
+        message="in no way",
+        probe=as_operator("delete", "deployment", BOT),
+    ):
+        (pod,) = person.items("pod", bot=BOT)
+        change(person, {"paused": True})
+        eventually(lambda: uid_of(pod) not in map(uid_of, person.items("pod", bot=BOT)))
+    person.await_phase(BOT, "Paused")
+    change(person, {"paused": False})
+    person.await_phase(BOT, "Running")
+    for refused in (DEPLOYMENT_UPDATES, SUBRESOURCE_UPDATES):
+        with policy(person, refused, message="not like this", probe=annotate(BOT)):
+            change(person, {"paused": True})
+            person.await_phase(BOT, "Paused")
+        change(person, {"paused": False})
+        person.await_phase(BOT, "Running")
+
+
+def uid_of(obj: Object) -> str:
+    return str(obj["metadata"]["uid"])
+
+
 def children(person: Person) -> list[Object]:
     """The bot's Deployment first."""
     return person.items("deployment,service,configmap", bot=BOT)
@@ -251,20 +323,25 @@ def conflict(person: Person) -> None:
 
 
 def certify(system: System) -> None:
-    """`tradingbot certs` makes all anew, twice; the webhooks, which have others, are done with."""
+    """`tradingbot certs` makes all again, twice; the webhooks, which have others, are done with."""
     kubeconfig = system.plane.service_account_kubeconfig("tradingbot-certs")
-    secret = f"{SYSTEM_NAMESPACE}/tradingbot-webhook-tls"
+    names = ("tradingbot-webhook-tls", "tradingbot-registry-tls")
+    secret, registry = (f"{SYSTEM_NAMESPACE}/{name}" for name in names)
     for _ in range(2):
         done = subprocess.run(
-            [tradingbot_path(), "certs", "--once", f"--secret={secret}"],
+            [
+                *(tradingbot_path(), "certs", "--once"),
+                *(f"--secret={secret}", f"--registry-secret={registry}"),
+            ],
             env={**os.environ, "KUBECONFIG": str(kubeconfig)},
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        spoil(system, "tradingbot-webhook-tls", "tls.crt")
-        spoil(system, "tradingbot-webhook-tls-ca", "ca.crt")
+        for name in names:
+            spoil(system, name, "tls.crt")
+            spoil(system, f"{name}-ca", "ca.crt")
 
 
 def spoil(system: System, secret: str, key: str) -> None:
@@ -282,7 +359,7 @@ def all_used(system: System, account: str) -> set[Right]:
     uses = used(events_of(system, account)) | used_in_registry(system, account)
     if account != "tradingbot-operator":
         return uses
-    return uses | {ASKED_BY_ADMISSION} | READ_AFTER_A_BROKEN_WATCH
+    return uses | ASKED_BY_ADMISSION | READ_AFTER_A_BROKEN_WATCH
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
@@ -293,24 +370,30 @@ def test_an_account_has_the_rights_that_it_uses_and_no_others(lived: System, acc
     assert not_used(rights, uses) == [], "these are granted and nothing needs them"
 
 
+def test_the_webhooks_have_no_right_and_ask_nothing(lived: System) -> None:
+    assert bound(lived, WEBHOOKS) == set()
+    assert events_of(lived, WEBHOOKS) == []
+
+
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_a_right_more_or_less_is_noticed(lived: System, account: str) -> None:
     rights, uses = granted(lived, account), all_used(lived, account)
     more = Right("", "secrets", "list")
     assert not_used({*rights, more}, uses) == [more]
-    for right in rights:
+    for right in rights - GRANTED_TWICE:
         assert not_granted(rights - {right}, uses), f"{right} is granted twice"
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_nobody_may_list_or_watch_secrets(lived: System, account: str) -> None:
     verbs = {right.verb for right in granted(lived, account) if right.resource == "secrets"}
-    assert verbs <= {"get", "create", "update"}
+    assert verbs <= {"get", "create", "update", "patch"}
     anywhere = [right for right in granted(lived, account) if right.resource == "secrets"]
     if account == "tradingbot-certs":
         assert {right.namespace for right in anywhere} == {SYSTEM_NAMESPACE}
     else:
-        assert verbs <= {"get"}
+        of_bots = {right.verb for right in anywhere if right.name != DIGEST_KEY}
+        assert of_bots <= {"get"}
 
 
 def test_without_the_right_to_set_finalizers_no_child_can_be_made(lived: System) -> None:

@@ -3,11 +3,9 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from person import Object, Person, condition, eventually, sample_bot
+from person import BOT, Object, Person, condition, documented_wait, eventually, sample_bot
 from simulated_bots import SimulatedBots
-from tradingbot_dev.system import OPERATOR
-
-BOT = "arb-bot-binance"
+from tradingbot_dev.product.system import OPERATOR
 
 
 def running(person: Person, bots: SimulatedBots, **changes: object) -> Object:
@@ -60,6 +58,9 @@ def test_a_loss_at_the_limit_halts_the_bot_and_neither_profit_nor_a_new_limit_re
     assert risk["haltedSince"]
     assert risk["resumesAt"] == risk["dayEndsAt"]
     assert condition(bot, "RiskHalted")["reason"] == "DailyLossLimit"
+    ready = condition(bot, "Ready")
+    assert (ready["status"], ready["reason"]) == ("True", "Halted")
+    assert condition(bot, "Trading")["status"] == "False"
     assert replicas(person) == 0
     eventually(lambda: not person.items("pod", bot=BOT))
     report(person, bots, day_pnl="500")
@@ -121,7 +122,9 @@ def test_a_changed_limit_reaches_the_bot_without_a_restart_and_is_confirmed(
     assert condition(bot, "ConfigApplied")["reason"] == "AwaitingReload"
     eventually(lambda: config(person)["risk"]["dailyLossLimit"] == "123")
     report(person, bots)
-    bot = await_condition(person, "ConfigApplied", "True")
+    waited = person.kubectl(*documented_wait("condition=ConfigApplied"))
+    assert "condition met" in waited.stdout, waited.stderr
+    bot = person.get("tbot", BOT) or {}
     assert bot["status"]["appliedConfigHash"] == bot["status"]["configHash"]
     (same,) = person.items("pod", bot=BOT)
     assert same["metadata"]["uid"] == pod["metadata"]["uid"]

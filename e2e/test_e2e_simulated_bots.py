@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from simulated_bots import SimulatedBots
 from tradingbot_api.contract import RiskReport
-from tradingbot_operator.risk_client import NoReportError, RiskClient
+from tradingbot_operator.risk.answer import NoReportError
+from tradingbot_operator.risk.client import RiskPeer
 
 NOW = datetime(2026, 11, 24, 18, tzinfo=UTC)
 
@@ -22,8 +23,7 @@ def bots() -> Iterator[SimulatedBots]:
 def heard(bots: SimulatedBots, name: str = "arb", *, timeout: float = 5) -> RiskReport:
     async def ask() -> RiskReport:
         url = bots.risk_url.replace("{namespace}", "desk").replace("{name}", name)
-        async with RiskClient(timeout=timeout, idle=1) as client:
-            return await client.report(url, keep=True)
+        return await RiskPeer(url, timeout=timeout).report(keep=False)
 
     return asyncio.run(ask())
 

@@ -1,8 +1,8 @@
-"""Makes `.venv` what the lock file says: `make install`, and what every other target runs first.
+"""Create `.venv` from the lock file: `make install`, which every other target runs first.
 
-Standard library only, and written so that an old Python still understands it: it is the old
-Python that has to say which one is needed. A stamp in `.venv` tells that all is as it should be;
-it goes before the first change and comes back after the last, so an interrupted run is mended.
+Standard library only, and written so that an old Python can run it: the old Python has to report
+which version is needed. A stamp in `.venv` says that the environment is complete. It is removed
+before the first change and written after the last, so the next run repairs an interrupted one.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ NEEDED_BYTES = 1_000_000_000
 
 
 class CannotInstallError(RuntimeError):
-    """Why there is no environment, and what to do, in one line."""
+    """Raised with one line: why no environment was created, and what to do."""
 
 
 def problem(
     *, version: tuple[int, ...], has: set[str], found: list[str], free_bytes: int
 ) -> str | None:
-    """What keeps an environment from being made here, in one line; None if nothing does.
+    """Return in one line why no environment can be created here, or None.
 
-    `has` names the importable ones of `venv` and `ensurepip`, `found` the newer Pythons there are.
+    `has`: which of `venv` and `ensurepip` can be imported. `found`: the newer Pythons on the PATH.
     """
     mine = ".".join(str(part) for part in version[:2])
     if version[:2] < OLDEST:
@@ -48,29 +48,29 @@ def problem(
     if free_bytes < NEEDED_BYTES:
         return (
             f"{free_bytes / 1e9:.1f} GB are free on this disk, "
-            f"and .venv takes up to {NEEDED_BYTES / 1e9:.0f} GB: free some"
+            f"and .venv needs up to {NEEDED_BYTES / 1e9:.0f} GB: free some space"
         )
     return None
 
 
 def wanted_stamp(root: Path) -> str:
-    """Changes whenever the environment has to be looked after."""
+    """Return the stamp of an up-to-date environment."""
     digest = hashlib.sha256()
     for name in (LOCK, "pyproject.toml"):
         digest.update((root / name).read_bytes())
-    digest.update(str(root).encode())  # an editable install names its folder
+    digest.update(str(root).encode())  # an editable install names its directory
     return digest.hexdigest()
 
 
 def install(root: Path, python: str) -> bool:
-    """Brings `.venv` up to date with `python`; says whether there was anything to do."""
+    """Bring `.venv` up to date with `python`. Return whether anything was done."""
     venv = root / ".venv"
     stamp = venv / STAMP
     if stamp.exists() and stamp.read_text() == wanted_stamp(root) and _runs(venv):
         return False
     with _alone(root):
         if stamp.exists() and stamp.read_text() == wanted_stamp(root) and _runs(venv):
-            return False  # another one did it while this one waited
+            return False  # another process installed it while this one waited
         stamp.unlink(missing_ok=True)
         if not _runs(venv):
             _run([python, "-m", "venv", "--clear", str(venv)], root)
@@ -100,12 +100,12 @@ def _run(command: list[str], root: Path) -> None:
     if done.returncode != 0:
         what = " ".join(part for part in command[1:] if not part.startswith("--disable"))
         raise CannotInstallError(
-            f"this failed, as said above: python {what}; run it again to go on"
+            f"this command failed, see above: python {what}; run the same target again to continue"
         )
 
 
 class _alone:  # noqa: N801 - reads as a phrase: with _alone(root)
-    """One installation at a time in one checkout. The kernel lets go when the process ends."""
+    """One installation at a time in a checkout. The kernel releases the lock with the process."""
 
     def __init__(self, root: Path) -> None:
         self._descriptor = os.open(root / "hack", os.O_RDONLY)
@@ -119,16 +119,16 @@ class _alone:  # noqa: N801 - reads as a phrase: with _alone(root)
 
 def main() -> int:
     if (ROOT / ".venv" / STAMP).exists():
-        looks = None  # it was possible once; what is missing now shows itself
+        found = None  # it was possible before; pip reports what is missing now
     else:
-        looks = problem(
+        found = problem(
             version=sys.version_info[:3],
             has={name for name in ("venv", "ensurepip") if importlib.util.find_spec(name)},
             found=[name for name in NEWER if shutil.which(name)],
             free_bytes=shutil.disk_usage(ROOT).free,
         )
-    if looks is not None:
-        print(f"error: {looks}", file=sys.stderr)
+    if found is not None:
+        print(f"error: {found}", file=sys.stderr)
         return 1
     began = time.monotonic()
     try:
@@ -140,7 +140,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; run it again to go on", file=sys.stderr)
+        print("\ninterrupted; run the same target again to continue", file=sys.stderr)
         return 130
     return 0
 

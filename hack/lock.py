@@ -1,7 +1,7 @@
-"""Pins every requirement anew, with hashes, for all platforms and Pythons: `make lock`.
+"""Pin every requirement with hashes, for all platforms and Python versions: `make lock`.
 
-The files name packages and hashes and nothing else: no index, no path, no command line, so that
-they are the same whoever makes them.
+The files have packages and hashes and nothing else: no index, no path, no command line. So they
+are the same on every machine.
 """
 
 import subprocess
@@ -14,14 +14,17 @@ OUTPUTS = {
     "requirements-dev.txt": ["pyproject.toml", "--extra", "dev"],
     "hack/control-plane/go-requirements.txt": [
         "hack/control-plane/go-requirements.in",
-        "--no-annotate",  # it would name that file, and nothing else needs Go
+        "--no-annotate",  # an annotation would name that file, and nothing else needs Go
     ],
 }
 OPTIONS = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-header")
 
 
 def main(arguments: list[str]) -> int:
-    """`--upgrade` takes the newest of everything; otherwise only what has to change changes."""
+    """Write the lock files. With `--upgrade` every version is the newest one.
+
+    Without it only the versions that no longer fit change.
+    """
     uv = str(Path(sys.executable).with_name("uv"))
     for output, source in OUTPUTS.items():
         command = [uv, "pip", "compile", "--quiet", *OPTIONS, *arguments, "-o", output, *source]

@@ -72,6 +72,7 @@ def _load(name: str) -> tuple[dict[str, Any], list[Case]]:
 
 
 BOT, _BOT_CASES = _load("tradingbot.yaml")
+_, _POD_CASES = _load("tradingbot-pod.yaml")
 REGISTRY, _REGISTRY_CASES = _load("assetregistry.yaml")
 
 
@@ -120,5 +121,5 @@ def _too_big() -> list[Case]:
     ]
 
 
-CASES = (*_BOT_CASES, *_REGISTRY_CASES)
+CASES = (*_BOT_CASES, *_POD_CASES, *_REGISTRY_CASES)
 BOUNDS = tuple(_too_big())

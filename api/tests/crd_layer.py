@@ -3,13 +3,14 @@
 import http.client
 import json
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tradingbot_api import API_VERSION
 from tradingbot_api.crds import crds
-from tradingbot_dev.controlplane import ControlPlane
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.control_plane.plane import ControlPlane
+from tradingbot_dev.processes.waiting import wait_until
 
 PLURALS = {crd["spec"]["names"]["kind"]: crd["spec"]["names"]["plural"] for crd in crds()}
 PATIENCE = 30.0
@@ -46,9 +47,9 @@ class CrdLayer:
             "127.0.0.1", client.port, timeout=PATIENCE, context=context
         )
 
-    def install(self) -> None:
+    def install(self, definitions: Sequence[dict[str, Any]] = ()) -> None:
         """Apply the CRDs, and wait until objects of both kinds can be made."""
-        text = "\n---\n".join(json.dumps(crd) for crd in crds())
+        text = "\n---\n".join(json.dumps(crd) for crd in definitions or crds())
         self._plane.kubectl(
             "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text, check=True
         )
@@ -75,18 +76,34 @@ class CrdLayer:
         query = "?fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
         return self._ask("PUT", f"{_path(obj['kind'])}/{obj['metadata']['name']}{query}", obj)
 
+    def stored(self, kind: str, name: str) -> dict[str, Any]:
+        """A stored object."""
+        return self._ask("GET", f"{_path(kind)}/{name}").body
+
+    def report(self, obj: dict[str, Any], status: dict[str, Any]) -> Answer:
+        """Write the status of a stored object, as the operator does."""
+        path = f"{_path(obj['kind'])}/{obj['metadata']['name']}/status"
+        return self._ask("PUT", path, {**obj, "status": status})
+
     def delete(self, kind: str, name: str) -> Answer:
         """Delete a stored object."""
         return self._ask("DELETE", f"{_path(kind)}/{name}")
+
+    def openapi(self, group: str) -> dict[str, Any]:
+        """The OpenAPI document of a group and version: `api/v1`, `apis/apps/v1`."""
+        return self._ask("GET", f"/openapi/v3/{group}").body
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
     def _established(self, name: str) -> bool:
-        conditions = self.crd(name).get("status", {}).get("conditions", [])
+        conditions = self.crd(name).get("status", {}).get("conditions") or []
         kind = self.crd(name)["spec"]["names"]["kind"]
-        up = any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+        up = any(
+            condition["type"] == "Established" and condition["status"] == "True"
+            for condition in conditions
+        )
         return up and self._ask("GET", _path(kind)).status == 200
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:

@@ -7,7 +7,8 @@ from typing import Any
 
 from admission_cases import BOT, REGISTRY
 from hypothesis import strategies as st
-from tradingbot_api.asset import REQUIRED_CONFIG, AssetStatus, AssetType, is_credential_key
+from tradingbot_api.asset import REQUIRED_CONFIG, AssetStatus, AssetType
+from tradingbot_api.credentials import detect
 from tradingbot_api.schedule import DAYS, time_zones
 
 Object = dict[str, Any]
@@ -87,12 +88,10 @@ def _optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Object]:
 
 
 _parameters = st.dictionaries(
-    st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", fullmatch=True).filter(
-        lambda key: not is_credential_key(key)
-    ),
+    st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", fullmatch=True),
     st.text(st.characters(codec="utf-8"), max_size=20),
     max_size=5,
-)
+).map(lambda drawn: {key: value for key, value in drawn.items() if not detect(key, value)})
 _resources = _optional(
     limits=_optional(
         cpu=st.sampled_from(["100m", "0.5", "1", "2.5", 1, 0.5, "1e3"]),
@@ -120,10 +119,13 @@ _schedule = _optional(
     ),
 )
 _risk = st.fixed_dictionaries(
-    {"maxPositionSize": _decimals("999999999999999"), "dailyLossLimit": _decimals("1000")},
+    {
+        "maxPositionSize": _decimals("999999999999999") | st.integers(1, 10**15 - 1),
+        "dailyLossLimit": _decimals("1000") | st.integers(1, 1000),
+    },
     optional={
         "stopLossPercentage": _decimals("99.99999999") | st.integers(1, 99),
-        "takeProfitPercentage": _decimals("1000"),
+        "takeProfitPercentage": _decimals("1000") | st.integers(1, 1000),
         "maxOpenPositions": st.integers(1, 1000),
     },
 )
@@ -138,6 +140,48 @@ _strategy = st.fixed_dictionaries(
     },
     optional={"parameters": _parameters},
 )
+_labels = st.dictionaries(_names, _names, max_size=2)
+_pods = _optional(
+    imagePullSecrets=st.just([{"name": "registry"}]),
+    nodeSelector=_labels,
+    tolerations=st.just([{"key": "trading", "operator": "Exists", "effect": "NoSchedule"}]),
+    affinity=st.builds(
+        lambda labels: {
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "topologyKey": "kubernetes.io/hostname",
+                        "labelSelector": {"matchLabels": labels},
+                    }
+                ]
+            }
+        },
+        _labels,
+    ),
+    topologySpreadConstraints=st.just(
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]
+    ),
+    labels=_labels,
+    annotations=_labels,
+    args=st.just(["--verbose"]),
+    env=st.just(
+        [
+            {"name": "LEVEL", "value": "debug"},
+            {"name": "CHAT", "valueFrom": {"secretKeyRef": {"name": "chat", "key": "id"}}},
+        ]
+    ),
+    envFrom=st.just([{"configMapRef": {"name": "settings"}}]),
+    files=st.just(
+        [
+            {"mountPath": "/etc/bot", "configMap": {"name": "settings"}},
+            {"mountPath": "/vault", "serviceAccountToken": {"audience": "vault"}},
+        ]
+    ),
+    storage=st.fixed_dictionaries(
+        {"size": st.sampled_from(["1Gi", 10**9, "1e3"])}, optional={"retain": st.booleans()}
+    ),
+    networkPolicy=st.just("Restricted"),
+)
 _bot_specs = st.fixed_dictionaries(
     {"strategy": _strategy, "exchange": _exchange, "riskManagement": _risk},
     optional={
@@ -146,6 +190,7 @@ _bot_specs = st.fixed_dictionaries(
         "schedule": _schedule,
         "updatePolicy": st.sampled_from(["WhenFlat", "Immediate", "Manual"]),
         "paused": st.booleans(),
+        "pod": _pods,
     },
 )
 
@@ -172,12 +217,12 @@ def _assets(draw: st.DrawFn) -> list[Object]:
 valid_bots = st.builds(
     lambda name, spec: {**BOT, "metadata": {"name": name}, "spec": spec}, _names, _bot_specs
 )
-valid_catalogues = st.builds(
+valid_asset_registries = st.builds(
     lambda name, assets: {**REGISTRY, "metadata": {"name": name}, "spec": {"assets": assets}},
     _names,
     _assets(),
 )
-valid_objects = valid_bots | valid_catalogues
+valid_objects = valid_bots | valid_asset_registries
 
 
 @st.composite

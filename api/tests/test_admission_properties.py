@@ -8,7 +8,7 @@ from admission_cases import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 from objects import Object, json_objects, json_values, mutations, valid_objects
-from tradingbot_api.admission import KINDS, defaulted, is_well_formed, review
+from tradingbot_api.admission.review import KINDS, defaulted, is_well_formed, review
 from tradingbot_api.errors import Verdict
 
 any_objects = json_objects | st.builds(
@@ -24,18 +24,22 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]
         inner = enumerate(value)
     else:
         return {path: value}
-    return {found: leaf for key, one in inner for found, leaf in leaves(one, (*path, key)).items()}
+    return {
+        found: leaf
+        for key, inner_value in inner
+        for found, leaf in leaves(inner_value, (*path, key)).items()
+    }
 
 
-def same_json(one: object, other: object) -> bool:
+def same_json(left: object, other: object) -> bool:
     """Equality that takes NaN for NaN, which JSON as Python reads it may hold."""
-    return repr(one) == repr(other)
+    return repr(left) == repr(other)
 
 
 def well_formed(verdict: Verdict) -> bool:
     """Every finding can be printed, and says something about a place."""
     findings = [*verdict.errors, *verdict.warnings]
-    return all(str(one).encode() and one.message for one in findings)
+    return all(str(finding).encode() and finding.message for finding in findings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,8 +68,8 @@ def test_a_mutated_object_gets_a_verdict_and_defaulting_stays_idempotent(obj: Ob
 
 @given(mutations(), mutations())
 def test_an_update_between_mutated_objects_gets_a_verdict(new: Object, old: Object) -> None:
-    for one, other in ((new, old), (old, new)):
-        assert well_formed(review(one["kind"], defaulted(one["kind"], one), other, now=NOW))
+    for obj, other in ((new, old), (old, new)):
+        assert well_formed(review(obj["kind"], defaulted(obj["kind"], obj), other, now=NOW))
 
 
 @given(valid_objects)

@@ -100,14 +100,17 @@ def test_money_that_is_no_plain_decimal_text_is_refused(field: str, value: objec
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("exposure", one) for one in ("-1", "-0")),
-        *(("openPositions", one) for one in (-1, 1_000_001, 10**30, True, "1", 1.5, 1e400)),
-        *(("configHash", one) for one in ("", "a" * 65, "a b", "a\n", "größe", "a/b", 1)),
-        *(("time", one) for one in ("", "2026-11-24", "2026-11-24T18:00:00", 1795543200, True)),
-        *(("time", one) for one in ("2026-11-24 18:00:00Z", "2026-11-24T18:00Z")),
-        *(("time", one) for one in ("2026-11-24T24:00:00Z", "2026-11-24T23:59:60Z")),
-        *(("tradingDay", one) for one in ("", "24.11.2026", "20261124", "2026-W48-2", 20261124)),
-        *(("tradingDay", one) for one in ("2026-11-24T00:00:00Z", "2026-1-1", "2026-11-24\n")),
+        *(("exposure", value) for value in ("-1", "-0")),
+        *(("openPositions", value) for value in (-1, 1_000_001, 10**30, True, "1", 1.5, 1e400)),
+        *(("configHash", value) for value in ("", "a" * 65, "a b", "a\n", "größe", "a/b", 1)),
+        *(("time", value) for value in ("", "2026-11-24", "2026-11-24T18:00:00", 1795543200, True)),
+        *(("time", value) for value in ("2026-11-24 18:00:00Z", "2026-11-24T18:00Z")),
+        *(("time", value) for value in ("2026-11-24T24:00:00Z", "2026-11-24T23:59:60Z")),
+        *(
+            ("tradingDay", value)
+            for value in ("", "24.11.2026", "20261124", "2026-W48-2", 20261124)
+        ),
+        *(("tradingDay", value) for value in ("2026-11-24T00:00:00Z", "2026-1-1", "2026-11-24\n")),
         *NEITHER_SCHEMA_NOR_PATTERN_CAN_SAY,
     ],
 )

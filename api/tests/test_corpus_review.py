@@ -2,7 +2,7 @@
 
 import pytest
 from admission_cases import BOT, BOUNDS, CASES, NOW, REGISTRY, Case, changed
-from tradingbot_api.admission import defaulted, review
+from tradingbot_api.admission.review import defaulted, is_well_formed, review
 
 
 def words(findings: tuple[object, ...]) -> tuple[str, ...]:
@@ -76,3 +76,14 @@ def test_the_names_of_the_corpus_are_unique() -> None:
     names = [case.name for case in (*CASES, *BOUNDS)]
 
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_the_schema_refuses_is_told_apart(case: Case) -> None:
+    """The mutating webhook denies it with all mistakes; the API server stops at the first ones."""
+    obj = defaulted(case.kind, case.manifest)
+
+    malformed = review(case.kind, obj, now=NOW).malformed
+
+    assert malformed or case.refused_by != "schema"
+    assert is_well_formed(case.kind, obj) != malformed

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import generate
 import pytest
 import yaml
-from tradingbot_api.admission import KINDS
+from codegen import generate
+from tradingbot_api.admission.fields import every_field
+from tradingbot_api.admission.review import KINDS
 from tradingbot_api.crds import crds, structural_schema
-from tradingbot_api.fields import every_field
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = ROOT / "config" / "crd" / "bases"
@@ -38,6 +38,15 @@ EVERY = [
 def test_a_field_says_what_it_is(name: str, path: str, schema: dict[str, Any]) -> None:
     if not path.endswith(("[]", "{}")) and path not in OF_THE_API_SERVER:
         assert schema.get("description", "").strip().endswith((".", "%"))
+
+
+@pytest.mark.parametrize(("name", "path", "schema"), EVERY, ids=[name for name, *_ in EVERY])
+def test_a_field_says_its_default(name: str, path: str, schema: dict[str, Any]) -> None:
+    """`kubectl explain` shows the description only."""
+    default = schema.get("default")
+    if isinstance(default, str | int) and default != "":
+        shown = str(default).lower() if isinstance(default, bool) else default
+        assert schema["description"].endswith(f" Default: {shown}.")
 
 
 @pytest.mark.parametrize(("name", "path", "schema"), EVERY, ids=[name for name, *_ in EVERY])
@@ -86,7 +95,17 @@ def test_users_are_asked_for_a_spec_and_never_for_a_status(kind: str) -> None:
     schema = structural_schema(KINDS[kind].model)
 
     assert schema["required"] == ["spec"]
-    assert "default" not in schema["properties"]["status"]
+    assert schema["properties"]["status"]["default"] == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_that_no_operator_has_observed_is_not_ready(kind: str) -> None:
+    status = structural_schema(KINDS[kind].model)["properties"]["status"]["properties"]
+
+    assert status["observedGeneration"]["default"] == -1
+    (ready,) = status["conditions"]["default"]
+    assert (ready["type"], ready["status"]) == ("Ready", "Unknown")
+    assert set(ready) == set(status["conditions"]["items"]["required"])
 
 
 def test_the_manifests_in_the_repository_are_those_that_the_models_make() -> None:

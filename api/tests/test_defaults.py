@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from admission_cases import BOT, NOW, REGISTRY, changed
-from tradingbot_api.admission import defaulted, review
-from tradingbot_api.fields import value_at
+from tradingbot_api.admission.fields import value_at
+from tradingbot_api.admission.review import defaulted, review
 
 
 def at(obj: dict[str, Any], path: str) -> Any:
@@ -21,10 +21,7 @@ def at(obj: dict[str, Any], path: str) -> Any:
         ("spec.mode", "Paper"),
         ("spec.resources.limits.cpu", "500m"),
         ("spec.resources.limits.memory", "256Mi"),
-        ("spec.resources.requests.cpu", "100m"),
-        ("spec.resources.requests.memory", "128Mi"),
         ("spec.riskManagement.stopLossPercentage", "2"),
-        ("spec.riskManagement.takeProfitPercentage", "4"),
         ("spec.riskManagement.maxOpenPositions", 1),
         ("spec.schedule.timeZone", "UTC"),
         ("spec.schedule.dayStart", "00:00"),
@@ -54,10 +51,12 @@ def test_a_catalogue_that_leaves_a_field_out_gets_its_default(path: str, value: 
 
 
 def test_what_has_no_default_stays_unset() -> None:
-    bot, catalogue = defaulted("TradingBot", BOT), defaulted("AssetRegistry", REGISTRY)
+    bot, asset_registry = defaulted("TradingBot", BOT), defaulted("AssetRegistry", REGISTRY)
 
     assert "baseURL" not in bot["spec"]["exchange"]
-    assert "secretRef" not in catalogue["spec"]["assets"][0]
+    assert bot["spec"]["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
+    assert "takeProfitPercentage" not in bot["spec"]["riskManagement"]
+    assert "secretRef" not in asset_registry["spec"]["assets"][0]
 
 
 def test_a_window_is_of_all_seven_days_unless_it_says_which() -> None:
@@ -69,60 +68,9 @@ def test_a_window_is_of_all_seven_days_unless_it_says_which() -> None:
     assert second == windows[1]
 
 
-@pytest.mark.parametrize(
-    ("stop", "profit"),
-    [
-        ("2.5", "5"),
-        ("0.75", "1.5"),
-        ("1.10", "2.2"),
-        ("0.00000001", "0.00000002"),
-        ("10", "20"),
-        ("50.000", "100"),
-        ("99.99999999", "199.99999998"),
-        ("007", "14"),
-        (2.5, "5"),
-        (600, "1000"),
-    ],
-)
-def test_the_profit_target_is_twice_the_stop_without_trailing_zeros(
-    stop: object, profit: str
-) -> None:
-    bot = changed(BOT, {"spec.riskManagement.stopLossPercentage": stop})
-
-    assert at(defaulted("TradingBot", bot), "spec.riskManagement.takeProfitPercentage") == profit
-
-
-@pytest.mark.parametrize("stop", ["two", "0", "-1", "1e1", "", None, True, [], {}])
-def test_no_profit_target_is_made_of_a_stop_that_is_none(stop: object) -> None:
-    bot = changed(BOT, {"spec.riskManagement.stopLossPercentage": stop})
-
-    risk = defaulted("TradingBot", bot)["spec"]["riskManagement"]
-
-    assert risk.get("takeProfitPercentage") == ("4" if stop is None else None)
-
-
-@pytest.mark.parametrize(
-    ("limits", "requests"),
-    [
-        ({"cpu": "50m", "memory": "100Mi"}, {"cpu": "50m", "memory": "100Mi"}),
-        ({"cpu": "0.05", "memory": "1e8"}, {"cpu": "0.05", "memory": "1e8"}),
-        ({"cpu": 0.05, "memory": 100000000}, {"cpu": "0.05", "memory": "100000000"}),
-        ({"cpu": 2, "memory": "1Gi"}, {"cpu": "100m", "memory": "128Mi"}),
-        ({"cpu": "0.1", "memory": "131072Ki"}, {"cpu": "100m", "memory": "128Mi"}),
-        ({"cpu": "none", "memory": "-1"}, {"cpu": "100m", "memory": "128Mi"}),
-        ({"cpu": 10**5000, "memory": True}, {"cpu": "100m", "memory": "128Mi"}),
-    ],
-)
-def test_a_request_is_the_usual_one_or_the_limit_where_that_is_smaller(
-    limits: dict[str, object], requests: dict[str, str]
-) -> None:
-    bot = defaulted("TradingBot", changed(BOT, {"spec.resources.limits": limits}))
-
-    assert bot["spec"]["resources"]["requests"] == requests
-
-
-def test_what_the_user_wrote_as_a_valid_string_is_never_rewritten() -> None:
+def test_what_the_user_wrote_as_a_valid_value_is_never_rewritten() -> None:
     written = {
+        "spec.riskManagement.dailyLossLimit": 200,
         "spec.riskManagement.maxPositionSize": "1000.00",
         "spec.riskManagement.stopLossPercentage": "02.50",
         "spec.riskManagement.takeProfitPercentage": "5.0",

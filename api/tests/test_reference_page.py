@@ -1,13 +1,14 @@
 """The reference page: complete, linked, and true."""
 
+import html
 import re
 
-import generate
 import pytest
 import yaml
 from admission_cases import NOW
-from tradingbot_api.admission import KINDS, defaulted, review
-from tradingbot_api.fields import Field, every_field
+from codegen import generate
+from tradingbot_api.admission.fields import Field, every_field
+from tradingbot_api.admission.review import KINDS, defaulted, review
 from tradingbot_api.reference import reference
 
 PAGE = reference({"TradingBot": "kind: TradingBot", "AssetRegistry": "kind: AssetRegistry"})
@@ -34,7 +35,7 @@ def test_every_field_stands_in_the_section_of_its_object(
     cells = row(kind, path)
 
     assert cells[1]
-    assert cells[-1] == field.info.description
+    assert html.unescape(cells[-1]) == field.info.description
     if path.startswith(".spec"):
         assert ("**required**" in cells[2]) == field.info.is_required()
 
@@ -92,7 +93,7 @@ def test_a_row_tells_type_default_and_bounds(
 
 def test_every_link_leads_to_a_heading() -> None:
     headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
     links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
 

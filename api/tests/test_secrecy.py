@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from admission_cases import BOT, NOW, REGISTRY, changed
-from tradingbot_api.admission import defaulted, review
+from tradingbot_api.admission.review import defaulted, review
 
 SECRET = "hUnter2+S3cr3t"
 URL = f"https://user:{SECRET}@example.com"
@@ -18,6 +18,8 @@ DEEP: dict[str, Any] = {"levels": [{"api_key": SECRET, "url": URL, "Password": {
         (BOT, "spec.exchange.apiKeySecret", {"value": SECRET}),
         (BOT, "spec.exchange.apiKeyPath", SECRET),
         (BOT, "spec.exchange.apiSecretPath", [SECRET]),
+        (BOT, "spec.exchange.passphrasePath", SECRET),
+        (BOT, "spec.exchange.passphrase", SECRET),
         (BOT, "spec.exchange.apiKey", SECRET),
         (BOT, "spec.exchange.baseURL", URL),
         (BOT, "spec.exchange.baseURL", f"https://example.com/?signature={SECRET}"),
@@ -28,11 +30,20 @@ DEEP: dict[str, Any] = {"levels": [{"api_key": SECRET, "url": URL, "Password": {
         (BOT, "spec.strategy.parameters", {"my.access_token": SECRET}),
         (BOT, "spec.strategy.parameters", {"passphrase": SECRET * 1000}),
         (BOT, "spec.strategy.parameters", {"passphrase": [SECRET]}),
+        (BOT, "spec.strategy.parameters", {"telegram_token": SECRET, "mnemonic": SECRET}),
+        (BOT, "spec.strategy.parameters", {"note": f"Bearer {SECRET}", "dsn": URL}),
+        (BOT, "spec.strategy.parameters", {"odbc": f"Server=db;Password={SECRET}"}),
+        (BOT, "spec.strategy.parameters", {"json": f'{{"token": "{SECRET}"}}'}),
+        (BOT, "spec.strategy.image", URL),
+        (BOT, "spec.schedule.timeZone", f"Bearer {SECRET}"),
         (BOT, "spec.strategy.parameters", SECRET),
         (BOT, "spec.strategy.parameters", [SECRET]),
         (REGISTRY, "spec.assets.0.config", DEEP),
         (REGISTRY, "spec.assets.0.config", {"password": SECRET}),
         (REGISTRY, "spec.assets.0.config", {"dsn": f"jdbc:postgresql://user:{SECRET}@db/x"}),
+        (REGISTRY, "spec.assets.0.config", {"headers": {"Authorization": f"Bearer {SECRET}"}}),
+        (REGISTRY, "spec.assets.0.config", {"url": f"https://x/?apikey={SECRET}"}),
+        (REGISTRY, "spec.assets.0.config", {"token": {"value": SECRET}, "secrets": [SECRET]}),
         (REGISTRY, "spec.assets.0.config", {"filler": SECRET * 5000}),
         (REGISTRY, "spec.assets.0.config", URL),
         (REGISTRY, "spec.assets.0.config", [SECRET]),

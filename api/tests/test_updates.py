@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from admission_cases import BOT, NOW, REGISTRY, changed
-from tradingbot_api.admission import defaulted, review
+from tradingbot_api.admission.review import defaulted, review
 from tradingbot_api.asset import ALLOWED_TRANSITIONS, AssetStatus, may_become
 from tradingbot_api.errors import Verdict
 
@@ -25,7 +25,9 @@ def update(
 
 
 def fields(verdict: Verdict) -> tuple[list[str], list[str]]:
-    return [one.field for one in verdict.errors], [one.field for one in verdict.warnings]
+    return [finding.field for finding in verdict.errors], [
+        finding.field for finding in verdict.warnings
+    ]
 
 
 # ---- what is never refused
@@ -182,6 +184,44 @@ def test_a_mistake_between_fields_is_new_when_one_of_them_changes(
     assert not update(BOT, before, related).allowed
 
 
+STOP, POSITION = "spec.riskManagement.stopLossPercentage", "spec.riskManagement.maxPositionSize"
+CPU = "spec.resources.limits.cpu"
+SPELLINGS = [
+    (STOP, ["150", 150, "150.0", "0150"]),
+    (POSITION, ["0", 0, "0.00", 0.0]),
+    (CPU, ["0", 0, "0m", "0e3"]),
+    (CPU, ["much"]),
+    (POSITION, [-5]),
+    (POSITION, [True]),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        (path, before, after)
+        for path, spellings in SPELLINGS
+        for before in spellings
+        for after in spellings
+    ],
+)
+def test_a_mistake_in_another_spelling_is_not_a_new_one(
+    path: str, before: object, after: object
+) -> None:
+    assert update(BOT, {path: before}, {path: after}) == Verdict()
+    beside = update(BOT, {path: before}, {path: after, "spec.updatePolicy": "Manual"})
+    assert beside.allowed
+    assert [warning.field for warning in beside.warnings] == [path]
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [(STOP, "150", 151), (STOP, 150, "15e1"), (POSITION, 1, True), (CPU, "0", "0x")],
+)
+def test_another_value_is_a_new_mistake(path: str, before: object, after: object) -> None:
+    assert not update(BOT, {path: before}, {path: after}).allowed
+
+
 def test_a_limit_lowered_below_a_request_that_stays_is_refused() -> None:
     verdict = update(
         BOT, {"spec.resources.requests.cpu": "500m"}, {"spec.resources.limits.cpu": 0.1}
@@ -313,7 +353,7 @@ def test_a_mistake_in_an_asset_does_not_stand_in_the_way_of_other_edits(
 ) -> None:
     verdict = update(REGISTRY, {"spec.assets": [LEAKY]}, {"spec.assets": assets})
 
-    place = assets.index(next(one for one in assets if one["name"] == "leaky"))
+    place = assets.index(next(asset for asset in assets if asset["name"] == "leaky"))
     assert fields(verdict) == ([], [f"spec.assets[{place}].config.password"])
 
 

@@ -1,13 +1,12 @@
-"""The forms of quantities, images, time zones and credential keys, beyond a case of each."""
+"""The forms of quantities, images and time zones, beyond a case of each."""
 
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tradingbot_api.asset import has_user_info, is_credential_key
 from tradingbot_api.image import image_problem, is_pinned
-from tradingbot_api.quantity import canonical_cpu, parse_quantity, quantity_text
+from tradingbot_api.quantity import number_text, one_spelling, parse_quantity
 from tradingbot_api.schedule import time_zones
 
 SHA256 = "sha256:" + "0123456789abcdef" * 4
@@ -77,17 +76,31 @@ def test_any_other_text_is_no_quantity(text: str) -> None:
     [(1, "1"), ("1", "1"), (2**63 - 1, str(2**63 - 1)), (2**63, None), (True, None), (0.5, None)],
 )
 def test_a_whole_number_of_64_bits_may_stand_for_a_quantity(value: object, text: str) -> None:
-    assert quantity_text(value) == text
+    assert number_text(value) == text
 
 
-@given(st.integers(min_value=1, max_value=10**9))
-def test_the_canonical_form_of_cpu_is_the_same_quantity(milli: int) -> None:
-    for text in (f"{milli}m", f"{Decimal(milli) / 1000:f}"):
-        assert parse_quantity(canonical_cpu(text)) == Decimal(milli) / 1000
+@given(st.integers(min_value=1, max_value=10**12))
+def test_all_spellings_of_a_quantity_have_one_in_common(milli: int) -> None:
+    number = Decimal(milli) / 1000
+    spellings = (f"{milli}m", f"{number:f}", f"{milli}000u", f"{milli}e-3")
+    (one,) = {one_spelling(text) for text in spellings}
+    assert parse_quantity(one) == number
+    assert one_spelling(one) == one
 
 
-def test_cpu_below_a_millicore_is_rounded_up_as_the_api_server_does() -> None:
-    assert canonical_cpu("1n") == "1m"
+@pytest.mark.parametrize(
+    "text", ["1", "2", "100m", "500m", "1500m", "64Mi", "256Mi", "1Gi", "1536Mi", "512M", "10G"]
+)
+def test_a_usual_spelling_stays(text: str) -> None:
+    assert one_spelling(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "one"),
+    [("1n", "1m"), ("0.5", "500m"), ("1000m", "1"), ("1024Mi", "1Gi"), ("268435456", "256Mi")],
+)
+def test_other_spellings_and_fractions_of_a_thousandth(text: str, one: str) -> None:
+    assert one_spelling(text) == one
 
 
 @pytest.mark.parametrize(
@@ -174,85 +187,3 @@ def test_names_of_the_iana_database_are_time_zones(name: str) -> None:
 )
 def test_nothing_else_is_a_time_zone(name: str) -> None:
     assert name not in time_zones()
-
-
-@pytest.mark.parametrize("word", ["api{}key", "api{}secret", "secret{}key", "access{}key"])
-@pytest.mark.parametrize("between", ["", "-", "_", "."])
-@pytest.mark.parametrize("form", [str.lower, str.upper, str.title])
-@pytest.mark.parametrize("around", ["{}", "binance-{}", "{}2", "my{}s"])
-def test_a_key_that_names_a_credential_is_known_in_every_spelling(
-    word: str, between: str, form: object, around: str
-) -> None:
-    assert is_credential_key(around.format(form(word.format(between))))  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "accessToken",
-        "access_token",
-        "private.key",
-        "PrivateKey",
-        "password",
-        "dbPassword",
-        "PASSPHRASE",
-        "apiKeys",
-    ],
-)
-def test_other_names_of_credentials_are_known_too(name: str) -> None:
-    assert is_credential_key(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "key",
-        "secret",
-        "token",
-        "api",
-        "apiUrl",
-        "keyspace",
-        "monkey",
-        "passive",
-        "api--key",
-        "pass",
-        "private",
-        "accessLevel",
-        "symbols",
-        "tokenLimit",
-    ],
-)
-def test_ordinary_names_are_not_taken_for_credentials(name: str) -> None:
-    assert not is_credential_key(name)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://user:pass@example.com",
-        "https://token@example.com/path",
-        " postgres://u:p@db/x",
-        "mongodb://u:p@one,two/db",
-        "jdbc:postgresql://u:p@db/x",
-        "see https://u:p@example.com",
-        "https://u:p@[::1",
-    ],
-)
-def test_user_info_is_found_in_a_url(text: str) -> None:
-    assert has_user_info(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "me@example.com",
-        "https://example.com",
-        "https://example.com/@me",
-        "https://x/?to=a@b",
-        "https://x/#a@b",
-        "a://b c@d",
-    ],
-)
-def test_an_at_sign_elsewhere_is_no_user_info(text: str) -> None:
-    assert not has_user_info(text)

@@ -4,7 +4,7 @@ import pytest
 from admission_cases import BOT, NOW, changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tradingbot_api.admission import defaulted, review
+from tradingbot_api.admission.review import defaulted, review
 from tradingbot_api.schedule import (
     DAYS,
     MINUTES_A_DAY,
@@ -54,10 +54,10 @@ def test_the_intervals_of_a_window_are_the_minutes_it_covers(window: Window) -> 
 def test_windows_overlap_exactly_when_they_share_a_minute(many: list[Window]) -> None:
     covered = [minutes(window) for window in many]
     shared = {
-        (one, other)
+        (earlier, other)
         for other in range(len(many))
-        for one in range(other)
-        if covered[one] & covered[other]
+        for earlier in range(other)
+        if covered[earlier] & covered[other]
     }
 
     found = overlapping([week_intervals(*window) for window in many])
@@ -97,8 +97,8 @@ def test_windows_that_only_touch_are_allowed(
 def test_windows_that_share_a_minute_are_refused_in_either_order(
     first: tuple[list[str], str, str], second: tuple[list[str], str, str]
 ) -> None:
-    for one, other in ((first, second), (second, first)):
-        assert overlaps(one, other) == [
+    for window, other in ((first, second), (second, first)):
+        assert overlaps(window, other) == [
             f'spec.schedule.windows[1]: Invalid value: "{other[1]}-{other[2]}": overlaps windows[0]'
         ]
 

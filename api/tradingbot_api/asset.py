@@ -1,23 +1,34 @@
 """What an asset is, and what may become of it: rules that admission and the registry share."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from typing import Any
 
 from pydantic_core import to_json
 
+from tradingbot_api.credentials import detect_in, is_plainly_clean
 from tradingbot_api.errors import MAX_LISTED, Path
 
+REFERENCE_PATTERN = (
+    "[a-z]([-a-z0-9]{0,30}[a-z0-9])?"
+    "/[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+    "/[a-z0-9]([-a-z0-9.]{0,315}[a-z0-9])?"
+)
+"""The name of an asset at its owner, `SOURCE/NAMESPACE/NAME`: `crd/default/feeds.prices`."""
+REFERENCE_LENGTH = 32 + 1 + 63 + 1 + 317
 TAG_PATTERN = r"^[a-z0-9]([-a-z0-9_.:]{0,61}[a-z0-9])?$"
 MAX_TAGS = 32
 MAX_DESCRIPTION = 1024
 MAX_CONFIG_BYTES = 16 * 1024
 MAX_CONFIG_DEPTH = 100
 """Deeper JSON is refused by some of those who read it: SQLite, Python's own parser."""
+
+
+MAX_SEARCHED_BYTES = 16 * MAX_CONFIG_BYTES
+"""A config that is larger is refused for that alone, and not searched for credentials: it can hold
+a million values."""
 
 
 class AssetType(StrEnum):
@@ -55,32 +66,17 @@ REQUIRED_CONFIG: Mapping[AssetType, tuple[str, ...]] = {
     AssetType.KUBERNETES_DEPLOYMENT: ("namespace", "name"),
 }
 
-_CREDENTIAL_KEY = re.compile(
-    r"api[-_.]?key|api[-_.]?secret|secret[-_.]?key|access[-_.]?key|access[-_.]?token"
-    r"|private[-_.]?key|password|passphrase",
-    re.IGNORECASE | re.ASCII,
-)
-_CREDENTIAL_WORDS = ("key", "secret", "token", "pass")
-"""One of these is in every such name. To look for four words is ten times as fast."""
-_USER_INFO = re.compile(r"://[^/?#\s]*@")
+_CONTAINERS = (dict, list)
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a dependency, of the right form, names an asset by its owner's reference."""
+    return "/" in text
 
 
 def may_become(old: AssetStatus, new: AssetStatus) -> bool:
-    """Whether the lifecycle lets an asset go from `old` to `new`; staying is no step."""
+    """Return whether the lifecycle lets an asset go from `old` to `new`, or stay as it is."""
     return old == new or new in ALLOWED_TRANSITIONS[old]
-
-
-def is_credential_key(name: str) -> bool:
-    """Whether a key of that name probably holds a credential: `apiKey`, `db_password`."""
-    folded = name.lower()
-    return any(word in folded for word in _CREDENTIAL_WORDS) and (
-        _CREDENTIAL_KEY.search(name) is not None
-    )
-
-
-def has_user_info(text: str) -> bool:
-    """Whether `text` holds a URL that carries a user name or password: JDBC's too, in any text."""
-    return "@" in text and _USER_INFO.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +86,9 @@ class ConfigProblem:
     pointer: Path
     message: str
     missing: bool = False
+    certain: bool = True
+    """False for what only looks random, which is allowed."""
+    credential: bool = False
 
 
 def plainly_sound(configs: Iterable[tuple[AssetType, Mapping[str, Any]]]) -> bool:
@@ -111,12 +110,12 @@ def plainly_sound(configs: Iterable[tuple[AssetType, Mapping[str, Any]]]) -> boo
         ):
             return False
         texts.append(text)
-    folded = b"\n".join(texts).lower()
-    return b"@" not in folded and not any(word.encode() in folded for word in _CREDENTIAL_WORDS)
+    return is_plainly_clean(b"\n".join(texts).decode())
 
 
 def config_problems(asset_type: AssetType, config: Mapping[str, Any]) -> list[ConfigProblem]:
-    """What is wrong with the `config` of an asset of that type, as much as is ever listed."""
+    """Return the errors in the `config` of an asset of that type, and then what may be one, cut
+    where lists end."""
     problems = [
         ConfigProblem((key,), f"an asset of type {asset_type} needs it", missing=True)
         for key in REQUIRED_CONFIG.get(asset_type, ())
@@ -130,39 +129,33 @@ def config_problems(asset_type: AssetType, config: Mapping[str, Any]) -> list[Co
         problems.append(
             ConfigProblem((), f"must be at most {MAX_CONFIG_BYTES} bytes as JSON, is {size}")
         )
-    problems.extend(islice(_credentials_in(config, ()), MAX_LISTED + 1))
+    if size <= MAX_SEARCHED_BYTES:
+        problems.extend(_credentials_in(config))
     return problems
 
 
-def _is_deeper(value: object, limit: int) -> bool:
+def _is_deeper(value: Any, limit: int) -> bool:
     """Whether objects and lists are inside one another more than `limit` times."""
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         if not level:
             return False
         level = [
             inner
-            for one in level
-            if isinstance(one, Mapping | list)
-            for inner in (one.values() if isinstance(one, Mapping) else one)
+            for container in level
+            for inner in (container.values() if isinstance(container, dict) else container)
+            if isinstance(inner, _CONTAINERS)
         ]
-    return bool(level)
+    return any(level)
 
 
-def _credentials_in(value: object, pointer: Path) -> Iterator[ConfigProblem]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if is_credential_key(str(key)):
-                yield ConfigProblem(
-                    (*pointer, str(key)),
-                    "looks like a credential; name its Secret in secretRef instead",
-                )
-            else:
-                yield from _credentials_in(inner, (*pointer, str(key)))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _credentials_in(inner, (*pointer, index))
-    elif isinstance(value, str) and has_user_info(value):
-        yield ConfigProblem(
-            pointer, "is a URL with user info; name the Secret in secretRef instead"
-        )
+def _credentials_in(config: Mapping[str, Any]) -> list[ConfigProblem]:
+    """Return what may be a credential, first what is one: many others must not crowd it out."""
+    found: dict[bool, list[ConfigProblem]] = {True: [], False: []}
+    for pointer, suspect in detect_in(config):
+        if len(found[suspect.certain]) <= MAX_LISTED:
+            doubt = "" if suspect.certain else "if it is a credential, "
+            message = f"{suspect.why}; {doubt}name its Secret in secretRef instead"
+            problem = ConfigProblem(pointer, message, certain=suspect.certain, credential=True)
+            found[suspect.certain].append(problem)
+    return [*found[True], *found[False]]

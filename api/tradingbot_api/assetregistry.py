@@ -1,4 +1,4 @@
-"""The `AssetRegistry` resource: a catalogue of assets, synced into the registry service."""
+"""The `AssetRegistry` resource: a list of assets, synced into the registry service."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,12 +9,23 @@ from pydantic import Field
 from tradingbot_api.asset import (
     MAX_DESCRIPTION,
     MAX_TAGS,
+    REFERENCE_LENGTH,
+    REFERENCE_PATTERN,
     TAG_PATTERN,
     AssetStatus,
     AssetType,
 )
 from tradingbot_api.constraints import Cel, Kubernetes, NotNull, Text, cel, list_type
-from tradingbot_api.model import DNS_LABEL, Condition, JsonObject, Model, SecretKey, SecretName
+from tradingbot_api.model import (
+    AWAITING_OPERATOR,
+    DNS_LABEL,
+    NEVER_OBSERVED,
+    Condition,
+    JsonObject,
+    Model,
+    SecretKey,
+    SecretName,
+)
 
 NAME_LENGTH = 63
 """A label, with no dot: the registry knows an asset as `crd/NAMESPACE/REGISTRY.ASSET`, and all
@@ -41,14 +52,14 @@ Tag = Annotated[
 
 
 class DeletionPolicy(StrEnum):
-    """What becomes of the assets when their resource is deleted."""
+    """What happens to the assets when their AssetRegistry is deleted."""
 
     DELETE = "Delete"
     RETAIN = "Retain"
 
 
 class SecretRef(Model):
-    """Where a credential is: never the credential."""
+    """A reference to a credential, never the credential itself."""
 
     name: SecretName = Field(description="Name of the Secret.")
     key: SecretKey = Field(description="Key in the Secret.")
@@ -61,34 +72,34 @@ class Asset(Model):
     type: Annotated[AssetType, Field(strict=False)] = Field(description="Kind of infrastructure.")
     status: Annotated[AssetStatus, Field(strict=False)] = Field(
         AssetStatus.DRAFT,
-        description="Where it is in its life. Nothing returns to Draft.",
+        description="Lifecycle status. An asset never returns to Draft.",
     )
     description: Annotated[str, Text("must be a string", max_length=MAX_DESCRIPTION)] = Field(
-        "", description="What it is, for a person."
+        "", description="Description for people."
     )
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS), list_type("set")] = Field(
-        [], description="Words to find it by."
+        [], description="Tags to search for."
     )
     config: Annotated[JsonObject, Kubernetes((("x-kubernetes-preserve-unknown-fields", True),))] = (
         Field(
             {},
-            description="Facts about it, at most 16 KiB as JSON. ApiEndpoint needs url,"
+            description="Properties, at most 16 KiB as JSON. ApiEndpoint needs url,"
             " DatabaseConnection needs engine, host and database, KubernetesDeployment needs"
             " namespace and name. Never credentials.",
         )
     )
     secret_ref: Annotated[SecretRef | None, NotNull()] = Field(
-        None, description="The Secret and key that hold its credential."
+        None, description="Secret and key with the credential of the asset."
     )
     depends_on: Annotated[
         list[
             Annotated[
                 str,
                 Text(
-                    "must be the name of an asset of this object or the UUID of one in the"
-                    " registry",
-                    pattern=DNS_LABEL,
-                    max_length=63,
+                    "must be the name of an asset of this object, a reference such as"
+                    " crd/NAMESPACE/OBJECT.ASSET, or the UUID of an asset in the registry",
+                    pattern=f"^({DNS_LABEL[1:-1]}|{REFERENCE_PATTERN})$",
+                    max_length=REFERENCE_LENGTH,
                 ),
             ]
         ],
@@ -96,64 +107,71 @@ class Asset(Model):
         list_type("set"),
     ] = Field(
         [],
-        description="Assets that it needs: names in this object, or UUIDs of assets in the"
-        " registry. There may be no cycle.",
+        description="Assets that this asset needs: names in this object; references to others, such"
+        " as crd/NAMESPACE/OBJECT.ASSET or tradingbot/NAMESPACE/BOT, which need not exist yet; or"
+        " UUIDs of assets in the registry. Cycles are rejected.",
     )
 
 
 class AssetRegistrySpec(Model):
-    """What the user wants."""
+    """The desired assets."""
 
     assets: Annotated[
         list[Asset], Field(min_length=1, max_length=500), list_type("map", key="name")
-    ] = Field(description="The assets, 1 to 500.")
+    ] = Field(description="Assets, 1 to 500.")
     deletion_policy: Annotated[DeletionPolicy, Field(strict=False)] = Field(
         DeletionPolicy.DELETE,
-        description="What becomes of the assets in the registry when this object is deleted:"
-        " Delete removes them, Retain leaves them.",
+        description="What happens to the assets in the registry when this object is deleted:"
+        " Delete removes them, Retain keeps them.",
     )
 
 
 class SyncedAsset(Model):
-    """An asset as the registry has it."""
+    """An asset as stored in the registry."""
 
     name: str = Field(description="Name of the asset in this object.")
     id: str = Field(description="UUID of the asset in the registry.")
-    status: str = Field(description="Its status in the registry.")
+    status: str = Field(description="Status of the asset in the registry.")
     effective_status: str = Field(
-        description="Its status with those of its dependencies taken into account."
+        description="Status of the asset, with the status of its dependencies taken into account."
     )
 
 
 class AssetCounts(Model):
-    """How many assets are in each status."""
+    """The number of assets in each status."""
 
-    total: int = Field(0, description="All assets of this object.")
-    draft: int = Field(0, description="Those in Draft.")
-    active: int = Field(0, description="Those in Active.")
-    inactive: int = Field(0, description="Those in Inactive.")
-    failed: int = Field(0, description="Those in Failed.")
+    total: int = Field(0, description="Number of assets in this object.")
+    draft: int = Field(0, description="Assets in Draft.")
+    active: int = Field(0, description="Assets in Active.")
+    inactive: int = Field(0, description="Assets in Inactive.")
+    failed: int = Field(0, description="Assets in Failed.")
 
 
 class AssetRegistryStatus(Model):
-    """What the operator reports."""
+    """The observed state of the assets."""
 
-    observed_generation: Annotated[int | None, NotNull()] = Field(
-        None, description="The metadata.generation that the status was computed from."
+    observed_generation: int = Field(
+        NEVER_OBSERVED,
+        description="The metadata.generation that the status was computed from, -1 before the first"
+        " time.",
     )
     conditions: Annotated[list[Condition], list_type("map", key="type")] = Field(
-        [], description="Synced: the registry holds what is declared. Ready: and none has failed."
+        [],
+        description="Synced: the registry holds the desired assets. Ready: Synced, and no asset has"
+        " failed. Reconciling and Stalled, if present: the object is not synced yet, or needs"
+        " somebody to act.",
+        json_schema_extra=AWAITING_OPERATOR,
     )
     assets: Annotated[list[SyncedAsset], list_type("map", key="name")] = Field(
-        [], description="The assets as the registry has them."
+        [], description="Assets as stored in the registry."
     )
     counts: Annotated[AssetCounts | None, NotNull()] = Field(
-        None, description="How many assets are in each status."
+        None, description="Number of assets in each status."
     )
 
 
 class AssetRegistry(Model):
-    """A catalogue of infrastructure assets, synced into the registry service."""
+    """A list of infrastructure assets, synced into the registry service."""
 
     plural: ClassVar[str] = "assetregistries"
     short_names: ClassVar[Sequence[str]] = ("areg",)
@@ -176,7 +194,7 @@ class AssetRegistry(Model):
         )
     )
 
-    spec: AssetRegistrySpec = Field(description="What the user wants.")
+    spec: AssetRegistrySpec = Field(description="Desired assets.")
     status: AssetRegistryStatus = Field(
-        AssetRegistryStatus(), description="What the operator reports; users don't write it."
+        AssetRegistryStatus(), description="Observed state, written by the operator."
     )

@@ -4,6 +4,7 @@ Each says what a value must be, once. pydantic checks it from there, the CRD man
 pattern, bounds and CEL rules from there, and a denial gets its words from there.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,10 +16,17 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from tradingbot_api import quantity
 
-DECIMAL_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,8})?$"
+DECIMAL_DIGITS = 15
+"""Before the point."""
+DECIMAL_PATTERN = rf"^[0-9]{{1,{DECIMAL_DIGITS}}}(\.[0-9]{{1,8}})?$"
 DECIMAL_LENGTH = 24
 _PLAIN_QUANTITY = r"^[1-9][0-9]{0,17}([KMGTPE]i|[mkMGTPE])?$"
 """Most quantities above zero. What is none of these is parsed."""
+_DECIMAL = re.compile(DECIMAL_PATTERN.removesuffix("$"), re.ASCII)
+STRINGS_ALONE = object()
+"""Context of a validation in which a decimal has to be a string: a whole number is an error."""
+FORMS = "x-forms"
+"""Key of a generated schema: what to write, for a value that is `<Object>` to `kubectl explain`."""
 BROKEN_RULE = "broken_rule"
 """The pydantic error type of a constraint's own check; `ctx["detail"]` says what must hold."""
 
@@ -31,7 +39,7 @@ class Cel:
     message: str
 
     def as_json(self) -> dict[str, str]:
-        """The rule as an item of `x-kubernetes-validations`."""
+        """Return the rule as an item of `x-kubernetes-validations`."""
         return {"rule": self.rule, "message": self.message}
 
 
@@ -63,7 +71,7 @@ class Text:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The part of the form that an OpenAPI schema can state."""
+        """Return the part of the form that an OpenAPI schema can express."""
         bounds = {"pattern": self.pattern, "maxLength": self.max_length}
         return {"type": "string", **{key: value for key, value in bounds.items() if value}}
 
@@ -76,18 +84,21 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class DecimalText:
-    """A positive decimal number as a string, in plain notation, kept as the user wrote it.
+    """A positive decimal number: a string in plain notation, or a whole number without quotes.
 
-    Never a float: 0.1 has no float, and money is compared as it is written.
+    Stored as the user wrote it; the typed value is always the string. Never a float: 0.1 has no
+    float, and money is compared as it is written.
     """
 
     below: Decimal | None = None
     at_most: Decimal | None = None
+    quoted: bool = False
+    """Whether only a string will do."""
     sensitive: bool = False
 
     @property
     def detail(self) -> str:
-        """What a value that is no decimal text must be."""
+        """What a value must be that is not a decimal number."""
         return (
             'must be a decimal number in plain text such as "1000" or "2.5", with at most 15 digits'
             " before the point and 8 after it"
@@ -102,20 +113,31 @@ class DecimalText:
             return f"must be greater than 0 and at most {self.at_most}"
         return "must be greater than 0"
 
+    def problem(self, value: object) -> str:
+        """Return what is wrong with a value that the validator has refused."""
+        text = quantity.number_text(value)
+        return self.bounds if text is not None and _DECIMAL.fullmatch(text) else self.detail
+
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Strict string of the pattern, then the bounds: on the text, and all in compiled code."""
-        schema: CoreSchema = core_schema.str_schema(pattern=DECIMAL_PATTERN, strict=True)
-        for within in self._within:
-            bounded = core_schema.custom_error_schema(
-                core_schema.str_schema(pattern=within, strict=True),
-                custom_error_type=BROKEN_RULE,
-                custom_error_message="{detail}",
-                custom_error_context={"detail": self.bounds},
-            )
-            schema = core_schema.chain_schema([schema, bounded])
-        return schema
+        """Accept a string that matches pattern and bounds, or a whole number that becomes one.
+
+        Strings, which most values are, are checked in compiled code alone. `problem` has the
+        words of an error.
+        """
+        steps = (DECIMAL_PATTERN, *self._within)
+        text = core_schema.chain_schema(
+            [core_schema.str_schema(pattern=step, strict=True) for step in steps]
+        )
+        number = core_schema.with_info_before_validator_function(_as_text, text)
+        return core_schema.union_schema(
+            [text] if self.quoted else [text, number],
+            mode="left_to_right",
+            custom_error_type=BROKEN_RULE,
+            custom_error_message="{detail}",
+            custom_error_context={"detail": self.detail},
+        )
 
     @property
     def _within(self) -> tuple[str, ...]:
@@ -135,18 +157,35 @@ class DecimalText:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The pattern, and the bounds as a CEL rule."""
-        rule = "self.matches('[1-9]')"
+        """Return the pattern for strings, the bounds for numbers, and a CEL rule.
+
+        `string()` reads both. Only what CEL has in Kubernetes 1.29: no `sets`, no strings v2.
+        """
+        rule = "string(self).matches('[1-9]')"
         if self.below is not None:
-            rule += f" && double(self) < {self.below}.0"
+            rule += f" && double(string(self)) < {self.below}.0"
         if self.at_most is not None:
-            rule += f" && double(self) <= {self.at_most}.0"
-        return {
-            "type": "string",
+            rule += f" && double(string(self)) <= {self.at_most}.0"
+        form = {
             "pattern": DECIMAL_PATTERN,
             "maxLength": DECIMAL_LENGTH,
             "x-kubernetes-validations": [Cel(rule, self.bounds).as_json()],
         }
+        if self.quoted:
+            return {"type": "string", **form}
+        return {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            FORMS: 'A string such as "2.5", or a whole number without quotes.',
+            **form,
+            "minimum": 1,
+            "maximum": 10**DECIMAL_DIGITS - 1,
+            "x-kubernetes-int-or-string": True,
+        }
+
+
+def _as_text(value: Any, info: core_schema.ValidationInfo) -> Any:
+    text = quantity.number_text(value)
+    return value if text is None or info.context is STRINGS_ALONE else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +198,7 @@ class QuantityText:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """A string or a whole number; the typed value is always the string."""
+        """Accept a string or a whole number; the typed value is always the string."""
         return core_schema.custom_error_schema(
             core_schema.union_schema(
                 [
@@ -179,12 +218,13 @@ class QuantityText:
         """As Kubernetes's own CRD generators write a quantity."""
         return {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
+            FORMS: 'A string such as "500m" or "256Mi", or a whole number without quotes.',
             "pattern": quantity.PATTERN,
             "x-kubernetes-int-or-string": True,
         }
 
     def _parsed(self, value: Any) -> str:
-        text = quantity.quantity_text(value)
+        text = quantity.number_text(value)
         number = quantity.parse_quantity(text) if text is not None else None
         if text is None or number is None or number <= 0:
             raise PydanticCustomError(BROKEN_RULE, "{detail}", {"detail": self.detail})
@@ -193,7 +233,7 @@ class QuantityText:
 
 @dataclass(frozen=True, slots=True)
 class NotNull:
-    """On `X | None`: the field may be left out, but `null` is no value of it.
+    """On `X | None`: the field may be left out, but `null` is not one of its values.
 
     Kubernetes drops a `null` where a field is not `nullable`, and so does defaulting.
     """
@@ -201,7 +241,7 @@ class NotNull:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """The schema of `X` alone."""
+        """Return the schema of `X` alone."""
         schema = handler(source)
         if schema["type"] != "nullable":
             raise TypeError(f"NotNull belongs on `X | None`, not on {source!r}")
@@ -218,13 +258,14 @@ class Kubernetes:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The field's schema with the extensions added."""
+        """Return the field's schema with the extensions."""
         return {**handler(schema), **dict(self.extensions)}
 
 
-def list_type(kind: str, *, key: str | None = None) -> Kubernetes:
-    """How server-side apply merges a list: `set`, `atomic`, or `map` by `key`."""
-    keys = (("x-kubernetes-list-map-keys", [key]),) if key else ()
+def list_type(kind: str, *, key: str | tuple[str, ...] = ()) -> Kubernetes:
+    """How server-side apply merges a list: `set`, `atomic`, or `map` by `key` or keys."""
+    names = [key] if isinstance(key, str) else [*key]
+    keys = (("x-kubernetes-list-map-keys", names),) if names else ()
     return Kubernetes((("x-kubernetes-list-type", kind), *keys))
 
 

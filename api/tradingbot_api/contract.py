@@ -5,17 +5,24 @@ generated from these models. Nothing else ties an image to this project.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema, to_json
 
-from tradingbot_api.constraints import BROKEN_RULE, DECIMAL_LENGTH, DECIMAL_PATTERN, Text
-from tradingbot_api.model import DNS_LABEL, Model
+from tradingbot_api.constraints import (
+    BROKEN_RULE,
+    DECIMAL_LENGTH,
+    DECIMAL_PATTERN,
+    DecimalText,
+    NotNull,
+    Text,
+)
+from tradingbot_api.model import DNS_LABEL, JsonObject, Model, ObjectMeta, digest
 from tradingbot_api.tradingbot import (
     NAME_LENGTH,
     NAME_PATTERN,
@@ -23,17 +30,20 @@ from tradingbot_api.tradingbot import (
     ExchangeName,
     Instant,
     Mode,
+    Money,
     ProfitPercent,
     RiskManagement,
     Schedule,
+    StopPercent,
     Strategy,
+    TradingBotSpec,
 )
 
-CONFIG_SCHEMA_VERSION = "v1"
+CONFIG_SCHEMA_VERSION: Literal["v1"] = "v1"
 """Of bot.json. Fields may be added under it; none is removed, renamed or given another meaning."""
 
 MAX_REPORT_BYTES = 64 * 1024
-"""A longer answer is no report."""
+"""A longer answer is not a report."""
 
 MAX_REPORTED_POSITIONS = 1_000_000
 
@@ -75,7 +85,7 @@ class Wire:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The form as a JSON schema."""
+        """Return the JSON schema of the form."""
         form = {"type": "string", "pattern": self.pattern, "maxLength": self.max_length}
         return {**form, "format": self.format} if self.format else form
 
@@ -147,11 +157,11 @@ ConfigHash = Annotated[
 
 
 class RiskReport(BaseModel):
-    """What a running bot answers at `GET /risk`: how much it has lost today, and what it holds.
+    """The answer of a running bot to `GET /risk`: today's profit or loss, and its positions.
 
     All figures are of everything that this bot trades, at the moment `time`; money is in the quote
-    currency. A bot that can't tell them all answers 503 instead: a figure that is made up, or zero
-    for want of a better one, switches its protection off.
+    currency. A bot that does not know all of them must answer 503: an invented figure, or a zero in
+    place of an unknown one, disables the protection of the account.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -171,51 +181,69 @@ class RiskReport(BaseModel):
     )
     open_positions: Annotated[int, Field(ge=0, le=MAX_REPORTED_POSITIONS)] = Field(
         alias="openPositions",
-        description="Number of positions that are open, partly filled ones too; orders that have"
-        " filled nothing are none. 0 says that a restart leaves no position alone.",
+        description="Number of open positions, partly filled ones included; an unfilled order is"
+        " not a position. 0 means that a restart leaves no position unattended.",
         examples=[1],
     )
     exposure: Exposure = Field(
         description="Notional value of all open positions, longs and shorts added up without sign,"
-        " in the quote currency, at the prices that dayPnL is marked with.",
+        " in the quote currency, at the prices that dayPnL uses.",
         examples=["950"],
     )
     config_hash: ConfigHash = Field(
         alias="configHash",
-        description="configHash of the bot.json that the bot runs with at this moment.",
+        description="configHash of the bot.json that the bot has loaded.",
         examples=["3f1c0de9a2b45678"],
     )
     time: Time = Field(
-        description="When the figures were computed, RFC 3339 with offset. Not when the request"
-        " came: a loop that hangs must show as a time that stands still.",
+        description="When the figures were computed, RFC 3339 with offset. Not the time of the"
+        " request: if the bot hangs, this time must stop.",
         examples=["2026-11-24T18:00:00Z"],
     )
 
 
 class BotExchange(Model):
-    """Where the bot trades. The credentials are in its environment, never in bot.json."""
+    """The exchange that the bot trades on. Credentials are in its environment, not in bot.json."""
 
     name: Annotated[ExchangeName, Exchange.model_fields["name"]]
     base_url: Annotated[str | None, Exchange.model_fields["base_url"]]
 
 
-class BotRisk(RiskManagement):
-    """The limits that the bot has to keep. Money is in the quote currency; "5" is 5 %."""
+def _quoted(number: Any) -> DecimalText:
+    """Return the constraint of a decimal of the spec for strings alone: what a bot has to read."""
+    constraint: DecimalText = get_args(number)[1]
+    return replace(constraint, quoted=True)
 
-    take_profit_percentage: ProfitPercent = Field(
+
+def _described(attribute: str) -> Any:
+    return Field(description=RiskManagement.model_fields[attribute].description)
+
+
+class BotRisk(RiskManagement):
+    """The risk limits of the bot. Money is in the quote currency; "5" is 5 %."""
+
+    max_position_size: Annotated[str, _quoted(Money)] = _described("max_position_size")
+    daily_loss_limit: Annotated[str, _quoted(Money)] = _described("daily_loss_limit")
+    stop_loss_percentage: Annotated[str, _quoted(StopPercent)] = _described("stop_loss_percentage")
+    take_profit_percentage: Annotated[str, _quoted(ProfitPercent)] = Field(
         description="Percent of a trade's entry value at which it is closed with a profit."
     )
 
 
-class BotConfig(Model):
-    """bot.json: what the bot is to do, every value effective, never a credential.
+_EXCHANGE_FIELDS = set(BotExchange.model_fields)
+_NO_HASH = "-"
+"""In the place of a hash that is about to be computed."""
 
-    Read again while the bot runs: `risk` and `schedule` change without a restart.
+
+class BotConfig(Model):
+    """bot.json: the configuration of the bot. Every value is effective, none is a credential.
+
+    The bot must reload the file while it runs: `risk` and `schedule` change without a restart.
     """
 
     schema_version: Literal["v1"] = Field(
-        description="Version of this form. Under v1 fields may be added: ignore what you don't"
-        " know. A bot that finds another version must not trade."
+        description="Version of this format. Fields may be added under v1: ignore unknown fields."
+        " A bot must not trade if it finds another version."
     )
     namespace: Annotated[
         str, Text("must be the name of a namespace", pattern=DNS_LABEL, max_length=63)
@@ -223,21 +251,67 @@ class BotConfig(Model):
     name: Annotated[
         str, Text("must be the name of a bot", pattern=NAME_PATTERN, max_length=NAME_LENGTH)
     ] = Field(description="Name of the TradingBot.")
-    strategy: Strategy = Field(description="What the bot runs. A change of it restarts the bot.")
+    strategy: Strategy = Field(description="Strategy that the bot runs. A change restarts the bot.")
     exchange: BotExchange = Field(
-        description="Where the bot trades. A change of it restarts the bot."
+        description="Exchange that the bot trades on. A change restarts the bot."
     )
     mode: Annotated[Mode, Field(strict=False)] = Field(
-        description="Paper: orders are simulated, none is sent. Live: they are sent. A change of it"
+        description="Paper: orders are simulated, none is sent. Live: orders are sent. A change"
         " restarts the bot."
     )
     risk: BotRisk = Field(
-        description="The limits that the bot has to keep. They change without a restart."
+        description="Risk limits that the bot must keep. They change without a restart."
     )
     schedule: Schedule = Field(
-        description="The trading day, and the hours in which the operator runs the bot. It changes"
-        " without a restart."
+        description="Trading day, and the hours in which the operator runs the bot. Changes without"
+        " a restart."
+    )
+    halted_until: Annotated[Time | None, NotNull()] = Field(
+        None,
+        description="Set only while the bot is halted for its daily loss: the time when it resumes."
+        " If it is in the future, the bot must not open a position. Not covered by configHash.",
     )
     config_hash: ConfigHash = Field(
-        description="Names this content. It is opaque: report it, don't compute it."
+        description="Identifies this content. Opaque: report it, do not compute it."
     )
+
+    @classmethod
+    def of(cls, spec: TradingBotSpec, meta: ObjectMeta) -> "BotConfig":
+        """Return the configuration that a valid, effective spec declares for the bot of `meta`."""
+        config = cls.model_validate(
+            {
+                "schemaVersion": CONFIG_SCHEMA_VERSION,
+                "namespace": meta.namespace,
+                "name": meta.name,
+                "strategy": spec.strategy,
+                "exchange": spec.exchange.model_dump(
+                    include=_EXCHANGE_FIELDS, by_alias=True, exclude_none=True
+                ),
+                "mode": spec.mode,
+                "risk": spec.risk_management.model_dump(by_alias=True, exclude_none=True),
+                "schedule": spec.schedule,
+                "configHash": _NO_HASH,
+            }
+        )
+        return config.model_copy(update={"config_hash": digest(config.content())})
+
+    def content(self) -> JsonObject:
+        """Return the JSON that `configHash` names: all fields but the halt and the hash."""
+        return self.model_dump(
+            by_alias=True, mode="json", exclude_none=True, exclude={"halted_until", "config_hash"}
+        )
+
+
+HALTED_UNTIL: str = BotConfig.model_fields["halted_until"].alias or ""
+CONFIG_HASH: str = BotConfig.model_fields["config_hash"].alias or ""
+
+
+def bot_json(content: JsonObject, *, halted_until: str | None = None) -> str:
+    """Return the text of bot.json for a `content`, with its hash and the end of a halt (RFC 3339).
+
+    Takes JSON, not a `BotConfig`: the content may partly be that of a bot.json that another version
+    of the operator wrote, with fields that this version does not know.
+    """
+    halt = {} if halted_until is None else {HALTED_UNTIL: halted_until}
+    whole = {**content, **halt, CONFIG_HASH: digest(content)}
+    return to_json(whole, indent=2).decode() + "\n"

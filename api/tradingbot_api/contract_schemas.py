@@ -20,8 +20,10 @@ _READ_FIRST = ("description", "type")
 
 
 def contract_schemas(*, note: str, config_example: JsonObject) -> dict[str, JsonObject]:
-    """The schemas by file name. `note` says that they are generated, `config_example` is a bot.json
-    as the operator writes it."""
+    """Return the schemas by file name.
+
+    `note` says that they are generated, `config_example` is a bot.json of the operator.
+    """
     report_example = {
         field.alias or name: (field.examples or [None])[0]
         for name, field in RiskReport.model_fields.items()
@@ -76,7 +78,7 @@ def _plain(schema: JsonObject) -> JsonObject:
 
 
 def _always_there(properties: dict[str, Any]) -> list[str]:
-    return [name for name, one in properties.items() if one.get("default", ...) is not None]
+    return [name for name, schema in properties.items() if schema.get("default", ...) is not None]
 
 
 def _bounds(schema: JsonObject) -> list[str]:

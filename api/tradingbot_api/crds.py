@@ -9,6 +9,7 @@ from typing import cast
 
 from tradingbot_api import API_VERSION, GROUP, VERSION
 from tradingbot_api.assetregistry import AssetRegistry
+from tradingbot_api.constraints import FORMS
 from tradingbot_api.model import JsonObject, Model
 from tradingbot_api.tradingbot import TradingBot
 
@@ -35,7 +36,7 @@ _KEPT = frozenset(
 
 
 def crds() -> list[JsonObject]:
-    """The manifests of all kinds, in the form that `kubectl apply` takes."""
+    """Return the manifests of all kinds, as `kubectl apply` takes them."""
     return [_crd(TradingBot), _crd(AssetRegistry)]
 
 
@@ -66,7 +67,7 @@ def _crd(model: type[TradingBot] | type[AssetRegistry]) -> JsonObject:
 
 
 def structural_schema(model: type[TradingBot] | type[AssetRegistry]) -> JsonObject:
-    """The structural OpenAPI schema of a kind."""
+    """Return the structural OpenAPI schema of a kind."""
     generated = model.model_json_schema(by_alias=True, mode="validation")
     body = _structural(generated, generated.get("$defs", {}))
     properties = {
@@ -75,7 +76,6 @@ def structural_schema(model: type[TradingBot] | type[AssetRegistry]) -> JsonObje
         "metadata": {"type": "object"},
         **body["properties"],
     }
-    properties["status"].pop("default", None)
     return {
         "type": "object",
         "description": _docstring(model),
@@ -105,12 +105,22 @@ def _structural(schema: JsonObject, definitions: JsonObject) -> JsonObject:
     values = schema.get("additionalProperties")
     if isinstance(values, dict):
         kept["additionalProperties"] = _structural(values, definitions)
+    if FORMS in schema:
+        kept["description"] = " ".join(filter(None, (kept.get("description"), schema[FORMS])))
     default = kept.get("default")
     if "default" in kept and default is None:
         del kept["default"]
     elif isinstance(default, dict):
         kept["default"] = {}
+    elif isinstance(default, str | int) and default != "":
+        kept["description"] = _with_default(kept["description"], default)
     return kept
+
+
+def _with_default(description: str, default: str | int) -> str:
+    """Return the description with the default, which `kubectl explain` does not show."""
+    shown = str(default).lower() if isinstance(default, bool) else default
+    return description if "Default:" in description else f"{description} Default: {shown}."
 
 
 def _docstring(model: type[Model]) -> str:

@@ -7,8 +7,11 @@ the webhook reads like one by the API server and `kubectl` prints it as a list.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from enum import StrEnum
 from typing import Self
+
+from tradingbot_api.credentials import detect
 
 MAX_LISTED = 100
 """Findings that are listed of one object: nobody reads more, and there could be 250,000."""
@@ -16,8 +19,13 @@ SHOWN_KEY = 128
 """Longer keys are cut in paths. No field and no valid key of the schema is as long."""
 SHOWN_CHARACTERS = 64
 """Longer values are cut in messages: a denial is read in a terminal."""
+SEARCHED_CHARACTERS = 1024
+"""As much of a value is searched for a credential before its beginning is shown."""
 SHOWN_BITS = 128
 """Python refuses to print integers of thousands of digits, and nobody wants to read them."""
+
+NOT_SHOWN = "(not shown)"
+"""In the place of a value that may be a credential."""
 
 _JSON_TYPES = (
     (dict, "object"),
@@ -66,10 +74,14 @@ def dotted(path: Path) -> str:
 
 
 def shown(value: object) -> str:
-    """`value` as it may stand in a message: JSON, cut when long, never the inside of an object."""
+    """`value` as a message may show it: JSON, cut when long, never the inside of an object, and
+    never a credential."""
     if isinstance(value, dict | list):
         return '"object"' if isinstance(value, dict) else '"array"'
     if isinstance(value, str):
+        suspect = detect("", value[:SEARCHED_CHARACTERS])
+        if suspect is not None and suspect.certain:
+            return "(not shown)"
         value = cut(value, SHOWN_CHARACTERS)
     if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
         return "(a huge number)"
@@ -82,7 +94,7 @@ def cut(text: str, length: int) -> str:
 
 
 def json_type(value: object) -> str:
-    """The name of the JSON type of `value`, which stands for one that may not be shown."""
+    """Return the name of the JSON type of `value`, for a message that must not show the value."""
     return next((name for kind, name in _JSON_TYPES if isinstance(value, kind)), "null")
 
 
@@ -98,6 +110,8 @@ class FieldError:
     path: Path
     reason: ErrorReason
     message: str
+    credential: bool = attribute(default=False, compare=False)
+    """Whether the mistake is that the value is a credential."""
 
     @property
     def field(self) -> str:
@@ -109,53 +123,59 @@ class FieldError:
 
     @classmethod
     def required(cls, path: Path, detail: str = "") -> Self:
-        """A value that must be there is not."""
+        """Report a required value that is missing."""
         return cls(path, ErrorReason.REQUIRED, "Required value" + (f": {detail}" if detail else ""))
 
     @classmethod
     def invalid(cls, path: Path, value: object, detail: str, *, sensitive: bool = False) -> Self:
-        """A value of the right type that may not be. A `sensitive` one is not echoed."""
-        text = "(not shown)" if sensitive else shown(value)
+        """Report a value of the right type that is not valid; a `sensitive` one is not shown."""
+        text = NOT_SHOWN if sensitive else shown(value)
         return cls(path, ErrorReason.INVALID, f"Invalid value: {text}: {detail}")
 
     @classmethod
     def type_invalid(cls, path: Path, value: object, wanted: str, *, sensitive: bool) -> Self:
-        """A value of another type than the schema's."""
-        text = "(not shown)" if sensitive else shown(value)
+        """Report a value of another type than the schema's."""
+        text = NOT_SHOWN if sensitive else shown(value)
         return cls(path, ErrorReason.TYPE_INVALID, f"Invalid value: {text}: must be {wanted}")
 
     @classmethod
     def not_supported(cls, path: Path, value: object, supported: Iterable[str]) -> Self:
-        """A value outside an enumeration."""
+        """Report a value that is not in an enumeration."""
         values = ", ".join(f'"{name}"' for name in supported)
         message = f"Unsupported value: {shown(value)}: supported values: {values}"
         return cls(path, ErrorReason.NOT_SUPPORTED, message)
 
     @classmethod
-    def forbidden(cls, path: Path, detail: str) -> Self:
-        """A field that may not be set, or not so."""
-        return cls(path, ErrorReason.FORBIDDEN, f"Forbidden: {detail}")
+    def forbidden(cls, path: Path, detail: str, *, credential: bool = False) -> Self:
+        """Report a field that must not be set, or not to this value."""
+        return cls(path, ErrorReason.FORBIDDEN, f"Forbidden: {detail}", credential)
 
     @classmethod
     def duplicate(cls, path: Path, value: object) -> Self:
-        """A value that stands twice in a set."""
+        """Report a value that occurs twice in a set."""
         return cls(path, ErrorReason.DUPLICATE, f"Duplicate value: {shown(value)}")
 
     @classmethod
     def too_long(cls, path: Path, limit: int) -> Self:
-        """A string of more than `limit` characters."""
+        """Report a string of more than `limit` characters."""
         message = f"Too long: may not be more than {limit} characters"
         return cls(path, ErrorReason.TOO_LONG, message)
 
     @classmethod
+    def too_large(cls, path: Path, size: int, limit: int) -> Self:
+        """Report a value that takes more than `limit` bytes in the API server's storage."""
+        message = f"Too long: may not take more than {limit} bytes of storage, takes {size}"
+        return cls(path, ErrorReason.TOO_LONG, message)
+
+    @classmethod
     def too_many(cls, path: Path, count: int, limit: int) -> Self:
-        """A list or map of more than `limit` items."""
+        """Report a list or map of more than `limit` items."""
         message = f"Too many: {count}: must have at most {limit} items"
         return cls(path, ErrorReason.TOO_MANY, message)
 
     @classmethod
     def and_more(cls, path: Path) -> Self:
-        """The end of a list that leaves out the rest."""
+        """Return the last entry of a list that is cut."""
         message = f"Too many: more than {MAX_LISTED} mistakes; these are the first"
         return cls(path, ErrorReason.TOO_MANY, message)
 
@@ -177,7 +197,7 @@ class FieldWarning:
 
     @classmethod
     def and_more(cls, path: Path) -> Self:
-        """The end of a list that leaves out the rest."""
+        """Return the last entry of a list that is cut."""
         return cls(path, f"more than {MAX_LISTED} warnings; these are the first")
 
 

@@ -21,8 +21,10 @@ _LOWER_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 
 @lru_cache(maxsize=1024)
 def image_problem(text: str) -> str | None:
-    """What is wrong with `text` as an image reference, or None. Kept, since an image is looked at
-    several times: by each webhook, and for each bot that runs it."""
+    """Return why `text` is not an image reference, or None if it is one.
+
+    Cached, because each webhook checks the image of each bot.
+    """
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return (

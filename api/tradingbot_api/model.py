@@ -1,5 +1,7 @@
-"""The base of every model of the schema: strict, frozen, camelCase on the wire."""
+"""The base of every model of the schema: strict, frozen, camelCase in JSON."""
 
+import hashlib
+import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,7 +42,7 @@ class Model(BaseModel):
 
 
 class ObjectMeta(BaseModel):
-    """The parts of `metadata` that something here reads."""
+    """The fields of `metadata` that this project reads."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
 
@@ -58,13 +60,13 @@ class ObjectMeta(BaseModel):
 class Condition(Model):
     """A condition, in the standard form of `metav1.Condition`."""
 
-    type: str = Field(description="What the condition is about, in CamelCase.")
+    type: str = Field(description="Type of the condition, in CamelCase.")
     status: str = Field(
-        description="Whether it holds: True, False or Unknown.",
+        description="Status of the condition: True, False or Unknown.",
         json_schema_extra={"enum": ["True", "False", "Unknown"]},
     )
-    reason: str = Field(description="Why, as one CamelCase word that programs may rely on.")
-    message: str = Field(description="Why, in words for a person.")
+    reason: str = Field(description="Machine-readable reason, one CamelCase word.")
+    message: str = Field(description="Human-readable reason.")
     last_transition_time: str = Field(
         description="When the status last changed (RFC 3339).",
         json_schema_extra={"format": "date-time"},
@@ -74,5 +76,28 @@ class Condition(Model):
     )
 
 
+NEVER_OBSERVED = -1
+"""The `observedGeneration` of an object that no operator has observed yet."""
+
+AWAITING_OPERATOR: dict[str, Any] = {
+    "default": [
+        {
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "Pending",
+            "message": "Waiting for the operator",
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }
+    ]
+}
+"""The conditions of such an object. An object without conditions counts as ready to tools that wait
+for it (Flux, Helm), so the API server fills these in."""
+
 JsonObject = dict[str, Any]
 """An object as it came over the wire, before or beside its typed form."""
+
+
+def digest(value: object) -> str:
+    """Return a short hash of a JSON value. The order of keys makes no difference."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

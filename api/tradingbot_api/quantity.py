@@ -5,7 +5,7 @@ parser too, but loading that library takes longer than checking a thousand manif
 """
 
 import re
-from decimal import Decimal, localcontext
+from decimal import ROUND_CEILING, Decimal, localcontext
 from functools import lru_cache
 
 PATTERN = (
@@ -27,9 +27,15 @@ _SCALE = {
 }
 
 
+def plain_text(number: Decimal) -> str:
+    """Return a number without exponent and without trailing zeros after the point."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 @lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Decimal | None:
-    """The number that `text` stands for (cores, bytes), or None if it is not a quantity."""
+    """Return the number of a quantity (cores, bytes), or None if `text` is not one."""
     match = _NUMBER_AND_SUFFIX.fullmatch(text)
     if match is None:
         return None
@@ -43,17 +49,32 @@ def parse_quantity(text: str) -> Decimal | None:
         return Decimal(number) * Decimal(10) ** int(suffix[1:])
 
 
-def quantity_text(value: object) -> str | None:
-    """A quantity as text. A whole number may stand without quotes, if it has at most 64 bits."""
+def number_text(value: object) -> str | None:
+    """Return a number as text; a whole number of at most 64 bits needs no quotes."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if -(1 << 63) <= value < 1 << 63 else None
     return value if isinstance(value, str) else None
 
 
-def canonical_cpu(text: str) -> str:
-    """CPU in the form that the API server stores: whole cores, or millicores rounded up."""
-    cores = parse_quantity(text)
-    if cores is None:
+def thousandths(text: str) -> int | None:
+    """Return a quantity in thousandths, rounded up as the API server does before it stores it, or
+    None if `text` is not one."""
+    number = parse_quantity(text)
+    return None if number is None else int((number * 1000).to_integral_value(ROUND_CEILING))
+
+
+def one_spelling(text: str) -> str:
+    """Return the same text for all quantities of one value in thousandths: `500m` for `0.5`, `1Gi`
+    for `1024Mi`. The usual spellings stay as they are."""
+    milli = thousandths(text)
+    if milli is None:
         raise ValueError(f"not a quantity: {text!r}")
-    milli = int((cores * 1000).to_integral_value(rounding="ROUND_CEILING"))
-    return f"{milli // 1000}" if milli % 1000 == 0 else f"{milli}m"
+    if milli % 1000:
+        return f"{milli}m"
+    whole = milli // 1000
+    spellings = [
+        f"{whole // int(scale)}{suffix}"
+        for suffix, scale in _SCALE.items()
+        if scale > 1 and whole % int(scale) == 0
+    ]
+    return min([f"{whole}", *spellings], key=len)

@@ -9,9 +9,9 @@ from typing import Any, Union, get_args, get_origin
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from tradingbot_api import API_VERSION
+from tradingbot_api.admission.fields import Field, ValueType, fields_of
 from tradingbot_api.assetregistry import AssetRegistry
 from tradingbot_api.constraints import DecimalText, QuantityText, Text
-from tradingbot_api.fields import Field, ValueType, fields_of
 from tradingbot_api.model import Model
 from tradingbot_api.tradingbot import TradingBot
 
@@ -19,14 +19,16 @@ _INTRODUCTION = f"""\
 # Every field of {API_VERSION}
 
 Two kinds: [TradingBot](#tradingbot), a bot and the limits it runs within, and
-[AssetRegistry](#assetregistry), a catalogue of the infrastructure that bots lean on. Each begins
+[AssetRegistry](#assetregistry), a list of the infrastructure that bots depend on. Each begins
 with an example that works; below it stands every field, section by section, in the order in which
 mistakes are reported.
 
-- **Required** means that there is no default: an object without the field is refused.
+- **Required** means that there is no default: an object without the field is refused. A default
+  that is **computed** depends on another field. It is not stored; `status.effective` shows it.
 - A **decimal** is a number in quotes, in plain notation: `"1000"`, `"2.5"`. At most 15 digits
   before the point and 8 after it; no sign, no exponent. Money is in the quote currency, and a
-  percentage of `"5"` is 5 %. A number without quotes becomes the same text when it is applied.
+  percentage of `"5"` is 5 %. A whole number needs no quotes; [numbers without
+  quotes](admission.md#numbers-without-quotes) says what becomes of others.
 - A **quantity** is a number of cores or bytes as Kubernetes writes them: `500m`, `2`, `256Mi`.
 - A field that is not on this page is refused by `kubectl apply` and by `tradingbot validate`.
 
@@ -46,11 +48,11 @@ class _Section:
     @property
     def anchor(self) -> str:
         """Where a link to the section goes, as GitHub makes it from the heading."""
-        return "".join(one for one in self.path.lower() if one.isalnum())
+        return "".join(character for character in self.path.lower() if character.isalnum())
 
 
 def reference(examples: Mapping[str, str]) -> str:
-    """The page. `examples` has, by kind, a manifest in YAML to begin with."""
+    """Return the page. `examples` maps each kind to a manifest in YAML."""
     parts = [_INTRODUCTION]
     for model in (TradingBot, AssetRegistry):
         parts += [*_kind(model, examples[model.__name__])]
@@ -81,7 +83,7 @@ def _sections(path: str, model: type[Model]) -> Iterator[_Section]:
 
 
 def _table(section: _Section) -> Iterator[str]:
-    """The fields of one object. What the operator reports has no bounds that concern a reader."""
+    """Return the table of an object's fields; a status has no column of bounds."""
     yield f"### {section.path}\n"
     yield f"{_prose(section.model)}\n"
     written = ".spec" in section.path
@@ -93,7 +95,7 @@ def _table(section: _Section) -> Iterator[str]:
         cells = [f"`{name}`", _type(field, f"{section.path}.{name}")]
         if written:
             cells += [_default(field), _bounds(field)]
-        yield f"| {' | '.join(_cell(one) for one in (*cells, field.info.description or ''))} |"
+        yield f"| {' | '.join(_cell(cell) for cell in (*cells, field.info.description or ''))} |"
     yield ""
 
 
@@ -106,7 +108,7 @@ def _type(field: Field, path: str) -> str:
 
 
 def _one(value: ValueType, field: Field, path: str) -> str:
-    """The type of one value: of the field, or of an item of its list."""
+    """Return the type of a value: of the field, or of an item of its list."""
     if value.model is not None:
         return f"[object](#{_Section(path, value.model).anchor})"
     if isinstance(value.constraint, DecimalText):
@@ -120,7 +122,7 @@ def _one(value: ValueType, field: Field, path: str) -> str:
 
 def _without_none(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, types.UnionType):
-        return next(one for one in get_args(annotation) if one is not type(None))
+        return next(argument for argument in get_args(annotation) if argument is not type(None))
     return annotation
 
 
@@ -134,7 +136,7 @@ def _default(field: Field) -> str:
 
 
 def _bounds(field: Field) -> str:
-    """What a value must be, in the words that a denial has for it."""
+    """Return the condition on a value, in the words of the error message."""
     is_list = field.type.items is not None and not field.type.is_map
     value = field.type.items if is_list and field.type.items else field.type
     form = ""
@@ -154,12 +156,16 @@ def _bounds(field: Field) -> str:
 
 def _size(field: Field) -> Iterator[str]:
     """How many items a list or map has, or between what an integer is."""
-    least = next((one.ge for one in field.info.metadata if isinstance(one, Ge)), None)
-    most = next((one.le for one in field.info.metadata if isinstance(one, Le)), None)
+    least = next((bound.ge for bound in field.info.metadata if isinstance(bound, Ge)), None)
+    most = next((bound.le for bound in field.info.metadata if isinstance(bound, Le)), None)
     if least is not None and most is not None:
         yield f"{least} to {most}"
-    fewest = next((one.min_length for one in field.info.metadata if isinstance(one, MinLen)), 0)
-    longest = next((one.max_length for one in field.info.metadata if isinstance(one, MaxLen)), None)
+    fewest = next(
+        (bound.min_length for bound in field.info.metadata if isinstance(bound, MinLen)), 0
+    )
+    longest = next(
+        (bound.max_length for bound in field.info.metadata if isinstance(bound, MaxLen)), None
+    )
     if longest is not None:
         yield f"{fewest} to {longest} items" if fewest else f"at most {longest} items"
 

@@ -20,7 +20,7 @@ _MINUTES = {f"{n // 60:02}:{n % 60:02}": n for n in range(MINUTES_A_DAY)}
 
 
 def minute_of_day(clock_time: str) -> int:
-    """Minutes since midnight of `HH:MM`; ValueError if it is no clock time."""
+    """Minutes since midnight of `HH:MM`; ValueError if it is not a clock time."""
     minute = _MINUTES.get(clock_time)
     if minute is None:
         raise ValueError(f"not a time of day: {clock_time!r}")
@@ -28,7 +28,7 @@ def minute_of_day(clock_time: str) -> int:
 
 
 def week_intervals(days: Iterable[str], start: str, end: str) -> list[tuple[int, int]]:
-    """The half-open minute intervals of the week, Monday 00:00 being 0, that a window covers."""
+    """Return the half-open minute intervals of the week that a window covers; Monday 00:00 is 0."""
     first, last = minute_of_day(start), minute_of_day(end)
     length = (last - first) % MINUTES_A_DAY
     intervals = []
@@ -43,7 +43,7 @@ def week_intervals(days: Iterable[str], start: str, end: str) -> list[tuple[int,
 
 
 def overlapping(windows: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """The pairs of indexes, the lower first, of windows that share a minute of the week.
+    """Return the pairs of indexes, the lower first, of windows that share a minute of the week.
 
     Every window that overlaps an earlier span is in some pair; not every pair is listed.
     """
@@ -65,7 +65,7 @@ def overlapping(windows: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int,
 
 @cache
 def time_zones() -> frozenset[str]:
-    """The IANA names that are accepted: those of the `tzdata` package, the same on every machine.
+    """Return the accepted IANA names: those of the `tzdata` package, the same on every machine.
 
     The system's own database may hold more (`posixrules`, `right/UTC`) or be missing.
     """

@@ -1,4 +1,4 @@
-"""The `TradingBot` resource: what a user declares, and what the operator reports."""
+"""The `TradingBot` resource. Its status is in `tradingbot_status`."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from tradingbot_api.base_url import BASE_URL_FORM, base_url_problem
 from tradingbot_api.constraints import (
     Cel,
     DecimalText,
@@ -20,9 +20,13 @@ from tradingbot_api.constraints import (
     cel,
     list_type,
 )
+from tradingbot_api.credentials import may_be_secret, name_rule, value_rule
 from tradingbot_api.image import image_problem
-from tradingbot_api.model import Condition, Model, SecretKey, SecretName
+from tradingbot_api.model import Model, SecretKey, SecretName
+from tradingbot_api.pod import Pod
+from tradingbot_api.pod_parts import CaBundle, ProxyUrl
 from tradingbot_api.schedule import CLOCK_TIME, DAYS, Day, time_zones
+from tradingbot_api.tradingbot_status import TradingBotStatus
 
 EXCHANGE_IS_IMMUTABLE = (
     "is immutable: open positions and credentials belong to one exchange; create another bot"
@@ -32,18 +36,22 @@ NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAME_LENGTH = 52
 """Children carry the bot's name, and a pod adds a suffix of its own to it (63 in all)."""
 
-BASE_URL_FORM = "must be an absolute https URL (http only in mode Paper)"
 PARAMETER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 PARAMETER_KEYS = re.compile(rf"(?:{PARAMETER_KEY.pattern}\n)*", re.ASCII)
 """Any number of keys, one a line."""
+WHERE_CREDENTIALS_BELONG = "put it into the Secret that spec.exchange.apiKeySecret names"
+A_KEY_NAMES_A_CREDENTIAL = f"a key looks like a credential; {WHERE_CREDENTIALS_BELONG}"
+A_VALUE_IS_A_CREDENTIAL = f"a value looks like a credential; {WHERE_CREDENTIALS_BELONG}"
+_PARAMETERS = "self.spec.strategy.parameters"
 MAX_PARAMETERS = 64
 MAX_PARAMETER_LENGTH = 4096
 DEFAULT_REQUEST_CPU = "100m"
 DEFAULT_REQUEST_MEMORY = "128Mi"
+MAX_TAKE_PROFIT = Decimal(1000)
 
 Money = Annotated[str, DecimalText()]
 StopPercent = Annotated[str, DecimalText(below=Decimal(100))]
-ProfitPercent = Annotated[str, DecimalText(at_most=Decimal(1000))]
+ProfitPercent = Annotated[str, DecimalText(at_most=MAX_TAKE_PROFIT)]
 Quantity = Annotated[str, QuantityText()]
 
 
@@ -59,19 +67,6 @@ def _instant_problem(text: str) -> str | None:
     except (ValueError, OverflowError):
         return "must be a date and time with offset such as 2026-12-24T18:00:00+01:00"
     return None
-
-
-def _base_url_problem(text: str) -> str | None:
-    if "@" in text.split("://", 1)[1].split("/", 1)[0]:
-        return "must not contain user info; put credentials into the Secret"
-    if "?" in text or "#" in text:
-        return "must not contain a query or a fragment"
-    try:
-        parts = urlsplit(text)
-        complete = bool(parts.hostname) and parts.port != 0 and text.isprintable()
-    except ValueError:
-        complete = False
-    return None if complete else BASE_URL_FORM
 
 
 ClockTime = Annotated[
@@ -124,43 +119,61 @@ class UpdatePolicy(StrEnum):
 
 
 class Strategy(Model):
-    """What the bot runs."""
+    """The strategy that the bot runs."""
 
     type: Annotated[StrategyType, Field(strict=False)] = Field(
-        description="Family of the strategy; shown in lists and passed to the bot."
+        description="Family of the strategy. Shown in lists and passed to the bot."
     )
     image: Annotated[
         str,
         Text("must be an image reference", max_length=512, check=image_problem),
     ] = Field(
         description="Container image of the bot, as an OCI reference. In mode Live use a digest or"
-        " a tag other than latest, so that a restart never changes what trades."
+        " a tag other than latest, so that a restart never changes the version that trades."
     )
     parameters: Annotated[
         dict[str, Annotated[str, Text("must be a string", max_length=MAX_PARAMETER_LENGTH)]],
         Field(max_length=MAX_PARAMETERS),
+        # Old content must not refuse a stop. Kubernetes ratchets by itself only since 1.30.
+        cel(
+            Cel(
+                f"self.all(key, !({name_rule('self')})"
+                f" || (key in oldSelf && {may_be_secret('oldSelf')}))",
+                A_KEY_NAMES_A_CREDENTIAL,
+            ),
+            Cel(
+                "self.all(key, (key in oldSelf && oldSelf[key] == self[key])"
+                f" || !({value_rule('self')}))",
+                A_VALUE_IS_A_CREDENTIAL,
+            ),
+        ),
     ] = Field(
         {},
-        description="Settings of the strategy, passed to the bot as they are. Never credentials:"
-        " those belong into the Secret that exchange.apiKeySecret names.",
+        description="Settings of the strategy, passed to the bot unchanged. Never credentials:"
+        " put those into the Secret that exchange.apiKeySecret names.",
     )
 
 
 class Exchange(Model):
-    """Where the bot trades, and which Secret holds its credentials."""
+    """The exchange that the bot trades on, and the Secret with its credentials."""
 
     name: Annotated[
         ExchangeName,
         Field(strict=False),
         cel(Cel("self == oldSelf", EXCHANGE_IS_IMMUTABLE)),
-    ] = Field(description="Exchange that the bot trades on. It can't be changed later.")
+    ] = Field(description="Exchange that the bot trades on. Immutable.")
     api_key_secret: SecretName = Field(
         description="Name of the Secret in the bot's namespace that holds the exchange"
-        " credentials. Only the name is ever stored here."
+        " credentials. Only the name is stored here, never a credential."
     )
     api_key_path: SecretKey = Field("api-key", description="Key in that Secret of the API key.")
     api_secret_path: SecretKey = Field(
         "api-secret", description="Key in that Secret of the API secret."
+    )
+    passphrase_path: Annotated[SecretKey | None, NotNull()] = Field(
+        None,
+        description="Key in that Secret of the API passphrase, for exchanges that have one. Unset:"
+        " no passphrase.",
     )
     base_url: Annotated[
         str | None,
@@ -170,58 +183,86 @@ class Exchange(Model):
             pattern=r"^https?://[^/\s?#]+(/[^\s]*)?$",
             max_length=2048,
             sensitive=True,
-            check=_base_url_problem,
+            check=base_url_problem,
         ),
     ] = Field(
         None,
         alias="baseURL",
-        description="Base URL of the exchange's API: required for Custom, else only to use another"
-        " endpoint such as a test network. https, or http in mode Paper.",
+        description="Base URL of the exchange's API. Required for Custom; for other exchanges set"
+        " it only to use another endpoint, such as a test network. https, or http in mode Paper.",
     )
+    proxy_url: Annotated[ProxyUrl | None, NotNull()] = Field(
+        None,
+        alias="proxyURL",
+        description="Egress proxy that the bot reaches its exchange through, an http or https URL"
+        " without user and password such as http://proxy.example:3128: sets HTTPS_PROXY, and"
+        " NO_PROXY to the cluster's own addresses.",
+    )
+    ca_bundle: Annotated[CaBundle | None, NotNull()] = Field(
+        None,
+        description="CA certificates that the bot trusts beside the system's, such as those of a"
+        " proxy that inspects TLS, or of a private exchange: sets SSL_CERT_FILE,"
+        " REQUESTS_CA_BUNDLE and NODE_EXTRA_CA_CERTS. A client that reads certificates from one"
+        " file only, such as Python's requests, trusts no others: add the public CAs that it needs"
+        " to the ConfigMap.",
+    )
+
+    @property
+    def key_paths(self) -> dict[str, str]:
+        """Return the keys of the Secret that the bot uses, by the field that names each."""
+        keys = {
+            "apiKeyPath": self.api_key_path,
+            "apiSecretPath": self.api_secret_path,
+            "passphrasePath": self.passphrase_path,
+        }
+        return {field: key for field, key in keys.items() if key is not None}
 
 
 class ResourceLimits(Model):
-    """The most that the bot's container may use."""
+    """Resource limits of the bot's container."""
 
     cpu: Quantity = Field("500m", description="CPU limit, a quantity above 0.")
     memory: Quantity = Field("256Mi", description="Memory limit, a quantity above 0.")
 
 
 class ResourceRequests(Model):
-    """What the scheduler reserves for the bot's container."""
+    """Resource requests of the bot's container."""
 
     cpu: Annotated[Quantity | None, NotNull()] = Field(
         None,
-        description=f"CPU request. Default: the smaller of {DEFAULT_REQUEST_CPU} and the limit.",
+        description=f"CPU request. Default: the smaller of {DEFAULT_REQUEST_CPU} and the limit;"
+        " computed, not stored, and shown in status.effective.",
     )
     memory: Annotated[Quantity | None, NotNull()] = Field(
         None,
         description="Memory request. Default: the smaller of"
-        f" {DEFAULT_REQUEST_MEMORY} and the limit.",
+        f" {DEFAULT_REQUEST_MEMORY} and the limit; computed, not stored, and shown in"
+        " status.effective.",
     )
 
 
 class Resources(Model):
     """CPU and memory of the bot's container."""
 
-    limits: ResourceLimits = Field(ResourceLimits(), description="The most that it may use.")
-    requests: ResourceRequests = Field(
-        ResourceRequests(), description="What is reserved for it; at most the limit."
+    limits: ResourceLimits = Field(ResourceLimits(), description="Limits of the container.")
+    requests: Annotated[ResourceRequests | None, NotNull()] = Field(
+        None, description="Requests of the container, each at most its limit."
     )
 
 
 class RiskManagement(Model):
     """Limits that protect the account. Money is in the quote currency; a percentage of "5" is 5 %.
 
-    Zero is never "off": it is refused.
+    Zero does not switch a limit off: it is rejected.
     """
 
     max_position_size: Money = Field(
-        description="Money: cap on the notional value of any one open position, greater than 0."
+        description="Money: maximum notional value of one open position, greater than 0."
     )
     daily_loss_limit: Money = Field(
         description="Money: loss in one trading day at which the bot is halted until the next"
-        " trading day, greater than 0. It is a trigger, not a guarantee: prices can gap."
+        " trading day, greater than 0. A trigger, not a guarantee: prices can gap, and the loss"
+        " can exceed it."
     )
     stop_loss_percentage: StopPercent = Field(
         "2", description="Percent of a trade's entry value at which it is closed with a loss."
@@ -229,34 +270,36 @@ class RiskManagement(Model):
     take_profit_percentage: Annotated[ProfitPercent | None, NotNull()] = Field(
         None,
         description="Percent of a trade's entry value at which it is closed with a profit."
-        " Default: twice stopLossPercentage, at most 1000.",
+        f" Default: twice stopLossPercentage, at most {MAX_TAKE_PROFIT}; computed, not stored, and"
+        " shown in status.effective.",
     )
     max_open_positions: Annotated[int, Field(ge=1, le=1000)] = Field(
-        1, description="Most positions that may be open at once, 1 to 1000."
+        1, description="Maximum number of positions that are open at the same time, 1 to 1000."
     )
 
 
 class Window(Model):
-    """A time of the week during which the bot runs."""
+    """A time of the week in which the bot runs."""
 
     days: Annotated[
         list[Day],
         Field(max_length=7, min_length=1),
         list_type("set"),
     ] = Field(list(DAYS), description="Days on which the window starts. Default: all seven.")
-    start: ClockTime = Field(description="Time of day at which it opens, HH:MM.")
+    start: ClockTime = Field(description="Time of day at which the window opens, HH:MM.")
     end: ClockTime = Field(
-        description="Time of day at which it closes, HH:MM. Before start: it runs past midnight."
+        description="Time of day at which the window closes, HH:MM. If it is before start, the"
+        " window ends on the next day."
     )
 
 
 class Blackout(Model):
-    """A span during which the bot does not run."""
+    """A period in which the bot does not run."""
 
     from_: Instant = Field(
         alias="from", description="First instant of the blackout, RFC 3339 with offset."
     )
-    to: Instant = Field(description="First instant after it, RFC 3339 with offset.")
+    to: Instant = Field(description="First instant after the blackout, RFC 3339 with offset.")
 
 
 class Schedule(Model):
@@ -271,141 +314,59 @@ class Schedule(Model):
         ),
     ] = Field("UTC", description="IANA time zone of dayStart and the windows.")
     day_start: ClockTime = Field(
-        "00:00", description="Boundary of the trading day, HH:MM: a daily halt ends here."
+        "00:00", description="Start of the trading day, HH:MM. A daily halt ends at this time."
     )
     windows: Annotated[list[Window], Field(max_length=50), list_type("atomic")] = Field(
-        [], description="Times of the week in which the bot runs, not overlapping. None: always."
+        [],
+        description="Times of the week in which the bot runs. They must not overlap. An empty"
+        " list means always.",
     )
     blackouts: Annotated[list[Blackout], Field(max_length=50), list_type("atomic")] = Field(
-        [], description="Spans in which the bot does not run, whatever the windows say."
+        [], description="Periods in which the bot does not run, even within a window."
     )
 
 
 class TradingBotSpec(Model):
-    """What the user wants."""
+    """The desired state of the bot."""
 
-    strategy: Strategy = Field(description="What the bot runs.")
-    exchange: Exchange = Field(description="Where it trades, and which Secret it uses.")
-    mode: Annotated[Mode, Field(strict=False)] = Field(
-        Mode.PAPER, description="Paper simulates orders, Live sends them."
+    strategy: Strategy = Field(description="Strategy that the bot runs.")
+    exchange: Exchange = Field(
+        description="Exchange that the bot trades on, and the Secret with its credentials."
     )
-    resources: Resources = Field(Resources(), description="CPU and memory of the container.")
+    mode: Annotated[Mode, Field(strict=False)] = Field(
+        Mode.PAPER, description="Paper simulates orders, Live sends them to the exchange."
+    )
+    resources: Resources = Field(Resources(), description="CPU and memory of the bot's container.")
     risk_management: RiskManagement = Field(
         description="Limits that protect the account. Money is in the quote currency, percentages"
-        ' are in percent: "5" is 5 %. All are decimal strings. Zero is never "off".'
+        ' are in percent: "5" is 5 %. All are decimal strings; a whole number needs no quotes. Zero'
+        " does not switch a limit off."
     )
-    schedule: Schedule = Field(Schedule(), description="When it runs, and when its day begins.")
+    schedule: Schedule = Field(
+        Schedule(), description="When the bot runs, and when its trading day begins."
+    )
     update_policy: Annotated[UpdatePolicy, Field(strict=False)] = Field(
         UpdatePolicy.WHEN_FLAT,
-        description="When a change that needs a restart may restart the bot: WhenFlat once it has"
-        " no open position, Immediate at once, Manual when told to.",
+        description="When a change that needs a restart may restart the bot: WhenFlat as soon as"
+        " the bot has no open position, Immediate at once, Manual when the user asks for it.",
     )
     paused: bool = Field(
-        False, description="The emergency stop: true stops the bot. It is never refused."
+        False,
+        description="Emergency stop: true stops the bot. Setting it to true is never rejected.",
     )
-
-
-class DeployedResource(Model):
-    """A child that the operator keeps for the bot."""
-
-    api_version: str = Field(description="API version of the child.")
-    kind: str = Field(description="Kind of the child.")
-    name: str = Field(description="Name of the child, in the bot's namespace.")
-    ready: bool = Field(description="Whether it does its job.")
-
-
-class ScheduleStatus(Model):
-    """Where the bot is in its schedule."""
-
-    open: bool = Field(description="Whether the schedule lets the bot run now.")
-    next_transition: Annotated[str | None, NotNull()] = Field(
+    pod: Annotated[Pod | None, NotNull()] = Field(
         None,
-        description="When that changes next (RFC 3339).",
-        json_schema_extra={"format": "date-time"},
-    )
-
-
-class RiskStatus(Model):
-    """The trading day, what the bot reported of it, and the latch of a daily loss halt."""
-
-    trading_day: Annotated[str | None, NotNull()] = Field(
-        None,
-        description="The trading day, a date in the zone of its schedule.",
-        json_schema_extra={"format": "date"},
-    )
-    day_ends_at: Annotated[str | None, NotNull()] = Field(
-        None,
-        description="When the next trading day begins (RFC 3339). A change of timeZone or dayStart"
-        " counts from then.",
-        json_schema_extra={"format": "date-time"},
-    )
-    day_pnl: Annotated[str | None, NotNull()] = Field(
-        None,
-        alias="dayPnL",
-        description="Profit or loss of the trading day as the bot reported it, in the quote"
-        " currency.",
-    )
-    open_positions: Annotated[int | None, NotNull()] = Field(
-        None, description="Number of open positions reported."
-    )
-    exposure: Annotated[str | None, NotNull()] = Field(
-        None, description="Notional value of all open positions reported, in the quote currency."
-    )
-    reported_at: Annotated[str | None, NotNull()] = Field(
-        None,
-        description="When the bot reported these figures (RFC 3339). Figures that change are"
-        " written once a minute, those that stay are not written again.",
-        json_schema_extra={"format": "date-time"},
-    )
-    halted_since: Annotated[str | None, NotNull()] = Field(
-        None,
-        description="When the daily loss limit was reached (RFC 3339). The bot is halted while this"
-        " stands here, whatever happens to the operator.",
-        json_schema_extra={"format": "date-time"},
-    )
-    halt_reason: Annotated[str | None, NotNull()] = Field(
-        None, description="What it was halted for."
-    )
-    resumes_at: Annotated[str | None, NotNull()] = Field(
-        None,
-        description="When a halted bot resumes by itself (RFC 3339).",
-        json_schema_extra={"format": "date-time"},
-    )
-
-
-class TradingBotStatus(Model):
-    """What the operator reports."""
-
-    phase: Annotated[str | None, NotNull()] = Field(
-        None, description="Where the bot is, in one word."
-    )
-    observed_generation: Annotated[int | None, NotNull()] = Field(
-        None, description="The metadata.generation that the status was computed from."
-    )
-    config_hash: Annotated[str | None, NotNull()] = Field(
-        None, description="Hash of the declared bot.json."
-    )
-    applied_config_hash: Annotated[str | None, NotNull()] = Field(
-        None, description="Hash of the bot.json that the bot reports to run with."
-    )
-    conditions: Annotated[list[Condition], list_type("map", key="type")] = Field(
-        [], description="Conditions, always all present."
-    )
-    deployed_resources: Annotated[list[DeployedResource], list_type("atomic")] = Field(
-        [], description="The children that exist."
-    )
-    risk: Annotated[RiskStatus | None, NotNull()] = Field(
-        None, description="The trading day and its loss."
-    )
-    schedule: Annotated[ScheduleStatus | None, NotNull()] = Field(
-        None, description="Where the bot is in its schedule."
+        description="What the bot's pod needs in a cluster: where it runs, what it reads, what it"
+        " may reach. All of it is optional, and the pod keeps to the restricted Pod Security"
+        " Standard whatever is set. A change restarts the bot (see updatePolicy), except for"
+        " storage.size, storage.retain and networkPolicy.",
     )
 
 
 class TradingBot(Model):
-    """A trading bot: a strategy image, the exchange it trades on, and the limits it runs within.
+    """A trading bot: a strategy image, an exchange to trade on, and risk limits.
 
-    Its Deployment, ConfigMap and Service are made and kept by the operator.
+    The operator creates and maintains its Deployment, ConfigMap and Service.
     """
 
     plural: ClassVar[str] = "tradingbots"
@@ -435,10 +396,23 @@ class TradingBot(Model):
             f"size(self.metadata.name) <= {NAME_LENGTH}"
             f" && self.metadata.name.matches('{NAME_PATTERN}')",
             f"metadata.name must be a DNS-1035 label of at most {NAME_LENGTH} characters",
-        )
+        ),
+        # On creation, the only time without a status: later every object has at least the default
+        # one. A rule of the field would hold for updates as well, and an old bot may have any
+        # content: no halt could be written to its status.
+        *(
+            Cel(
+                f"has(self.status) || !has({_PARAMETERS}) || !{_PARAMETERS}.exists(key, {rule})",
+                f"spec.strategy.parameters: {message}",
+            )
+            for rule, message in (
+                (name_rule(_PARAMETERS), A_KEY_NAMES_A_CREDENTIAL),
+                (value_rule(_PARAMETERS), A_VALUE_IS_A_CREDENTIAL),
+            )
+        ),
     )
 
-    spec: TradingBotSpec = Field(description="What the user wants.")
+    spec: TradingBotSpec = Field(description="Desired state of the bot.")
     status: TradingBotStatus = Field(
-        TradingBotStatus(), description="What the operator reports; users don't write it."
+        TradingBotStatus(), description="Observed state of the bot, written by the operator."
     )

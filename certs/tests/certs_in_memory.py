@@ -63,7 +63,7 @@ def stored_as(
     authorities: Mapping[str, bytes] | None = None,
     serving: Mapping[str, bytes] | None = None,
 ) -> Stored:
-    """`stored` with these files in the place of what was there."""
+    """`stored` with these files in place of the former ones."""
     changed: dict[str, bytes | None] = {}
     if authorities is not None:
         changed |= {
@@ -82,7 +82,7 @@ def stored_as(
 
 
 @dataclass
-class Desk:
+class Harness:
     """One process that looks after a `Memory`, and a webhook server that follows when told."""
 
     memory: Memory = field(default_factory=Memory)
@@ -105,7 +105,7 @@ class Desk:
         return self.served or {}
 
     def reload(self) -> None:
-        """The webhook server takes up what is stored."""
+        """The webhook server loads the stored pair."""
         self.served = {"one": self.serving}
 
     @property
@@ -148,3 +148,11 @@ def accepted(
 
 def days(number: float) -> timedelta:
     return timedelta(days=number)
+
+
+def started() -> Harness:
+    """A harness that has made its first certificates, and a webhook server that has them."""
+    harness = Harness()
+    harness.check()
+    harness.reload()
+    return harness

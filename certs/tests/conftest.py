@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient
 from kubernetes.config import new_client_from_config
-from tradingbot_dev.controlplane import ControlPlane
+from tradingbot_dev.control_plane.plane import ControlPlane
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A cluster as the rotation meets it, where everybody may be late, and processes that stand still.
 
 API servers follow the webhook configurations late, kubelets follow the Secret late, webhook servers
-take up what the kubelet wrote whenever they like, and clocks differ. Of all that anybody may have
+load what the kubelet wrote at any later time, and clocks differ. Of all that anybody may have
 at a moment, each must go with each. A process does one thing at a time to the cluster, when it is
 told to; it may be left standing before any of them, or killed.
 """
@@ -90,7 +90,7 @@ class Cluster:
         """Those who are late are not later than they can be."""
         self.now += by
         for replica in self.replicas.values():
-            # One that is listed may have lost its kubelet, or not look at its files any more.
+            # One that is listed may have lost its kubelet, or no longer check its files.
             if not replica.listed:
                 replica.has = max(replica.has, self._mountable(KUBELET_LATE))
 
@@ -142,7 +142,7 @@ class Cluster:
             if not all(trusted(shown, bundle) for _, bundle in possible):
                 yield name
 
-    # ---- what there is
+    # ---- the state
 
     def shown_by(self, name: str) -> x509.Certificate | None:
         return self._certificate(self.replicas[name].has)
@@ -290,7 +290,7 @@ class _Side:
     def ask(self) -> dict[str, x509.Certificate | None]:
         self._stand()
         shown: dict[str, x509.Certificate | None] = {}
-        for name in [name for name, one in self._cluster.replicas.items() if one.listed]:
+        for name in [name for name, server in self._cluster.replicas.items() if server.listed]:
             self._stand()
             gone = name not in self._cluster.replicas
             shown[name] = None if gone else self._cluster.shown_by(name)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from kubernetes.client import AdmissionregistrationV1Api, ApiClient, CoreV1Api
@@ -33,21 +34,25 @@ from tradingbot_certs.authority import (
 )
 from tradingbot_certs.secret import SecretStore
 from tradingbot_certs.state import Authorities
-from tradingbot_dev import manifests
-from tradingbot_dev.apiclient import http_answer
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE, ControlPlane, temporary_control_plane
-from tradingbot_dev.ports import Ports
-from tradingbot_dev.processes import Program
-from tradingbot_dev.system import BOTS, tradingbot_path
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.control_plane.plane import (
+    SYSTEM_NAMESPACE,
+    ControlPlane,
+    temporary_control_plane,
+)
+from tradingbot_dev.control_plane.ports import Ports
+from tradingbot_dev.processes.table import Program
+from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.product import manifests
+from tradingbot_dev.product.system import BOTS, tradingbot_path
 
 SECRET = "tradingbot-webhook-tls"
 CA_SECRET = f"{SECRET}-ca"
 LOOPBACK = "127.0.0.1"
 PATIENCE = 30.0
 _CUT = (b"use of closed network connection", b"write: broken pipe")
-"""What an API server says that takes up a connection in the moment in which it ends: it was the
-test that ended it. A certificate that is not trusted reads otherwise."""
+"""Errors of an API server that uses a connection while the test ends it. A certificate
+that is not trusted reads otherwise."""
 KUBELET_SECONDS = (0.1, 0.8)
 _LOADS = 3
 
@@ -59,7 +64,7 @@ class Server:
     name: str
     port: int
     health_port: int
-    folder: Path
+    directory: Path
 
 
 @dataclass
@@ -84,7 +89,7 @@ class ReviewedCluster:
         """SIGKILL."""
         self.plane.table.kill(program.name)
 
-    # ---- what there is
+    # ---- the state
 
     def authorities(self) -> list[x509.Certificate]:
         """Those that are stored, the one that signs first; none while they are lost."""
@@ -106,7 +111,9 @@ class ReviewedCluster:
             api.read_mutating_webhook_configuration("tradingbot-mutating"),
             api.read_validating_webhook_configuration("tradingbot-validating"),
         )
-        encoded = [one.client_config.ca_bundle for each in found for one in each.webhooks or []]
+        encoded = [
+            webhook.client_config.ca_bundle for each in found for webhook in each.webhooks or []
+        ]
         return {base64.b64decode(bundle) for bundle in encoded}
 
     # ---- load
@@ -123,7 +130,7 @@ class ReviewedCluster:
             while not stop.is_set():
                 one()
 
-        threads = [threading.Thread(target=repeat, args=(one,)) for one in work]
+        threads = [threading.Thread(target=repeat, args=(job,)) for job in work]
         for thread in threads:
             thread.start()
         try:
@@ -135,13 +142,13 @@ class ReviewedCluster:
 
     def _review(self, turn: threading.Lock) -> None:
         """A bot that is made and not stored: each of the two webhooks is asked once."""
-        bot = manifests.load(manifests.SAMPLE_BOT)
+        bot = _with_a_fraction()
         bot["metadata"]["name"] = "load"
         with turn:
             answer = self.plane.client.post(f"{BOTS}?dryRun=All", bot)
         if answer is not None and any(said in answer.body for said in _CUT):
             return
-        if answer is None or answer.status != 201 or b"takeProfitPercentage" not in answer.body:
+        if answer is None or answer.status != 201 or _CONVERTED not in answer.body:
             self.faults.append(f"review: {answer.body.decode() if answer else 'no answer'}")
         self.reviews += 1
 
@@ -180,12 +187,13 @@ class Proxy:
 
     def cut(self) -> None:
         """End every connection, and wait until both sides have noticed: an API server that writes
-        into one that has just gone has a broken pipe, which is no fault of any certificate."""
+        into one that has just gone has a broken pipe, which is not the fault of any
+        certificate."""
         with self._lock:
             ended = set(self._open)
-            for one in ended:
+            for connection in ended:
                 with suppress(OSError):
-                    one.shutdown(socket.SHUT_WR)
+                    connection.shutdown(socket.SHUT_WR)
         deadline = time.monotonic() + PATIENCE
         while ended & self._open and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -223,7 +231,7 @@ def reviewed_cluster(*, settle: float) -> Iterator[ReviewedCluster]:
     """With certificates that are due, and nobody who looks after them yet."""
     with temporary_control_plane(audit=False) as plane, ExitStack() as stack:
         rendered = manifests.Manifests.render(
-            lambda folder: plane.kubectl("kustomize", str(folder), check=True).stdout
+            lambda directory: plane.kubectl("kustomize", str(directory), check=True).stdout
         )
         plane.kubectl("apply", "-f", "-", stdin=manifests.text(rendered.installed), check=True)
         client = new_client_from_config(str(plane.kubeconfig))
@@ -235,7 +243,7 @@ def reviewed_cluster(*, settle: float) -> Iterator[ReviewedCluster]:
             Server("two", ports.etcd_peer, ports.scheduler, plane.directory / "two"),
         )
         for server in servers:
-            stack.enter_context(_kubelet(client, server.folder))
+            stack.enter_context(_kubelet(client, server.directory))
         for server in servers:
             plane.table.start(_webhooks(server))
         proxy = Proxy(ports.webhooks, [server.port for server in servers])
@@ -273,8 +281,8 @@ def _store_certificates(client: ApiClient) -> bytes:
 def _webhooks(server: Server) -> Program:
     command = (
         *(tradingbot_path(), "webhooks", f"--port={server.port}"),
-        *(f"--health-port={server.health_port}", f"--cert-dir={server.folder}"),
-        *("--no-secret-lookup", "--drain-delay=0", "--cert-poll-interval=0.2"),
+        *(f"--health-port={server.health_port}", f"--cert-dir={server.directory}"),
+        *("--drain-delay=0", "--cert-poll-interval=0.2"),
     )
     return Program(server.name, command, ports=(server.port, server.health_port))
 
@@ -288,7 +296,7 @@ def _rotators(
     command = (
         *(tradingbot_path(), "certs", f"--secret={SYSTEM_NAMESPACE}/{SECRET}"),
         *(f"--cert-names={LOOPBACK}", f"--webhook-addresses={addresses}"),
-        *(f"--settle={settle}", "--check-interval=0.2", "--certs-health-port=0"),
+        *(f"--settle={settle}", "--check-interval=0.2", "--health-port=0"),
         "--log-format=json",
     )
     environment = {"KUBECONFIG": str(kubeconfig)}
@@ -296,7 +304,7 @@ def _rotators(
 
 
 @contextmanager
-def _kubelet(client: ApiClient, folder: Path) -> Iterator[None]:
+def _kubelet(client: ApiClient, directory: Path) -> Iterator[None]:
     """Makes files of the Secret, as a kubelet does: late, and both at once."""
     api, stop, numbers = CoreV1Api(client), threading.Event(), itertools.count()
 
@@ -308,14 +316,14 @@ def _kubelet(client: ApiClient, folder: Path) -> Iterator[None]:
             return
         written.clear()
         written.update(data)
-        generation = folder / f"..{next(numbers)}"
+        generation = directory / f"..{next(numbers)}"
         generation.mkdir(parents=True)
         for name in ("tls.crt", "tls.key"):
             (generation / name).write_bytes(base64.b64decode(data[name]))
-            if not (folder / name).is_symlink():
-                (folder / name).symlink_to(f"..data/{name}")
-        (folder / "..new").symlink_to(generation.name)
-        (folder / "..new").replace(folder / "..data")
+            if not (directory / name).is_symlink():
+                (directory / name).symlink_to(f"..data/{name}")
+        (directory / "..new").symlink_to(generation.name)
+        (directory / "..new").replace(directory / "..data")
 
     def keep() -> None:
         while not stop.wait(random.uniform(*KUBELET_SECONDS)):
@@ -331,19 +339,29 @@ def _kubelet(client: ApiClient, folder: Path) -> Iterator[None]:
         thread.join()
 
 
+_CONVERTED = b'"stopLossPercentage":"2.5"'
+"""What the mutating webhook makes of the number 2.5."""
+
+
+def _with_a_fraction() -> dict[str, Any]:
+    bot = manifests.load(manifests.SAMPLE_BOT)
+    bot["spec"]["riskManagement"]["stopLossPercentage"] = 2.5
+    return bot
+
+
 def _is_ready(health_port: int) -> bool:
     answer = http_answer(health_port, "/readyz")
     return answer is not None and answer.status == 200
 
 
 def _is_reviewed(plane: ControlPlane) -> bool:
-    bot = manifests.load(manifests.SAMPLE_BOT)
+    bot = _with_a_fraction()
     answer = plane.client.post(f"{BOTS}?dryRun=All", bot)
     broken = {**bot, "spec": {**bot["spec"], "schedule": {"timeZone": "Nowhere/Land"}}}
     denied = plane.client.post(f"{BOTS}?dryRun=All", broken)
     return (
         answer is not None
-        and b"takeProfitPercentage" in answer.body
+        and _CONVERTED in answer.body
         and denied is not None
         and b"admission webhook" in denied.body
     )

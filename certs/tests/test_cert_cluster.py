@@ -143,7 +143,7 @@ def test_the_key_of_a_successor_is_stored_as_long_as_there_is_one(
 def test_a_deleted_secret_comes_back(api_client: ApiClient, namespace: str) -> None:
     ensured(api_client, namespace)
     CoreV1Api(api_client).delete_namespaced_secret("webhook-tls", namespace)
-    assert ensured(api_client, namespace) == [("certificate issued", "there was none")]
+    assert ensured(api_client, namespace) == [("certificate issued", "it did not exist")]
     assert secret(api_client, namespace, "webhook-tls").type == "kubernetes.io/tls"
 
 
@@ -228,7 +228,7 @@ def test_a_configuration_that_was_changed_or_deleted_since_it_was_read_is_a_conf
     if deed == "changed":
         kept = getattr(api, f"read_{kind}_webhook_configuration")(namespace).webhooks
         expected = loaded(api_client, namespace).ca_crt
-        assert {base64.b64decode(one.client_config.ca_bundle) for one in kept} == {expected}
+        assert {base64.b64decode(webhook.client_config.ca_bundle) for webhook in kept} == {expected}
 
 
 @pytest.mark.parametrize("kind", ["mutating", "validating"])

@@ -1,4 +1,4 @@
-"""The folder: permissions, atomic swaps, and files that somebody else left there."""
+"""The directory: permissions, atomic swaps, and files that somebody else left there."""
 
 from __future__ import annotations
 
@@ -190,18 +190,18 @@ def test_files_placed_by_hand_are_adopted_if_they_are_ours(folder: Path, tmp_pat
 
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "certs").write_text("")
-    with pytest.raises(StorageError, match=r"certs is a file where a folder is needed"):
+    with pytest.raises(StorageError, match=r"certs is a file where a directory is needed"):
         ensured(tmp_path / "certs")
 
 
 def test_a_file_that_is_a_folder_is_named(folder: Path) -> None:
     (folder / "tls.key").mkdir(parents=True)
-    with pytest.raises(StorageError, match=r"tls\.key is a folder where a file is needed"):
+    with pytest.raises(StorageError, match=r"tls\.key is a directory where a file is needed"):
         ensured(folder)
 
 
-def test_an_unreadable_key_is_named(nobodys_folder: Path) -> None:
-    folder = nobodys_folder / "certs"
+def test_an_unreadable_key_is_named(unprivileged_directory: Path) -> None:
+    folder = unprivileged_directory / "certs"
     ensured(folder)
     (folder / "ca.key").chmod(0)
     with pytest.raises(StorageError, match=r"no permission for .*ca\.key"):

@@ -199,10 +199,10 @@ def test_two_processes_in_lockstep_come_to_one_end() -> None:
     a_loss(cluster)
     for _ in range(8):
         processes = [Process(cluster), Process(cluster)]
-        while any(not one.ended for one in processes):
-            for one in processes:
-                if not one.ended:
-                    one.step()
+        while any(not process.ended for process in processes):
+            for process in processes:
+                if not process.ended:
+                    process.step()
                     cluster.demand_trust()
         cluster.follow()
         passed(cluster, SETTLE)

@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from reviewed_cluster import LOOPBACK, ReviewedCluster, reviewed_cluster
 from tradingbot_certs.authority import certificate_pem, issued_by
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.processes.waiting import wait_until
 
 KILLS = 8
 SETTLE = 2.0

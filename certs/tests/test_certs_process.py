@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,12 +16,17 @@ import pytest
 from certs_in_memory import NOW
 from cryptography import x509
 from pydantic import ValidationError
+from tradingbot_certs.authority import Names, issue_authority, issue_serving, issued_by, names_of
 from tradingbot_certs.directory import DirectoryStore
-from tradingbot_certs.errors import CertSettingsError, ClusterError, ForeignCertificateError
+from tradingbot_certs.errors import CertSettingsError, ForeignCertificateError
 from tradingbot_certs.main import assembled, keep, run
 from tradingbot_certs.replicas import Servers
 from tradingbot_certs.rotation import Clock, Rotation
 from tradingbot_certs.settings import CertSettings
+from tradingbot_kubeconfig.source import KubeconfigError
+
+FOREIGN = issue_serving(authority=issue_authority(NOW), names=Names(dns=("foreign",)), now=NOW)
+"""Not an authority of this program's, since its subject is another."""
 
 
 class FakeClock:
@@ -40,7 +46,7 @@ def free_port() -> int:
 def eventually(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not holds():
-        assert time.monotonic() < deadline, "did not come true within 10 s"
+        assert time.monotonic() < deadline, "did not hold within 10 s"
         time.sleep(0.005)
 
 
@@ -54,9 +60,7 @@ def get(url: str) -> tuple[int, str]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> CertSettings:
-    return CertSettings(
-        cert_dir=tmp_path / "certs", check_interval=0.01, certs_health_port=free_port()
-    )
+    return CertSettings(cert_dir=tmp_path / "certs", check_interval=0.01, health_port=free_port())
 
 
 def in_folder(settings: CertSettings, clock: Clock) -> Rotation:
@@ -91,7 +95,7 @@ def test_the_loop_renews_when_the_wall_clock_says_so(settings: CertSettings) -> 
         kwargs={"stop": stop},
     )
     thread.start()
-    base = f"http://127.0.0.1:{settings.certs_health_port}"
+    base = f"http://127.0.0.1:{settings.health_port}"
     try:
         eventually(path.exists)
         eventually(lambda: get(f"{base}/readyz") == (200, "ok\n"))
@@ -102,7 +106,7 @@ def test_the_loop_renews_when_the_wall_clock_says_so(settings: CertSettings) -> 
         eventually(lambda: path.read_bytes() != first)
         expiry = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
         series = 'tradingbot_certs_expiry_timestamp_seconds{certificate="serving"}'
-        port = settings.certs_health_port
+        port = settings.health_port
         eventually(lambda: value(port, series) == expiry.timestamp())
     finally:
         stop.set()
@@ -117,7 +121,7 @@ def test_metrics_tell_when_what_is_due_and_how_far_a_replacement_is(
     thread = threading.Thread(
         target=keep, args=(settings, in_folder(settings, clock)), kwargs={"stop": stop}
     )
-    port = settings.certs_health_port
+    port = settings.health_port
     thread.start()
     try:
         assert settings.cert_dir is not None
@@ -145,7 +149,7 @@ def test_a_store_that_breaks_later_is_reported_and_heals(settings: CertSettings)
         kwargs={"stop": stop},
     )
     thread.start()
-    ready = f"http://127.0.0.1:{settings.certs_health_port}/readyz"
+    ready = f"http://127.0.0.1:{settings.health_port}/readyz"
     try:
         eventually((settings.cert_dir / "tls.crt").exists)
         eventually(lambda: get(ready)[0] == 200)
@@ -153,7 +157,7 @@ def test_a_store_that_breaks_later_is_reported_and_heals(settings: CertSettings)
         link.unlink()
         link.mkdir()
         eventually(lambda: get(ready)[0] == 503)
-        assert "tls.crt is a folder where a file is needed" in get(ready)[1]
+        assert "tls.crt is a directory where a file is needed" in get(ready)[1]
         link.rmdir()
         eventually(lambda: get(ready)[0] == 200)
     finally:
@@ -163,7 +167,7 @@ def test_a_store_that_breaks_later_is_reported_and_heals(settings: CertSettings)
 
 def test_a_taken_health_port_is_one_clear_line(settings: CertSettings) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", settings.certs_health_port))
+        taken.bind(("127.0.0.1", settings.health_port))
         taken.listen()
         with pytest.raises(CertSettingsError, match=r"cannot listen on 127\.0\.0\.1:\d+: Address"):
             run(settings)
@@ -173,7 +177,7 @@ def test_a_foreign_certificate_ends_the_first_check(tmp_path: Path, settings: Ce
     run(CertSettings(cert_dir=tmp_path / "ours", once=True))
     assert settings.cert_dir is not None
     settings.cert_dir.mkdir()
-    foreign = (tmp_path / "ours" / "tls.crt").read_bytes()  # not an authority of ours
+    foreign = (tmp_path / "ours" / "tls.crt").read_bytes()  # not our authority
     (settings.cert_dir / "ca.crt").write_bytes(foreign)
     with pytest.raises(ForeignCertificateError):
         run(settings)
@@ -184,10 +188,8 @@ def test_without_a_cluster_secret_mode_says_what_to_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr(
-        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none")
-    )
-    with pytest.raises(ClusterError, match="Set KUBECONFIG"):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(KubeconfigError, match="set KUBECONFIG"):
         run(CertSettings(secret="system/tls", once=True))
 
 
@@ -197,9 +199,9 @@ def test_a_kubeconfig_that_can_not_be_read_says_so_in_one_line(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     broken = tmp_path / "broken"
     broken.write_text("a: [\n")
-    for path in (broken, tmp_path):  # a folder is none either
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
-        with pytest.raises(ClusterError, match="Set KUBECONFIG") as caught:
+    for path in (broken, tmp_path):  # a directory is not a kubeconfig either
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        with pytest.raises(KubeconfigError) as caught:
             run(CertSettings(secret="system/tls", once=True))
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -214,6 +216,10 @@ def test_a_kubeconfig_that_can_not_be_read_says_so_in_one_line(
         ({"cert_dir": "a", "cert_names": ""}, "at least one name"),
         ({"cert_dir": "a", "cert_names": "bad_name"}, "neither a DNS name nor an IP address"),
         ({"cert_dir": "a", "check_interval": 0}, "greater than 0"),
+        ({"secret": "a/b", "registry_secret": "no-slash"}, "is not NAMESPACE/NAME"),
+        ({"secret": "a/b", "registry_secret": "a/b"}, "another one"),
+        ({"secret": "a/b", "registry_secret": "a/b-ca"}, "another one"),
+        ({"cert_dir": "a", "registry_secret": "a/b"}, "needs --secret"),
         ({"cert_dir": "a", "webhook_service": "no-slash"}, "is not NAMESPACE/NAME"),
         ({"cert_dir": "a", "webhook_addresses": "127.0.0.1"}, "is not HOST:PORT"),
         ({"cert_dir": "a", "webhook_addresses": "a:0"}, "is not HOST:PORT"),
@@ -226,6 +232,48 @@ def test_settings_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=message):
         CertSettings(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_registrys_certificate_is_kept_beside_and_by_another_authority(
+    settings: CertSettings, tmp_path: Path
+) -> None:
+    clock, stop = FakeClock(), threading.Event()
+    webhooks = in_folder(settings, clock)
+    beside = settings.model_copy(update={"cert_dir": tmp_path / "registry"})
+    registry = replace(in_folder(beside, clock), rules=settings.registry_rules)
+    thread = threading.Thread(
+        target=keep, args=(settings, webhooks), kwargs={"registry": registry, "stop": stop}
+    )
+    port = settings.health_port
+    thread.start()
+    try:
+        eventually((tmp_path / "registry" / "tls.crt").exists)
+        eventually(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+        stored = [rotation.store.load() for rotation in (webhooks, registry)]
+        authorities = [x509.load_pem_x509_certificate(store.ca_crt or b"") for store in stored]
+        assert authorities[0] != authorities[1]
+        serving = x509.load_pem_x509_certificate(stored[1].tls_crt or b"")
+        assert issued_by(serving, authorities[1])
+        assert not issued_by(serving, authorities[0])
+        assert "tradingbot-registry.tradingbot-system.svc" in names_of(serving).dns
+        series = 'tradingbot_certs_expiry_timestamp_seconds{certificate="registry-serving"}'
+        assert value(port, series) == serving.not_valid_after_utc.timestamp()
+        # What spoils the webhooks' does not keep the registry's from being renewed.
+        assert settings.cert_dir is not None
+        (settings.cert_dir / "ca.crt").unlink()
+        (settings.cert_dir / "ca.crt").write_bytes(FOREIGN.files["tls.crt"])
+        clock.now += timedelta(days=61)
+        before = serving.serial_number
+        eventually(lambda: serial(tmp_path / "registry" / "tls.crt") != before)
+        eventually(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 503)
+        assert "not ours" in get(f"http://127.0.0.1:{port}/readyz")[1]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def serial(certificate: Path) -> int:
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
 
 
 def test_injection_follows_the_store_unless_it_is_set() -> None:

@@ -1,7 +1,7 @@
-"""The webhook's own certificate authority, where cert-manager is absent.
+"""The certificate authority of webhooks and registry, for clusters without cert-manager.
 
-`authority` issues, `state` reads what is stored and `plan` decides what is next, all pure and all
-told the time. `rotation` looks, asks `plan` and does it, through `directory` or `secret`, which
-store, `injection`, which makes the API server trust, and `replicas`, which asks the webhook servers
-what they show. `main` strings them together.
+`authority` issues, `state` interprets what is stored, and `plan` decides the next step: all pure,
+with the time as an argument. `rotation` reads, asks `plan` and executes the step. It works through
+`directory` or `secret` (storage), `injection` (caBundle) and `replicas` (the certificates that the
+servers serve). `main` wires the parts.
 """

@@ -1,12 +1,12 @@
-"""Issue a certificate authority and serving certificates. Pure: no I/O, the time is an argument.
+"""Issue a certificate authority and serving certificates. Pure: the time is an argument.
 
-Lifetimes, unless a setting says otherwise, and why:
+Default lifetimes, and why:
 
-- A serving certificate lives 90 days and is replaced after 60, so that whoever renews may be down
-  for a month before anybody notices.
-- An authority lives one year, not ten, and is replaced after eight months. Nobody renews it by
-  hand, so a long life would buy nothing and leave a leaked key useful for longer; and a rotation
-  that runs every year is one that works.
+- A serving certificate lives 90 days and is replaced after 60. The process that renews it may be
+  down for a month before anything breaks.
+- An authority lives one year, not ten, and is replaced after eight months. The renewal is
+  automatic, so a longer life saves nothing, and a leaked key would be useful for longer. A rotation
+  that runs every year is a rotation that works.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFETIME = timedelta(days=365)
 SERVING_LIFETIME = timedelta(days=90)
 BACKDATE = timedelta(minutes=5)
-"""How far two clocks may differ. Certificates begin this long before they are made, because the API
-server's clock may be behind ours, and an authority is trusted this long after its end."""
+"""Maximum difference between two clocks. A certificate is valid from this long before it is issued,
+because the clock of the API server may be behind, and an authority is trusted this long after its
+end.
+"""
 
 ORGANIZATION = "trading.io"
 CA_COMMON_NAME = "tradingbot webhook CA"
+"""Of the registry's authority too: by this name a stored one is known as this program's."""
 _MAX_COMMON_NAME = 64  # RFC 5280, ub-common-name
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names a serving certificate is good for: DNS names and IP addresses, in order."""
+    """The names that a serving certificate is valid for: DNS names and IP addresses, in order."""
 
     dns: tuple[str, ...]
     ip: tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...] = ()
 
     @classmethod
     def parse(cls, names: Iterable[str]) -> Names:
-        """Sort names into DNS names and IP addresses, each once, in the order given."""
+        """Sort names into DNS names and IP addresses, without duplicates, in the order given."""
         dns: list[str] = []
         ip: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = []
         for name in names:
@@ -57,7 +60,7 @@ class Names:
         return cls(dns=tuple(dns), ip=tuple(ip))
 
     def same_as(self, other: Names) -> bool:
-        """Whether both hold the same names, in whatever order."""
+        """Whether both have the same names, in any order."""
         return set(self.dns) == set(other.dns) and set(self.ip) == set(other.ip)
 
     def __str__(self) -> str:
@@ -66,7 +69,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate and the private key that belongs to it."""
+    """A certificate and its private key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
@@ -77,12 +80,12 @@ class Pair:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """As a server reads them, in PEM."""
+        """The pair as PEM files for a server."""
         return {"tls.crt": certificate_pem(self.certificate), "tls.key": key_pem(self.key)}
 
 
 def issue_authority(now: datetime, lifetime: timedelta = CA_LIFETIME) -> Pair:
-    """A self-signed certificate authority that can sign serving certificates and nothing else."""
+    """Issue a self-signed authority that can sign serving certificates and nothing else."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     # The serial number in the name keeps two authorities of a bundle apart for every verifier that
@@ -117,13 +120,13 @@ def issue_authority(now: datetime, lifetime: timedelta = CA_LIFETIME) -> Pair:
 def issue_serving(
     *, authority: Pair, names: Names, now: datetime, lifetime: timedelta = SERVING_LIFETIME
 ) -> Pair:
-    """A serving certificate for `names`, signed by `authority`, with which it ends at the latest.
+    """Issue a serving certificate for `names`, signed by `authority`.
 
-    Raises ValueError if the authority has ended.
+    The certificate does not outlive the authority. Raises ValueError if the authority has expired.
     """
     expiry = min(now + lifetime, authority.certificate.not_valid_after_utc)
     if expiry <= now:
-        raise ValueError("the authority has ended: it can sign nothing any more")
+        raise ValueError("the authority has expired and can't sign")
     key = ec.generate_private_key(ec.SECP256R1())
     issuer_ski = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     alternatives = [x509.DNSName(name) for name in names.dns] + [
@@ -162,7 +165,7 @@ def issue_serving(
 
 
 def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Whether `authority` really signed `certificate`: the names chain and the signature holds."""
+    """Whether `authority` signed `certificate`: the names match and the signature is valid."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
@@ -171,13 +174,13 @@ def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
 
 
 def renewal(certificate: x509.Certificate) -> datetime:
-    """When a certificate of ours is due: after two thirds of its life."""
+    """Return when a certificate is due for renewal: after two thirds of its life."""
     begin = certificate.not_valid_before_utc + BACKDATE
     return begin + (certificate.not_valid_after_utc - begin) * 2 / 3
 
 
 def is_ours(name: x509.Name) -> bool:
-    """Whether a subject or issuer is an authority that this program made."""
+    """Whether a subject or issuer is an authority that this program issued."""
     return [a.value for a in name.get_attributes_for_oid(NameOID.COMMON_NAME)] == [
         CA_COMMON_NAME
     ] and [a.value for a in name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] == [
@@ -186,7 +189,7 @@ def is_ours(name: x509.Name) -> bool:
 
 
 def names_of(certificate: x509.Certificate) -> Names:
-    """The names in a certificate's subjectAltName; none at all if it has no such extension."""
+    """Return the names in the subjectAltName of a certificate; none without that extension."""
     try:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""Certificates kept in a folder, laid out as the kubelet lays out a mounted Secret.
+"""Certificates kept in a directory, laid out as the kubelet lays out a mounted Secret.
 
     tls.crt -> ..data/tls.crt        what a server is told to read; these links never change
     ..data  -> ..2026_11_24_10_00    replaced by one rename(2): both files of a pair change at once
@@ -31,18 +31,18 @@ _MAX_FILE = 1 << 20
 
 
 class DirectoryStore:
-    """A store in the folder `path`, which is made when it is missing."""
+    """A store in the directory `path`, which is created if missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @property
     def place(self) -> str:
-        return f"the folder {self._path}"
+        return f"the directory {self._path}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second `tradingbot certs` on the same folder waiting."""
+        """Block a second `tradingbot certs` on the same directory."""
         with _explained(self._path):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self._path / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -61,7 +61,7 @@ class DirectoryStore:
             since=files["since"],
             tls_crt=files["tls.crt"],
             tls_key=files["tls.key"],
-            tls_ca_crt=files["ca.crt"],  # there is but one
+            tls_ca_crt=files["ca.crt"],  # there is only one
         )
 
     def save_authorities(self, files: Mapping[str, bytes]) -> None:
@@ -83,7 +83,7 @@ class DirectoryStore:
         return content
 
     def _replace(self, changed: Mapping[str, bytes | None]) -> None:
-        """Swap in a generation that holds `changed` and, of the other files, what there was."""
+        """Swap in a generation with the `changed` files and the other files as they are."""
         files = {name: self._read(name) for name in _FILES} | dict(changed)
         data = self._path / _DATA
         with _explained(self._path):
@@ -125,7 +125,7 @@ def _mode(name: str) -> int:
 def _write(path: Path, content: bytes, *, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)  # whatever the umask took away
+        os.fchmod(descriptor, mode)  # the umask may have removed bits
         file.write(content)
         file.flush()
         os.fsync(descriptor)
@@ -136,7 +136,7 @@ def _points(link: Path, target: str) -> bool:
 
 
 def _point(link: Path, target: str) -> None:
-    """Make `link` a symbolic link to `target`, replacing what is there in one step."""
+    """Make `link` a symbolic link to `target`, replacing an existing link in one step."""
     temporary = link.with_name(link.name + ".new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
@@ -162,12 +162,12 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except (FileExistsError, NotADirectoryError) as error:
         raise StorageError(
-            f"{error.filename or path} is a file where a folder is needed: move it away or choose"
-            " another --cert-dir"
+            f"{error.filename or path} is a file where a directory is needed: move it away or"
+            " choose another --cert-dir"
         ) from error
     except IsADirectoryError as error:
         raise StorageError(
-            f"{error.filename or path} is a folder where a file is needed: move it away"
+            f"{error.filename or path} is a directory where a file is needed: move it away"
         ) from error
     except OSError as error:
         raise StorageError(f"{error.filename or path}: {error.strerror}") from error

@@ -1,8 +1,8 @@
-"""What can go wrong while certificates are kept, each with a line that says what to do."""
+"""Errors of this package. Each message is one line that says what to do."""
 
 
 class CertsError(RuntimeError):
-    """Base of this package's errors. Its text is one line for a person to act on."""
+    """Base of this package's errors. The text is one line for the user."""
 
 
 class CertSettingsError(CertsError):
@@ -10,16 +10,16 @@ class CertSettingsError(CertsError):
 
 
 class ForeignCertificateError(CertsError):
-    """Raised when what is stored was made by somebody else: it is never overwritten."""
+    """Raised when another program made what is stored. It is never overwritten."""
 
 
 class StorageError(CertsError):
-    """Raised when certificates can't be read or written and only a person can mend it."""
+    """Raised when certificates can't be read or written and only a user can fix that."""
 
 
 class ClusterError(CertsError):
-    """Raised when the API server can't be reached or refuses; a later check may well succeed."""
+    """Raised when the API server can't be reached or refuses. A later check may succeed."""
 
 
 class ConflictError(ClusterError):
-    """Raised when somebody else wrote between our read and our write; reading again helps."""
+    """Raised when another writer came between the read and the write. Reading again helps."""

@@ -18,14 +18,15 @@ from tradingbot_certs.state import Phase
 
 
 class Status:
-    """How things stand and how the last check went, for whoever asks."""
+    """State of the certificates and result of the last check, for probes and metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.problem: str | None = "the first check has not ended yet"
+        self.problem: str | None = "the first check has not finished"
+        self._phases: dict[str, Phase] = {}
         self._checks = Counter(
             "tradingbot_certs_checks",
-            "Checks of what is stored and injected",
+            "Checks of certificates and caBundles",
             ["result"],
             registry=self.registry,
         )
@@ -61,17 +62,20 @@ class Status:
         self._success.set(now.timestamp())
         self.problem = None
 
-    def saw(self, view: View) -> None:
-        """Also in a check that fails later."""
+    def saw(self, view: View, *, prefix: str = "") -> None:
+        """Also in a check that fails later. `prefix` tells other servers' certificates apart."""
         signing = view.authorities.signing
         for label, pair in (("serving", view.serving), ("authority", signing)):
             if pair is not None:
                 certificate = pair.certificate
-                self._expiry.labels(label).set(certificate.not_valid_after_utc.timestamp())
-                self._renewal.labels(label).set(renewal(certificate).timestamp())
+                ends, due = certificate.not_valid_after_utc, renewal(certificate)
+                self._expiry.labels(prefix + label).set(ends.timestamp())
+                self._renewal.labels(prefix + label).set(due.timestamp())
+        self._phases[prefix] = view.authorities.phase
+        under_way = set(self._phases.values()) - {Phase.NONE}
         for phase in Phase:
-            self._phase.labels(phase.value).set(phase == view.authorities.phase)
-        if view.served is not None:
+            self._phase.labels(phase.value).set(phase in (under_way or {Phase.NONE}))
+        if view.served is not None and not prefix:
             for shows, count in view.served_by().items():
                 self._replicas.labels(shows).set(count)
 
@@ -87,7 +91,7 @@ class HealthServer:
             except OSError as error:
                 raise CertSettingsError(
                     f"cannot listen on {host}:{port}: {error.strerror}."
-                    " Choose another --certs-health-port"
+                    " Choose another --health-port"
                 ) from error
 
     def __enter__(self) -> Self:

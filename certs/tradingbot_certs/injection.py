@@ -1,8 +1,8 @@
-"""Make the API server trust the authority: write it into the webhooks' `caBundle`, and only there.
+"""Inject the authority into the `caBundle` of the webhook configurations.
 
-Each configuration gets a JSON patch of that one field, which names the version that was read: it
-fails if anything has changed since. So nobody else's change is undone, and nothing is written when
-the bundle is already in place.
+Each configuration gets a JSON patch of that field alone. The patch names the resourceVersion that
+was read and fails if the object has changed since, so it never reverts the change of another
+writer. A bundle that is in place is not written again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Found:
 
 
 class Injector:
-    """Injects into every webhook configuration, mutating or validating, that has one of `names`."""
+    """Injects into each mutating or validating webhook configuration whose name is in `names`."""
 
     def __init__(self, client: ApiClient, names: Iterable[str]) -> None:
         api = AdmissionregistrationV1Api(client)
@@ -64,30 +64,31 @@ class Injector:
         self._found: tuple[_Found, ...] = ()
 
     def read(self) -> tuple[bytes, ...]:
-        """The caBundle of each webhook, as PEM; empty of one that has none."""
+        """Return the caBundle of each webhook, as PEM; empty if it has none."""
         looked = [self._look(kind, name) for kind in self._kinds for name in self._names]
-        self._found = tuple(one for one in looked if one is not None)
-        return tuple(bundle for one in self._found for bundle in one.bundles)
+        self._found = tuple(configuration for configuration in looked if configuration is not None)
+        return tuple(bundle for configuration in self._found for bundle in configuration.bundles)
 
     def missing(self) -> frozenset[str]:
-        """The names of which the last `read` has found no configuration."""
-        return frozenset(self._names) - {one.name for one in self._found}
+        """Return the names for which the last `read` found no configuration."""
+        return frozenset(self._names) - {configuration.name for configuration in self._found}
 
     def inject(self, ca_crt: bytes) -> None:
-        """Write `ca_crt` (PEM) into those that `read` saw without it.
+        """Write `ca_crt` (PEM) into the configurations that `read` returned without it.
 
         Raises ConflictError if one has changed since.
         """
-        for one in self._found:
-            if all(bundle == ca_crt for bundle in one.bundles):
+        for configuration in self._found:
+            if all(bundle == ca_crt for bundle in configuration.bundles):
                 continue
-            extra = {"kind": one.kind.name, "configuration": one.name}
+            extra = {"kind": configuration.kind.name, "configuration": configuration.name}
             with explained(
-                f"inject caBundle into {one.kind.name} {one.name}", conflicts=_CONFLICTS
+                f"inject caBundle into {configuration.kind.name} {configuration.name}",
+                conflicts=_CONFLICTS,
             ):
-                one.kind.patch(
-                    one.name,
-                    _operations(one, ca_crt),
+                configuration.kind.patch(
+                    configuration.name,
+                    _operations(configuration, ca_crt),
                     field_manager=FIELD_MANAGER,
                     _content_type=_JSON_PATCH,
                     _request_timeout=REQUEST_TIMEOUT,
@@ -102,13 +103,15 @@ class Injector:
                 if error.status == _NOT_FOUND:
                     return None
                 raise
-        bundles = tuple(_decoded(one.client_config.ca_bundle) for one in found.webhooks or [])
+        bundles = tuple(
+            _decoded(webhook.client_config.ca_bundle) for webhook in found.webhooks or []
+        )
         return _Found(kind, name, found.metadata.resource_version, bundles)
 
 
 def _operations(found: _Found, ca_crt: bytes) -> list[dict[str, str]]:
     value = base64.b64encode(ca_crt).decode()
-    # A version in the object makes the API server refuse the patch of any other one.
+    # With a resourceVersion in the object the API server refuses to patch any other version.
     version = {"op": "replace", "path": "/metadata/resourceVersion", "value": found.version}
     return [
         version,

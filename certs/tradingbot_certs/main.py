@@ -1,18 +1,17 @@
-"""`tradingbot certs`: keep the webhook's certificates, once or for as long as it runs."""
+"""`tradingbot certs`: issue and rotate certificates, once or until stopped."""
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
-from kubernetes import config as kube_config
-from kubernetes.client import ApiClient, Configuration
-from yaml import YAMLError
+from kubernetes.client import ApiClient
+from tradingbot_kubeconfig.client import connect
 
 from tradingbot_certs.directory import DirectoryStore
 from tradingbot_certs.errors import CertsError, ClusterError
@@ -25,21 +24,23 @@ from tradingbot_certs.settings import CertSettings
 
 logger = logging.getLogger(__name__)
 
+_REGISTRY = "tradingbot-registry"
+
 
 def run(settings: CertSettings) -> None:
-    """Ensure the certificates; without `once`, check again and again until SIGTERM or SIGINT."""
-    rotation = assembled(settings)
+    """Check the certificates; without `once`, repeat the check until SIGTERM or SIGINT."""
+    rotation, registry = assembled(settings), registry_rotation(settings)
     if settings.once:
-        rotation.check()
+        check_all(rotation, registry)
         return
     stop = threading.Event()
     with _stopping(stop):
-        keep(settings, rotation, stop=stop)
+        keep(settings, rotation, registry=registry, stop=stop)
 
 
 def assembled(settings: CertSettings) -> Rotation:
-    """The parts that the settings ask for."""
-    client = _kube_client() if settings.needs_cluster else None
+    """Build the rotation of the webhooks' certificate from the settings."""
+    client = connect() if settings.needs_cluster else None
     return Rotation(
         rules=settings.rules,
         store=_store(settings, client),
@@ -53,21 +54,70 @@ def assembled(settings: CertSettings) -> Rotation:
     )
 
 
-def keep(settings: CertSettings, rotation: Rotation, *, stop: threading.Event) -> None:
-    """Check by the wall clock until `stop` is set.
+def registry_rotation(settings: CertSettings) -> Rotation | None:
+    """Build the rotation of the registry's certificate; None without --registry-secret.
 
-    Not by one long timer to the next renewal: a suspended machine's timer does not run on, and a
-    Secret that somebody deleted must come back within a minute. What the cluster refuses is tried
-    again at the next check; what only a person can mend ends the process at its first check, and
-    is reported by /readyz afterwards.
+    The registry has an authority of its own because other clients trust it: a stolen key of one
+    authority can't impersonate both the webhooks and the registry. The operator reads the bundle
+    from the serving Secret, which the kubelet updates well within `settle`; there is nothing to
+    inject.
+    """
+    names = settings.registry_secret_names
+    if names is None:
+        return None
+    client = connect()
+    namespace, name, ca_name = names
+    return Rotation(
+        rules=settings.registry_rules,
+        store=SecretStore(
+            client, namespace=namespace, name=name, ca_name=ca_name, server=_REGISTRY
+        ),
+        trust=None,
+        replicas=Servers(addresses_of(client, namespace=namespace, service=_REGISTRY)),
+        clock=utc_now,
+    )
+
+
+def check_all(
+    rotation: Rotation, registry: Rotation | None, *, status: Status | None = None
+) -> None:
+    """Check both certificates. An error of the first does not prevent the check of the second.
+
+    Raises the first CertsError.
+    """
+    status = status or Status()
+    errors = []
+    for kept, prefix in ((rotation, ""), (registry, "registry-")):
+        try:
+            if kept is not None:
+                kept.check(partial(status.saw, prefix=prefix))
+        except CertsError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def keep(
+    settings: CertSettings,
+    rotation: Rotation,
+    *,
+    stop: threading.Event,
+    registry: Rotation | None = None,
+) -> None:
+    """Check at each interval until `stop` is set.
+
+    A single timer until the next renewal would not do: it stops while a machine is suspended, and a
+    deleted Secret must be restored within a minute. An error of the cluster is retried at the next
+    check. An error that only a user can fix ends the process at its first check; later, /readyz
+    reports it.
     """
     status = Status()
     first = True
     last_error: str | None = None
-    with HealthServer(settings.certs_health_host, settings.certs_health_port, status=status):
+    with HealthServer(settings.health_host, settings.health_port, status=status):
         while not stop.is_set():
             try:
-                rotation.check(status.saw)
+                check_all(rotation, registry, status=status)
             except CertsError as error:
                 if first and not isinstance(error, ClusterError):
                     raise
@@ -106,26 +156,9 @@ def _replicas(settings: CertSettings, client: ApiClient | None) -> Servers | Non
     return None
 
 
-def _kube_client() -> ApiClient:
-    configuration = Configuration()
-    try:
-        if os.environ.get("KUBERNETES_SERVICE_HOST"):
-            kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-        else:
-            kube_config.load_kube_config(  # type: ignore[no-untyped-call]
-                client_configuration=configuration
-            )
-    except (kube_config.ConfigException, OSError, YAMLError) as error:
-        why = " ".join(str(error).split())  # YAML's complaints run over several lines
-        raise ClusterError(
-            f"no way to the cluster: {why}. Set KUBECONFIG, or run inside a pod"
-        ) from error
-    return ApiClient(configuration)
-
-
 @contextmanager
 def _stopping(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` on SIGTERM and SIGINT; afterwards the previous handlers are back."""
+    """Set `stop` on SIGTERM and SIGINT, and restore the previous handlers at the end."""
     previous = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGTERM, signal.SIGINT)

@@ -1,22 +1,25 @@
-"""Decide what is to be done next. Pure: what was seen, the rules and the time go in.
+"""Decide the next step. Pure: observations, rules and time are arguments.
 
-How an authority is replaced without a moment in which the API server distrusts a webhook server:
+An authority is replaced without a moment in which an API server distrusts a webhook server:
 
-1. After two thirds of the authority's life a successor is made and stored.
-2. `caBundle` gets both. Everything goes on being signed by the old one.
-3. When every webhook configuration was seen to have both, that moment is stored. `settle` later,
-   every API server has followed, and the successor becomes the one that signs.
-4. The serving certificate is issued anew, by it.
-5. When every webhook server was asked and showed such a certificate, that moment is stored.
-   `settle` later no server can come up any more with a Secret from before; all are asked once more,
-   and if all still have it, the old authority leaves the store and then `caBundle`.
+| # | step                                        | not before                                     |
+|---|---------------------------------------------|------------------------------------------------|
+| 1 | issue and store a successor                 | two thirds of the authority's life             |
+| 2 | inject both into every `caBundle`           | 1                                              |
+| 3 | store `since`: every `caBundle` has both    | 2 is observed                                  |
+| 4 | make the successor the signing authority    | `settle` after 3: every API server follows     |
+| 5 | issue a serving certificate                 | 4                                              |
+| 6 | store `since`: every server serves it       | 5 is observed, by a handshake with each server |
+| 7 | drop the former authority from the store    | `settle` after 6, and observed again: no       |
+|   |                                             | server can start with a Secret from before     |
+| 8 | inject the bundle without it                | 7                                              |
 
-Each step is one write, and what comes next depends on nothing but what was seen: whoever dies
-between two steps, whoever takes over does the next one. Two that work at once are kept apart by the
-conditions of the writes; see `rotation`.
+Each step is one write, and the next step depends on observations alone. Any process can continue
+after another one crashed between two steps. Conditional writes keep concurrent processes apart; see
+`rotation`.
 
-What can't be parsed is issued anew (a key that is gone can't be repaired, and a webhook without a
-certificate blocks every change); what somebody else made is refused, never overwritten.
+What can't be parsed is issued again: a lost key can't be repaired, and a webhook without a
+certificate blocks every change. What another program issued is refused and never overwritten.
 """
 
 from __future__ import annotations
@@ -42,12 +45,13 @@ from tradingbot_certs.state import Authorities, Read, Stored, read_authorities, 
 
 SETTLE = timedelta(minutes=5)
 """API servers follow a changed webhook configuration within a second, and a kubelet a changed
-Secret within two minutes. What is left is for clocks that differ."""
+Secret within two minutes. The rest is for clocks that differ.
+"""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a certificate must be like, and how long a step is given."""
+    """Requirements for a certificate, and the time that a step is given."""
 
     names: Names
     ca_lifetime: timedelta = CA_LIFETIME
@@ -57,21 +61,22 @@ class Rules:
 
 @dataclass(frozen=True)
 class Seen:
-    """All that a decision is made from."""
+    """The observations that a decision is based on."""
 
     stored: Stored
     place: str
-    """What the store is called in messages."""
+    """Name of the store in messages."""
     bundles: tuple[bytes, ...] = ()
-    """The caBundle of each webhook, as PEM. Empty if nobody injects."""
+    """The caBundle of each webhook, as PEM. Empty without injection."""
     served: Mapping[str, x509.Certificate | None] | None = None
-    """The certificate that each webhook server shows, by address, None if it did not answer. None
-    altogether as long as they have not been asked."""
+    """The certificate that each webhook server serves, by address; None for a server that did not
+    answer. None for the whole mapping before the servers were asked.
+    """
 
 
 @dataclass(frozen=True)
 class KeepAuthorities:
-    """Store these."""
+    """Store these authorities."""
 
     authorities: Authorities
     done: str
@@ -90,7 +95,7 @@ class KeepServing:
 
 @dataclass(frozen=True)
 class Inject:
-    """Make this the caBundle of every webhook."""
+    """Set the caBundle of every webhook."""
 
     ca_crt: bytes
 
@@ -100,7 +105,7 @@ Step = KeepAuthorities | KeepServing | Inject
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done next, None if nothing is; and what it was decided from."""
+    """The next step, or None, and the state that it is based on."""
 
     step: Step | None
     authorities: Authorities
@@ -108,7 +113,11 @@ class Decision:
 
 
 def decide(seen: Seen, rules: Rules, *, now: datetime) -> Decision:
-    """The next step. Raises ForeignCertificateError if a stored certificate is not ours."""
+    """Return the next step.
+
+    The first step in this order that is due. Raises ForeignCertificateError if another program
+    issued a stored certificate.
+    """
     read = read_authorities(seen.stored, now=now, place=seen.place)
     serving, fault = read_serving(seen.stored, place=seen.place)
     authorities = read.authorities
@@ -125,7 +134,7 @@ def decide(seen: Seen, rules: Rules, *, now: datetime) -> Decision:
 
 
 def _authorities_to_make(read: Read, rules: Rules, *, now: datetime) -> Step | None:
-    """One that signs, a successor in time, and none that has ended."""
+    """Ensure a signing authority and a successor in time; remove expired authorities."""
     authorities, reason = read.authorities, read.no_signing
     if authorities.successor is None:
         if reason is None and authorities.signing is not None:
@@ -146,7 +155,7 @@ def _authorities_to_make(read: Read, rules: Rules, *, now: datetime) -> Step | N
 
 
 def _introduced(authorities: Authorities, fresh: Pair, *, now: datetime) -> Authorities:
-    """`fresh` as the successor; where nothing is trusted that could be in service, it signs."""
+    """Add `fresh` as successor, or as signing authority if no authority can be in service."""
     introduced = authorities.with_successor(fresh)
     return introduced if _trusts_something(authorities, now=now) else introduced.promoted()
 
@@ -166,14 +175,14 @@ def _successor_to_promote(
         return KeepAuthorities(
             authorities=authorities.promoted(),
             done="authority replaced",
-            because="no other one was left",
+            because="no other authority was left",
         )
     if authorities.since is None:
         return None
     if not injected:
         return KeepAuthorities(
             authorities=replace(authorities, since=None),
-            done="authority introduced again",
+            done="authority trusted again",
             because="a caBundle was changed",
         )
     if now < authorities.since + rules.settle:
@@ -194,15 +203,17 @@ def _serving_to_keep(
     *,
     now: datetime,
 ) -> Step | None:
-    """Before the bundle is injected, so that what stops that does not stop a renewal as well.
+    """Return the renewal of the serving certificate, if due.
 
-    What signs has been in the bundle for long, or nothing was trusted before it.
+    This comes before the injection, so that an error of the injection does not stop a renewal. It
+    is safe: the signing authority has been in every bundle for long, or no authority was trusted
+    before it.
     """
     reason = fault
     if serving is not None:
         reason = _serving_fault(serving.certificate, authorities, rules, now=now)
     ca_crt = authorities.ca_crt
-    if reason is not None and authorities.signing is not None:  # within `settle` there is one
+    if reason is not None and authorities.signing is not None:  # else there is one within `settle`
         fresh = issue_serving(
             authority=authorities.signing,
             names=rules.names,
@@ -220,20 +231,20 @@ def _serving_to_keep(
 def _serving_fault(
     certificate: x509.Certificate, authorities: Authorities, rules: Rules, *, now: datetime
 ) -> str | None:
-    """Why `certificate` must be replaced."""
+    """Return why `certificate` must be replaced; None if it is valid."""
     issuer = _issuer(certificate, authorities.trusted)
     if issuer is None:
         return "no trusted authority had signed the old one"
     if authorities.signing is not None and issuer != authorities.signing.certificate:
         return "the authority was replaced"
     if not names_of(certificate).same_as(rules.names):
-        return f"the names became {rules.names}"
+        return f"the names are now {rules.names}"
     due = renewal(certificate)
     return f"the old one was due {due:%Y-%m-%d}" if now >= due else None
 
 
 def _trust_to_note(authorities: Authorities, *, now: datetime) -> Step | None:
-    """Reached only when every caBundle has the successor."""
+    """Note that every caBundle has the successor. `decide` gets here only if that is true."""
     if authorities.successor is None or authorities.since is not None:
         return None
     return KeepAuthorities(
@@ -270,7 +281,7 @@ def _retired_to_drop(
 
 
 def serve_all(served: Mapping[str, x509.Certificate | None], authority: x509.Certificate) -> bool:
-    """Whether each of these servers showed a certificate that `authority` has signed."""
+    """Whether each server serves a certificate that `authority` signed."""
     return all(shown is not None and issued_by(shown, authority) for shown in served.values())
 
 

@@ -1,8 +1,7 @@
-"""Which certificate does each webhook server show? Asked by a TLS handshake with each.
+"""Ask each server which certificate it serves, by a TLS handshake.
 
-A handshake, because it is what the API server does: what a server says of itself elsewhere, or how
-old its Secret is, would only be a guess at this. Nothing is verified, for the question is not
-whether to trust the certificate: it is compared with what is stored.
+A handshake is what the API server does; the age of a Secret or a status of the server would be a
+guess. The certificate is not verified: it is compared with the stored one.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 class Servers:
-    """The servers at the `addresses`, which are looked up anew each time."""
+    """The servers at the `addresses`, which are resolved at each call."""
 
     def __init__(
         self, addresses: Callable[[], Iterable[Address]], *, timeout: float = HANDSHAKE_TIMEOUT
@@ -39,17 +38,18 @@ class Servers:
         self._timeout = timeout
 
     def ask(self) -> dict[str, x509.Certificate | None]:
-        """By address, as HOST:PORT; None of one that does not answer."""
+        """Return the certificates by HOST:PORT; None for a server that does not answer."""
         addresses = sorted(set(self._addresses()))
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             shown = pool.map(lambda address: shown_by(address, self._timeout), addresses)
             return {
-                f"{host}:{port}": one for (host, port), one in zip(addresses, shown, strict=True)
+                f"{host}:{port}": certificate
+                for (host, port), certificate in zip(addresses, shown, strict=True)
             }
 
 
 def shown_by(address: Address, timeout: float) -> x509.Certificate | None:
-    """The certificate that the server at `address` shows; None if it shows none in time."""
+    """Return the certificate of the server at `address`; None if there is none in time."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -66,10 +66,10 @@ def shown_by(address: Address, timeout: float) -> x509.Certificate | None:
 
 
 def addresses_of(client: ApiClient, *, namespace: str, service: str) -> Callable[[], list[Address]]:
-    """How to look up where the Service's servers are, the ones that are not ready among them.
+    """Return a function that looks up the servers of the Service, also those that are not ready.
 
-    One that is not ready may be so in a moment, with the certificate that it has now. One that ends
-    and takes no request any more will not.
+    A server that is not ready may become ready with its present certificate. A server that
+    terminates takes no new requests and is left out.
     """
     api = DiscoveryV1Api(client)
 
@@ -80,7 +80,7 @@ def addresses_of(client: ApiClient, *, namespace: str, service: str) -> Callable
                 label_selector=f"{_SERVICE_LABEL}={service}",
                 _request_timeout=REQUEST_TIMEOUT,
             ).items
-        return [address for one in slices for address in _of_slice(one)]
+        return [address for found in slices for address in _of_slice(found)]
 
     return look_up
 

@@ -1,17 +1,22 @@
-"""Look, decide, do one thing, and look again, until nothing is left to be done.
+"""Read, decide, execute one step, and repeat until no step is left.
 
-Any number of processes may do this at once, and each may end at any point. What keeps one that was
-held up from undoing what another has done meanwhile is the order in which it looks, and that every
-write fails if what it replaces has changed since:
+Any number of processes may run this at once, and each may crash at any point. A process that was
+suspended between its reads and its write must not revert what another process did meanwhile. Two
+rules ensure this: every write fails if the object has changed since it was read, and the reads have
+an order.
 
-- The webhook configurations are read first. So whoever injects an outdated bundle has read the
-  configuration before the authorities became what they are now, and another one had to inject these
-  before it could go on to the next step: the configuration has changed.
-- The serving Secret is read before the authorities. So whoever issues by an authority that signs no
-  longer has read the Secret before the new one signed, and the old one is not dropped before the
-  Secret has changed.
-- The clock is read after all of them: what was seen was so at that time or before. And the webhook
-  servers are asked last, when it is known what they ought to show.
+| # | read           | what a suspended process then can't do                                    |
+|---|----------------|---------------------------------------------------------------------------|
+| 1 | webhook        | Inject an outdated bundle. It read the configurations before the          |
+|   | configurations | authorities changed. Another process injected the new ones before its     |
+|   |                | next step, so the configurations have changed too: conflict.              |
+| 2 | serving Secret | Issue with an authority that no longer signs. It read the Secret before   |
+|   |                | the new authority signed. The old authority is dropped only after the     |
+|   |                | Secret has changed: conflict.                                             |
+| 3 | authorities    | Store outdated authorities: they have changed: conflict.                  |
+| 4 | clock          | Store a `since` that is earlier than the observation.                     |
+| 5 | servers        | Drop an authority that a server needs: the servers are asked last, when   |
+|   |                | it is known which certificate they must serve.                            |
 """
 
 from __future__ import annotations
@@ -44,13 +49,13 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 _CONFLICTS = 5
 _STEPS = 20
-"""More than the longest way from nothing to everything takes."""
+"""More than the longest sequence of steps."""
 
 
 class Store(Protocol):
-    """Where certificates are kept: a folder, or two Secrets.
+    """Where certificates are kept: a directory, or two Secrets.
 
-    Each write replaces what `load` saw, or raises ConflictError.
+    Each write replaces what `load` returned, or raises ConflictError.
     """
 
     @property
@@ -62,35 +67,35 @@ class Store(Protocol):
 
 
 class Trust(Protocol):
-    """The webhook configurations, by which the API server trusts."""
+    """The webhook configurations: the API server trusts their caBundle."""
 
     def read(self) -> tuple[bytes, ...]:
-        """The caBundle of each webhook of each configuration, as PEM."""
+        """Return the caBundle of each webhook of each configuration, as PEM."""
 
     def missing(self) -> frozenset[str]:
-        """The names of which the last `read` has found no configuration."""
+        """Return the names for which the last `read` found no configuration."""
 
     def inject(self, ca_crt: bytes) -> None:
-        """Write it into those that `read` saw without it, or raise ConflictError."""
+        """Write the bundle where `read` returned another one, or raise ConflictError."""
 
 
 class Replicas(Protocol):
     """The webhook servers."""
 
     def ask(self) -> Mapping[str, x509.Certificate | None]:
-        """The certificate that each one shows, by address; None of one that does not answer."""
+        """Return the certificates by address; None for a server that does not answer."""
 
 
 @dataclass(frozen=True)
 class View:
-    """How things stand, for whoever asks."""
+    """State of the certificates, for metrics and probes."""
 
     authorities: Authorities
     serving: Pair | None = field(repr=False)
     served: Mapping[str, x509.Certificate | None] | None
 
     def served_by(self) -> dict[str, int]:
-        """How many servers show the `current` certificate, `another` one, or did not answer."""
+        """Count the servers with the `current` certificate, `another` one, or no answer."""
         count = {"current": 0, "another": 0, "unknown": 0}
         for shown in (self.served or {}).values():
             if shown is None:
@@ -104,7 +109,7 @@ class View:
 
 @dataclass(frozen=True)
 class Rotation:
-    """The parts that a check works with. `trust` is None if nobody is to be told whom to trust."""
+    """The parts of a check. `trust` is None without injection."""
 
     rules: Rules
     store: Store
@@ -113,9 +118,9 @@ class Rotation:
     clock: Clock
 
     def check(self, seen: Callable[[View], None] = lambda _: None) -> list[Step]:
-        """Do all that can be done now; what was done, in order. `seen` is told how things stand.
+        """Execute all steps that are due and return them in order. `seen` gets each view.
 
-        Raises a CertsError if something could not be done; then the steps before it are.
+        Raises a CertsError if a step failed; the steps before it are done.
         """
         done: list[Step] = []
         conflicts = 0
@@ -129,13 +134,13 @@ class Rotation:
                 try:
                     self._do(decision.step)
                 except ConflictError:
-                    conflicts += 1  # another process was faster: see what it left to do
+                    conflicts += 1  # another process was faster: read again
                     if conflicts >= _CONFLICTS:
                         raise
                 else:
                     done.append(decision.step)
         raise ClusterError(
-            f"{self.store.place} does not stay as it is written: does something else write it?"
+            f"{self.store.place} is changed after each write: does something else write it?"
         )
 
     def _look(self) -> tuple[Decision, View]:

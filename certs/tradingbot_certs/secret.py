@@ -1,9 +1,9 @@
-"""Certificates kept in two Kubernetes Secrets.
+"""Certificates in two Kubernetes Secrets.
 
-NAME, of type kubernetes.io/tls, holds tls.crt, tls.key and ca.crt and is mounted by the webhook.
-NAME-ca holds ca.crt, the authority's key and, while it is being replaced, its successor's, and is
-mounted by nobody. Both are written only if they are still what was read (resourceVersion), so that
-two processes can't undo each other.
+NAME, of type kubernetes.io/tls, holds tls.crt, tls.key and ca.crt and is mounted by the server.
+NAME-ca holds ca.crt, the key of the authority and, during a replacement, the key of its successor;
+no pod mounts it. A write names the resourceVersion that was read, so two processes can't revert
+each other.
 """
 
 from __future__ import annotations
@@ -26,10 +26,6 @@ REQUEST_TIMEOUT = 10.0
 
 _TLS_TYPE = "kubernetes.io/tls"
 _CA_TYPE = "Opaque"
-_LABELS = {
-    "app.kubernetes.io/name": "tradingbot-webhooks",
-    "app.kubernetes.io/managed-by": FIELD_MANAGER,
-}
 _NOT_FOUND = 404
 _CONFLICT = 409
 
@@ -37,11 +33,23 @@ _CONFLICT = 409
 class SecretStore:
     """A store in the Secrets `name` and `ca_name` of `namespace`."""
 
-    def __init__(self, client: ApiClient, *, namespace: str, name: str, ca_name: str) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        namespace: str,
+        name: str,
+        ca_name: str,
+        server: str = "tradingbot-webhooks",
+    ) -> None:
         self._core = CoreV1Api(client)
         self._namespace = namespace
         self._name = name
         self._ca_name = ca_name
+        self._labels = {
+            "app.kubernetes.io/name": server,
+            "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        }
         self._versions: dict[str, str] = {}
 
     @property
@@ -50,11 +58,11 @@ class SecretStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nothing to hold: every write is conditional on what was read."""
+        """Return a context that holds no lock: every write is conditional."""
         yield
 
     def load(self) -> Stored:
-        """The serving Secret first: see `rotation`."""
+        """Read the serving Secret first; see the table in `rotation`."""
         serving = self._read(self._name, expected_type=_TLS_TYPE)
         authority = self._read(self._ca_name, expected_type=_CA_TYPE)
         return Stored(
@@ -97,7 +105,7 @@ class SecretStore:
         secret = V1Secret(
             api_version="v1",
             kind="Secret",
-            metadata=V1ObjectMeta(name=name, labels=_LABELS, resource_version=version),
+            metadata=V1ObjectMeta(name=name, labels=self._labels, resource_version=version),
             type=secret_type,
             data={key: base64.b64encode(value).decode() for key, value in data.items()},
         )
@@ -127,9 +135,9 @@ class SecretStore:
 
 @contextmanager
 def explained(action: str, *, conflicts: Collection[int] = (_CONFLICT,)) -> Iterator[None]:
-    """Turn the client's exceptions into a ClusterError that says what could not be done.
+    """Convert exceptions of the client into a ClusterError that names the failed action.
 
-    The codes `conflicts` mean that somebody else has written it, or deleted it, meanwhile.
+    The codes `conflicts` mean that another writer changed or deleted the object.
     """
     try:
         yield

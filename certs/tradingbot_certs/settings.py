@@ -1,8 +1,9 @@
-"""Settings of `tradingbot certs`."""
+"""The settings of the certificate authority."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -25,13 +26,13 @@ _SERVICE = "tradingbot-webhooks"
 
 
 class CertSettings(BaseSettings):
-    """Where certificates are kept, for which names, and what is told to trust them."""
+    """Settings of `tradingbot certs`: flags, or `TRADINGBOT_CERTS_*` variables."""
 
-    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_CERTS_", frozen=True, extra="ignore")
 
     cert_dir: Path | None = Field(
         default=None,
-        description="Keep ca.crt, ca.key, tls.crt and tls.key in this folder.",
+        description="Directory for ca.crt, ca.key, tls.crt and tls.key.",
     )
     secret: str | None = Field(
         default=None,
@@ -45,6 +46,19 @@ class CertSettings(BaseSettings):
         ),
         description="DNS names and IP addresses that the certificate is good for, with commas"
         " between them.",
+    )
+    registry_secret: str | None = Field(
+        default=None,
+        description="Keep the registry's serving certificate in the Secret NAMESPACE/NAME in the"
+        " same way, of an authority of its own. With --secret only.",
+    )
+    registry_cert_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(
+            "tradingbot-registry.tradingbot-system.svc",
+            "tradingbot-registry.tradingbot-system.svc.cluster.local",
+        ),
+        description="DNS names and IP addresses that the registry's certificate is good for, with"
+        " commas between them.",
     )
     inject_ca_bundle: bool | None = Field(
         default=None,
@@ -83,23 +97,31 @@ class CertSettings(BaseSettings):
         description="Seconds that API servers and kubelets are given to follow, twice in the"
         " replacement of an authority.",
     )
-    once: bool = Field(default=False, description="Make what is missing or due, and exit.")
+    once: bool = Field(
+        default=False, description="Issue what is missing or due for renewal, and exit."
+    )
     check_interval: float = Field(
         default=60.0,
         gt=0,
-        description="Seconds between two checks of what is stored and injected.",
+        description="Seconds between two checks of certificates and caBundles.",
     )
-    certs_health_host: str = Field(
+    health_host: str = Field(
         default="127.0.0.1", description="Address that /healthz, /readyz and /metrics listen on."
     )
-    certs_health_port: int = Field(
+    health_port: int = Field(
         default=8083,
         ge=0,
         le=65535,
         description="Port of /healthz, /readyz and /metrics (0: none). Not served with --once.",
     )
 
-    @field_validator("cert_names", "webhook_configurations", "webhook_addresses", mode="before")
+    @field_validator(
+        "cert_names",
+        "registry_cert_names",
+        "webhook_configurations",
+        "webhook_addresses",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -108,7 +130,7 @@ class CertSettings(BaseSettings):
             return tuple(part.strip() for v in value for part in str(v).split(",") if part.strip())
         return value
 
-    @field_validator("cert_names")
+    @field_validator("cert_names", "registry_cert_names")
     @classmethod
     def _valid_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = Names.parse(value)
@@ -128,7 +150,7 @@ class CertSettings(BaseSettings):
                 raise ValueError(f"{address!r} is not HOST:PORT")
         return value
 
-    @field_validator("secret", "webhook_service")
+    @field_validator("secret", "registry_secret", "webhook_service")
     @classmethod
     def _valid_secret(cls, value: str | None) -> str | None:
         if value is not None and not _SECRET.fullmatch(value):
@@ -139,11 +161,16 @@ class CertSettings(BaseSettings):
     def _one_place(self) -> Self:
         if (self.cert_dir is None) == (self.secret is None):
             raise ValueError("give either --cert-dir or --secret")
+        if self.registry_secret is not None:
+            if self.secret is None:
+                raise ValueError("--registry-secret needs --secret")
+            if {*_secrets(self.secret)} & {*_secrets(self.registry_secret)}:
+                raise ValueError("--registry-secret must be another one than --secret")
         return self
 
     @model_validator(mode="after")
     def _fitting_lifetimes(self) -> Self:
-        # Else one would sign what it can't outlive, or be replaced before it was in place.
+        # Else a certificate outlives its authority, or is replaced before it is in service.
         if self.ca_lifetime < 3 * self.cert_lifetime:
             raise ValueError("--ca-lifetime must be three times --cert-lifetime or more")
         if self.cert_lifetime < 3 * self.settle:
@@ -191,5 +218,22 @@ class CertSettings(BaseSettings):
         """Namespace, name of the serving Secret, name of the authority's Secret."""
         if self.secret is None:
             raise ValueError("no Secret is set")
-        namespace, _, name = self.secret.partition("/")
-        return namespace, name, name + _CA_SUFFIX
+        return _names(self.secret)
+
+    @property
+    def registry_secret_names(self) -> tuple[str, str, str] | None:
+        """The same for the registry; None without --registry-secret."""
+        return None if self.registry_secret is None else _names(self.registry_secret)
+
+    @property
+    def registry_rules(self) -> Rules:
+        return replace(self.rules, names=Names.parse(self.registry_cert_names))
+
+
+def _names(secret: str) -> tuple[str, str, str]:
+    namespace, _, name = secret.partition("/")
+    return namespace, name, name + _CA_SUFFIX
+
+
+def _secrets(secret: str) -> tuple[str, str]:
+    return secret, secret + _CA_SUFFIX

@@ -1,12 +1,16 @@
-"""What is stored, and what it means. Pure.
+"""Interpret what is stored. Pure.
 
-A store holds two things. The authorities: `ca.crt` has every authority that is trusted, and which
-key each one has tells what it is there for. The one that `ca.key` belongs to signs. The one that
-`next.key` belongs to is its successor, trusted ahead of its time. One without a key is retired: it
-signs nothing any more, and is trusted as long as something that it has signed may be in service.
-`since` is the time at which the step that is under way was seen to have reached everybody.
+A store holds authorities and a serving pair. `ca.crt` has every trusted authority; the keys show
+the role of each one:
 
-And the serving pair, `tls.crt` and `tls.key`, with a copy of `ca.crt` beside it.
+| authority | key      | role                                                                 |
+|-----------|----------|----------------------------------------------------------------------|
+| signing   | ca.key   | signs serving certificates                                           |
+| successor | next.key | signs nothing yet; trusted in advance                                |
+| retired   | none     | signs nothing; trusted while a certificate of it may be in service   |
+
+`since` is when the current step was observed to have reached every API server or webhook server.
+The serving pair is `tls.crt` and `tls.key`, with a copy of `ca.crt` beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from tradingbot_certs.errors import ForeignCertificateError
 
 @dataclass(frozen=True)
 class Stored:
-    """What a store holds, as it is; None where there is nothing."""
+    """The content of a store; None for a missing entry."""
 
     ca_crt: bytes | None = None
     ca_key: bytes | None = None
@@ -45,7 +49,7 @@ class Stored:
 
 
 class Phase(StrEnum):
-    """How far the replacement of the authority is."""
+    """Progress of the replacement of the authority."""
 
     NONE = "none"
     INTRODUCING = "introducing"
@@ -58,7 +62,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Authorities:
-    """Every authority that is trusted, by what it is there for. At least one is."""
+    """Every trusted authority, by role. There is at least one."""
 
     signing: Pair | None
     successor: Pair | None = None
@@ -72,7 +76,7 @@ class Authorities:
 
     @property
     def ca_crt(self) -> bytes:
-        """The bundle: what `caBundle` must be. The one that signs comes first."""
+        """The bundle for `caBundle`. The signing authority comes first."""
         return certificate_pem(*self.trusted)
 
     @property
@@ -83,7 +87,7 @@ class Authorities:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """What a store must hold for this; a file that is not named must not be there."""
+        """The files for a store. A file that is not named must not exist."""
         files = {"ca.crt": self.ca_crt}
         if self.signing is not None:
             files["ca.key"] = key_pem(self.signing.key)
@@ -97,14 +101,14 @@ class Authorities:
         return replace(self, successor=successor, since=None)
 
     def promoted(self) -> Authorities:
-        """The successor signs from now on, and the one that did is retired."""
+        """Make the successor the signing authority and retire the present one."""
         old = (self.signing.certificate,) if self.signing is not None else ()
         return Authorities(signing=self.successor, retired=(*old, *self.retired))
 
 
 @dataclass(frozen=True)
 class Read:
-    """The authorities that are stored, and what was wrong with them in words."""
+    """The stored authorities, and what is wrong with them in words."""
 
     authorities: Authorities
     no_signing: str | None
@@ -114,10 +118,10 @@ class Read:
 
 
 def read_authorities(stored: Stored, *, now: datetime, place: str) -> Read:
-    """Raises ForeignCertificateError if one is not this program's. `place` is for its message.
+    """Read the authorities. Raises ForeignCertificateError, which names `place`.
 
-    What `ca.crt` lacks is taken from its copy beside the serving pair: all if it is lost, else the
-    one that has signed the pair, for that one must be trusted.
+    What is missing in `ca.crt` is taken from its copy beside the serving pair: everything if
+    `ca.crt` is lost, else the authority that signed the pair, because it must stay trusted.
     """
     stored_ones = certificates(stored.ca_crt)
     for certificate in stored_ones:
@@ -144,19 +148,16 @@ def read_authorities(stored: Stored, *, now: datetime, place: str) -> Read:
 
 
 def read_serving(stored: Stored, *, place: str) -> tuple[Pair | None, str | None]:
-    """The serving pair, or why there is none.
-
-    Raises ForeignCertificateError if its certificate is not this program's.
-    """
+    """Return the serving pair, or why there is none. Raises ForeignCertificateError."""
     chain = certificates(stored.tls_crt)
     if chain and not is_ours(chain[0].issuer):
         raise ForeignCertificateError(
             f"tls.crt in {place} was issued by"
-            f" {chain[0].issuer.rfc4514_string() or 'somebody unnamed'}, not by this program:"
+            f" {chain[0].issuer.rfc4514_string() or 'an unnamed issuer'}, not by this program:"
             " choose another place, or move it away if it may be replaced"
         )
     if stored.tls_crt is None and stored.tls_key is None:
-        return None, "there was none"
+        return None, "it did not exist"
     key = _key(stored.tls_key)
     if not chain or key is None:
         return None, "tls.crt or tls.key was missing or unreadable as PEM"
@@ -165,7 +166,7 @@ def read_serving(stored: Stored, *, place: str) -> tuple[Pair | None, str | None
 
 
 def certificates(pem: bytes | None) -> tuple[x509.Certificate, ...]:
-    """Those in `pem`; none if it can't be read."""
+    """Return the certificates in `pem`; none if it can't be parsed."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem)) if pem else ()
     except ValueError:
@@ -185,7 +186,7 @@ def _missing(
 def _changed(
     stored_ones: tuple[x509.Certificate, ...], trusted: list[x509.Certificate]
 ) -> str | None:
-    ended = len([one for one in stored_ones if one not in trusted])
+    ended = len([certificate for certificate in stored_ones if certificate not in trusted])
     if ended:
         return f"{ended} had ended"
     if trusted and not stored_ones:
@@ -197,7 +198,7 @@ def _changed(
 
 def _no_signing(stored: Stored, known: tuple[x509.Certificate, ...]) -> str:
     if stored.ca_crt is None and stored.ca_key is None:
-        return "there was none"
+        return "it did not exist"
     key = _key(stored.ca_key)
     if not known or key is None:
         return "ca.crt or ca.key was missing or unreadable as PEM"
@@ -230,7 +231,7 @@ def _key(pem: bytes | None) -> ec.EllipticCurvePrivateKey | None:
 
 
 def _time(text: bytes | None, *, now: datetime) -> datetime | None:
-    """The time in `text`. One that is yet to come, by a clock that was wrong, is none."""
+    """Parse a time. A time in the future, from a wrong clock, is None."""
     if not text:
         return None
     try:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tradingbot_cli import flags, logs
 from tradingbot_cli.errors import UsageError
 from tradingbot_cli.main import COMMANDS, main
-from tradingbot_cli.service import PARTS
+from tradingbot_cli.service import PARTS, Part
 
 
 def tradingbot(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,14 +37,14 @@ def tradingbot(*arguments: str, **environment: str) -> subprocess.CompletedProce
 class Sample(BaseSettings):
     """Every type that a setting may have."""
 
-    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_SAMPLE_", frozen=True)
 
     database_url: str = Field(default="sqlite://", description="Where it is, 100% of it.")
     port: int = Field(default=9443, ge=0, le=65535, description="Port.")
-    secret_lookup: bool = Field(default=True, description="Look up.")
+    color: bool = Field(default=True, description="Color.")
     inject: bool | None = Field(default=None, description="Inject.")
     mode: Literal["a", "b"] = Field(default="a", description="Mode.")
-    folder: Path | None = Field(default=None, description="Folder.")
+    directory: Path | None = Field(default=None, description="Directory.")
     names: Annotated[tuple[str, ...], NoDecode] = Field(default=("x",), description="Names.")
 
     @field_validator("names", mode="before")
@@ -65,7 +66,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"  {name} " in out for name in COMMANDS)
-    assert "--operator, --api-server" in out
+    assert "--api-server, api-server" in out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -83,9 +84,10 @@ def test_help_shows_flag_description_variable_and_default(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alias", "command"), [("--operator", "operator"), ("--api-server", "api-server")]
+    ("alias", "command"),
+    [("--operator", "operator"), ("--api-server", "registry"), ("api-server", "registry")],
 )
-def test_the_old_flags_are_the_commands(alias: str, command: str) -> None:
+def test_aliases_are_the_commands(alias: str, command: str) -> None:
     assert tradingbot(alias, "--help").stdout == tradingbot(command, "--help").stdout
 
 
@@ -137,34 +139,71 @@ def test_a_command_imports_only_its_own_part(arguments: list[str], forbidden: se
 
 
 def test_flags_win_over_variables_which_win_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADINGBOT_PORT", "1")
-    monkeypatch.setenv("TRADINGBOT_DATABASE_URL", "sqlite:///b")
+    monkeypatch.setenv("TRADINGBOT_SAMPLE_PORT", "1")
+    monkeypatch.setenv("TRADINGBOT_SAMPLE_DATABASE_URL", "sqlite:///b")
     settings = loaded("--port", "2")
     assert (settings.port, settings.database_url, settings.mode) == (2, "sqlite:///b", "a")
 
 
 def test_every_type_of_setting_has_a_flag() -> None:
     settings = loaded(
-        "--no-secret-lookup", "--inject", "--mode=b", "--folder=/x", "--names=a,b", "--names=c"
+        "--no-color", "--inject", "--mode=b", "--directory=/x", "--names=a,b", "--names=c"
     )
     assert settings == Sample(
-        secret_lookup=False, inject=True, mode="b", folder=Path("/x"), names=("a", "b", "c")
+        color=False, inject=True, mode="b", directory=Path("/x"), names=("a", "b", "c")
     )
 
 
 def test_a_wrong_flag_and_a_wrong_variable_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADINGBOT_MODE", "sk-secret")
+    monkeypatch.setenv("TRADINGBOT_SAMPLE_MODE", "sk-secret")
     with pytest.raises(UsageError) as caught:
         loaded("--port", "70000")
     assert str(caught.value) == (
-        "--port: should be less than or equal to 65535; TRADINGBOT_MODE: should be 'a' or 'b'"
+        "--port: should be less than or equal to 65535;"
+        " TRADINGBOT_SAMPLE_MODE: should be 'a' or 'b'"
     )
 
 
-def test_a_wrong_setting_is_code_2_and_one_line() -> None:
-    done = tradingbot("webhooks", TRADINGBOT_PORT="many")
+def test_a_variable_without_the_name_of_its_service_is_an_error() -> None:
+    done = tradingbot("registry", TRADINGBOT_PORT="8090", TRADINGBOT_AUTH_MODE="none")
     assert done.returncode == 2
-    assert done.stderr.startswith("tradingbot: error: TRADINGBOT_PORT: ")
+    assert done.stderr == (
+        "tradingbot: error: TRADINGBOT_PORT: is now called TRADINGBOT_REGISTRY_PORT;"
+        " TRADINGBOT_AUTH_MODE: is now called TRADINGBOT_REGISTRY_AUTH_MODE\n"
+    )
+
+
+def test_each_variable_belongs_to_one_service() -> None:
+    owners: dict[str, str] = {}
+    for command, part in PARTS.items():
+        for name in settings_of(part).model_fields:
+            owners[flags.variable(name, settings_of(part))] = command
+    assert all(
+        variable.startswith(f"TRADINGBOT_{command.upper()}_")
+        for variable, command in owners.items()
+    )
+    # Else the variable of one service would be refused by another one.
+    for command, part in PARTS.items():
+        for name in settings_of(part).model_fields:
+            assert owners.get(f"TRADINGBOT_{name}".upper()) in {None, command}
+
+
+def settings_of(part: Part) -> type[BaseSettings]:
+    module, _, name = part.settings.partition(":")
+    settings: type[BaseSettings] = getattr(import_module(module), name)
+    return settings
+
+
+def test_a_service_link_is_told_from_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADINGBOT_SAMPLE_PORT", "tcp://10.96.0.7:8090")
+    with pytest.raises(UsageError, match="set enableServiceLinks: false in the pod"):
+        loaded()
+
+
+def test_a_wrong_setting_is_code_2_and_one_line() -> None:
+    done = tradingbot("webhooks", TRADINGBOT_WEBHOOKS_PORT="many")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tradingbot: error: TRADINGBOT_WEBHOOKS_PORT: ")
     assert done.stderr.count("\n") == 1
 
 
@@ -172,8 +211,8 @@ def test_a_service_that_can_not_start_is_code_1_and_one_line(tmp_path: Path) -> 
     done = tradingbot("webhooks", "--cert-dir", str(tmp_path), "--port", "0", "--health-port", "0")
     assert done.returncode == 1
     assert done.stderr == (
-        f"tradingbot: error: {tmp_path}/tls.crt does not exist: run `tradingbot certs`, or point"
-        " --cert-dir at the folder\n"
+        f"tradingbot: error: {tmp_path}/tls.crt does not exist: run `tradingbot certs`, or set"
+        " --cert-dir to its directory\n"
     )
 
 
@@ -184,7 +223,7 @@ def test_certs_then_webhooks_run_from_the_command_line(tmp_path: Path) -> None:
         "authority issued",
         "certificate issued",
     ]
-    serving = ["--port=0", "--health-port=0", "--no-secret-lookup", "--drain-delay=0"]
+    serving = ["--port=0", "--health-port=0", "--drain-delay=0"]
     server = subprocess.Popen(
         [sys.executable, "-m", "tradingbot_cli", "webhooks", "--cert-dir", tmp_path, *serving],
         stderr=subprocess.PIPE,

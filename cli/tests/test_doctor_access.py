@@ -67,18 +67,18 @@ BAD_PLUGIN = {
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (f"users: [{{token: {TOKEN}\n  broken", "is no YAML (line 2)"),
-        (b"\xff\xfe\x00", "is no YAML"),
+        (f"users: [{{token: {TOKEN}\n  broken", "is not valid YAML (line 2)"),
+        (b"\xff\xfe\x00", "is not valid YAML"),
         ("", "is not complete"),
-        ("- a\n- list\n", "has not the form of a kubeconfig"),
-        ("clusters: 5\n", "has not the form of a kubeconfig"),
+        ("- a\n- list\n", "does not have the structure of a kubeconfig"),
+        ("clusters: 5\n", "does not have the structure of a kubeconfig"),
         (f"users: {{name: u, user: {TOKEN}}}\n", "kubeconfig"),
         (without("contexts"), "kubeconfig"),
-        (without("current-context"), "it has no current-context: give --context"),
+        (without("current-context"), "it has no current-context: run kubectl config use-context"),
         (without("users"), "does not answer"),  # to have no user is allowed
         (with_user({"client-certificate-data": TOKEN, "client-key-data": TOKEN}), "kubeconfig"),
-        (with_user({"client-certificate": "/nowhere", "client-key": "/nowhere"}), "not there"),
-        (with_user({"exec": BAD_PLUGIN}), "its plugin gave no credentials"),
+        (with_user({"client-certificate": "/nowhere", "client-key": "/nowhere"}), "does not exist"),
+        (with_user({"exec": BAD_PLUGIN}), "the credential plugin failed"),
     ],
 )
 def test_a_kubeconfig_that_is_broken(
@@ -102,7 +102,7 @@ def test_no_kubeconfig_at_all(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["doctor"]) == 2
-    assert "give --kubeconfig, or KUBECONFIG" in capfd.readouterr().err
+    assert "give --kubeconfig, or set KUBECONFIG" in capfd.readouterr().err
 
 
 def test_nobody_answers(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_somebody_who_is_no_api_server(
 ) -> None:
     code, err = doctor(capfd, tmp_path, kubeconfig(somebody))
     assert code == 2
-    assert "is no Kubernetes API server" in err
+    assert "is not a Kubernetes API server" in err
 
 
 @pytest.mark.parametrize("somebody", [(403, {"message": "forbidden"})], indirect=True)
@@ -176,7 +176,9 @@ def test_one_who_may_see_nothing_gets_unknown_and_no_verdict(
     assert main(["doctor", "--kubeconfig", str(file), "-o", "json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert document["summary"]["failed"] == 0
-    assert [one["check"] for one in document["findings"] if one["status"] == "ok"] == ["api-server"]
+    assert [finding["check"] for finding in document["findings"] if finding["status"] == "ok"] == [
+        "api-server"
+    ]
 
 
 @pytest.mark.parametrize("namespace", ["", "../kube-system", "A", "a" * 64])
@@ -184,11 +186,11 @@ def test_a_namespace_that_can_not_be_one(
     capsys: pytest.CaptureFixture[str], namespace: str
 ) -> None:
     assert main(["doctor", f"--namespace={namespace}"]) == 2
-    assert "is no name of a namespace" in capsys.readouterr().err
+    assert "is not a valid namespace name" in capsys.readouterr().err
 
 
 def test_certificate_data_is_never_shown(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A user whose parts stand in the wrong place: the library's message would quote all of it."""
+    """A user with fields in the wrong place: the library's message would quote all of it."""
     content = kubeconfig("https://127.0.0.1:1")
     content["users"] = [{"name": "u", "token": TOKEN, "key": base64.b64encode(b"k").decode()}]
     code, _ = doctor(capfd, tmp_path, content)

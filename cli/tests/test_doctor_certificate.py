@@ -22,7 +22,9 @@ def judged(
     *served: Issued, bundle: bytes = CA.pem, host: str = HOST, now: datetime = NOW
 ) -> dict[str, Finding]:
     """The findings by check, of certificates that a pod each serves."""
-    found = [Served(f"pod {number}", (one.der,)) for number, one in enumerate(served)]
+    found = [
+        Served(f"pod {number}", (certificate.der,)) for number, certificate in enumerate(served)
+    ]
     trust = Trust(host, bundle, ("tradingbot.mutate.trading.io",))
     findings = judge_certificates(found, (trust,), now=now, namespace="tradingbot-system")
     return {finding.check: finding for finding in findings}
@@ -30,12 +32,12 @@ def judged(
 
 def test_a_good_one_is_good_in_each_way() -> None:
     findings = judged(GOOD)
-    assert {one.status for one in findings.values()} == {Status.OK}
+    assert {finding.status for finding in findings.values()} == {Status.OK}
     assert findings["certificate/life"].message == (
         "80 days left, until 2027-02-12 12:00 UTC (pod 0)"
     )
-    assert findings["certificate/names"].message == f"it is good for {HOST}"
-    assert "holds its authority, until 2027-08-16" in findings["certificate/authority"].message
+    assert findings["certificate/names"].message == f"valid for {HOST}"
+    assert "has its authority, valid until 2027-08-16" in findings["certificate/authority"].message
 
 
 def test_replicas_with_the_same_certificate_are_one_finding() -> None:
@@ -141,8 +143,8 @@ def test_replicas_in_the_middle_of_a_rotation_are_judged_each() -> None:
     found = [Served("pod old", (GOOD.der,)), Served("pod new", (new.der,))]
     trust = Trust(HOST, CA.pem, ("a",))
     findings = list(judge_certificates(found, (trust,), now=NOW, namespace="n"))
-    failed = [one for one in findings if one.status == Status.FAILED]
-    assert [one.reason for one in failed] == ["UnknownAuthority"]
+    failed = [finding for finding in findings if finding.status == Status.FAILED]
+    assert [finding.reason for finding in failed] == ["UnknownAuthority"]
     assert "pod new serves" in failed[0].message
 
 
@@ -173,7 +175,7 @@ def test_a_chain_through_an_intermediate_is_followed() -> None:
 
     def authority_of(served: Served) -> Finding:
         findings = judge_certificates([served], (trust,), now=NOW, namespace="n")
-        return next(one for one in findings if one.check == "certificate/authority")
+        return next(finding for finding in findings if finding.check == "certificate/authority")
 
     stored = Served("the Secret", (leaf.der, middle.der))
     seen_by_tls = Served("pod", (leaf.der,), frozenset({CA.pem}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 from issued import authority, serving
-from patient import ACCOUNT, PATIENCE, REGISTRY, Patient, installed
+from sample_cluster import ACCOUNT, PATIENCE, REGISTRY, SampleCluster, installed
 from tradingbot_cli.main import main
-from tradingbot_dev import manifests
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
-from tradingbot_dev.system import OPERATOR, WEBHOOKS
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
+from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.product import manifests
+from tradingbot_dev.product.system import OPERATOR, WEBHOOKS
 
 ACCOUNT_OF_WEBHOOKS = "tradingbot-webhooks"
 Findings = dict[str, dict[str, Any]]
@@ -25,20 +24,20 @@ Doctor = Callable[..., tuple[int, Findings]]
 
 
 @pytest.fixture(scope="module")
-def patient() -> Iterator[Patient]:
+def cluster() -> Iterator[SampleCluster]:
     with installed() as one:
         yield one
 
 
 @pytest.fixture
-def doctor(patient: Patient, capsys: pytest.CaptureFixture[str]) -> Doctor:
+def doctor(cluster: SampleCluster, capsys: pytest.CaptureFixture[str]) -> Doctor:
     """Runs it as its own account: the exit code, and the findings by check."""
 
-    def run(kubeconfig: Path = patient.kubeconfig) -> tuple[int, Findings]:
+    def run(kubeconfig: Path = cluster.kubeconfig) -> tuple[int, Findings]:
         code = main(["doctor", "--kubeconfig", str(kubeconfig), "-o", "json"])
         printed = capsys.readouterr()
         assert printed.err == ""
-        return code, {one["check"]: one for one in json.loads(printed.out)["findings"]}
+        return code, {finding["check"]: finding for finding in json.loads(printed.out)["findings"]}
 
     return run
 
@@ -70,7 +69,7 @@ def all_well(doctor: Doctor) -> None:
     def well() -> bool:
         code, findings = doctor()
         latest.clear()
-        latest.update({n: one for n, one in findings.items() if one["status"] != "ok"})
+        latest.update({n: finding for n, finding in findings.items() if finding["status"] != "ok"})
         return code == 0 and not latest
 
     try:
@@ -80,14 +79,14 @@ def all_well(doctor: Doctor) -> None:
 
 
 @pytest.fixture(autouse=True)
-def well_again(patient: Patient, doctor: Doctor) -> Iterator[None]:
-    """Each test mends what it broke, and the doctor sees that too."""
+def well_again(cluster: SampleCluster, doctor: Doctor) -> Iterator[None]:
+    """Each test repairs what it broke, and the doctor sees that too."""
     yield
     all_well(doctor)
 
 
 def test_a_healthy_system_is_all_well_to_one_with_no_more_rights_than_needed(
-    patient: Patient, doctor: Doctor
+    cluster: SampleCluster, doctor: Doctor
 ) -> None:
     all_well(doctor)
     _, findings = doctor()
@@ -102,59 +101,63 @@ def test_a_healthy_system_is_all_well_to_one_with_no_more_rights_than_needed(
     } == set(findings)
 
 
-def test_it_reads_no_secret_and_stores_nothing(patient: Patient, doctor: Doctor) -> None:
+def test_it_reads_no_secret_and_stores_nothing(cluster: SampleCluster, doctor: Doctor) -> None:
     doctor()
     me = f"system:serviceaccount:default:{ACCOUNT}"
     asked = [
-        event for event in patient.system.plane.audit_events() if event["user"]["username"] == me
+        event for event in cluster.system.plane.audit_events() if event["user"]["username"] == me
     ]
     assert asked
-    assert not [one for one in asked if one.get("objectRef", {}).get("resource") == "secrets"]
-    writes = {one["requestURI"] for one in asked if one["verb"] not in {"get", "list"}}
+    assert not [event for event in asked if event.get("objectRef", {}).get("resource") == "secrets"]
+    writes = {event["requestURI"] for event in asked if event["verb"] not in {"get", "list"}}
     reviews = "/apis/authorization.k8s.io/v1/"
     assert all(uri.startswith(reviews) or uri.endswith("dryRun=All") for uri in writes), writes
 
 
-def test_the_table_is_for_people(patient: Patient, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "--kubeconfig", str(patient.kubeconfig)]) == 0
+def test_the_table_is_for_people(
+    cluster: SampleCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--kubeconfig", str(cluster.kubeconfig)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("STATUS   CHECK ")
     assert out.endswith("22 checks: 22 ok\n")
 
 
-def test_a_definition_of_another_version(patient: Patient, doctor: Doctor) -> None:
+def test_a_definition_of_another_version(cluster: SampleCluster, doctor: Doctor) -> None:
     risk = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/riskManagement"
     gone = [{"op": "remove", "path": f"{risk}/properties/maxOpenPositions"}]
     crd = "tradingbots.trading.io"
-    patient.kubectl("patch", "crd", crd, "--type=json", "-p", json.dumps(gone))
+    cluster.kubectl("patch", "crd", crd, "--type=json", "-p", json.dumps(gone))
     try:
         findings = found(doctor, f"crd/{crd}", "Outdated")
         assert (
             "spec.riskManagement.maxOpenPositions is missing" in (findings[f"crd/{crd}"]["message"])
         )
     finally:
-        patient.system.apply(
+        cluster.system.apply(
             manifests.text(
-                one for one in patient.rendered() if one["kind"] == "CustomResourceDefinition"
+                manifest
+                for manifest in cluster.rendered()
+                if manifest["kind"] == "CustomResourceDefinition"
             )
         )
 
 
-def test_a_webhook_configuration_that_is_missing(patient: Patient, doctor: Doctor) -> None:
-    patient.kubectl("delete", "validatingwebhookconfiguration", "tradingbot-validating")
+def test_a_webhook_configuration_that_is_missing(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.kubectl("delete", "validatingwebhookconfiguration", "tradingbot-validating")
     try:
         findings = found(doctor, "admission/checks", "NotAsked")
         assert findings["webhooks/tradingbot-validating"]["reason"] == "Missing"
         assert findings["webhooks/tradingbot-mutating"]["status"] == "ok"
     finally:
-        patient.trust((patient.system.certificates / "ca.crt").read_bytes())
+        cluster.trust((cluster.system.certificates / "ca.crt").read_bytes())
 
 
 NOW = datetime.now(UTC)
 
 
-def test_a_bundle_of_another_authority(patient: Patient, doctor: Doctor) -> None:
-    patient.trust(authority("another CA", begin=NOW - timedelta(days=1)).pem)
+def test_a_bundle_of_another_authority(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.trust(authority("another CA", begin=NOW - timedelta(days=1)).pem)
     try:
         findings = found(doctor, "admission/defaults", "UnknownAuthority")
         authority_finding = findings["certificate/authority"]
@@ -162,13 +165,13 @@ def test_a_bundle_of_another_authority(patient: Patient, doctor: Doctor) -> None
         assert "another CA" in authority_finding["message"]
         assert findings["certificate/life"]["status"] == "ok"
     finally:
-        patient.trust((patient.system.certificates / "ca.crt").read_bytes())
+        cluster.trust((cluster.system.certificates / "ca.crt").read_bytes())
 
 
-def test_an_expired_certificate(patient: Patient, doctor: Doctor) -> None:
+def test_an_expired_certificate(cluster: SampleCluster, doctor: Doctor) -> None:
     ca = authority("a CA", begin=NOW - timedelta(days=100))
     old = serving(ca, "127.0.0.1", begin=NOW - timedelta(days=93))
-    with patient.serving(old, ca=ca.pem):
+    with cluster.serving(old, ca=ca.pem):
         findings = found(doctor, "admission/defaults", "Expired")
         assert findings["certificate/life"]["reason"] == "Expired"
         assert findings["certificate/life"]["message"].startswith("expired 3 days ago")
@@ -176,10 +179,10 @@ def test_an_expired_certificate(patient: Patient, doctor: Doctor) -> None:
         assert findings["certificate/names"]["status"] == "ok"
 
 
-def test_a_certificate_for_another_host(patient: Patient, doctor: Doctor) -> None:
+def test_a_certificate_for_another_host(cluster: SampleCluster, doctor: Doctor) -> None:
     ca = authority("a CA", begin=NOW - timedelta(days=1))
     other = serving(ca, "webhooks.other.svc", begin=NOW - timedelta(days=1))
-    with patient.serving(other, ca=ca.pem):
+    with cluster.serving(other, ca=ca.pem):
         findings = found(doctor, "admission/defaults", "WrongHost")
         assert findings["certificate/names"]["reason"] == "WrongHost"
         assert "calls 127.0.0.1" in findings["certificate/names"]["message"]
@@ -187,13 +190,13 @@ def test_a_certificate_for_another_host(patient: Patient, doctor: Doctor) -> Non
 
 
 def test_a_certificate_of_an_intermediate_authority_is_well(
-    patient: Patient, doctor: Doctor
+    cluster: SampleCluster, doctor: Doctor
 ) -> None:
     ca = authority("a root", begin=NOW - timedelta(days=1))
     middle = authority("a middle", begin=NOW - timedelta(days=1), above=ca)
     leaf = serving(middle, "127.0.0.1", begin=NOW - timedelta(days=1))
-    with patient.serving(leaf, ca=ca.pem):
-        (patient.system.certificates / "tls.crt").write_bytes(leaf.pem + middle.pem)
+    with cluster.serving(leaf, ca=ca.pem):
+        (cluster.system.certificates / "tls.crt").write_bytes(leaf.pem + middle.pem)
 
         def through_it() -> bool:
             _, findings = doctor()
@@ -203,19 +206,19 @@ def test_a_certificate_of_an_intermediate_authority_is_well(
         all_well(doctor)
 
 
-def test_webhooks_that_are_down(patient: Patient, doctor: Doctor) -> None:
-    patient.system.stop_one(WEBHOOKS)
+def test_webhooks_that_are_down(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.system.stop_one(WEBHOOKS)
     try:
         findings = found(doctor, "admission/defaults", "ConnectionRefused")
         assert findings["admission/checks"]["status"] == "unknown"
         assert findings["certificate/served"]["status"] == "unknown"
         assert "certificate/life" not in findings
     finally:
-        patient.system.start_one(WEBHOOKS)
+        cluster.system.start_one(WEBHOOKS)
 
 
-def test_a_right_that_was_taken_away(patient: Patient, doctor: Doctor) -> None:
-    patient.kubectl("delete", "clusterrolebinding", "tradingbot-operator-cluster")
+def test_a_right_that_was_taken_away(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.kubectl("delete", "clusterrolebinding", "tradingbot-operator-cluster")
     try:
         findings = found(doctor, "rights/tradingbot-operator", "Missing")
         assert (
@@ -223,73 +226,73 @@ def test_a_right_that_was_taken_away(patient: Patient, doctor: Doctor) -> None:
         )
         assert findings["rights/tradingbot-webhooks"]["status"] == "ok"
     finally:
-        patient.system.apply(
-            manifests.text(one for one in patient.rendered() if one["kind"] == "ClusterRoleBinding")
-        )
-
-
-def test_a_right_to_read_secrets_that_nothing_uses_any_more(
-    patient: Patient, doctor: Doctor
-) -> None:
-    """As when somebody takes config/secret-warning out again: what was granted is not pruned."""
-    theirs = [one for one in patient.rendered() if one["metadata"]["name"] == ACCOUNT_OF_WEBHOOKS]
-    (deployment,) = (one for one in theirs if one["kind"] == "Deployment")
-    without = copy.deepcopy(deployment)
-    without["spec"]["template"]["spec"]["containers"][0]["args"].remove("--secret-lookup")
-    patient.system.apply(manifests.text([without]))
-    try:
-        findings = found(doctor, f"rights/{ACCOUNT_OF_WEBHOOKS}", "TooMuch", "warning")
-        assert "may get secrets" in findings[f"rights/{ACCOUNT_OF_WEBHOOKS}"]["message"]
-        patient.kubectl("delete", "clusterrolebinding", ACCOUNT_OF_WEBHOOKS)
-        all_well(doctor)
-    finally:
-        patient.system.apply(
+        cluster.system.apply(
             manifests.text(
-                one for one in theirs if one["kind"] in {"Deployment", "ClusterRoleBinding"}
+                manifest
+                for manifest in cluster.rendered()
+                if manifest["kind"] == "ClusterRoleBinding"
             )
         )
 
 
-def test_a_registry_that_is_down(patient: Patient, doctor: Doctor) -> None:
-    patient.system.plane.table.stop(REGISTRY)
+def test_a_right_to_read_secrets_that_an_older_version_left_behind(
+    cluster: SampleCluster, doctor: Doctor
+) -> None:
+    account = f"--serviceaccount={SYSTEM_NAMESPACE}:{ACCOUNT_OF_WEBHOOKS}"
+    cluster.kubectl("create", "clusterrole", "left", "--verb=get", "--resource=secrets")
+    cluster.kubectl("create", "clusterrolebinding", "left", "--clusterrole=left", account)
+    try:
+        findings = found(doctor, f"rights/{ACCOUNT_OF_WEBHOOKS}", "TooMuch", "warning")
+        assert "may get secrets" in findings[f"rights/{ACCOUNT_OF_WEBHOOKS}"]["message"]
+    finally:
+        cluster.kubectl("delete", "clusterrolebinding,clusterrole", "left")
+    all_well(doctor)
+
+
+def test_a_registry_that_is_down(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.system.plane.table.stop(REGISTRY)
     try:
         findings = found(doctor, "registry", "Unreachable")
         assert "connection refused" in findings["registry"]["message"]
     finally:
-        patient.begin_registry()
+        cluster.begin_registry()
 
 
-def test_an_operator_that_has_stopped_without_a_word(patient: Patient, doctor: Doctor) -> None:
-    patient.system.kill(OPERATOR)
+def test_an_operator_that_has_stopped_without_a_word(
+    cluster: SampleCluster, doctor: Doctor
+) -> None:
+    cluster.system.kill(OPERATOR)
     try:
         findings = found(doctor, "operator/lease", "Stale")
         assert "no operator acts" in findings["operator/lease"]["message"]
     finally:
-        patient.system.start_one(OPERATOR)
+        cluster.system.start_one(OPERATOR)
 
 
-def test_a_lease_that_was_given_back(patient: Patient, doctor: Doctor) -> None:
-    patient.system.stop_one(OPERATOR)
+def test_a_lease_that_was_given_back(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.system.stop_one(OPERATOR)
     try:
         found(doctor, "operator/lease", "NotHeld")
     finally:
-        patient.system.start_one(OPERATOR)
+        cluster.system.start_one(OPERATOR)
 
 
-def test_who_may_look_at_nothing_gets_no_verdict(patient: Patient, doctor: Doctor) -> None:
-    patient.kubectl("create", "serviceaccount", "nobody", "-n", "default")
-    nobody = patient.system.plane.service_account_kubeconfig("nobody", namespace="default")
+def test_who_may_look_at_nothing_gets_no_verdict(cluster: SampleCluster, doctor: Doctor) -> None:
+    cluster.kubectl("create", "serviceaccount", "nobody", "-n", "default")
+    nobody = cluster.system.plane.service_account_kubeconfig("nobody", namespace="default")
     code, findings = doctor(nobody)
     assert code == 2
-    assert {check for check, one in findings.items() if one["status"] == "ok"} == {"api-server"}
-    assert {one["status"] for one in findings.values()} == {"ok", "unknown"}
+    assert {check for check, finding in findings.items() if finding["status"] == "ok"} == {
+        "api-server"
+    }
+    assert {finding["status"] for finding in findings.values()} == {"ok", "unknown"}
     assert "create subjectaccessreviews" in findings["your-rights"]["message"]
 
 
 def test_a_token_that_is_not_valid_any_more(
-    patient: Patient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: SampleCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = yaml.safe_load(patient.kubeconfig.read_text())
+    content = yaml.safe_load(cluster.kubeconfig.read_text())
     content["users"][0]["user"]["token"] += "x"
     stale = tmp_path / "kubeconfig"
     stale.write_text(yaml.safe_dump(content))

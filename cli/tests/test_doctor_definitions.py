@@ -36,12 +36,12 @@ def schema_of(crd: Object) -> Object:
 
 def bots_judged(stored: Any) -> Finding:
     seen = {**stored_crds(), BOTS: stored}
-    return next(one for one in judge_crds(crds(), seen) if one.check == f"crd/{BOTS}")
+    return next(finding for finding in judge_crds(crds(), seen) if finding.check == f"crd/{BOTS}")
 
 
 def test_those_of_this_version_are_well() -> None:
     findings = list(judge_crds(crds(), stored_crds()))
-    assert [one.status for one in findings] == [Status.OK, Status.OK]
+    assert [finding.status for finding in findings] == [Status.OK, Status.OK]
 
 
 def test_one_that_is_missing() -> None:
@@ -86,7 +86,7 @@ def test_versions_are_compared_by_name() -> None:
     crd["spec"]["versions"][0]["name"] = "v1beta1"
     message = bots_judged(crd).message
     assert "version v1 is missing" in message
-    assert "version v1beta1 is not of this version" in message
+    assert "version v1beta1 is not part of this version" in message
 
 
 def test_a_version_that_is_not_served_is_named() -> None:
@@ -116,12 +116,14 @@ def stored_webhooks() -> dict[str, Any]:
 
 
 def webhooks_judged(stored: dict[str, Any]) -> dict[str, Finding]:
-    return {one.check.partition("/")[2]: one for one in judge_configurations(WANTED, stored)}
+    return {
+        finding.check.partition("/")[2]: finding for finding in judge_configurations(WANTED, stored)
+    }
 
 
 def test_configurations_of_this_version_are_well() -> None:
     findings = webhooks_judged(stored_webhooks())
-    assert {one.status for one in findings.values()} == {Status.OK}
+    assert {finding.status for finding in findings.values()} == {Status.OK}
 
 
 def test_webhooks_called_by_url_are_the_same_webhooks() -> None:
@@ -131,7 +133,7 @@ def test_webhooks_called_by_url_are_the_same_webhooks() -> None:
             path = webhook["clientConfig"].pop("service")["path"]
             webhook["clientConfig"]["url"] = f"https://127.0.0.1:9443{path}"
     findings = webhooks_judged(stored)
-    assert {one.status for one in findings.values()} == {Status.OK}
+    assert {finding.status for finding in findings.values()} == {Status.OK}
 
 
 def test_a_configuration_that_is_missing() -> None:
@@ -175,7 +177,7 @@ SERVICE = {"spec": {"ports": [{"name": "https", "port": 443}]}}
 
 
 def endpoints(*ready: bool) -> tuple[Object, ...]:
-    return ({"endpoints": [{"conditions": {"ready": one}} for one in ready]},)
+    return ({"endpoints": [{"conditions": {"ready": is_ready}} for is_ready in ready]},)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tradingbot_api.admission import defaulted, review
+from tradingbot_api.admission.review import defaulted, review
 from tradingbot_cli.doctor.expected import CERTS, OPERATOR, WEBHOOKS, Installation, Right
 from tradingbot_cli.doctor.facts import Caller, LeaseSeen, Reply, Unseen
 from tradingbot_cli.doctor.findings import (
@@ -26,7 +26,7 @@ from tradingbot_cli.doctor.judge_running import (
     judge_namespace,
     judge_registry,
 )
-from tradingbot_cli.doctor.sample_bot import to_complete, to_refuse
+from tradingbot_cli.doctor.sample_bot import FRACTION, to_complete, to_refuse
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NAMESPACE = "tradingbot-system"
@@ -36,7 +36,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 # ---- admission
 
-COMPLETED = Reply(201, "", {"spec": {"riskManagement": {"takeProfitPercentage": "4"}}})
+COMPLETED = Reply(201, "", {"spec": {"riskManagement": {"stopLossPercentage": FRACTION}}})
 REFUSED = Reply(422, 'admission webhook "tradingbot.validate.trading.io" denied the request: a')
 
 
@@ -53,10 +53,8 @@ def call_failed(webhook: str, said: str) -> Reply:
 
 
 def test_the_sample_bots_are_right_and_wrong_in_the_way_that_only_the_webhooks_see() -> None:
-    bot = to_complete()
-    assert "takeProfitPercentage" not in bot["spec"]["riskManagement"]
-    completed = defaulted("TradingBot", bot)
-    assert completed["spec"]["riskManagement"]["takeProfitPercentage"] == "4"
+    completed = defaulted("TradingBot", to_complete())
+    assert completed["spec"]["riskManagement"]["stopLossPercentage"] == FRACTION
     assert not review("TradingBot", completed, now=NOW).errors
     verdict = review("TradingBot", defaulted("TradingBot", to_refuse()), now=NOW)
     assert [error.field for error in verdict.errors] == ["spec.schedule.windows[0].end"]
@@ -64,14 +62,16 @@ def test_the_sample_bots_are_right_and_wrong_in_the_way_that_only_the_webhooks_s
 
 
 def test_both_webhooks_have_their_say() -> None:
-    assert [one.status for one in admission()] == [Status.OK, Status.OK]
+    assert [finding.status for finding in admission()] == [Status.OK, Status.OK]
 
 
 def test_webhooks_that_are_not_asked() -> None:
     plain = Reply(201, "", {"spec": {"riskManagement": {}}})
-    findings = admission(plain, plain)
-    assert [one.reason for one in findings] == ["NotAsked", "NotAsked"]
-    assert {one.status for one in findings} == {Status.FAILED}
+    said = 'spec.riskManagement.stopLossPercentage in body must be of type integer,string: "number"'
+    refused = Reply(422, f'TradingBot.trading.io "tradingbot-doctor" is invalid: {said}')
+    findings = admission(refused, plain)
+    assert [finding.reason for finding in findings] == ["NotAsked", "NotAsked"]
+    assert {finding.status for finding in findings} == {Status.FAILED}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,10 @@ def test_a_call_that_fails_is_named_by_its_cause(said: str, reason: str) -> None
 
 def test_the_second_webhook_is_unknown_where_the_first_could_not_be_asked() -> None:
     broken = call_failed("tradingbot.mutate.trading.io", "context deadline exceeded")
-    assert [one.status for one in admission(broken, broken)] == [Status.FAILED, Status.UNKNOWN]
+    assert [finding.status for finding in admission(broken, broken)] == [
+        Status.FAILED,
+        Status.UNKNOWN,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,13 +129,13 @@ def test_the_second_webhook_is_unknown_where_the_first_could_not_be_asked() -> N
     ],
 )
 def test_what_others_keep_us_from_seeing_is_unknown(reply: Reply | Unseen) -> None:
-    assert {one.status for one in admission(reply, reply)} == {Status.UNKNOWN}
+    assert {finding.status for finding in admission(reply, reply)} == {Status.UNKNOWN}
 
 
 def test_definitions_that_are_missing_or_old_are_told_as_such() -> None:
     missing, old = Reply(404, "404 page not found"), Reply(422, "spec.mode: Unsupported value")
-    assert {one.reason for one in admission(missing, missing)} == {"NotServed"}
-    assert {one.reason for one in admission(old, old)} == {"Outdated"}
+    assert {finding.reason for finding in admission(missing, missing)} == {"NotServed"}
+    assert {finding.reason for finding in admission(old, old)} == {"Outdated"}
 
 
 def test_our_own_webhook_that_refuses_a_right_bot_is_a_fault() -> None:
@@ -146,27 +149,25 @@ def test_our_own_webhook_that_refuses_a_right_bot_is_a_fault() -> None:
 def rights() -> dict[Right, bool | Unseen]:
     """All that must be granted is, and what must not is not."""
     wanted = WANTED.rights()
-    never = [right for account in {one.account for one in wanted} for right in forbidden(account)]
+    accounts = {WEBHOOKS, *(right.account for right in wanted)}
+    never = [right for account in accounts for right in forbidden(account)]
     return dict.fromkeys(wanted, True) | dict.fromkeys(never, False)
 
 
-def rights_judged(
-    seen: dict[Right, bool | Unseen], *, secret_lookup: bool | None = True
-) -> dict[str, Finding]:
-    judged = judge_rights(seen, namespace=NAMESPACE, secret_lookup=secret_lookup)
-    return {one.check: one for one in judged}
+def rights_judged(seen: dict[Right, bool | Unseen]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in judge_rights(seen, namespace=NAMESPACE)}
 
 
 def test_the_packaged_rules_are_those_of_config() -> None:
     """Read in another way than they are packaged: nothing is lost on the way."""
     roles = [
-        one
-        for folder in ("rbac", "secret-warning/rbac", "certs")
+        manifest
+        for folder in ("rbac", "certs")
         for file in sorted((CONFIG / folder).glob("*.yaml"))
-        for one in yaml.safe_load_all(file.read_text())
-        if one and one["kind"] in {"Role", "ClusterRole"}
+        for manifest in yaml.safe_load_all(file.read_text())
+        if manifest and manifest["kind"] in {"Role", "ClusterRole"}
     ]
-    for account in (OPERATOR, WEBHOOKS, CERTS):
+    for account in (OPERATOR, CERTS):
         words = sum(
             len(rule["apiGroups"])
             * len(rule["resources"])
@@ -189,11 +190,11 @@ def test_the_packaged_rules_are_those_of_config() -> None:
 
 def test_an_operator_for_some_namespaces_needs_its_rights_there_only() -> None:
     confined = WANTED.rights(operator_namespaces=["one", "two"])
-    bots = [one for one in confined if one.resource == "tradingbots" and one.verb == "patch"]
-    assert [one.namespace for one in bots] == ["one", "two"]
+    bots = [
+        right for right in confined if right.resource == "tradingbots" and right.verb == "patch"
+    ]
+    assert [right.namespace for right in bots] == ["one", "two"]
     assert Right(OPERATOR, "registry.trading.io", "assets", "list") in confined
-    looks = [one.namespace for one in confined if one.account == WEBHOOKS]
-    assert looks == ["one", "two"]
 
 
 def test_all_rights_granted_is_well_for_each_account() -> None:
@@ -201,7 +202,7 @@ def test_all_rights_granted_is_well_for_each_account() -> None:
     assert set(findings) == {
         f"rights/tradingbot-{name}" for name in ("operator", "webhooks", "registry", "certs")
     }
-    assert {one.status for one in findings.values()} == {Status.OK}
+    assert {finding.status for finding in findings.values()} == {Status.OK}
 
 
 def test_a_right_that_is_missing_is_named() -> None:
@@ -216,39 +217,27 @@ def test_a_right_that_is_missing_is_named() -> None:
 
 
 def test_a_right_that_may_be_taken_away_is_warned_of_with_what_is_lost() -> None:
-    seen = rights() | {Right(WEBHOOKS, "", "secrets", "get"): False}
-    finding = rights_judged(seen)["rights/tradingbot-webhooks"]
+    seen = rights() | {
+        Right(OPERATOR, "apiextensions.k8s.io", "customresourcedefinitions", "list"): False
+    }
+    finding = rights_judged(seen)["rights/tradingbot-operator"]
     assert (finding.status, finding.reason) == (Status.WARNING, "Optional")
-    assert "nobody is warned that a bot's Secret does not exist" in finding.message
+    assert "a definition that comes late needs a restart" in finding.message
 
 
-LOOK_UP = Right(WEBHOOKS, "", "secrets", "get")
-
-
-def test_webhooks_that_do_not_look_for_secrets_need_no_right() -> None:
-    judged = rights_judged(rights() | {LOOK_UP: False}, secret_lookup=False)
-    assert {one.status for one in judged.values()} == {Status.OK}
-    assert judged["rights/tradingbot-webhooks"].message == (
-        "has all that it needs, 0 rights, and may not get or list or watch Secrets"
+def test_the_webhooks_need_no_right() -> None:
+    assert not any(right.account == WEBHOOKS for right in WANTED.rights())
+    assert rights_judged(rights())["rights/tradingbot-webhooks"].message == (
+        "needs no rights, and may not get or list or watch Secrets"
     )
 
 
-def test_webhooks_that_do_not_look_for_secrets_and_may_read_them_are_warned_of() -> None:
-    """As is left over when somebody takes config/secret-warning out, since nothing is pruned."""
-    finding = rights_judged(rights(), secret_lookup=False)["rights/tradingbot-webhooks"]
+def test_webhooks_that_may_read_secrets_are_warned_of() -> None:
+    """As is left over from an older version that was set to: nothing is pruned."""
+    seen = rights() | {Right(WEBHOOKS, "", "secrets", "get"): True}
+    finding = rights_judged(seen)["rights/tradingbot-webhooks"]
     assert (finding.status, finding.reason) == (Status.WARNING, "TooMuch")
-    assert finding.message.startswith("may get secrets, which it is not set to do")
-
-
-@pytest.mark.parametrize("granted", [True, False])
-def test_of_webhooks_whose_settings_are_not_seen_no_more_is_asked_than_of_all(
-    granted: bool,
-) -> None:
-    judged = rights_judged(rights() | {LOOK_UP: granted}, secret_lookup=None)
-    assert judged["rights/tradingbot-webhooks"].status == Status.OK
-    listing = rights() | {Right(WEBHOOKS, "", "secrets", "list"): True}
-    judged = rights_judged(listing, secret_lookup=None)
-    assert judged["rights/tradingbot-webhooks"].reason == "TooMuch"
+    assert finding.message.startswith("may get secrets, which it does not need")
 
 
 def test_a_right_too_much_is_warned_of() -> None:
@@ -260,7 +249,7 @@ def test_a_right_too_much_is_warned_of() -> None:
 
 def test_who_may_not_ask_gets_no_verdict() -> None:
     seen = dict.fromkeys(rights(), Unseen("you may not ask"))
-    assert {one.status for one in rights_judged(seen).values()} == {Status.UNKNOWN}  # type: ignore[arg-type]
+    assert {finding.status for finding in rights_judged(seen).values()} == {Status.UNKNOWN}  # type: ignore[arg-type]
 
 
 # ---- Deployments
@@ -307,7 +296,7 @@ def test_exactly_one_looks_after_the_certificate(
     found: Any, injected: bool, reason: str | None
 ) -> None:
     findings = judge_deployments({CERTS: found}, namespace=NAMESPACE, injected=injected)
-    assert [one.reason for one in findings] == ([] if reason is None else [reason])
+    assert [finding.reason for finding in findings] == ([] if reason is None else [reason])
 
 
 def test_cert_manager_says_what_it_waits_for() -> None:
@@ -321,7 +310,7 @@ def test_cert_manager_says_what_it_waits_for() -> None:
         "n/e": Unseen("no"),
     }
     findings = list(judge_cert_manager(seen))
-    assert [one.status for one in findings] == [
+    assert [finding.status for finding in findings] == [
         *(Status.OK, Status.FAILED, Status.FAILED, Status.FAILED, Status.UNKNOWN)
     ]
     assert findings[1].message == "is not ready: no issuer"
@@ -392,7 +381,7 @@ def test_the_namespace() -> None:
 
 def test_what_a_caller_may_not_look_at_is_said_once() -> None:
     full = list(judge_caller(Caller("https://a", "v1.37.0")))
-    assert {one.status for one in full} == {Status.OK}
+    assert {finding.status for finding in full} == {Status.OK}
     some = list(judge_caller(Caller("https://a", "v1.37.0", ("get leases in a",))))
     assert some[1].status == Status.UNKNOWN
     assert "get leases in a" in some[1].message

@@ -8,13 +8,13 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from time_limits import ends
 from tradingbot_cli.errors import ManifestError
 from tradingbot_cli.manifests import MAX_DEPTH, MAX_FILE, Document, documents
 
@@ -131,18 +131,16 @@ def test_a_quoted_merge_key_is_a_key_like_any_other() -> None:
 def test_a_billion_laughs_are_refused_at_once() -> None:
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    begin = time.monotonic()
-    error = refused("\n".join(lines))
+    with ends():
+        error = refused("\n".join(lines))
     assert "values, with those that aliases repeat" in str(error)
-    assert time.monotonic() - begin < 2
 
 
 def test_merge_keys_can_not_multiply_either() -> None:
     lines = ["a0: &a0 {" + ", ".join(f"k{n}: 1" for n in range(100)) + "}"]
     lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 12)]
-    begin = time.monotonic()
-    assert "values" in str(refused("\n".join(lines)))
-    assert time.monotonic() - begin < 2
+    with ends():
+        assert "values" in str(refused("\n".join(lines)))
 
 
 def test_an_alias_of_itself_is_refused() -> None:
@@ -152,9 +150,8 @@ def test_an_alias_of_itself_is_refused() -> None:
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", '{"a":'])
 def test_deep_nesting_is_refused_at_once(opening: str) -> None:
-    begin = time.monotonic()
-    assert re.search("nested deeper|nesting depth", str(refused(opening * 200_000)))
-    assert time.monotonic() - begin < 2
+    with ends():
+        assert re.search("nested deeper|nesting depth", str(refused(opening * 200_000)))
 
 
 def test_nesting_up_to_the_bound_is_read() -> None:
@@ -174,9 +171,9 @@ def test_a_document_of_too_many_values_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line", "column"),
     [
-        ("a: 1\nb:\n  c: 2\n  c: 3\n", 'the key "c" stands twice, first on line 3', 4, 3),
-        ('{"a": 1, "a": 2}', 'the key "a" stands twice, first on line 1', 1, 10),
-        ("1: a\n'1': b\n", 'the key "1" stands twice, first on line 1', 2, 1),
+        ("a: 1\nb:\n  c: 2\n  c: 3\n", 'the key "c" is duplicated, first on line 3', 4, 3),
+        ('{"a": 1, "a": 2}', 'the key "a" is duplicated, first on line 1', 1, 10),
+        ("1: a\n'1': b\n", 'the key "1" is duplicated, first on line 1', 2, 1),
         ("a: b: c\n", "malformed YAML: mapping values are not allowed in this context", 1, 5),
         ("a:\n\t- b\n", "malformed YAML: found character that cannot start any token", 2, 1),
         ("a: [1, 2\n", "malformed YAML: did not find expected ',' or ']'", 2, 1),
@@ -253,4 +250,4 @@ def test_what_yaml_takes_for_a_line_break_is_a_character_in_json() -> None:
 def test_a_key_that_stands_twice_in_json_is_refused_too() -> None:
     assert refused('{\n"a": 1,\n"a": 2}').line == 3
     error = refused('{"x": "\\ud83d\\ude00", "a": 1, "a": 2}')
-    assert str(error) == "a key stands twice in the same object"
+    assert str(error) == "a key is duplicated in the same object"

@@ -29,7 +29,7 @@ def test_the_schema_is_the_standards() -> None:
     schema = load_schema()
     assert schema["title"] == "Static Analysis Results Format (SARIF) Version 2.1.0 JSON Schema"
     assert schema["id"].startswith("https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/")
-    assert validation_errors({"version": "2.1.0", "runs": [{}]}), "it refuses what is no SARIF"
+    assert validation_errors({"version": "2.1.0", "runs": [{}]}), "it refuses what is not SARIF"
 
 
 def test_the_samples_that_are_meant_to_be_wrong_are_results_with_their_rules(

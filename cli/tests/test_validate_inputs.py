@@ -47,7 +47,7 @@ def test_nothing_on_stdin_is_no_success(
     typed(text, monkeypatch)
     code, out = told(capsys, "-f", "-")
     assert code == 2
-    assert out.startswith("<stdin>: error: nothing came; did what writes to it fail?\n")
+    assert out.startswith("<stdin>: error: empty; did the command that writes to it fail?\n")
 
 
 def test_a_stdin_that_is_closed_is_no_success(
@@ -93,7 +93,7 @@ def test_files_folders_and_stdin_are_read_in_the_order_given(
         (here / name).write_text(text)
     typed(GOOD.encode(), monkeypatch)
     _, out = told(capsys, "-o", "json", "-f", "z.yaml", "-f", "-", "-f", "bots", "-f", "a.txt")
-    assert [one["file"] for one in json.loads(out)] == [
+    assert [entry["file"] for entry in json.loads(out)] == [
         *("z.yaml", "<stdin>", "bots/a.json", "bots/b.yaml", "a.txt")
     ]
 
@@ -141,19 +141,19 @@ def test_a_link_to_nowhere_is_said_also_in_a_folder(
 
 
 def test_what_may_not_be_read_is_said_and_the_rest_is_checked(
-    nobodys_folder: Path, capsys: pytest.CaptureFixture[str]
+    unprivileged_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    locked = nobodys_folder / "locked"
+    locked = unprivileged_directory / "locked"
     locked.mkdir()
     for name in ("a.yaml", "b.yaml", "locked/c.yaml"):
-        (nobodys_folder / name).write_text(GOOD)
-    (nobodys_folder / "a.yaml").chmod(0)
+        (unprivileged_directory / name).write_text(GOOD)
+    (unprivileged_directory / "a.yaml").chmod(0)
     locked.chmod(0)
     try:
-        code, out = told(capsys, str(nobodys_folder))
+        code, out = told(capsys, str(unprivileged_directory))
         assert code == 2
         assert f"{locked}: error: permission denied\n" in out
-        assert f"{nobodys_folder}/a.yaml: error: permission denied\n" in out
+        assert f"{unprivileged_directory}/a.yaml: error: permission denied\n" in out
         assert "1 object checked, 1 admitted, 2 inputs unreadable" in out
         for name in (locked, locked / "c.yaml"):
             code, out = told(capsys, str(name))

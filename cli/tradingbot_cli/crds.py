@@ -1,4 +1,4 @@
-"""`tradingbot crds`: the manifests that `kubectl apply -f -` takes."""
+"""`tradingbot crds`: print the CustomResourceDefinitions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(name: str, arguments: list[str]) -> int:
 
 
 def rendered() -> str:
-    """All CRDs as YAML: the same bytes every time, so that a stale copy can be noticed."""
+    """Return all CRDs as YAML. The bytes are stable, so that a stale copy can be detected."""
     documents = (
         yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
         for crd in crds()

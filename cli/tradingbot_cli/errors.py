@@ -1,18 +1,18 @@
-"""What ends a command, each with a line that says what to do."""
+"""Errors that end a command, each with a line that says what to do."""
 
 
 class CommandError(RuntimeError):
-    """Base of this package's errors. Its text is one line for a person to act on."""
+    """Base of this package's errors. The text is one line for the user."""
 
 
 class UsageError(CommandError):
-    """Raised when flags or environment variables make no sense. Ends with code 2."""
+    """Raised for invalid flags or environment variables. Exit code 2."""
 
 
 class ManifestError(CommandError):
     """Raised when a file, or one document of it, can't be read. Never quotes a value.
 
-    `line` and `column` count from 1; 0 where nobody knows.
+    `line` and `column` count from 1; 0 if unknown.
     """
 
     def __init__(self, message: str, *, line: int = 0, column: int = 0) -> None:

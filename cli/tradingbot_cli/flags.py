@@ -1,13 +1,14 @@
 """Command-line flags made from a settings class, so that a setting is declared once.
 
-`database_url` becomes `--database-url` and TRADINGBOT_DATABASE_URL. A flag wins over the variable.
+`database_url` of the registry becomes `--database-url` and TRADINGBOT_REGISTRY_DATABASE_URL. The
+flag takes precedence over the variable.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -20,9 +21,15 @@ from tradingbot_cli.errors import UsageError
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
+_COMMON_PREFIX = "TRADINGBOT_"
+"""Prefix of the settings that all services share. Without the name of a service, the same variable
+would set, say, the port of all of them."""
+
+_SERVICE_LINK = ("tcp://", "udp://", "sctp://")
+
 
 def add_flags(parser: argparse._ActionsContainer, settings: type[BaseSettings]) -> None:
-    """A flag for each field. One that is not given leaves no trace in the namespace."""
+    """Add a flag for each field. The namespace has only the flags that were given."""
     for name, field in settings.model_fields.items():
         options: dict[str, Any] = {
             "dest": name,
@@ -40,7 +47,12 @@ def add_flags(parser: argparse._ActionsContainer, settings: type[BaseSettings]) 
 
 
 def load(settings: type[Settings], given: argparse.Namespace) -> Settings:
-    """The settings from flags, then the environment, then defaults. Raises UsageError."""
+    """Return the settings from flags, then the environment, then defaults.
+
+    Raises UsageError, also for a variable that lacks the name of its service.
+    """
+    if outdated := list(_outdated(settings)):
+        raise UsageError("; ".join(outdated))
     flags = {name: value for name, value in vars(given).items() if name in settings.model_fields}
     try:
         return settings(**flags)
@@ -58,10 +70,22 @@ def variable(name: str, settings: type[BaseSettings]) -> str:
     return (settings.model_config.get("env_prefix", "") + name).upper()
 
 
+def _outdated(settings: type[BaseSettings]) -> Iterator[str]:
+    """Yield an error for each variable of a name that this service read once."""
+    for name in settings.model_fields:
+        old, new = (_COMMON_PREFIX + name).upper(), variable(name, settings)
+        if old != new and old in os.environ:
+            yield f"{old}: is now called {new}"
+
+
 def _problems(
     settings: type[BaseSettings], flags: dict[str, Any], error: ValidationError
 ) -> Sequence[str]:
-    """What is wrong, by the name under which it was given. Values may be secret: none is shown."""
+    """Return each error with the name of its flag or variable. Values may be secret: none is shown.
+
+    A variable whose value is that of a Service link, such as TRADINGBOT_REGISTRY_PORT, was set by
+    the kubelet.
+    """
     problems = []
     for detail in error.errors(include_url=False, include_input=False):
         message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -71,6 +95,8 @@ def _problems(
             continue
         by_variable = name not in flags and variable(name, settings) in os.environ
         source = variable(name, settings) if by_variable else flag(name)
+        if by_variable and os.environ[source].startswith(_SERVICE_LINK):
+            message += ". Kubernetes set this variable: set enableServiceLinks: false in the pod"
         problems.append(f"{source}: {message}")
     return problems
 
@@ -98,7 +124,7 @@ def _text(value: Any) -> str:
 
 
 def _types(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a field's type, without None."""
+    """Return the alternatives of a field's type, without None."""
     if get_origin(annotation) in {Union, UnionType}:
         return tuple(kind for kind in get_args(annotation) if kind is not type(None))
     return (annotation,)

@@ -1,4 +1,4 @@
-"""Log lines: JSON where a machine collects them, readable where a person watches."""
+"""Log lines: JSON for machines, text for terminals."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# What libraries hang onto their records for themselves.
+# Fields that libraries add to their records.
 _FOREIGN = frozenset({"color_message", "settings", "k8s_skip", "k8s_ref"})
 
 
 class LogSettings(BaseSettings):
-    """How a service logs."""
+    """Settings of the log, common to all processes."""
 
     model_config = SettingsConfigDict(env_prefix="TRADINGBOT_", frozen=True, extra="ignore")
 
@@ -25,12 +25,12 @@ class LogSettings(BaseSettings):
         default="auto", description="Format of log lines; auto: text on a terminal, else json."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least level that is logged."
+        default="info", description="Minimum level of log lines."
     )
 
 
 def configure(settings: LogSettings) -> None:
-    """Log to stderr as `settings` say, for this process and what it forks."""
+    """Log to stderr, in this process and its children."""
     as_json = settings.log_format == "json" or (
         settings.log_format == "auto" and not sys.stderr.isatty()
     )
@@ -41,7 +41,7 @@ def configure(settings: LogSettings) -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the fields given with it."""
+    """One JSON object per line: time, level, logger, message, and extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -60,7 +60,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, part, message, and fields as name=value."""
+    """Time, level, process, message, and extra fields as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
         part = record.name.removeprefix("tradingbot_").partition(".")[0]
@@ -92,7 +92,7 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _one_line(text: str) -> str:
-    """A name that a client chose must not be able to forge a line of its own."""
+    """Escape line ends: a name that a client chose must not forge a log line."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 

@@ -1,7 +1,7 @@
-"""The entry point: find the command, import its part, run it, and say in one line what went wrong.
+"""The entry point: find the command, import its part and run it.
 
-Nothing is imported here that a command does not need: `tradingbot --help` and shell completion
-should feel instant, and a webhook must not carry the operator's libraries in its memory.
+Only what the command needs is imported: `tradingbot --help` and shell completion must be fast, and
+a webhook must not carry the operator's libraries in its memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FAILED, _USAGE, _INTERRUPTED, _BROKEN_PIPE = 1, 2, 130, 141
 
 
 class Command(NamedTuple):
-    """A command's summary, and where its `run(arguments) -> exit code` is."""
+    """Summary of a command, and the module of its `run(name, arguments) -> exit code`."""
 
     summary: str
     module: str
@@ -26,17 +26,15 @@ class Command(NamedTuple):
 SERVICES = {
     "operator": "Reconcile TradingBots and AssetRegistries",
     "webhooks": "Serve admission reviews",
-    "api-server": "Serve the registry's REST API",
-    "certs": "Make and rotate the webhooks' certificates",
+    "registry": "Serve the registry's REST API",
+    "certs": "Issue and rotate the certificates of webhooks and registry",
 }
 COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERVICES.items()} | {
-    "validate": Command("Check manifests as the webhooks would", "tradingbot_cli.validate"),
+    "validate": Command("Check manifests without a cluster", "tradingbot_cli.validate"),
     "crds": Command("Print the CustomResourceDefinitions", "tradingbot_cli.crds"),
-    "doctor": Command(
-        "Check an installation in a cluster, and say what to do", "tradingbot_cli.doctor.command"
-    ),
+    "doctor": Command("Diagnose an installation in a cluster", "tradingbot_cli.doctor.command"),
 }
-ALIASES = {"--operator": "operator", "--api-server": "api-server"}
+ALIASES = {"--operator": "operator", "--api-server": "registry", "api-server": "registry"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again at its exit.
+        # The reader closed the pipe. Without this, Python prints an error at its exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
@@ -88,7 +86,6 @@ def _dispatch(arguments: list[str]) -> int:
 def _help() -> str:
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  {name:{width}}  {c.summary}" for name, c in COMMANDS.items())
-    aliases = ", ".join(ALIASES)
     return f"""usage: {_PROGRAM} COMMAND [FLAGS]
 
 A Kubernetes operator, admission webhooks and an asset registry for trading bots.
@@ -99,9 +96,13 @@ commands:
 flags:
   -h, --help     Show this help; `{_PROGRAM} COMMAND --help` shows a command's flags
   -V, --version  Show the version
-  {aliases}  The commands of the same names
 
-Every flag of the first four commands is also an environment variable: --port is TRADINGBOT_PORT."""
+aliases:
+  --operator                 operator
+  --api-server, api-server   registry
+
+Every setting of the first four commands is a flag and an environment variable with the name of the
+command: --port of `{_PROGRAM} registry` is TRADINGBOT_REGISTRY_PORT. The flag takes precedence."""
 
 
 def _unknown(name: str) -> str:

@@ -1,8 +1,13 @@
-"""YAML and JSON documents, with the place of every value.
+"""Parse YAML and JSON documents, with the location of every value.
 
-Built from the parser's events rather than from PyYAML's tree: what makes a file dangerous (depth,
-aliases that multiply, size) is counted while it is read, before it can cost anything, and a key
-that stands twice is an error instead of a value that silently vanishes.
+A document is composed from the events of PyYAML's parser and not from PyYAML's own tree, for three
+reasons. The limits on depth, size and values hold while a file is read, before it can cost memory:
+aliases multiply (`&a [*b, *b]`, nested ten times, is a thousand values), so `_Composer` counts an
+alias with the size of its target. A duplicate key is an error; PyYAML keeps the last one. And
+scalars mean what they mean to kubectl; see `yaml_scalars`.
+
+A file that begins with `{` is JSON to kubectl if it parses as JSON. Then the JSON value counts, and
+the YAML tree only adds locations, if it has the same value.
 """
 
 from __future__ import annotations
@@ -19,27 +24,29 @@ import yaml
 from yaml import events as ev
 
 from tradingbot_cli.errors import ManifestError
-from tradingbot_cli.yaml_scalars import plain, tagged
+from tradingbot_cli.yaml_scalars import misreading, plain, tagged
 
 MAX_FILE = 8 << 20
 """Bytes."""
 MAX_DEPTH = 64
 MAX_VALUES = 250_000
-"""Values of one document, with those that aliases repeat."""
+"""Values of one document. An alias counts with all values that it repeats."""
 
 Path = tuple[str | int, ...]
 Json = Any
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "<<"
-# YAML 1.1, 5.1: c-printable is what is left.
+# The complement of c-printable in YAML 1.1, 5.1.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where something stands: line and column from 1, and the column after its end on that line,
-    which is 0 if it ends on another."""
+    """Location: line and column from 1.
+
+    `end` is the column after the end on the same line; 0 if the end is on another line.
+    """
 
     line: int
     column: int
@@ -48,13 +55,18 @@ class Spot:
 
 @dataclass(slots=True)
 class Node:
-    """A value, its place, and those of what is in it."""
+    """A value and its location. `inside` has the nodes of its items, `keys` where their keys are.
+
+    `size` counts the value and all values below it. `misreading` says what may be misread in a
+    number; see `yaml_scalars`.
+    """
 
     value: Json
     at: Spot
     size: int = 1
     keys: dict[str, Spot] = field(default_factory=dict)
     inside: dict[str | int, Node] = field(default_factory=dict)
+    misreading: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +77,9 @@ class Document:
     root: Node
 
     def find(self, path: Path) -> tuple[Node, Spot | None, int]:
-        """The node at `path`, or the deepest on the way to it that is written in the file.
+        """Return the node at `path`, or the deepest ancestor of it that is in the file.
 
-        Also the place of the key that leads there, if there is one, and the steps that were taken.
+        Also the location of the key that leads to the node, if any, and the number of steps taken.
         """
         node, key = self.root, None
         for taken, step in enumerate(path):
@@ -80,10 +92,10 @@ class Document:
 
 
 def documents(content: bytes) -> Iterator[Document]:
-    """The documents of a file, in order; empty ones are left out.
+    """Yield the documents of a file, in order, without empty ones.
 
-    Raises ManifestError at the first that can't be read, and there it ends: what follows a syntax
-    error can't be told from what belongs to it.
+    Raises ManifestError at the first one that can't be read. Nothing follows: after a syntax error
+    it is not known where the next document begins.
     """
     if len(content) > MAX_FILE:
         raise ManifestError(f"larger than {MAX_FILE >> 20} MiB: split it")
@@ -93,7 +105,7 @@ def documents(content: bytes) -> Iterator[Document]:
         if as_json is None:
             yield from _parsed(text)
             return
-        as_yaml = list(_parsed(text))
+        as_yaml = list(_parsed(text, is_json=True))
     except yaml.YAMLError as error:
         if as_json is None:
             raise _syntax_error(error, text) from error
@@ -114,7 +126,7 @@ def _decoded(content: bytes) -> str:
         raise ManifestError("not UTF-8 text", line=line, column=column) from error
 
 
-def _parsed(text: str) -> Iterator[Document]:
+def _parsed(text: str, *, is_json: bool = False) -> Iterator[Document]:
     loader = _Loader(text)
     number = 0
     try:
@@ -124,7 +136,7 @@ def _parsed(text: str) -> Iterator[Document]:
                 return
             if isinstance(event, ev.DocumentStartEvent):
                 number += 1
-                root = _Composer(loader).document()
+                root = _Composer(loader, is_json=is_json).document()
                 if root.value is not None:
                     yield Document(number=number, root=root)
     finally:
@@ -133,7 +145,11 @@ def _parsed(text: str) -> Iterator[Document]:
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or sequence whose end has not come yet."""
+    """A mapping or sequence whose end was not read yet.
+
+    `merging` is set while the value of a `<<` key is read; `merged` collects these values. They are
+    added at the end of the mapping, where the mapping's own keys take precedence.
+    """
 
     node: Node
     anchor: str | None
@@ -143,10 +159,15 @@ class _Open:
 
 
 class _Composer:
-    """Builds one document from events, with a stack of its own instead of Python's."""
+    """Composes one document from events.
 
-    def __init__(self, loader: Any) -> None:
+    The explicit stack has one `_Open` per level. Recursion would end in a RecursionError at a depth
+    that a file chooses.
+    """
+
+    def __init__(self, loader: Any, *, is_json: bool) -> None:
         self._loader = loader
+        self._is_json = is_json
         self._anchors: dict[str, Node] = {}
         self._stack: list[_Open] = []
         self._values = 0
@@ -167,7 +188,7 @@ class _Composer:
             else:
                 raise ManifestError("an unexpected end", line=at.line, column=at.column)
             if done is not None and not self._stack:
-                self._loader.get_event()  # the document's end
+                self._loader.get_event()  # the end of the document
                 return done
 
     def _scalar(self, event: Any, at: Spot) -> Node | None:
@@ -176,6 +197,8 @@ class _Composer:
             self._key(top, event, at)
             return None
         node = Node(_scalar_value(event, at), at)
+        if not self._is_json:
+            node.misreading = _misreading(event)
         self._count(1, at)
         if event.anchor:
             self._anchors[event.anchor] = node
@@ -184,13 +207,15 @@ class _Composer:
     def _alias(self, event: Any, at: Spot) -> Node | None:
         node = self._anchors.get(event.anchor)
         if node is None:
-            is_open = any(one.anchor == event.anchor for one in self._stack)
+            is_open = any(opened.anchor == event.anchor for opened in self._stack)
             what = "contains itself" if is_open else "has no anchor before it"
             raise ManifestError(f"the alias {what}", line=at.line, column=at.column)
         if self._wants_key():
             raise ManifestError("a key may not be an alias", line=at.line, column=at.column)
         self._count(node.size, at)
-        return self._add(Node(node.value, at, node.size, node.keys, node.inside))
+        return self._add(
+            Node(node.value, at, node.size, node.keys, node.inside, misreading=node.misreading)
+        )
 
     def _begin(self, event: Any, at: Spot) -> None:
         if self._wants_key():
@@ -220,7 +245,7 @@ class _Composer:
         top.merging = key == _MERGE and event.implicit[0]
         if key in top.node.keys and not top.merging:
             raise ManifestError(
-                f"the key {json.dumps(key)} stands twice, first on line {top.node.keys[key].line}",
+                f"the key {json.dumps(key)} is duplicated, first on line {top.node.keys[key].line}",
                 line=at.line,
                 column=at.column,
             )
@@ -229,7 +254,9 @@ class _Composer:
             top.node.keys[key] = at
 
     def _add(self, node: Node) -> Node | None:
-        """Put `node` where it belongs; the node itself if that is nowhere, so it is the root."""
+        """Add `node` to the innermost open collection. Return `node` if there is none: it is the
+        root.
+        """
         if not self._stack:
             return node
         top = self._stack[-1]
@@ -289,8 +316,13 @@ def _scalar_value(event: Any, at: Spot) -> Json:
     return value
 
 
+def _misreading(event: Any) -> str:
+    is_number = event.implicit[0] if event.tag is None else event.tag.endswith((":int", ":float"))
+    return misreading(event.value) if is_number else ""
+
+
 def _key_text(event: Any, at: Spot) -> str:
-    """A key as kubectl makes JSON of it: `1:` is "1", `true:` is "true"."""
+    """Return a key as kubectl converts it to JSON: `1:` is "1", `true:` is "true"."""
     value = _scalar_value(event, at)
     if isinstance(value, str):
         return value
@@ -308,14 +340,14 @@ def _spot(event: Any) -> Spot:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ManifestError("a key stands twice in the same object")
+        raise ManifestError("a key is duplicated in the same object")
     return made
 
 
 def _json_document(text: str) -> Document | None:
-    """The text as JSON, as kubectl takes what begins like it; without places, which YAML gives.
+    """Parse the text as JSON, as kubectl does if it begins with `{`. Without locations.
 
-    The two differ in surrogate pairs and in characters that YAML takes for the end of a line.
+    JSON and YAML differ in surrogate pairs, and in characters that are line ends in YAML.
     """
     if not text.lstrip().startswith("{"):
         return None
@@ -331,7 +363,7 @@ def _syntax_error(error: yaml.YAMLError, text: str) -> ManifestError:
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
     if mark is not None:
         line, column = mark.line + 1, mark.column + 1
-    elif unprintable := _UNPRINTABLE.search(text):  # of these alone PyYAML tells no place
+    elif unprintable := _UNPRINTABLE.search(text):  # PyYAML gives no mark for these
         line, column = _line_and_column(text[: unprintable.start()])
     else:
         line, column = 0, 0
@@ -339,5 +371,5 @@ def _syntax_error(error: yaml.YAMLError, text: str) -> ManifestError:
 
 
 def _line_and_column(before: str) -> tuple[int, int]:
-    """The place of what comes after this text, both from 1."""
+    """Return the location after this text, both from 1."""
     return before.count("\n") + 1, len(before) - before.rfind("\n")

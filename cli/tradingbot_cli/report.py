@@ -1,4 +1,4 @@
-"""Verdicts for people, for programs, and for code scanning. Pure."""
+"""Verdicts as text, JSON and SARIF. Pure."""
 
 from __future__ import annotations
 
@@ -19,57 +19,58 @@ _RULES = {
     ErrorReason.REQUIRED: "A required field is missing",
     ErrorReason.INVALID: "A value breaks a rule",
     ErrorReason.TYPE_INVALID: "A value is of the wrong type",
-    ErrorReason.NOT_SUPPORTED: "A value is none of those that a field may have",
-    ErrorReason.FORBIDDEN: "A field or key may not be there",
-    ErrorReason.DUPLICATE: "A value stands twice",
+    ErrorReason.NOT_SUPPORTED: "A value is not supported",
+    ErrorReason.FORBIDDEN: "A field or key is not allowed",
+    ErrorReason.DUPLICATE: "A value is duplicated",
     ErrorReason.TOO_LONG: "A value is too long",
     ErrorReason.TOO_MANY: "A list or map has too many items",
     UNREADABLE: "A file or document can't be read",
-    _WARNED: "Admitted, and probably not what was meant",
+    _WARNED: "Admitted, but probably not intended",
 }
 
 
 def text(checked: Sequence[Checked], passed_over: int, *, color: bool) -> str:
-    """A compiler's way: file:line:column, what is wrong, the words it is about; then a summary."""
+    """Format as a compiler does: file:line:column, message and excerpt; then a summary."""
     paint = Paint(color)
-    blocks = [block for one in checked for block in _blocks(one, paint)]
+    blocks = [block for result in checked for block in _blocks(result, paint)]
     return "\n".join([*blocks, *([""] if blocks else []), _summary(checked, passed_over, paint)])
 
 
 def as_json(checked: Sequence[Checked]) -> str:
-    """A list with one entry for each object, in the order of the input."""
+    """Return a list with one entry per object, in the order of the input."""
 
     def findings(found: Sequence[Finding], *, reason: bool) -> list[dict[str, Any]]:
         return [
-            {"field": one.field}
-            | ({"reason": one.reason} if reason else {})
-            | {"message": one.message}
-            for one in found
+            {"field": result.field}
+            | ({"reason": result.reason} if reason else {})
+            | {"message": result.message}
+            for result in found
         ]
 
     entries = [
         {
-            "file": one.file,
-            "line": one.line,
-            "document": one.document,
-            "kind": one.kind,
-            "namespace": one.namespace,
-            "name": one.name,
-            "allowed": one.allowed,
-            "errors": findings(one.errors, reason=True),
-            "warnings": findings(one.warnings, reason=False),
+            "file": result.file,
+            "line": result.line,
+            "document": result.document,
+            "kind": result.kind,
+            "namespace": result.namespace,
+            "name": result.name,
+            "allowed": result.allowed,
+            "errors": findings(result.errors, reason=True),
+            "warnings": findings(result.warnings, reason=False),
+            "effective": result.effective,
         }
-        for one in checked
+        for result in checked
     ]
     return json.dumps(entries, indent=2) + "\n"
 
 
 def sarif(checked: Sequence[Checked]) -> str:
-    """SARIF 2.1.0, as code scanning services take it."""
+    """Return SARIF 2.1.0, for code scanning."""
     found = [
-        (one, finding, level)
-        for one in checked
-        for level, findings in (("error", one.errors), ("warning", one.warnings))
+        (result, finding, level)
+        for result in checked
+        for level, findings in (("error", result.errors), ("warning", result.warnings))
         for finding in findings
     ]
     rules = sorted({finding.reason or _WARNED for _, finding, _ in found})
@@ -78,9 +79,9 @@ def sarif(checked: Sequence[Checked]) -> str:
             "ruleId": finding.reason or _WARNED,
             "level": level,
             "message": {"text": finding.text},
-            "locations": [_sarif_location(one, finding)],
+            "locations": [_sarif_location(result, finding)],
         }
-        for one, finding, level in found
+        for result, finding, level in found
     ]
     driver = {
         "name": "tradingbot validate",
@@ -132,7 +133,7 @@ def _position(finding: Finding) -> str:
 
 
 def _excerpt(finding: Finding, paint: Paint, hue: int) -> Iterator[str]:
-    """The key and value that a finding is about, and nothing else of the line they stand on."""
+    """Show key and value that a finding is about, and no other part of their line."""
     excerpt = finding.excerpt
     if excerpt is None:
         return
@@ -148,11 +149,11 @@ def _called(one: Checked) -> str:
 
 
 def _summary(checked: Sequence[Checked], passed_over: int, paint: Paint) -> str:
-    objects = [one for one in checked if one.kind]
-    denied = sum(not one.allowed for one in objects)
-    unreadable = sum(one.unreadable for one in checked)
-    errors = sum(len(one.errors) for one in objects)
-    warnings = sum(len(one.warnings) for one in objects)
+    objects = [result for result in checked if result.kind]
+    denied = sum(not result.allowed for result in objects)
+    unreadable = sum(result.unreadable for result in checked)
+    errors = sum(len(result.errors) for result in objects)
+    warnings = sum(len(result.warnings) for result in objects)
     parts = [f"{count(len(objects), 'object')} checked"]
     if objects:
         parts.append(f"{len(objects) - denied} admitted")
@@ -163,7 +164,7 @@ def _summary(checked: Sequence[Checked], passed_over: int, paint: Paint) -> str:
     if unreadable:
         parts.append(paint(f"{count(unreadable, 'input')} unreadable", BOLD, RED))
     if passed_over:
-        parts.append(f"{passed_over} of other kinds passed over")
+        parts.append(f"{passed_over} of other kinds skipped")
     good = objects and not (denied or unreadable or warnings)
     line = ", ".join(parts)
     return (paint(line, GREEN) if good else line) + "\n"

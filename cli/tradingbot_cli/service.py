@@ -1,4 +1,4 @@
-"""The commands that run a part of the system until they are told to stop."""
+"""The commands that run a process until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradingbot_cli.main import SERVICES
 
 
 class Part(NamedTuple):
-    """Where a part's settings class is, and its `run(settings)`."""
+    """Settings class of a process, and the module of its `run(settings)`."""
 
     settings: str
     run: str
@@ -21,9 +21,7 @@ class Part(NamedTuple):
 PARTS = {
     "operator": Part("tradingbot_operator.settings:OperatorSettings", "tradingbot_operator.main"),
     "webhooks": Part("tradingbot_webhooks.settings:WebhookSettings", "tradingbot_webhooks.server"),
-    "api-server": Part(
-        "tradingbot_registry.settings:RegistrySettings", "tradingbot_registry.server"
-    ),
+    "registry": Part("tradingbot_registry.settings:RegistrySettings", "tradingbot_registry.server"),
     "certs": Part("tradingbot_certs.settings:CertSettings", "tradingbot_certs.main"),
 }
 

@@ -1,4 +1,4 @@
-"""Text for a terminal: colours, and names that must not be able to command it."""
+"""Text for a terminal: colours, and names without control characters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BOLD, RED, YELLOW, GREEN, BLUE, PLAIN = 1, 31, 33, 32, 34, 0
 
 
 class Paint:
-    """ANSI colours, or none."""
+    """ANSI colours, or no colours."""
 
     def __init__(self, color: bool) -> None:
         self._color = color
@@ -21,14 +21,14 @@ class Paint:
 
 
 def wants_color() -> bool:
-    """Whether whoever reads our output sees colours, and wants them."""
+    """Whether to print colours: stdout is a terminal and NO_COLOR is not set."""
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
 
 
 def one_line(text: str) -> str:
-    """A name that somebody else chose must not be able to forge a line or command the terminal."""
+    """Escape a name, so that it can't forge a line or send control codes to the terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

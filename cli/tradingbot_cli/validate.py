@@ -1,4 +1,4 @@
-"""`tradingbot validate`: the webhooks' verdicts with no cluster."""
+"""`tradingbot validate`: check manifests as the webhooks do, without a cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ADMITTED, _DENIED, _UNREADABLE = 0, 1, 2
 
 _DESCRIPTION = """\
 Check TradingBots and AssetRegistries as the webhooks would, with no cluster.
-Objects of other kinds are passed over and counted."""
+Objects of other kinds are skipped and counted."""
 _EPILOG = """\
 exit code: 0 all admitted, 1 some denied, 2 something could not be read
 
@@ -35,20 +35,20 @@ examples:
 
 @dataclass
 class Outcome:
-    """All that was found, in the order of the input."""
+    """All results, in the order of the input."""
 
     checked: list[Checked] = field(default_factory=list)
     passed_over: int = 0
 
     @property
     def code(self) -> int:
-        if any(one.unreadable for one in self.checked):
+        if any(result.unreadable for result in self.checked):
             return _UNREADABLE
-        return _ADMITTED if all(one.allowed for one in self.checked) else _DENIED
+        return _ADMITTED if all(result.allowed for result in self.checked) else _DENIED
 
 
 def run(name: str, arguments: list[str]) -> int:
-    """Check the files named in `arguments`, print what was found, and return the exit code."""
+    """Check the files named in `arguments`, print the results, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog=f"tradingbot {name}",
         description=_DESCRIPTION,
@@ -61,8 +61,8 @@ def run(name: str, arguments: list[str]) -> int:
         action="append",
         default=[],
         metavar="FILE",
-        help="a file, a folder (its *.yaml, *.yml and *.json at any depth), or - for stdin;"
-        " any number of times",
+        help="a file, a directory (its *.yaml, *.yml and *.json at any depth), or - for stdin;"
+        " can be repeated",
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="the same, without -f")
     parser.add_argument(
@@ -101,12 +101,12 @@ def examine(names: Sequence[str], *, now: datetime) -> Outcome:
 
 
 def _contents(name: str) -> Iterator[tuple[str, bytes | Checked]]:
-    """Each file's name and bytes, or why there are none."""
+    """Yield each file's name, and its bytes or why they can't be read."""
     if name == _STDIN:
         yield _STDIN_NAME, _standard_input()
         return
     path = Path(name)
-    if _is_folder(path):
+    if _is_directory(path):
         yield from _below(path)
     else:
         yield str(path), _read(path)
@@ -116,34 +116,37 @@ def _standard_input() -> bytes | Checked:
     content = _bounded(sys.stdin.buffer) if sys.stdin is not None else b""
     if not content.strip():
         # `kustomize build ... | tradingbot validate -f -` must not pass because kustomize failed.
-        return unreadable(_STDIN_NAME, "nothing came; did what writes to it fail?")
+        return unreadable(_STDIN_NAME, "empty; did the command that writes to it fail?")
     return content
 
 
-def _below(folder: Path) -> Iterator[tuple[str, bytes | Checked]]:
-    """The manifests at any depth. Hidden folders are somebody's machinery, not manifests."""
+def _below(directory: Path) -> Iterator[tuple[str, bytes | Checked]]:
+    """Yield the manifests at any depth, without hidden directories: these belong to tools."""
     closed: list[OSError] = []
     files: list[Path] = []
-    for root, folders, names in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for root, directories, names in os.walk(directory, onerror=closed.append):
+        directories[:] = [name for name in directories if not name.startswith(".")]
         files += [path for name in names if _is_manifest(path := Path(root, name))]
     for error in closed:
         yield error.filename, _why_unreadable(error.filename, error)
     if not files and not closed:
-        yield str(folder), unreadable(str(folder), "no *.yaml, *.yml or *.json in this folder")
+        yield (
+            str(directory),
+            unreadable(str(directory), "no *.yaml, *.yml or *.json in this directory"),
+        )
     for file in sorted(files):
         yield str(file), _read(file)
 
 
-def _is_folder(path: Path) -> bool:
+def _is_directory(path: Path) -> bool:
     try:
         return path.is_dir()
     except OSError:
-        return False  # reading it will say what is wrong
+        return False  # reading it raises the error
 
 
 def _is_manifest(path: Path) -> bool:
-    """A link to nowhere is one too, which can't be read; a pipe, which would be waited for, not."""
+    """Whether to read this file. A broken link yes, for its error; a pipe no, it would block."""
     if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
         return False
     try:
@@ -165,5 +168,5 @@ def _why_unreadable(name: str, error: OSError) -> Checked:
 
 
 def _bounded(file: BinaryIO) -> bytes:
-    """One byte more than may be, at most: what is too long is refused without being read whole."""
+    """Read at most one byte more than allowed: a file that is too large is refused early."""
     return file.read(MAX_FILE + 1)

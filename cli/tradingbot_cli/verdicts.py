@@ -1,4 +1,4 @@
-"""The webhooks' verdict on every object of ours in some documents, with its place in the file."""
+"""The webhooks' verdicts on the objects of a file, with line and column."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from datetime import datetime
 from functools import cached_property
 
 from tradingbot_api import API_VERSION, GROUP
-from tradingbot_api.admission import KINDS, defaulted, review
-from tradingbot_api.errors import ErrorReason, FieldError, FieldWarning
+from tradingbot_api.admission.review import KINDS, defaulted, review
+from tradingbot_api.effective import effective_values
+from tradingbot_api.errors import NOT_SHOWN, ErrorReason, FieldError, FieldWarning
+from tradingbot_api.model import JsonObject
+from tradingbot_api.tradingbot import TradingBot
 
 from tradingbot_cli.errors import ManifestError
 from tradingbot_cli.manifests import Document, Json, Node, Path, Spot, documents
+from tradingbot_cli.number_warnings import number_warnings
 
 UNREADABLE = "Unreadable"
-_NOT_SHOWN = "(not shown)"
 _MAX_EXCERPT = 120
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What of a line may be shown: never the whole line, which in flow style may hold anything."""
+    """The part of a line that may be shown. Never the whole line: in flow style it may hold a
+    secret.
+    """
 
     column: int
     text: str
@@ -33,7 +38,7 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One mistake or warning. `reason` is empty for a warning, `field` for an unreadable file."""
+    """One error or warning. `reason` is empty for a warning, `field` for an unreadable file."""
 
     field: str
     message: str
@@ -48,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of one object, or of a file or document that can't be read (`kind` is empty)."""
+    """Result for one object, or for a file or document that can't be read (`kind` is empty)."""
 
     file: str
     line: int
@@ -58,6 +63,8 @@ class Checked:
     name: str = ""
     errors: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    effective: JsonObject | None = None
+    """What `status.effective` of an admitted TradingBot would show; None for anything else."""
 
     @property
     def allowed(self) -> bool:
@@ -70,13 +77,13 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """An object of somebody else's."""
+    """An object of another kind."""
 
     kind: str
 
 
 def check(file: str, content: bytes, *, now: datetime) -> Iterator[Checked | PassedOver]:
-    """Verdicts on the objects in `content`, in order. What can't be read ends them."""
+    """Yield the verdicts on the objects in `content`, in order. A syntax error ends them."""
     number, source = 0, _Source(content)
     try:
         for document in documents(content):
@@ -91,13 +98,13 @@ def check(file: str, content: bytes, *, now: datetime) -> Iterator[Checked | Pas
 def unreadable(
     file: str, message: str, *, line: int = 0, column: int = 0, after: int = 0
 ) -> Checked:
-    """The entry for a file, or for what follows its document `after`."""
+    """Return the entry for a file, or for what follows its document `after`."""
     finding = Finding("", message, UNREADABLE, Spot(line, column))
     return Checked(file, line, after + 1, errors=(finding,))
 
 
 def _objects(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
-    """The objects in a document: itself, or the items of a list as `kubectl get -o yaml` prints."""
+    """Yield the objects of a document: itself, or the items of a List."""
     value = node.value
     kind = value.get("kind") if isinstance(value, dict) else None
     items = node.inside.get("items")
@@ -109,7 +116,7 @@ def _objects(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
 
 
 def _typed_by(listed: Json, item: Node) -> Node:
-    """An item with neither kind nor version has those of its list, without `List`, for kubectl."""
+    """Return an item with kind and version of its list, without `List`, as kubectl does."""
     if not isinstance(item.value, dict) or item.value.get("kind") or item.value.get("apiVersion"):
         return item
     kind = listed["kind"].removesuffix("List")
@@ -118,7 +125,7 @@ def _typed_by(listed: Json, item: Node) -> Node:
 
 
 class _Source:
-    """The lines of a file, split only if one is wanted."""
+    """The lines of a file, split on first use."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -128,14 +135,14 @@ class _Source:
         return _LINE_BREAK.split(self._content.decode("utf-8-sig"))
 
     def cut(self, start: Spot, end: int) -> str:
-        """What stands from `start` to the column `end` of the same line; empty if unprintable."""
+        """Return the text from `start` to column `end` of the same line; empty if unprintable."""
         text = self._lines[start.line - 1][start.column - 1 : end - 1]
         return text if text.isprintable() and len(text) <= _MAX_EXCERPT else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an object stands."""
+    """Location of an object."""
 
     file: str
     source: _Source
@@ -147,13 +154,19 @@ def _checked(place: _Place, node: Node, *, now: datetime) -> Checked | PassedOve
     value = node.value if isinstance(node.value, dict) else {}
     kind, api_version = _text(value, "kind"), _text(value, "apiVersion")
     if not _is_ours(kind, api_version):
-        return PassedOver(kind or "something without a kind")
+        return PassedOver(kind or "an object without a kind")
     errors: Iterable[FieldError]
     warnings: Iterable[FieldWarning] = ()
     errors = _type_errors(value, kind, api_version)
+    values: JsonObject | None = None
     if not errors:
-        verdict = review(kind, defaulted(kind, value), now=now)
-        errors, warnings = verdict.errors, verdict.warnings
+        with_defaults = defaulted(kind, value)
+        verdict = review(kind, with_defaults, now=now)
+        errors = verdict.errors
+        warnings = (*verdict.warnings, *number_warnings(node, verdict.errors))
+        if verdict.allowed and kind == TradingBot.__name__:
+            spec = KINDS[kind].spec_parser.validate_python(with_defaults["spec"])
+            values = effective_values(spec).model_dump(by_alias=True)
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     return Checked(
@@ -165,11 +178,12 @@ def _checked(place: _Place, node: Node, *, now: datetime) -> Checked | PassedOve
         name=_text(metadata, "name") or _text(metadata, "generateName"),
         errors=tuple(_finding(place, error) for error in errors),
         warnings=tuple(_finding(place, warning) for warning in warnings),
+        effective=values,
     )
 
 
 def _is_ours(kind: str, api_version: str) -> bool:
-    """Our group, or one of our kinds with no group at all: a slip that must not be passed over."""
+    """Whether the object is in our group, or has one of our kinds without a group: a typo."""
     group, slash, _ = api_version.rpartition("/")
     return group == GROUP or (not slash and kind in KINDS)
 
@@ -188,16 +202,18 @@ def _type_errors(value: Json, kind: str, api_version: str) -> tuple[FieldError, 
 
 
 def _finding(place: _Place, found: FieldError | FieldWarning) -> Finding:
-    """The finding with the place of its value, of its key where the value is no single word, or of
-    what it should stand in."""
+    """Return the finding with the location of its value.
+
+    The location of the key if the value is not a scalar, and of the parent if the field is missing.
+    """
     path = (*place.path, *found.path)
     node, key, taken = place.document.find(path)
     reason = found.reason.value if isinstance(found, FieldError) else ""
     exact = taken == len(path)
     one_line = isinstance(node.value, str | int | float) and node.at.end > 0
-    # Forbidden is said of keys, of credentials above all, whose value must not reach a CI log.
+    # Forbidden keys are mostly credentials: the value must not reach a CI log.
     value_shown = (
-        exact and one_line and reason != ErrorReason.FORBIDDEN and _NOT_SHOWN not in found.message
+        exact and one_line and reason != ErrorReason.FORBIDDEN and NOT_SHOWN not in found.message
     )
     if value_shown:
         start = key if key is not None and key.line == node.at.line else node.at

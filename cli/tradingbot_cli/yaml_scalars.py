@@ -7,10 +7,13 @@ its own rules are not used. Source: sigs.k8s.io/yaml, goyaml.v2/resolve.go.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
+
+from tradingbot_api.errors import SHOWN_CHARACTERS, cut
 
 Scalar = str | int | float | bool | None
 
@@ -31,15 +34,23 @@ _HEX = re.compile(r"([-+]?)0[xX]([0-9a-fA-F]+)", re.ASCII)
 _BINARY = re.compile(r"([-+]?)0[bB]([01]+)", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _BASES = ((_OCTAL, 8), (_HEX, 16), (_BINARY, 2))
-_LEAST, _MOST = -(1 << 63), (1 << 63) - 1  # beyond, kubectl goes on with a float64
-_MAX_DIGITS = 400  # longer is no float64 anyway, and Python's int() is slow by then
-_EXPONENT_FROM = 1e21  # where Go's JSON encoder begins to write one
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1  # larger integers are a float64 to kubectl
+_MAX_DIGITS = 400  # longer integers exceed float64, and Python's int() is slow
+_EXPONENT_FROM = 1e21  # from here on Go's JSON encoder writes an exponent
+
+_NOTATIONS = (
+    (_OCTAL, "an octal number"),
+    (_HEX, "a hexadecimal number"),
+    (_BINARY, "a binary number"),
+)
+
+_PLAIN_DIGITS = "write the number that you mean in plain digits"
 
 _CORE = "tag:yaml.org,2002:"
 
 
 def plain(text: str) -> Scalar:
-    """The value of an untagged scalar that was written without quotes."""
+    """Return the value of an untagged scalar without quotes."""
     return _as_sent(_resolved(text))
 
 
@@ -55,8 +66,31 @@ def _resolved(text: str) -> Scalar:
     return float(digits) if _FLOAT.fullmatch(digits) else text
 
 
+def misreading(text: str) -> str:
+    """Return what a person may misread in a number without quotes, and what to do about it.
+
+    Empty for text that is not a number, and for a number that means what it looks like: `007` is 7.
+    `22:00` is a string to kubectl, not a number to the base 60.
+    """
+    value = _resolved(text)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return ""
+    digits, advice = text.replace("_", ""), _PLAIN_DIGITS
+    what = next((name for form, name in _NOTATIONS if form.fullmatch(digits)), "")
+    exact = Decimal(digits) if _FLOAT.fullmatch(digits) else None
+    if exact is None or exact == Decimal(repr(value)):
+        if exact is not None:
+            what = "a number with an exponent" if "e" in digits.lower() else ""
+        what = "a number with '_'" if "_" in text else what
+    elif not what:
+        what, advice = "a number of more digits than kubectl keeps", "put it into quotes"
+    read = json.dumps(_as_sent(value))
+    shown = cut(text, SHOWN_CHARACTERS)
+    return f"{shown} without quotes is {what}, {read} to kubectl; {advice}" if what else ""
+
+
 def tagged(tag: str, text: str) -> Scalar:
-    """The value of a scalar with an explicit tag. Raises ValueError if it does not fit the tag."""
+    """Return the value of a scalar with an explicit tag. Raises ValueError if it does not fit."""
     kind = _KINDS.get(tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag)
     if kind is None:
         raise ValueError("this tag has no meaning in a manifest")
@@ -69,8 +103,10 @@ def tagged(tag: str, text: str) -> Scalar:
 
 
 def _as_sent(value: Scalar) -> Scalar:
-    """The value as it arrives in the cluster: kubectl writes a float64 that is whole as a whole
-    number, so that `5.0` is an integer there."""
+    """Return the value as it arrives in the cluster.
+
+    kubectl writes a float64 without a fraction as an integer, so `5.0` is an integer there.
+    """
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT_FROM:
         return int(Decimal(repr(value)))
     return value

@@ -13,7 +13,7 @@ from tradingbot_certs.health import Status
 from tradingbot_operator.main import Operator
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.rest import observe
+from tradingbot_registry.rest import observability
 from tradingbot_webhooks.metrics import Metrics
 
 SAMPLES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -47,16 +47,16 @@ def exposed() -> dict[str, frozenset[Family]]:
 
 
 def _of_the_registry() -> list[Family]:
-    """The asset registry makes its metrics with its application, and keeps them to itself."""
+    """Return the metrics of the asset registry, which creates them with its application."""
     kept: list[CollectorRegistry] = []
 
     def noted() -> CollectorRegistry:
         kept.append(CollectorRegistry())
         return kept[-1]
 
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(observe, "CollectorRegistry", noted)
-        database = prepared_database(f"sqlite:///{Path(folder) / 'registry.db'}")
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(observability, "CollectorRegistry", noted)
+        database = prepared_database(f"sqlite:///{Path(directory) / 'registry.db'}")
         create_app(database)
         (registry,) = kept
         return list(_families(registry))
@@ -71,5 +71,5 @@ def _families(registry: CollectorRegistry) -> Iterator[Family]:
 
 
 def _labels(of: Any) -> tuple[str, ...]:
-    """prometheus_client tells the labels of a family without samples only here."""
+    """Return the labels of a family, also of one without samples: prometheus_client has no API."""
     return tuple(getattr(of, "_labelnames", ()))

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from tradingbot_dev.controlplane import kubectl_path
-from tradingbot_dev.helm import find_helm
+from tradingbot_dev.control_plane.plane import kubectl_path
+from tradingbot_dev.toolchain.helm import find_helm
 
 CONFIG = Path(__file__).parents[1]
 CHART = CONFIG.parent / "charts" / "tradingbot-operator"
@@ -24,14 +24,14 @@ Object = dict[str, Any]
 
 
 @cache
-def kustomized(*folders: str) -> tuple[Object, ...]:
-    """What an overlay of these folders of config/ installs. Not to be changed."""
+def kustomized(*bases: str) -> tuple[Object, ...]:
+    """Return the objects of an overlay of these directories of config/. Do not change them."""
     with TemporaryDirectory() as folder:
         overlay: Object = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
         }
-        for one in folders:
+        for one in bases:
             kind = yaml.safe_load((CONFIG / one / "kustomization.yaml").read_text("utf-8"))["kind"]
             part = overlay.setdefault("components" if kind == "Component" else "resources", [])
             # Absolute ones it refuses.

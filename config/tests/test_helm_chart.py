@@ -23,7 +23,7 @@ from rendered import (
 )
 
 HELMS_OWN = {"app.kubernetes.io/managed-by", "helm.sh/chart", "helm.sh/resource-policy"}
-EXTRAS = ("network-policy", "prometheus", "secret-warning")
+EXTRAS = ("prometheus",)
 SWITCHES = [
     pytest.param(
         cert_manager,
@@ -45,9 +45,7 @@ def switched(cert_manager: bool, extras: Iterable[str]) -> Object:
     return {
         "createNamespace": True,
         "certManager": {"enabled": cert_manager},
-        "networkPolicy": {"enabled": "network-policy" in extras},
         "prometheus": {"enabled": "prometheus" in extras},
-        "webhooks": {"secretWarning": "secret-warning" in extras},
     }
 
 
@@ -72,6 +70,12 @@ def test_it_installs_the_same_as_kustomize(cert_manager: bool, extras: list[str]
     assert chart.keys() == ours.keys()
     for name, one in ours.items():
         assert chart[name] == one, name
+
+
+def test_network_policies_can_be_switched_off_and_nothing_else_differs() -> None:
+    ours = [one for one in kustomized("default") if one["kind"] != "NetworkPolicy"]
+    off = {**switched(True, ()), "networkPolicy": {"enabled": False}}
+    assert by_name(charted(off)) == by_name(ours)
 
 
 @pytest.mark.parametrize("cert_manager", [True, False])

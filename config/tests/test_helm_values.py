@@ -104,22 +104,8 @@ def test_without_definitions_all_else_is_there() -> None:
     assert without == tuple(one for one in objects if one["kind"] != kind)
 
 
-@pytest.mark.parametrize(
-    ("values", "warns"),
-    [({}, False), ({"secretWarning": False}, False), ({"secretWarning": True}, True)],
-)
-def test_webhooks_may_read_secrets_only_where_that_was_said(values: Object, warns: bool) -> None:
-    objects = charted({"webhooks": values})
-    assert ("tradingbot-webhooks" in of_kind(objects, "ClusterRoleBinding")) is warns
-    pod = of_kind(objects, "Deployment")["tradingbot-webhooks"]["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] is warns
-    assert ("--secret-lookup" in pod["containers"][0]["args"]) is warns
-
-
-@pytest.mark.parametrize("warns", [False, True])
-def test_in_some_namespaces_nothing_of_theirs_is_granted_elsewhere(warns: bool) -> None:
-    values = {"namespaces": ["first", "second"], "webhooks": {"secretWarning": warns}}
-    objects = charted({**WITHOUT_CERT_MANAGER, **values})
+def test_in_some_namespaces_nothing_of_the_operator_is_granted_elsewhere() -> None:
+    objects = charted({**WITHOUT_CERT_MANAGER, "namespaces": ["first", "second"]})
     everywhere = of_kind(objects, "ClusterRoleBinding")
     rules = chain.from_iterable(
         role["rules"]
@@ -139,9 +125,8 @@ def test_in_some_namespaces_nothing_of_theirs_is_granted_elsewhere(warns: bool) 
         if one["kind"] == "RoleBinding" and one["metadata"]["namespace"] != NAMESPACE
     }
     assert there == {
-        (namespace, name, name)
+        (namespace, "tradingbot-operator", "tradingbot-operator")
         for namespace in ("first", "second")
-        for name in ("tradingbot-operator", *(["tradingbot-webhooks"] if warns else []))
     }
     (operator,) = of_kind(objects, "Deployment")["tradingbot-operator"]["spec"]["template"]["spec"][
         "containers"
@@ -156,8 +141,7 @@ def test_in_some_namespaces_nothing_of_theirs_is_granted_elsewhere(warns: bool) 
     ("values", "said"),
     [
         ({"webhooks": {"replicas": 0}}, "at '/webhooks/replicas': minimum: got 0, want 1"),
-        ({"webhooks": {"secretWarning": "no"}}, "at '/webhooks/secretWarning': got string"),
-        ({"operator": {"secretWarning": True}}, "additional properties 'secretWarning' not"),
+        ({"webhooks": {"secretWarning": True}}, "additional properties 'secretWarning' not"),
         ({"operator": {"replicas": "two"}}, "at '/operator/replicas': got string, want integer"),
         ({"replicas": 3}, "additional properties 'replicas' not allowed"),
         ({"registry": {"replicas": 2}}, "additional properties 'replicas' not allowed"),

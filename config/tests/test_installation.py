@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 from rendered import CHART, CONFIG, NAMESPACE, RELEASE, Object, helm, kustomized
-from tradingbot_dev.controlplane import ControlPlane, temporary_control_plane
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.control_plane.plane import ControlPlane, temporary_control_plane
+from tradingbot_dev.processes.waiting import wait_until
 
 PATIENCE = 60.0
 NAMESPACE_FILE = CONFIG / "rbac" / "namespace.yaml"
-EXTRAS = ("network-policy", "prometheus")
+EXTRAS = ("prometheus",)
 FOREIGN = {
     "cert-manager.io": ("Certificate", "Issuer"),
     "monitoring.coreos.com": ("ServiceMonitor", "PrometheusRule"),
@@ -29,7 +29,6 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 CONFIGURATION = "mutatingwebhookconfiguration/tradingbot-mutating"
 VALUES = {
     "certManager": {"enabled": False},
-    "networkPolicy": {"enabled": True},
     "prometheus": {"enabled": True},
 }
 
@@ -62,15 +61,15 @@ def definition(group: str, kind: str) -> Object:
 
 
 @pytest.mark.parametrize(
-    "folders",
-    [("default",), ("selfsigned",), ("selfsigned", "secret-warning")],
+    "bases",
+    [("default",), ("selfsigned",)],
     ids="-".join,
 )
 def test_the_api_server_takes_all_of_it_without_a_warning(
-    plane: ControlPlane, folders: tuple[str, ...]
+    plane: ControlPlane, bases: tuple[str, ...]
 ) -> None:
     plane.kubectl("apply", "--server-side", "-f", str(NAMESPACE_FILE), check=True)
-    objects = kustomized(*folders, *EXTRAS)
+    objects = kustomized(*bases, *EXTRAS)
     done = plane.kubectl(
         *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"),
         stdin=yaml.safe_dump_all(objects),
@@ -185,7 +184,7 @@ def deployments(plane: ControlPlane, namespace: str) -> list[Object]:
 
 
 def identity(deployment: Object) -> tuple[str, Object]:
-    """Differs when its pods are made anew."""
+    """Return a value that changes when the pods are created again."""
     return deployment["metadata"]["uid"], deployment["spec"]["template"]
 
 

@@ -1,9 +1,11 @@
 """What holds for every manifest, in each of the ways to install: rights, limits, certainty."""
 
+import re
 from argparse import ArgumentParser
 from importlib import import_module
 from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from rendered import NAMESPACE, Object, kustomized, of_kind
@@ -12,9 +14,8 @@ from tradingbot_cli.logs import LogSettings
 from tradingbot_cli.service import PARTS
 from tradingbot_webhooks.settings import WebhookSettings
 
-EXTRAS = ("network-policy", "prometheus")
+EXTRAS = ("prometheus",)
 WAYS = ("default", "selfsigned")
-WARNS = "secret-warning"
 WEBHOOKS = "tradingbot-webhooks"
 BUILT_IN_ROLES = {"system:auth-delegator"}
 RESTRICTED = {
@@ -29,11 +30,10 @@ PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 @pytest.fixture(
     scope="module",
-    params=[(way, *warning) for way in WAYS for warning in ((), (WARNS,))],
-    ids="-".join,
+    params=WAYS,
 )
 def objects(request: pytest.FixtureRequest) -> tuple[Object, ...]:
-    return kustomized(*request.param, *EXTRAS)
+    return kustomized(request.param, *EXTRAS)
 
 
 def pods(objects: tuple[Object, ...]) -> dict[str, Object]:
@@ -129,35 +129,13 @@ def test_a_token_is_mounted_only_where_a_pod_asks_for_it(objects: tuple[Object, 
 
 @pytest.mark.parametrize("extras", [(), EXTRAS])
 @pytest.mark.parametrize("way", WAYS)
-def test_by_default_a_stolen_token_of_the_webhooks_reads_no_secret(
-    way: str, extras: tuple[str, ...]
-) -> None:
+def test_a_stolen_token_of_the_webhooks_reads_no_secret(way: str, extras: tuple[str, ...]) -> None:
     """They are granted nothing at all, hold no token, and ask for nothing."""
     objects = kustomized(way, *extras)
     assert rules_of(objects, WEBHOOKS) == []
     pod = pods(objects)[WEBHOOKS]
     assert pod["automountServiceAccountToken"] is False
     assert not any("projected" in volume for volume in pod["volumes"])
-    (container,) = pod["containers"]
-    assert started_with(container).secret_lookup is False
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_the_secret_warning_is_one_right_a_token_and_the_look_up(way: str) -> None:
-    plain, warning = kustomized(way), kustomized(way, WARNS)
-    assert rules_of(warning, WEBHOOKS) == [
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
-    ]
-    pod = pods(warning)[WEBHOOKS]
-    assert pod["automountServiceAccountToken"] is True
-    (container,) = pod["containers"]
-    assert started_with(container).secret_lookup is True
-    added = [one for one in warning if one not in plain]
-    assert [(one["kind"], one["metadata"]["name"]) for one in added] == [
-        ("ClusterRole", WEBHOOKS),
-        ("ClusterRoleBinding", WEBHOOKS),
-        ("Deployment", WEBHOOKS),
-    ]
 
 
 def rules_of(objects: tuple[Object, ...], account: str) -> list[Object]:
@@ -234,6 +212,85 @@ def started_with(container: Object) -> Any:
     add_flags(parser, settings)
     add_flags(parser, LogSettings)
     return load(settings, parser.parse_args(flags))
+
+
+def volume(pod: Object, name: str) -> Object:
+    (found,) = (one for one in pod["volumes"] if one["name"] == name)
+    return dict(found)
+
+
+def test_the_registry_is_shown_a_token_of_its_own_over_tls(objects: tuple[Object, ...]) -> None:
+    (operator,) = pods(objects)["tradingbot-operator"]["containers"]
+    (registry,) = pods(objects)["tradingbot-registry"]["containers"]
+    asks, answers = started_with(operator), started_with(registry)
+    (mount,) = (one for one in operator["volumeMounts"] if one["name"] == "registry")
+    sources = volume(pods(objects)["tradingbot-operator"], "registry")["projected"]["sources"]
+    projected = {key: value for source in sources for key, value in source.items()}
+    token, authority = projected["serviceAccountToken"], projected["secret"]
+    assert token["audience"] == answers.token_audience
+    assert asks.registry_token_file == f"{mount['mountPath']}/{token['path']}"
+    assert asks.registry_ca_file == f"{mount['mountPath']}/{authority['items'][0]['path']}"
+    assert authority["optional"] is True, "bots would wait for the registry's certificate"
+    assert not answers.accept_cluster_tokens
+    served = volume(pods(objects)["tradingbot-registry"], "tls")["secret"]
+    assert served["secretName"] == authority["name"]
+    assert {one["mountPath"] for one in registry["volumeMounts"]} > {str(answers.cert_dir)}
+    for probe in PROBES:
+        assert registry[probe]["httpGet"]["scheme"] == "HTTPS"
+
+
+def test_the_registrys_address_is_absolute_and_its_name_is_in_the_certificate(
+    objects: tuple[Object, ...],
+) -> None:
+    (operator,) = pods(objects)["tradingbot-operator"]["containers"]
+    asks = started_with(operator)
+    url = urlsplit(asks.registry_url.replace("{cluster_domain}", "cluster.local"))
+    service = of_kind(objects, "Service")["tradingbot-registry"]
+    assert url.scheme == service["spec"]["ports"][0]["appProtocol"] == "https"
+    assert url.port == service["spec"]["ports"][0]["port"]
+    name = f"{service['metadata']['name']}.{NAMESPACE}.svc"
+    assert url.hostname == f"{name}.cluster.local."
+    assert asks.registry_server_name == name
+    certificates = of_kind(objects, "Certificate")
+    if certificates:
+        names = certificates["tradingbot-registry-tls"]["spec"]["dnsNames"]
+    else:
+        (certs,) = pods(objects)["tradingbot-certs"]["containers"]
+        settings = started_with(certs)
+        assert settings.registry_secret == f"{NAMESPACE}/tradingbot-registry-tls"
+        names = list(settings.registry_cert_names)
+    assert names == [name, f"{name}.cluster.local"]
+
+
+def test_no_url_in_the_cluster_is_relative(objects: tuple[Object, ...]) -> None:
+    """`X.Y.svc` is first tried as `X.Y.svc.svc.cluster.local`: anybody's with a namespace svc."""
+    for container in containers(objects):
+        for argument in container["args"]:
+            for host in re.findall(r"https?://([^/:]+)", argument):
+                assert host.endswith("."), argument
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_more_is_needed_for_the_namespace_to_be_closed(way: str) -> None:
+    policies = of_kind(kustomized(way), "NetworkPolicy")
+    closed = policies["tradingbot-deny-ingress"]["spec"]
+    assert closed == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    assert {one["spec"]["policyTypes"][0] for one in policies.values()} == {"Ingress"}
+
+
+def test_prometheus_presents_the_token_that_the_operator_asks_for(
+    objects: tuple[Object, ...],
+) -> None:
+    pod = pods(objects)["tradingbot-operator"]
+    (container,) = pod["containers"]
+    secret = volume(pod, "metrics")["secret"]
+    (item,) = secret["items"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "metrics")
+    assert started_with(container).metrics_token_file == f"{mount['mountPath']}/{item['path']}"
+    assert secret["optional"] is True
+    (endpoint,) = of_kind(objects, "ServiceMonitor")["tradingbot-operator"]["spec"]["endpoints"]
+    credentials = endpoint["authorization"]["credentials"]
+    assert credentials == {"name": secret["secretName"], "key": item["key"]}
 
 
 def test_one_registry_owns_its_volume(objects: tuple[Object, ...]) -> None:

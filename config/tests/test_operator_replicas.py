@@ -18,7 +18,7 @@ def test_more_than_one_operator_runs_only_with_leader_election(
     spec = of_kind(objects, "Deployment")[NAME]["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     assert spec["replicas"] == 2
-    assert {"name": "TRADINGBOT_LEADER_ELECTION", "value": "true"} in container["env"]
+    assert {"name": "TRADINGBOT_OPERATOR_LEADER_ELECTION", "value": "true"} in container["env"]
 
 
 def test_the_operator_may_write_its_lease_and_no_other(objects: tuple[Object, ...]) -> None:

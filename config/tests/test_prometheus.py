@@ -5,7 +5,7 @@ import re
 import pytest
 from exposed_metrics import Family, exposed
 from rendered import CONFIG, Object, kustomized, of_kind
-from tradingbot_operator.status import PHASE_OF_STOP, TERMINATING
+from tradingbot_operator.bots.status.phase import PHASE_OF_STOP, STOPPING, TERMINATING
 
 DOCS = CONFIG.parent / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
@@ -16,7 +16,7 @@ SECTIONS = {
     "registry": "The registry",
 }
 ROW = re.compile(r"^\| `(tradingbot_\w+)` \| (\w+) \| ?(.*?) ?\| .+ \|$", re.MULTILINE)
-PHASES = {TERMINATING, *PHASE_OF_STOP.values(), "Pending", "Degraded", "Running"}
+PHASES = {TERMINATING, STOPPING, *PHASE_OF_STOP.values(), "Pending", "Degraded", "Running"}
 SEVERITIES = {"critical": "**Critical", "warning": "**Warning"}
 
 PROMETHEUS = kustomized("prometheus")

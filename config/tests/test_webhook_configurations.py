@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tradingbot_dev.controlplane import kubectl_path
-from tradingbot_dev.manifests import Manifests
+from tradingbot_dev.control_plane.plane import kubectl_path
+from tradingbot_dev.product.manifests import Manifests
 from webhook_settings import CONFIGURATIONS
 
 CONFIG = Path(__file__).parents[1]

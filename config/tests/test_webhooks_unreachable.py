@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from crd_layer import CrdLayer
-from tradingbot_dev.controlplane import ControlPlane
-from tradingbot_dev.manifests import SAMPLE_BOT, SAMPLE_REGISTRY, Manifests, load, text
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.control_plane.plane import ControlPlane
+from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.product.manifests import SAMPLE_BOT, SAMPLE_REGISTRY, Manifests, load, text
 from webhook_settings import CONFIGURATIONS
 
 NAMESPACE = "webhooks-down"

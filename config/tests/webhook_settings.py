@@ -83,7 +83,7 @@ MUTATING = [
     # The one that must never hold a stop up.
     _webhook(
         "stop.tradingbot.mutate.trading.io",
-        "/mutate",
+        "/mutate/stop",
         "tradingbots",
         STOP_NOT_BEING_DELETED,
         LEAVES_IT_PAUSED,

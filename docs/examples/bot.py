@@ -1,4 +1,4 @@
-"""The least that a bot's image does, by docs/bot-contract.md. A strategy goes into `Book`."""
+"""A minimal bot that implements docs/bot-contract.md. Add your strategy to `Book`."""
 
 import json
 import os
@@ -12,59 +12,59 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 CONFIG = Path(os.environ.get("TRADINGBOT_CONFIG", "/etc/tradingbot/bot.json"))
-PORT = int(os.environ.get("PORT", "8080"))  # in a pod it is always 8080
+PORT = int(os.environ.get("PORT", "8080"))  # always 8080 in a pod
 
 
 def trading_day(schedule: dict[str, Any], now: datetime) -> date:
-    """The last day that has begun by `now`, found by the calendar: some days have 23 or 25 h."""
+    """Return the last day that has begun by `now`, by the calendar: some days have 23 or 25 h."""
     zone, start = ZoneInfo(schedule["timeZone"]), time.fromisoformat(schedule["dayStart"])
     shown = now.astimezone(zone).replace(tzinfo=None)
     day = (shown - timedelta(hours=start.hour, minutes=start.minute)).date()
-    # In an hour that the clocks repeat, the next day may have begun the first time round.
+    # In a repeated hour, the next day may have begun at its first occurrence.
     following = day + timedelta(days=1)
     return following if datetime.combine(following, start, zone).astimezone(UTC) <= now else day
 
 
-class UnknownError(Exception): ...  # prices or positions can't be told now
+class UnknownError(Exception): ...  # prices or positions are not known now
 
 
 class Book:
-    """Positions and what they have won or lost. This one stays flat; a strategy goes here."""
+    """Positions with their profit. This one opens none; add your strategy here."""
 
     def __init__(self) -> None:
-        # A bot that may hold positions when it starts asks the exchange for all of these.
+        # A bot that may have positions when it starts reads all of these from the exchange.
         self.positions: dict[str, Decimal] = {}  # notional value by symbol
         self.realized, self.unrealized_at_start = Decimal(0), Decimal(0)  # of the trading day
 
     def unrealized(self) -> Decimal:
-        return Decimal(0)  # at prices to close at now; UnknownError if those are old
+        return Decimal(0)  # at prices for closing now; raise UnknownError if they are old
 
     def trade(self, risk: dict[str, Any], *, entries: bool) -> None:
-        """One turn of the strategy, within `risk`. It opens and adds only if `entries`."""
+        """Run one turn of the strategy, within `risk`. Open and add only if `entries`."""
 
     def cancel_entries(self) -> None:
-        """Cancels the orders that would open or add. Stops that protect a position stay."""
+        """Cancel the orders that would open or add. Keep stops that protect a position."""
 
 
 class Bot:
     def __init__(self, book: Book, now: datetime) -> None:
         self.book, self.config, self.halted = book, read_config(), False
-        self.schedule = self.config["schedule"]  # of the running day; a new one waits for its end
+        self.schedule = self.config["schedule"]  # of the current day; a new one waits
         self.day = trading_day(self.schedule, now)
-        self.report: bytes | None = None  # what GET /risk answers
+        self.report: bytes | None = None  # the answer of GET /risk
 
     def turn(self, now: datetime) -> None:
         try:
             self.config = read_config()
         except (OSError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-            print(f"bot.json stays as it was: {error!r}", flush=True)
+            print(f"keeping the old bot.json: {error!r}", flush=True)
         try:
-            self.report = json.dumps(self.look(now)).encode()
+            self.report = json.dumps(self.current_report(now)).encode()
         except UnknownError:
-            self.report = None  # 503; never a zero, never the last figures with a new time
+            self.report = None  # 503; never zero, never old figures with a new time
             self.book.cancel_entries()
 
-    def look(self, now: datetime) -> dict[str, Any]:
+    def current_report(self, now: datetime) -> dict[str, Any]:
         book, risk = self.book, self.config["risk"]
         if trading_day(self.schedule, now) > self.day:
             self.schedule = self.config["schedule"]
@@ -87,10 +87,10 @@ class Bot:
 
 
 def read_config() -> dict[str, Any]:
-    """bot.json, or an error if it is not one to run with: then the one before stays in force."""
+    """Return bot.json, or raise if the bot can't run with it: then the one before applies."""
     config: dict[str, Any] = json.loads(CONFIG.read_bytes())
     if config["schemaVersion"] != "v1" or config["mode"] != "Paper":
-        raise ValueError("this bot knows schemaVersion v1 and mode Paper")
+        raise ValueError("this bot supports schemaVersion v1 and mode Paper")
     Decimal(config["risk"]["dailyLossLimit"])
     trading_day(config["schedule"], datetime.now(UTC))
     return config

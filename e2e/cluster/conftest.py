@@ -1,6 +1,7 @@
 """The product in pods, on a real node with cert-manager. Root and Linux: `make e2e-cluster`."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from zlib import crc32
 
@@ -9,9 +10,9 @@ from installation import Installation, inventory
 from person import Person
 from real_bots import BOT_IMAGE
 from tradingbot_node.cluster import Node, running_node
-from tradingbot_node.images import build_image
+from tradingbot_node.images.build import build_image
 
-PRODUCT = "tradingbot-operator:0.1.0"
+PRODUCT = f"tradingbot-operator:{version('tradingbot-operator')}"
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 HERE = Path(__file__).parent
 

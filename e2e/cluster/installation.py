@@ -1,26 +1,30 @@
 """The product in a cluster as a user has it there: installed, asked, replaced, removed."""
 
+import base64
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 import yaml
 from person import Object, eventually, sample_bot
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE, kubectl_path
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE, kubectl_path
 from tradingbot_node.cluster import Node
-from tradingbot_node.netns import ENTER
+from tradingbot_node.host.netns import ENTER
 
 CONFIG = Path(__file__).parents[2] / "config"
 IMAGE = "tradingbot-operator"
 WEBHOOKS = "tradingbot-webhooks"
+REGISTRY_NAME = f"tradingbot-registry.{SYSTEM_NAMESPACE}.svc"
+REGISTRY_AUDIENCE = "tradingbot-registry"
 MINUTES = 3
 PART_OF = "app.kubernetes.io/name=tradingbot-operator"
 # They come and go by themselves.
@@ -34,7 +38,7 @@ _FLEETING_GROUPS = ("events.k8s.io",)
 
 @dataclass(frozen=True)
 class Installation:
-    """The product on a node. `overlays` is a folder for overlays of a user's own."""
+    """The product on a node. `overlays` is a directory for a user's overlays."""
 
     node: Node
     overlays: Path
@@ -44,10 +48,10 @@ class Installation:
     ) -> None:
         """As docs/install.md has it, `way` being `default` or `selfsigned`; returns when it works.
 
-        `tag` is another than the release's, `components` are optional folders of config/.
+        `tag` is another than the release's, `components` are optional directories of config/.
         """
         folder = self._folder(way, tag, components)
-        self.node.kubectl("apply", "--server-side", "-k", str(folder), check=True)
+        eventually(lambda: self._applied(folder), seconds=60)
         self.node.kubectl(
             *("-n", SYSTEM_NAMESPACE, "wait", "--for=condition=Available"),
             *("deployment", "--all", f"--timeout={MINUTES}m"),
@@ -56,6 +60,12 @@ class Installation:
         for deployment in self.deployments():
             self._await_rollout(deployment["metadata"]["name"])
         eventually(self._admits, seconds=60)
+
+    def _applied(self, folder: Path) -> bool:
+        """Apply, as a user would again where cert-manager's webhook has not answered in time."""
+        done = self.node.kubectl("apply", "--server-side", "-k", str(folder))
+        assert done.returncode == 0, done.stderr
+        return True
 
     def _admits(self) -> bool:
         """Whether the API server reaches the webhooks and trusts them.
@@ -68,10 +78,15 @@ class Installation:
         return True
 
     def scale_webhooks(self, replicas: int) -> None:
-        """Returns when there are so many; those on their way out still answer for some seconds."""
+        """Return when there are that many, and the API server reaches them if there are any.
+
+        The replicas that end still answer for some seconds.
+        """
         scale = ("-n", SYSTEM_NAMESPACE, "scale", f"deployment/{WEBHOOKS}")
         self.node.kubectl(*scale, f"--replicas={replicas}", check=True)
         self._await_rollout(WEBHOOKS)
+        if replicas:
+            eventually(self._admits, seconds=60)
 
     def _await_rollout(self, deployment: str) -> None:
         self.node.kubectl(
@@ -104,17 +119,29 @@ class Installation:
         done = self.node.kubectl("get", *what, "-o", "json", check=True)
         return dict(json.loads(done.stdout))
 
-    def token(self, account: str, *, namespace: str = SYSTEM_NAMESPACE) -> str:
-        """A token of a ServiceAccount, as one that got hold of it would have."""
-        done = self.node.kubectl("-n", namespace, "create", "token", account, check=True)
+    def token(self, account: str, *, namespace: str = SYSTEM_NAMESPACE, audience: str = "") -> str:
+        """A token of a ServiceAccount, as one that got hold of it would have.
+
+        Without an audience it is for the API server.
+        """
+        extra = (f"--audience={audience}",) if audience else ()
+        done = self.node.kubectl("-n", namespace, "create", "token", account, *extra, check=True)
         return done.stdout.strip()
 
     def ask_registry(self, path: str, *, token: str | None) -> tuple[int, Any]:
-        """Status and JSON of `GET /api/v1/PATH`, through `kubectl port-forward`."""
+        """Status and JSON of `GET /api/v1/PATH`, through `kubectl port-forward`.
+
+        Its certificate is verified by the CA that the operator trusts, for the name it asks for.
+        """
+        secret = self.object("secret", "tradingbot-registry-tls", "-n", SYSTEM_NAMESPACE)
+        authority = base64.b64decode(secret["data"]["ca.crt"]).decode()
+        context = ssl.create_default_context(cadata=authority)
         with self._forwarded("service/tradingbot-registry", 8090) as port:
-            connection = HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = HTTPSConnection("127.0.0.1", port, timeout=20)
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
             try:
+                raw = socket.create_connection(("127.0.0.1", port), 20)
+                connection.sock = context.wrap_socket(raw, server_hostname=REGISTRY_NAME)
                 connection.request("GET", f"/api/v1/{path}", headers=headers)
                 answer = connection.getresponse()
                 return answer.status, json.loads(answer.read() or b"null")
@@ -122,7 +149,7 @@ class Installation:
                 connection.close()
 
     def served_certificate(self, pod: Object) -> bytes:
-        """The certificate (DER) that this webhook pod shows to whoever connects now."""
+        """The certificate (DER) that this webhook pod shows to a client that connects now."""
         look = "import ssl, sys; print(ssl.get_server_certificate((sys.argv[1], 9443), timeout=5))"
         command = (*ENTER, sys.executable, "-c", look, pod["status"]["podIP"])
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -187,7 +214,7 @@ def _path(one: Object) -> str:
 
 
 def restarts(pods: list[Object]) -> dict[str, int]:
-    """How often each pod's containers were started anew, by the pod's uid."""
+    """How often each pod's containers were restarted, by the pod's uid."""
     return {
         pod["metadata"]["uid"]: sum(
             one["restartCount"] for one in pod["status"].get("containerStatuses", [])

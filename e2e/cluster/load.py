@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from person import sample_bot
-from tradingbot_dev.controlplane import ControlPlane
+from tradingbot_dev.control_plane.plane import ControlPlane
 
 BOTS = "/apis/trading.io/v1/namespaces/default/tradingbots?dryRun=All"
 CLIENTS = 2
 
 
 class Load:
-    """How many were admitted with their defaults, and what was said to all others."""
+    """How many were admitted with their fraction as a string, and what was said to all others."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.admitted = 0
@@ -23,6 +23,7 @@ class Load:
     def _ask(self, number: int) -> None:
         bot = sample_bot()
         bot["metadata"]["name"] = f"load-{number}"
+        bot["spec"]["riskManagement"]["stopLossPercentage"] = 2.5
         while not self._stop.is_set():
             answer = self._plane.client.post(BOTS, bot)
             filled = (
@@ -30,7 +31,7 @@ class Load:
                 if answer is None or answer.status != 201
                 else answer.json()["spec"]["riskManagement"]
             )
-            if "takeProfitPercentage" in filled:
+            if filled.get("stopLossPercentage") == "2.5":
                 self.admitted += 1
             else:
                 self.failures.append("no answer" if answer is None else answer.body.decode())

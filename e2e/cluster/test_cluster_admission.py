@@ -3,9 +3,9 @@
 import base64
 
 import yaml
-from installation import Installation
+from installation import REGISTRY_AUDIENCE, Installation
 from person import SAMPLES, Object, Person, condition, eventually, sample_bot
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
 CONFIGURATIONS = (
     "mutatingwebhookconfiguration/tradingbot-mutating",
@@ -44,7 +44,7 @@ def test_defaults_are_filled_in(person: Person) -> None:
     person.applied(sample_bot(paused=True))
     stored = person.get("tradingbot", "arb-bot-binance")
     assert stored is not None
-    assert stored["spec"]["riskManagement"]["takeProfitPercentage"] == "5"
+    assert "takeProfitPercentage" not in stored["spec"]["riskManagement"]
     assert stored["spec"]["updatePolicy"] == "WhenFlat"
     assert stored["spec"]["exchange"]["apiKeyPath"] == "api-key"
 
@@ -76,7 +76,7 @@ def test_the_samples_are_admitted_and_the_catalogue_is_synced(
     assert done.returncode == 0, done.stderr
     catalogue = eventually(lambda: synced(person, "market-data"))
     assert catalogue is not None
-    reader = product.token("tradingbot-operator")
+    reader = product.token("tradingbot-operator", audience=REGISTRY_AUDIENCE)
     status, listed = product.ask_registry("assets", token=reader)
     assert status == 200
     assert {"binance-rest", "price-history"} <= {one["name"] for one in listed}

@@ -7,7 +7,7 @@ import ssl
 from installation import Installation, restarts
 from load import Load
 from person import eventually
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
 CERTIFICATE = "tradingbot-webhook-tls"
 

@@ -10,7 +10,7 @@ import sys
 
 PROGRAM = """
 import subprocess, sys
-from tradingbot_node import cgroups
+from tradingbot_node.host import cgroups
 
 cgroups.CGROUP = sys.argv[1]
 assert [str(one) for one in cgroups._hierarchies()] == ["/sys/fs/cgroup"]

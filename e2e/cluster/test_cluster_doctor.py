@@ -9,8 +9,8 @@ import subprocess
 from typing import Any
 
 from installation import Installation
-from tradingbot_dev.system import tradingbot_path
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.product.system import tradingbot_path
 
 
 def doctor(product: Installation) -> dict[str, dict[str, Any]]:
@@ -64,7 +64,7 @@ def test_webhooks_scaled_to_nothing_are_found(product: Installation) -> None:
         wait_until(are_missing, what="the missing webhooks", seconds=60)
         findings = doctor(product)
         assert findings["deployment/tradingbot-webhooks"]["reason"] == "Stopped"
-        # Nobody to ask is left: now the certificate in the Secret is looked at.
+        # No server is left to ask: now the certificate in the Secret is checked.
         assert "the Secret tradingbot-webhook-tls" in findings["certificate/life"]["message"]
     finally:
         product.scale_webhooks(2)

@@ -6,20 +6,24 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from release.sbom.contents import read_contents
+from release.sbom.write import image_bill, unpacked
 from tradingbot_cli.main import COMMANDS
 from tradingbot_dev.progress import Progress
-from tradingbot_node.base_images import PYTHON, base_image
-from tradingbot_node.buildah import image_config, image_id, unpack
-from tradingbot_node.images import ROOT, build_archive, build_image
+from tradingbot_node.images.base_images import PYTHON, base_image
+from tradingbot_node.images.build import ROOT, build_archive, build_image
+from tradingbot_node.images.buildah import image_config, image_id, unpack
 
 pytestmark = pytest.mark.cluster
 
-TAG = "tradingbot-operator:0.1.0"
+TAG = f"tradingbot-operator:{version('tradingbot-operator')}"
 USER = 65532
 PROGRAMS = {"python", "python3", "python3.13", "tradingbot"}
 # Made when the image is built, so that no package has them.
@@ -71,7 +75,7 @@ class Image:
         return done.stdout
 
     def files(self) -> Iterator[Path]:
-        """All that is in it, folders too, relative to its root."""
+        """All that is in it, directories too, relative to its root."""
         return (path.relative_to(self.root) for path in sorted(self.root.rglob("*")))
 
     def packages(self) -> set[str]:
@@ -91,7 +95,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 @pytest.fixture(scope="module")
 def confined(image: Image) -> Image:
-    """The image with the folders that a runtime makes and mounts on."""
+    """The image with the directories that a runtime makes and mounts on."""
     for name in ("dev", "proc"):
         (image.root / name).mkdir(exist_ok=True)
     return image
@@ -288,6 +292,33 @@ def test_a_scanner_sees_where_each_file_comes_from(image: Image) -> None:
         real = (image.root / path).is_file() and not (image.root / path).is_symlink()
         if real and not of_python and not text.endswith("/copyright"):
             assert text in GENERATED or {text, text.removeprefix("usr/")} & owned, text
+
+
+def test_every_file_belongs_to_a_component_of_the_sbom(image: Image) -> None:
+    bill = image_bill(ROOT, image.root, created=datetime(2026, 1, 1, tzinfo=UTC))
+    listed = {component.name for component in bill.components}
+    contents = read_contents(image.root)
+    assert len(list(contents.python_files())) > 1000
+    unlisted = [
+        file
+        for file in contents.files()
+        if contents.owner(file) not in listed
+        and file not in GENERATED
+        and not file.startswith(("var/lib/dpkg/status.d/", "usr/share/doc/"))
+        and file != "etc/os-release"
+    ]
+    assert unlisted == []
+
+
+def test_the_sbom_of_the_archive_is_that_of_the_image(image: Image) -> None:
+    """`make sbom` unpacks the archive without root and without links."""
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    bill = image_bill(ROOT, image.root, created=created)
+    with unpacked(image.archive) as root:
+        assert image_bill(ROOT, root, created=created) == bill
+    assert {"python", "libc6", "tradingbot-operator", "cryptography"} <= {
+        component.name for component in bill.components
+    }
 
 
 def test_the_documentation_lists_every_package(image: Image) -> None:

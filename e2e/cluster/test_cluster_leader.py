@@ -5,7 +5,7 @@ import json
 from installation import Installation, await_ready
 from person import Person, eventually, sample, sample_bot
 from real_bots import BOT, image_of
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
 TAKEN_OVER_WITHIN = 15.0
 

@@ -5,11 +5,14 @@ under a lower tag: what the manifests and the replacing of pods do to bots is sh
 older program wrote is not.
 """
 
+from importlib.metadata import version
+
 from installation import Installation, restarts
 from person import Person
 from real_bots import BOT, await_condition, running_bot
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
+VERSION = version("tradingbot-operator")
 PREVIOUS = "0.0.9"
 NAME = "docker.io/library/tradingbot-operator"
 
@@ -21,7 +24,7 @@ def running_images(product: Installation) -> set[str]:
 
 
 def test_an_upgrade_restarts_no_bot(product: Installation, person: Person) -> None:
-    product.node.ctr("images", "tag", "--force", f"{NAME}:0.1.0", f"{NAME}:{PREVIOUS}")
+    product.node.ctr("images", "tag", "--force", f"{NAME}:{VERSION}", f"{NAME}:{PREVIOUS}")
     product.install("default", tag=PREVIOUS)
     assert running_images(product) == {f"tradingbot-operator:{PREVIOUS}"}
     running_bot(person)
@@ -30,10 +33,10 @@ def test_an_upgrade_restarts_no_bot(product: Installation, person: Person) -> No
     (deployment,) = person.items("deployment", bot=BOT)
 
     product.install("default")
-    assert running_images(product) == {"tradingbot-operator:0.1.0"}
+    assert running_images(product) == {f"tradingbot-operator:{VERSION}"}
     claim = product.object("pvc", "tradingbot-registry-data", "-n", SYSTEM_NAMESPACE)
     assert claim["status"]["phase"] == "Bound"
-    # The new operator has looked at the bot, and left it alone.
+    # The new operator has reconciled the bot without changing its children.
     await_condition(person, "RiskReported", "True")
     (after,) = person.items("deployment", bot=BOT)
     assert after["metadata"]["generation"] == deployment["metadata"]["generation"]

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from installation import Installation
+from installation import REGISTRY_AUDIENCE, Installation
 from person import Person, eventually
 from real_bots import BOT, running_bot, take_up_a_lower_limit
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
 BACK_WITHIN = 180.0
 
@@ -35,7 +35,7 @@ def test_a_machine_that_lost_power_comes_back_with_everything(
 
 def assets(product: Installation) -> dict[str, str]:
     """The ids of all assets in the registry, by name: they are given once."""
-    token = product.token("tradingbot-operator")
+    token = product.token("tradingbot-operator", audience=REGISTRY_AUDIENCE)
     status, listed = product.ask_registry("assets?page_size=100", token=token)
     assert status == 200
     return {one["name"]: one["id"] for one in listed}

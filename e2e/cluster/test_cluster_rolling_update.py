@@ -2,7 +2,7 @@
 
 from installation import WEBHOOKS, Installation, restarts
 from load import Load
-from tradingbot_dev.controlplane import SYSTEM_NAMESPACE
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
 
 def test_no_review_is_lost_while_the_webhooks_are_replaced(product: Installation) -> None:

@@ -1,7 +1,6 @@
-# Stands in for python:3.13-slim where no registry can be reached: for tests on a real node, see
-# hack/tradingbot_node/base_images.py. CPython as its authors release it (Debian's copy of the
-# sources, without Debian's changes), in /usr/local, with a shared library and pip, like the official
-# image; left out are its tests and the compiler's slow optimizations.
+# A substitute for python:3.13-slim where no registry can be reached, for tests on a real node.
+# CPython from its released sources (Debian's copy, without Debian's patches), in /usr/local, with a
+# shared library and pip, like the official image; without tests and slow compiler optimizations.
 FROM debian:trixie-slim AS build
 RUN sed 's/^deb /deb-src /' /etc/apt/sources.list > /etc/apt/sources.list.d/sources.list \
     && apt-get update \

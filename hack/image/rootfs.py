@@ -1,17 +1,17 @@
-"""Collects the files that the image is made of, in the Dockerfile's build stage.
+"""Collect the files of the image, in the build stage of the Dockerfile.
 
     python rootfs.py APPLICATION TARGET
 
-APPLICATION is the virtual environment with the product. Afterwards `TARGET/runtime` has what it
-runs on (Python, shared libraries, certificates, accounts, what a scanner wants to know) and
-`TARGET/application` has itself. Both are trees to be copied to `/`; there is no shell in them, no
-package installer and nothing that is only there because a base image brought it along.
+APPLICATION is the virtual environment with the product. The result is `TARGET/runtime` (Python,
+shared libraries, certificates, accounts, package lists for scanners) and `TARGET/application`. Both
+are trees to copy to `/`. They have no shell, no package installer and nothing else that a base
+image would add.
 
 The same input gives the same bytes: times are those of SOURCE_DATE_EPOCH, modes are one of three,
-and what is compiled is compiled in a fixed order. Nothing here knows a machine's architecture:
-where a library lies is what the dynamic loader says.
+and files are compiled in a fixed order. Nothing depends on the architecture: the dynamic loader
+reports the paths of libraries.
 
-Standard library only. It runs on the Python that it copies.
+Standard library only. This runs on the Python that it copies.
 """
 
 import csv
@@ -29,24 +29,24 @@ from pathlib import Path
 USER = 65532
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 OS_RELEASE = Path("/etc/os-release")
-# Loaded by name when a thread ends early, so that no executable and no library links to it.
+# Loaded by name when a thread ends early: no executable and no library links to it.
 LOADED_AT_RUN_TIME = ("libgcc_s.so.1",)
-# What is not in any package's list of files, and the package that it comes from.
+# Files that no package lists, and the package that generates them.
 GENERATED = {CA_BUNDLE: "ca-certificates"}
 
-# Of the standard library: what installs, teaches or tests, and the parts of a desktop.
+# Parts of the standard library that install, teach or test, or need a desktop.
 _LIBRARY_LEFT_OUT = (
     *("ensurepip", "venv", "site-packages", "config-*"),
     *("idlelib", "macholib", "tkinter", "turtle.py", "turtledemo", "pydoc_data"),
     *("test", "tests", "__pycache__"),
 )
-# Of its compiled modules: tests, and what would bring in libraries that nothing here uses.
+# Compiled modules for tests, and those that need libraries which nothing here uses.
 _MODULES_LEFT_OUT = (
     *("_test*", "_ctypes_test", "xx*", "_xx*"),
     *("_curses*", "_dbm", "_gdbm", "_tkinter", "nis", "readline"),
 )
-# Of the application: other programs' commands, sources of what is compiled, a second client of
-# the Kubernetes API that nothing imports, and what Swagger UI has for its own developers.
+# Parts of the application: headers and sources of compiled modules, tests, a second client of the
+# Kubernetes API that nothing imports, and files for developers of Swagger UI.
 _APPLICATION_LEFT_OUT = (
     *("include", "share", "*/__pycache__", "*.pyc", "*/site-packages/*/tests"),
     *("*.c", "*.h", "*.pxd", "*.pxi", "*.pyx"),
@@ -54,7 +54,7 @@ _APPLICATION_LEFT_OUT = (
     *("*.css.map", "*.js.map", "*/swagger-ui-es-bundle*.js"),
 )
 _COMMANDS = ("python*", "tradingbot")
-# Generated, a thousand files that say little, and with their sources a third of the image.
+# A thousand generated files. With their sources they would be a third of the image.
 _COMPILED_ONLY = "site-packages/kubernetes/client"
 
 _ACCOUNTS = {
@@ -66,11 +66,11 @@ _ACCOUNTS = {
 
 
 class CannotCollectError(RuntimeError):
-    """What is missing on this machine, in one line."""
+    """Raised with one line when something is missing on this machine."""
 
 
 def of_library(path: Path) -> bool:
-    """Whether the image has this file or folder, relative to the standard library."""
+    """Return whether the image has this path, relative to the standard library."""
     if any(fnmatch(part, pattern) for part in path.parts for pattern in _LIBRARY_LEFT_OUT):
         return False
     module = path.name.partition(".")[0]
@@ -79,14 +79,14 @@ def of_library(path: Path) -> bool:
 
 
 def of_application(path: Path) -> bool:
-    """Whether the image has this file or folder, relative to the virtual environment."""
+    """Return whether the image has this path, relative to the virtual environment."""
     if path.parts[0] == "bin" and len(path.parts) > 1:
         return any(fnmatch(path.name, pattern) for pattern in _COMMANDS)
     return not any(fnmatch(str(path), pattern) for pattern in _APPLICATION_LEFT_OUT)
 
 
 def loaded(ldd: str) -> list[Path]:
-    """The paths in what `ldd` prints. Raises CannotCollectError for a library that is nowhere."""
+    """Return the paths in the output of `ldd`. Raises CannotCollectError for a missing library."""
     missing = re.findall(r"^\s*(\S+) => not found", ldd, re.MULTILINE)
     if missing:
         raise CannotCollectError(f"a shared library is missing: {', '.join(missing)}")
@@ -95,12 +95,12 @@ def loaded(ldd: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class Tree:
-    """Files of this machine below another root, each at its own path."""
+    """Copies of this machine's files below another root, at the same paths."""
 
     root: Path
 
     def add(self, path: Path) -> None:
-        """Copies a file, or a link together with what it leads to."""
+        """Copy a file, or a link together with its target."""
         path = path.parent.resolve() / path.name
         copy = self.place(path)
         if os.path.lexists(copy):
@@ -111,14 +111,14 @@ class Tree:
             self.add(path.parent / path.readlink())
         else:
             shutil.copyfile(path, copy)
-            # Modules that may be executed need Python named in front all the same.
+            # Executable modules are run by Python, so they need no such mode.
             program = os.access(path, os.X_OK) and path.suffix != ".py"
             copy.chmod(0o755 if program else 0o644)
 
-    def add_folder(self, folder: Path, wanted: Callable[[Path], bool]) -> None:
-        """Copies what is wanted of a folder, links as they are."""
-        for path in sorted(folder.iterdir()):
-            self._add_wanted(path, folder, wanted)
+    def add_directory(self, directory: Path, wanted: Callable[[Path], bool]) -> None:
+        """Copy the wanted files of a directory. Links are copied as links."""
+        for path in sorted(directory.iterdir()):
+            self._add_wanted(path, directory, wanted)
 
     def write(self, path: str, text: str) -> None:
         copy = self.root / path
@@ -130,10 +130,10 @@ class Tree:
         return self.root / path.relative_to("/")
 
     def files(self) -> Iterator[Path]:
-        """The real files, by the paths that they have in the image."""
-        for folder, _, names in os.walk(self.root):
+        """Yield the paths in the image of all files that are not links."""
+        for directory, _, names in os.walk(self.root):
             for name in sorted(names):
-                path = Path(folder, name)
+                path = Path(directory, name)
                 if not path.is_symlink():
                     yield Path("/") / path.relative_to(self.root)
 
@@ -152,17 +152,17 @@ class Tree:
 
 
 def add_python(tree: Tree) -> None:
-    """The interpreter under all of its names, and its library."""
+    """Add the interpreter under all of its names, and its library."""
     executable = Path(sys.executable).resolve()
     for path in sorted(executable.parent.glob("python*")):
         if path.resolve() == executable:
             tree.add(path)
     for name in ("stdlib", "platstdlib"):
-        tree.add_folder(Path(sysconfig.get_path(name)), of_library)
+        tree.add_directory(Path(sysconfig.get_path(name)), of_library)
 
 
 def add_libraries(tree: Tree, *users: Tree) -> None:
-    """What the loader needs for every executable and module in the trees, and its cache."""
+    """Add the libraries of every executable and module in the trees, and the loader's cache."""
     names = [path for user in users for path in user.files() if _is_elf(user.place(path))]
     found = {library for path in names for library in loaded(_ldd(path))}
     cached = _output("ldconfig", "--print-cache")
@@ -177,19 +177,19 @@ def add_libraries(tree: Tree, *users: Tree) -> None:
     for link in sorted(Path("/").glob("lib*")):
         if link.is_symlink() and (tree.root / link.readlink()).is_dir():
             tree.place(link).symlink_to(link.readlink())
-    folders = {str(_resolved(library).parent) for library in found}
-    tree.write("etc/ld.so.conf", "".join(f"{folder}\n" for folder in sorted(folders)))
+    directories = {str(_resolved(library).parent) for library in found}
+    tree.write("etc/ld.so.conf", "".join(f"{directory}\n" for directory in sorted(directories)))
     _output("ldconfig", "-X", "-i", "-r", str(tree.root))
     shutil.rmtree(tree.root / "var" / "cache", ignore_errors=True)
 
 
 def add_packages(tree: Tree) -> None:
-    """Which packages the files come from, where scanners look for it in images of this kind.
+    """Add the list of Debian packages, in the place where scanners of such images read it.
 
-    That is one file a package in `var/lib/dpkg/status.d`, and one with the checksums of its files
-    that are here. Each package's licence comes along.
+    Each package has a file in `var/lib/dpkg/status.d`, and one with the checksums of its files that
+    the image has. Each package's licence is added too.
     """
-    # Python is no package here, and what is in /etc was made here or when packages were installed.
+    # Python is not a Debian package, and files in /etc are generated.
     others = (Path(sys.base_prefix), Path("/etc"))
     files = [path for path in tree.files() if not any(map(path.is_relative_to, others))]
     for package in sorted(_owners(files) | set(GENERATED.values())):
@@ -207,7 +207,7 @@ def add_packages(tree: Tree) -> None:
 
 
 def add_rest(tree: Tree) -> None:
-    """Certificates of authorities, the accounts, and the folders that volumes are mounted on."""
+    """Add CA certificates, the accounts, and the mount points of volumes."""
     for path in (CA_BUNDLE, OS_RELEASE):
         if not path.exists():
             raise CannotCollectError(f"{path} is missing")
@@ -222,8 +222,8 @@ def add_rest(tree: Tree) -> None:
     os.chown(data, USER, USER)
 
 
-def mend_records(tree: Tree) -> None:
-    """Takes out of each RECORD, the list of a package's files, what was left out here."""
+def prune_records(tree: Tree) -> None:
+    """Remove from each RECORD, the list of a package's files, the files that were left out."""
     for record in sorted(tree.root.rglob("*.dist-info/RECORD")):
         site = record.parent.parent
         rows = list(csv.reader(record.read_text().splitlines()))
@@ -232,24 +232,24 @@ def mend_records(tree: Tree) -> None:
             csv.writer(file, lineterminator="\n").writerows(there)
 
 
-def compile_all(tree: Tree, folder: Path) -> None:
-    """Compiles once and for all, since no start could keep what it compiles.
+def compile_all(tree: Tree, directory: Path) -> None:
+    """Compile in advance: the image is read-only, so no start could keep what it compiles.
 
-    Files are never compared with their sources again, so times don't matter. No workers, since what
-    a process compiled before shows in what it writes.
+    Compiled files are never compared with their sources, so times do not matter. One process
+    compiles everything, since earlier work of a process changes the bytes that it writes.
     """
-    for generated in sorted(tree.place(folder).glob(f"**/{_COMPILED_ONLY}")):
+    for generated in sorted(tree.place(directory).glob(f"**/{_COMPILED_ONLY}")):
         _compile(tree, generated, "-b", "-o", "2")  # beside the source, without docstrings
         for source in generated.rglob("*.py"):
             source.unlink()
-    _compile(tree, tree.place(folder))
+    _compile(tree, tree.place(directory))
 
 
-def settle(root: Path, epoch: int) -> None:
-    """Gives everything the same time, and folders the same mode; deepest first."""
-    for folder, folders, names in os.walk(root, topdown=False):
-        for name in (*folders, *names):
-            path = Path(folder, name)
+def normalize(root: Path, epoch: int) -> None:
+    """Set the time of everything and the mode of directories, deepest first."""
+    for directory, directories, names in os.walk(root, topdown=False):
+        for name in (*directories, *names):
+            path = Path(directory, name)
             if path.is_dir() and not path.is_symlink() and path != root / "tmp":
                 path.chmod(0o755)
             os.utime(path, (epoch, epoch), follow_symlinks=False)
@@ -261,23 +261,23 @@ def main(arguments: list[str]) -> None:
     application, target = (Path(argument) for argument in arguments)
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
     product, runtime = Tree(target / "application"), Tree(target / "runtime")
-    product.add_folder(application, of_application)
+    product.add_directory(application, of_application)
     add_python(runtime)
     add_libraries(runtime, runtime, product)
     add_rest(runtime)
     add_packages(runtime)
     compile_all(runtime, Path(sysconfig.get_path("stdlib")))
     compile_all(product, application)
-    mend_records(product)
+    prune_records(product)
     for tree in (runtime, product):
-        settle(tree.root, epoch)
+        normalize(tree.root, epoch)
         print(f"{tree.root.name}: {_size(tree):.1f} MB")
 
 
-def _compile(tree: Tree, folder: Path, *options: str) -> None:
+def _compile(tree: Tree, directory: Path, *options: str) -> None:
     common = ["-q", "-f", "-s", str(tree.root), "-p", "/", "--invalidation-mode=unchecked-hash"]
     subprocess.run(
-        [sys.executable, "-P", "-m", "compileall", *common, *options, str(folder)],
+        [sys.executable, "-P", "-m", "compileall", *common, *options, str(directory)],
         env={**os.environ, "PYTHONHASHSEED": "0"},
         check=True,
     )
@@ -296,16 +296,16 @@ def _ldd(path: Path) -> str:
 
 
 def _owners(paths: list[Path]) -> set[str]:
-    """The packages that have these files.
+    """Return the packages of these files.
 
-    Where `/lib` is a link to `/usr/lib`, some list them under the short name.
+    Where `/lib` is a link to `/usr/lib`, some packages list the short path.
     """
     short = [Path("/", path.relative_to("/usr")) for path in paths if path.is_relative_to("/usr")]
     done = subprocess.run(
         ["dpkg-query", "--search", *map(str, paths + short)],
         capture_output=True,
         text=True,
-        check=False,  # 1 if one of them is nobody's, as some are
+        check=False,  # 1 if a file has no package, as some have none
     )
     found = [line.rpartition(": ")[0] for line in done.stdout.splitlines()]
     return {package for line in found for package in line.split(", ")}

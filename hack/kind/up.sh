@@ -1,13 +1,13 @@
 #!/bin/sh
-# A kind cluster with everything installed, from inside a container that may use the host's Docker.
-# Every step may be repeated: what is there is kept, and what has changed is brought up to date.
+# Create a kind cluster with everything installed, from a container that may use the host's Docker.
+# Every step can be repeated: existing objects are kept and updated.
 set -eu
 cd /src
 cluster=${KIND_CLUSTER:-tradingbot}
 image=tradingbot-operator:$(sed -n 's/^ *newTag: *//p' config/release/kustomization.yaml)
 
 if [ ! -S /var/run/docker.sock ]; then
-    echo "error: there is no /var/run/docker.sock: Docker's socket must be mounted, as compose.yaml does" >&2
+    echo "error: /var/run/docker.sock not found: mount Docker's socket, as compose.yaml does" >&2
     exit 1
 fi
 if ! kind get clusters 2>/dev/null | grep -qx "$cluster"; then
@@ -16,7 +16,7 @@ fi
 docker build --tag "$image" .
 kind load docker-image --name "$cluster" "$image"
 
-# The cluster's address inside Docker's network, which this container joins.
+# Join Docker's network of the cluster, and use the cluster's address there.
 docker network connect kind "$(hostname)" 2>/dev/null || true
 mkdir -p /root/.kube
 kind get kubeconfig --name "$cluster" --internal > /root/.kube/config
@@ -28,9 +28,9 @@ kubectl --namespace default get tradingbots
 
 cat <<TEXT
 
-Everything runs in the kind cluster "$cluster". From this machine:
+Everything runs in the kind cluster "$cluster". To use it from this machine:
   docker compose run --rm --entrypoint kind kind get kubeconfig --name $cluster > kubeconfig
   KUBECONFIG=kubeconfig kubectl get tradingbots --all-namespaces
-and to take it down:
+To delete the cluster:
   docker compose run --rm --entrypoint kind kind delete cluster --name $cluster
 TEXT

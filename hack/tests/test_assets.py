@@ -1,4 +1,4 @@
-"""Binaries come from KUBEBUILDER_ASSETS, else the cache, else a build that happens once."""
+"""Binaries come from KUBEBUILDER_ASSETS, else from the cache, else from one build."""
 
 import hashlib
 import os
@@ -13,14 +13,15 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from tradingbot_dev import assets, gobuild, gotoolchain
-from tradingbot_dev.assets import KWOK, TARGETS, Target, cache_directory, find_assets
 from tradingbot_dev.errors import BuildError, DiskSpaceError, ToolMissingError
 from tradingbot_dev.progress import Progress
+from tradingbot_dev.toolchain import assets, gobuild, gotoolchain
+from tradingbot_dev.toolchain.assets import cache_directory, find_assets
+from tradingbot_dev.toolchain.targets import KWOK, TARGETS, Target
 
 
 class RecordingBuilder:
-    """Makes empty executables, and remembers what it was asked for."""
+    """Creates empty executables, and records the requested targets."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
@@ -64,7 +65,7 @@ def test_only_what_is_missing_is_built(environment: dict[str, str]) -> None:
     assert build.asked == [["kube-scheduler", "kwok"]]
 
 
-def test_a_relative_cache_folder_is_ignored_as_its_specification_says(tmp_path: Path) -> None:
+def test_a_relative_cache_directory_is_ignored_as_its_specification_says(tmp_path: Path) -> None:
     found = cache_directory({"XDG_CACHE_HOME": "relative", "HOME": str(tmp_path)})
     assert found == tmp_path / ".cache" / "tradingbot" / "control-plane"
 
@@ -90,7 +91,7 @@ def test_kubernetes_binaries_know_the_pinned_version() -> None:
 
 def test_kubebuilder_assets_without_an_api_server_is_refused(tmp_path: Path) -> None:
     executable(tmp_path / "etcd")
-    with pytest.raises(ToolMissingError, match="there is no kube-apiserver: correct it"):
+    with pytest.raises(ToolMissingError, match="lacks kube-apiserver: correct it"):
         find_assets(environment={"KUBEBUILDER_ASSETS": str(tmp_path)}, build=RecordingBuilder())
 
 
@@ -155,8 +156,8 @@ def test_of_two_builders_at_once_the_second_waits_and_uses_what_the_first_made(
     assert str(os.getpid()) in said.getvalue()
 
 
-# A stand-in for `go`, which is not on every machine that runs these tests: it says what go says,
-# and its `build` behaves as the file `behave` beside it tells.
+# A fake `go`, since not every machine has one. It prints what go prints, and the file `behave`
+# beside it sets what its `build` does.
 GO = """#!{python}
 import pathlib, sys, time
 here = pathlib.Path(__file__).parent
@@ -186,19 +187,19 @@ elif command == "build":
 
 @pytest.fixture
 def go(tmp_path: Path) -> Path:
-    """The folder of a stand-in `go` of version 1.99, to be put on the PATH."""
-    folder = tmp_path / "go"
-    folder.mkdir()
-    (folder / "go").write_text(GO.format(python=sys.executable))
-    (folder / "go").chmod(0o755)
-    (folder / "version").write_text("go version go1.99.1 linux/amd64")
-    (folder / "behave").write_text("succeed")
+    """Create the directory of a fake `go` of version 1.99, for the PATH."""
+    directory = tmp_path / "go"
+    directory.mkdir()
+    (directory / "go").write_text(GO.format(python=sys.executable))
+    (directory / "go").chmod(0o755)
+    (directory / "version").write_text("go version go1.99.1 linux/amd64")
+    (directory / "behave").write_text("succeed")
     for part in ("node/fast", "node/heartbeat-with-lease", "pod/fast"):
-        stage = folder / "kwok" / "kustomize" / "stage" / part
+        stage = directory / "kwok" / "kustomize" / "stage" / part
         stage.mkdir(parents=True)
         (stage / f"{part.replace('/', '-')}.yaml").touch()
         (stage / "kustomization.yaml").touch()
-    return folder
+    return directory
 
 
 @pytest.fixture
@@ -252,9 +253,9 @@ def test_an_interrupted_build_leaves_no_half_binary_and_the_next_try_completes_i
     (on_path / "behave").write_text("hang")
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from tradingbot_dev.assets import find_assets; find_assets()"
+        "from tradingbot_dev.toolchain.assets import find_assets; find_assets()"
     )
-    path = {"PYTHONPATH": str(Path(assets.__file__).parents[1]), "PATH": os.environ["PATH"]}
+    path = {"PYTHONPATH": str(Path(assets.__file__).parents[2]), "PATH": os.environ["PATH"]}
     with subprocess.Popen(
         [sys.executable, "-c", program], env={**environment, **path}, stderr=subprocess.PIPE
     ) as building:
@@ -293,5 +294,5 @@ def test_a_build_with_too_little_disk_space_is_refused_before_it_begins(
     on_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gobuild, "NEEDED_BYTES", 10**18)
-    with pytest.raises(DiskSpaceError, match="free some, or set GOCACHE"):
+    with pytest.raises(DiskSpaceError, match="free some space, or set GOCACHE"):
         find_assets(environment=environment, progress=Progress(StringIO()))

@@ -1,4 +1,4 @@
-"""What stands in a newcomer's way is said in one line, with what to do about it."""
+"""A missing prerequisite is reported in one line, with what to do."""
 
 import ast
 import subprocess
@@ -17,7 +17,7 @@ def problem(
     found: Sequence[str] = (),
     free_bytes: int = 50 * 10**9,
 ) -> str | None:
-    """On a machine where nothing stands in the way, except for what the test says."""
+    """Return the problem on a machine that has everything except what the test sets."""
     return bootstrap.problem(
         version=version, has=set(has), found=list(found), free_bytes=free_bytes
     )
@@ -60,7 +60,7 @@ def test_too_little_disk_space_is_said_in_gigabytes() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A project without dependencies, so that no test here asks a package index."""
+    """Create a project without dependencies, so that no test uses a package index."""
     (tmp_path / "hack").mkdir()
     (tmp_path / "requirements-dev.txt").write_text("")
     (tmp_path / "pyproject.toml").write_text("")
@@ -69,7 +69,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What would be run with the environment's pip; making the environment is done for real."""
+    """Record the commands for pip. The environment is created for real."""
     ran: list[str] = []
     real = bootstrap._run
 
@@ -118,7 +118,7 @@ def _interrupted(_command: list[str], _root: Path) -> None:
 
 def test_a_failing_step_says_that_it_can_be_run_again(checkout: Path) -> None:
     (checkout / "requirements-dev.txt").write_text("no such requirement !\n")
-    with pytest.raises(bootstrap.CannotInstallError, match="run it again to go on"):
+    with pytest.raises(bootstrap.CannotInstallError, match="run the same target again to continue"):
         bootstrap.install(checkout, sys.executable)
 
 
@@ -141,4 +141,4 @@ def test_make_says_in_one_line_that_the_named_python_is_not_there() -> None:
         check=False,
     )
     assert done.returncode != 0
-    assert "error: there is no python9; Python 3.11 or later is needed" in done.stderr
+    assert "error: python9 not found; Python 3.11 or later is required" in done.stderr

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 
-from tradingbot_dev.assets import TARGETS, Target
-from tradingbot_dev.helm import HELM, find_helm
 from tradingbot_dev.progress import Progress
+from tradingbot_dev.toolchain.helm import HELM, find_helm
+from tradingbot_dev.toolchain.targets import TARGETS, Target
 
 
 def test_it_is_built_once_and_then_found(tmp_path: Path) -> None:

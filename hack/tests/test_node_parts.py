@@ -1,4 +1,4 @@
-"""The parts of the node for tests that can be seen without one."""
+"""The parts of the node for tests that need no node."""
 
 import json
 import tarfile
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 from tradingbot_node import __main__ as command
-from tradingbot_node import addons, binaries, mounts, prerequisites
-from tradingbot_node.archive import write_image
-from tradingbot_node.commands import NodeImpossibleError
-from tradingbot_node.places import FOLDER
+from tradingbot_node import addons, binaries
+from tradingbot_node.host import mounts, prerequisites
+from tradingbot_node.host.commands import NodeImpossibleError
+from tradingbot_node.host.places import DIRECTORY
+from tradingbot_node.images.archive import write_image
 
 
 def test_an_image_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
@@ -32,11 +33,12 @@ def test_an_image_is_the_same_whenever_it_is_written(tmp_path: Path) -> None:
 def test_the_manifests_of_the_add_ons_name_images_that_are_made(tmp_path: Path) -> None:
     used = set()
     for file in addons.MANIFESTS.glob("*.yaml"):
-        for one in yaml.safe_load_all(file.read_text()):
-            if one["kind"] == "Deployment":
-                names = addons.DEPLOYMENTS[one["metadata"]["namespace"]]
-                assert one["metadata"]["name"] in names
-                used |= {part["image"] for part in one["spec"]["template"]["spec"]["containers"]}
+        for manifest in yaml.safe_load_all(file.read_text()):
+            if manifest["kind"] == "Deployment":
+                names = addons.DEPLOYMENTS[manifest["metadata"]["namespace"]]
+                assert manifest["metadata"]["name"] in names
+                containers = manifest["spec"]["template"]["spec"]["containers"]
+                used |= {container["image"] for container in containers}
     assert used == {addons.COREDNS, addons.CERT_MANAGER}
 
 
@@ -92,5 +94,5 @@ def test_the_tests_to_run_are_all_unless_some_are_named() -> None:
     assert command._chosen(named) == named
 
 
-def test_the_nodes_folder_is_in_no_checkout() -> None:
-    assert not FOLDER.is_relative_to(binaries.NODE.parents[1])
+def test_the_nodes_directory_is_in_no_checkout() -> None:
+    assert not DIRECTORY.is_relative_to(binaries.NODE.parents[1])

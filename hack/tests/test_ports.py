@@ -1,4 +1,4 @@
-"""A taken port is named, and so is who holds it."""
+"""A taken port is reported together with the process that holds it."""
 
 import os
 import socket
@@ -9,9 +9,15 @@ from contextlib import ExitStack
 from dataclasses import astuple
 
 import pytest
+from tradingbot_dev.control_plane.ports import (
+    BASE_VARIABLE,
+    DEFAULT_BASE,
+    Ports,
+    demand_free,
+    is_free,
+)
 from tradingbot_dev.errors import LocalClusterError, PortTakenError
-from tradingbot_dev.manifests import ROOT
-from tradingbot_dev.ports import BASE_VARIABLE, DEFAULT_BASE, Ports, demand_free, is_free
+from tradingbot_dev.product.manifests import ROOT
 
 
 @pytest.fixture
@@ -59,7 +65,10 @@ def test_free_ports_are_ten_different_ones_that_nobody_listens_on() -> None:
 
 
 def test_no_two_callers_are_given_the_same_free_ports() -> None:
-    ask = "from tradingbot_dev.ports import Ports; print(*vars(Ports.free()).values()); input()"
+    ask = (
+        "from tradingbot_dev.control_plane.ports import Ports;"
+        " print(*vars(Ports.free()).values()); input()"
+    )
     command = [sys.executable, "-c", ask]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "hack")}
     with ExitStack() as others:

@@ -1,4 +1,4 @@
-"""What is started is found again, and only that is ever signalled."""
+"""Started processes are found again, and no other process is ever signalled."""
 
 import json
 import os
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tradingbot_dev import launch
 from tradingbot_dev.errors import ProcessDiedError
-from tradingbot_dev.processes import Identity, ProcessTable, Program, boot_id, marked
+from tradingbot_dev.processes import launch
+from tradingbot_dev.processes.table import Identity, ProcessTable, Program, boot_id, marked
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 DEAF = """
@@ -38,7 +38,7 @@ def table(tmp_path: Path) -> Iterator[ProcessTable]:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is none of the table's."""
+    """Run a process that is not in the table."""
     with subprocess.Popen(SLEEP) as process:
         yield process
         process.kill()
@@ -48,7 +48,7 @@ def eventually(condition: object, *, seconds: float = 10.0) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.01)
 
 
@@ -57,7 +57,7 @@ def write_pid_file(table: ProcessTable, name: str, **record: object) -> None:
     table.pid_file(name).write_text(json.dumps(record))
 
 
-def test_a_started_process_is_found_by_another_table_of_the_same_folder(
+def test_a_started_process_is_found_by_another_table_of_the_same_directory(
     table: ProcessTable,
 ) -> None:
     table.start(Program("one", SLEEP))
@@ -132,7 +132,7 @@ def test_a_command_that_cannot_be_run_says_so_in_its_log(table: ProcessTable) ->
     eventually(lambda: table.running("absent") is None)
     died = table.died("absent")
     assert isinstance(died, ProcessDiedError)
-    assert "absent ended by itself" in str(died)
+    assert "absent has ended unexpectedly" in str(died)
     assert "cannot run /no/such/program: No such file or directory" in died.detail
 
 
@@ -148,18 +148,19 @@ def test_workers_that_outlive_their_killed_parent_are_found_by_their_mark(
     assert list(marked(table.run)) == []
 
 
-def test_ending_strays_spares_what_is_kept_and_other_folders(
+def test_ending_strays_spares_what_is_kept_and_other_directories(
     table: ProcessTable, tmp_path: Path
 ) -> None:
     other = ProcessTable(run=tmp_path / "other", log=tmp_path / "log")
     table.start(Program("kept", SLEEP))
     table.start(Program("lost", SLEEP))
     other.start(Program("foreign", SLEEP))
-    lost = table.running("lost")
+    kept, lost = table.running("kept"), table.running("lost")
     table.pid_file("lost").unlink()
     try:
+        assert kept is not None
         assert lost is not None
-        assert table.end_strays(keep=["kept"]) == [lost.pid]
+        assert table.end_strays(keep=[kept]) == [lost.pid]
         assert table.running("kept") is not None
         assert other.running("foreign") is not None
     finally:
@@ -171,13 +172,13 @@ def test_nothing_of_our_own_environment_leads_a_child_to_another_cluster(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/production")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    monkeypatch.setenv("TRADINGBOT_PORT", "1")
+    monkeypatch.setenv("TRADINGBOT_REGISTRY_PORT", "1")
     show = (sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
     table.start(Program("show", show, environment={"ASKED": "yes"}))
     eventually(lambda: table.log_file("show").read_text().endswith("\n"))
     seen = json.loads(table.log_file("show").read_text())
     assert seen["ASKED"] == "yes"
-    assert not {"KUBECONFIG", "KUBERNETES_SERVICE_HOST", "TRADINGBOT_PORT"} & seen.keys()
+    assert not {"KUBECONFIG", "KUBERNETES_SERVICE_HOST", "TRADINGBOT_REGISTRY_PORT"} & seen.keys()
 
 
 def test_a_child_whose_parent_is_gone_before_it_named_itself_does_not_run(tmp_path: Path) -> None:
@@ -195,13 +196,13 @@ def test_a_child_whose_parent_is_gone_before_it_named_itself_does_not_run(tmp_pa
 
 GUARDED = """
 import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's `&`
-from tradingbot_dev.controlplane import temporary_folder
-from tradingbot_dev.processes import ProcessTable, Program
-with temporary_folder() as folder:
-    table = ProcessTable(run=folder / "run", log=folder / "log")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it
+from tradingbot_dev.control_plane.plane import temporary_directory
+from tradingbot_dev.processes.table import ProcessTable, Program
+with temporary_directory() as directory:
+    table = ProcessTable(run=directory / "run", log=directory / "log")
     table.start(Program("one", ("sleep", "600")))
-    print(folder, flush=True)
+    print(directory, flush=True)
     {then}
 """
 
@@ -212,7 +213,7 @@ def guarded(then: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(launch.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(launch.__file__).parents[2])},
     )
 
 
@@ -220,15 +221,15 @@ def guarded(then: str) -> subprocess.Popen[str]:
 def test_nothing_is_left_of_a_test_run_that_was_ended_from_outside(number: signal.Signals) -> None:
     with guarded("import time; time.sleep(600)") as run:
         assert run.stdout is not None
-        folder = Path(run.stdout.readline().strip())
+        directory = Path(run.stdout.readline().strip())
         try:
-            eventually(lambda: len(list(marked(folder / "run"))) == 1)
+            eventually(lambda: len(list(marked(directory / "run"))) == 1)
             run.send_signal(number)
             run.wait(timeout=10)
         finally:
             run.kill()
-    eventually(lambda: not folder.exists())
-    assert list(marked(folder / "run")) == []
+    eventually(lambda: not directory.exists())
+    assert list(marked(directory / "run")) == []
 
 
 def test_one_that_is_just_becoming_another_program_is_not_overlooked(
@@ -243,6 +244,6 @@ def test_one_that_is_just_becoming_another_program_is_not_overlooked(
 def test_nothing_is_left_of_a_test_run_that_ends_by_itself() -> None:
     with guarded("pass") as run:
         assert run.stdout is not None
-        folder = Path(run.stdout.readline().strip())
-    assert not folder.exists()
-    assert list(marked(folder / "run")) == []
+        directory = Path(run.stdout.readline().strip())
+    assert not directory.exists()
+    assert list(marked(directory / "run")) == []

@@ -1,54 +1,67 @@
-"""`python -m tradingbot_dev up | down | clean | status | restart | assets | tour`."""
+"""Run the whole system on this machine, on a real control plane with a simulated node."""
 
 import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from tradingbot_dev import lifecycle, tour
-from tradingbot_dev.assets import find_assets
 from tradingbot_dev.errors import LocalClusterError
-from tradingbot_dev.helm import find_helm
+from tradingbot_dev.product import lifecycle, tour
 from tradingbot_dev.progress import Progress
+from tradingbot_dev.toolchain.assets import find_assets
+from tradingbot_dev.toolchain.helm import find_helm
 
 COMMANDS = {
-    "up": "start what is not running; the first time, apply the samples and show what happened",
-    "down": "stop everything that `up` started; the state stays",
-    "clean": "stop everything and remove the state",
-    "status": "what runs, and where",
-    "restart": "start webhooks, registry and operator anew, with the code as it is now",
-    "assets": "build the binaries that tests need, if they are nowhere yet",
-    "tour": "show once more what admission and operator made of the sample",
+    "up": "start what is not running; the first time, apply the samples and show a tour",
+    "down": "stop everything that `up` started, and keep the state",
+    "clean": "stop everything, and remove the state",
+    "status": "list the processes and addresses",
+    "restart": "restart webhooks, registry and operator with the current code",
+    "assets": "build the binaries that the tests need, unless they are cached",
+    "tour": "show again what admission, operator and registry do with the samples",
 }
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="tradingbot_dev", description=__doc__)
-    parser.add_argument("--state", type=Path, default=lifecycle.LOCAL, help="folder of all state")
+    parser = argparse.ArgumentParser(prog="python -m tradingbot_dev", description=__doc__)
+    parser.add_argument(
+        "--state", type=Path, default=lifecycle.LOCAL, help="directory of the state"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in COMMANDS.items():
         commands.add_parser(name, help=description, description=description)
     parsed = parser.parse_args(arguments)
-    # Both, since a shell's background jobs are born with SIGINT ignored.
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt = Interrupt()
+    # A shell starts background jobs with SIGINT ignored.
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` sets it
+        signal.signal(signal.SIGHUP, interrupt)
     try:
         return run(parsed.command, parsed.state.resolve())
     except LocalClusterError as error:
+        if interrupt.received:  # it came while something else was being undone
+            return _interrupted()
         if error.detail:
             print(error.detail, file=sys.stderr)
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read this has seen enough (`make up | head`). Python would complain once more
-        # when it flushes at its end.
+        # The reader closed the pipe (`make up | head`). Python would report that again when it
+        # flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("\ninterrupted; what this run had started is stopped", file=sys.stderr)
-        return 130
+        return _interrupted()
+
+
+def _interrupted() -> int:
+    with suppress(OSError):  # the terminal may be gone
+        print("\ninterrupted", file=sys.stderr)
+    return 130
 
 
 def run(command: str, state: Path) -> int:
@@ -73,7 +86,7 @@ def run(command: str, state: Path) -> int:
             for name, pid in running.items():
                 print(f"{name:24} {f'running, pid {pid}' if pid else 'not running'}")
             if not all(running.values()):
-                print("\nstart what is not running: make up")
+                print("\nto start the others: make up")
                 return 1
             print(f"\n{tour.places(lifecycle.system_of(state))}", end="")
         case "tour":
@@ -83,8 +96,20 @@ def run(command: str, state: Path) -> int:
     return 0
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class Interrupt:
+    """A signal handler that raises KeyboardInterrupt at the first signal and ignores later ones.
+
+    `make` passes SIGTERM on to a process that its own group has sent SIGTERM already. A second
+    exception would end the stopping that the first one began, and leave processes behind.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.received:
+            self.received = True
+            raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Everything that can go wrong for a newcomer, each with one line that says what to do.
+"""The errors that a command reports in one line, with what to do.
 
-`str(error)` is that one line. `detail` is what an expert wants to see below it: the end of a log.
+`str(error)` is that line. `detail` is printed above it: the end of a log.
 """
 
 
@@ -15,15 +15,15 @@ class LocalClusterError(RuntimeError):
 
 
 class PortTakenError(LocalClusterError):
-    """A process that is none of ours listens on a port that one of ours needs."""
+    """Another process listens on a port that one of these processes needs."""
 
 
 class ProcessDiedError(LocalClusterError):
-    """A process that was started ended by itself."""
+    """A process ended that should be running."""
 
 
 class NotReadyError(LocalClusterError):
-    """Something that was waited for did not come in time."""
+    """A condition did not become true before its deadline."""
 
 
 class BuildError(LocalClusterError):
@@ -31,12 +31,12 @@ class BuildError(LocalClusterError):
 
 
 class ToolMissingError(LocalClusterError):
-    """A program that is needed is not on this machine."""
+    """A required program is not installed."""
 
 
 class DiskSpaceError(LocalClusterError):
-    """Less space than the next step is known to take."""
+    """The disk has less free space than the next step needs."""
 
 
 class CommandFailedError(LocalClusterError):
-    """A program that was run to its end exited with an error."""
+    """A program exited with an error."""

@@ -1,4 +1,4 @@
-"""What one sees while waiting: on a terminal one line that changes, elsewhere a line at times."""
+"""Progress of long steps: one changing line on a terminal, elsewhere a line every 20 seconds."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ SPARSE_SECONDS = 20.0
 
 @dataclass
 class Progress:
-    """Reports to `stream`. Steps that end stay; what happens within a step is overwritten."""
+    """Reports to `stream`. Finished steps stay; the state within a step is overwritten."""
 
     stream: TextIO = field(default_factory=lambda: sys.stdout)
     _shown: bool = False
@@ -23,7 +23,7 @@ class Progress:
         return self.stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def update(self, text: str) -> None:
-        """The present state of the step; may be called often."""
+        """Show the state of the current step. May be called often."""
         now = time.monotonic()
         if self.live:
             width = shutil.get_terminal_size().columns - 1
@@ -35,7 +35,7 @@ class Progress:
         self.stream.flush()
 
     def step(self, text: str) -> None:
-        """Something that is done, or about to begin: a line that stays."""
+        """Print a line that stays: something is done, or about to begin."""
         self.clear()
         self.stream.write(f"{text}\n")
         self.stream.flush()

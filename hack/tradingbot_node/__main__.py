@@ -1,7 +1,7 @@
-"""`python -m tradingbot_node test | up | down`: the product on a real node, as in a user's cluster.
+"""Run the product on a real node, as in a user's cluster.
 
-`test` runs `e2e/cluster`, with pytest's own arguments behind it. `up` leaves a node running, for
-whoever works on those tests, and `down` removes it.
+`test` runs `e2e/cluster` and takes pytest's arguments. `up` leaves a node running, for work on
+those tests, and `down` removes it.
 """
 
 import argparse
@@ -12,22 +12,22 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tradingbot_dev.assets import find_assets
 from tradingbot_dev.errors import LocalClusterError
 from tradingbot_dev.progress import Progress
+from tradingbot_dev.toolchain.assets import find_assets
 
-from tradingbot_node import leftovers
 from tradingbot_node.binaries import find_binaries
 from tradingbot_node.cluster import KEEP_VARIABLE, running_node
-from tradingbot_node.commands import NodeImpossibleError
-from tradingbot_node.prerequisites import demand_node
+from tradingbot_node.host import leftovers
+from tradingbot_node.host.commands import NodeImpossibleError
+from tradingbot_node.host.prerequisites import demand_node
 
 ROOT = Path(__file__).parents[2]
 TESTS = "e2e/cluster"
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="tradingbot_node", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tradingbot_node", description=__doc__)
     parser.add_argument("command", choices=("test", "up", "down"))
     command, rest = parser.parse_known_args(arguments)
     signal.signal(signal.SIGINT, _interrupt)
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(command.command, rest, progress)
     except NodeImpossibleError as error:
-        # Where the tests run by themselves nobody can change the machine: it is said, in one line.
+        # In CI nobody can change the machine, so report this in one line and go on.
         skipped = os.environ.get("CI") == "true"
         print(f"{'skipped' if skipped else 'error'}: {TESTS} did not run: {error}", flush=True)
         return 0 if skipped else 1
@@ -61,14 +61,14 @@ def _run(command: str, rest: list[str], progress: Progress) -> int:
         with running_node(progress=progress) as node:
             print(f"export KUBECONFIG={node.kubeconfig}")
         return 0
-    # Before pytest, which shows nothing of what takes minutes.
+    # Before pytest, which would show no progress for minutes.
     find_assets(progress=progress)
     find_binaries(progress=progress)
     return _become_pytest(_chosen(rest))
 
 
 def _chosen(rest: list[str]) -> list[str]:
-    """pytest's arguments: all of the tests, unless some are named."""
+    """Return pytest's arguments: all tests of the node unless some are named."""
     named = any(not argument.startswith("-") and TESTS in argument for argument in rest)
     return rest if named else [TESTS, *rest]
 

@@ -1,16 +1,16 @@
-"""What every real cluster has beside the product: DNS, a storage class, and cert-manager."""
+"""The add-ons of a real cluster: DNS, a storage class, and cert-manager."""
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tradingbot_dev import manifests
+from tradingbot_dev.product import manifests
 
-from tradingbot_node.archive import write_image
 from tradingbot_node.binaries import NODE, Binaries
 from tradingbot_node.containerd import Containerd
-from tradingbot_node.places import NODE_NAME
+from tradingbot_node.host.places import NODE_NAME
+from tradingbot_node.images.archive import write_image
 
 MANIFESTS = NODE / "manifests"
 COREDNS = "localhost/coredns:node"
@@ -25,16 +25,16 @@ ISSUER = {
     "metadata": {"name": "probe", "namespace": "default"},
     "spec": {"selfSigned": {}},
 }
-"""The least of what cert-manager is asked for."""
+"""The smallest object that cert-manager's webhook accepts."""
 
 VOLUMES = 8
-"""How many claims can be met in the life of a node."""
+"""The number of claims that can be bound in the life of a node."""
 
 Apply = Callable[[str], None]
 
 
-def import_images(containerd: Containerd, binaries: Binaries, *, folder: Path) -> None:
-    """Makes the add-ons' images, and gives them to containerd."""
+def import_images(containerd: Containerd, binaries: Binaries, *, directory: Path) -> None:
+    """Create the images of the add-ons, and import them into containerd."""
     for name, programs in (
         (COREDNS, (binaries.coredns,)),
         (
@@ -46,26 +46,26 @@ def import_images(containerd: Containerd, binaries: Binaries, *, folder: Path) -
             ),
         ),
     ):
-        archive = folder / "image.tar"
+        archive = directory / "image.tar"
         write_image(archive, name=name, programs={path.name: path for path in programs})
         containerd.import_image(archive)
         archive.unlink()
 
 
 def install(apply: Apply, binaries: Binaries, *, volumes: Path) -> None:
-    """Applies their manifests. `volumes` is the folder of the local volumes."""
+    """Apply the manifests of the add-ons. `volumes` is the directory of the local volumes."""
     apply((MANIFESTS / "coredns.yaml").read_text())
     apply(manifests.text(storage(volumes)))
     apply(binaries.cert_manager_crds.read_text())
     apply((MANIFESTS / "cert-manager.yaml").read_text())
 
 
-def storage(folder: Path) -> list[dict[str, Any]]:
-    """A default class, and volumes of the kind `local`: to them alone of those that need no driver
-    the kubelet applies a pod's fsGroup.
+def storage(directory: Path) -> list[dict[str, Any]]:
+    """Return a default StorageClass and volumes of the type `local`.
 
-    They are made beforehand. A provisioner that makes them on demand (rancher's, as in kind) runs a
-    pod with a shell for each, and so needs an image with one; and it is no part of what is tested.
+    Of the types without a driver, the kubelet applies a pod's fsGroup to `local` alone. The volumes
+    are created in advance: a provisioner that creates them on demand (rancher's, as in kind) needs
+    a pod and an image with a shell for each, and is not tested here.
     """
     return [
         {
@@ -78,12 +78,12 @@ def storage(folder: Path) -> list[dict[str, Any]]:
             "provisioner": "kubernetes.io/no-provisioner",
             "volumeBindingMode": "WaitForFirstConsumer",
         },
-        *map(functools.partial(_volume, folder), range(VOLUMES)),
+        *map(functools.partial(_volume, directory), range(VOLUMES)),
     ]
 
 
-def _volume(folder: Path, number: int) -> dict[str, Any]:
-    path = folder / str(number)
+def _volume(directory: Path, number: int) -> dict[str, Any]:
+    path = directory / str(number)
     path.mkdir(parents=True, exist_ok=True)
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE_NAME]}
     return {

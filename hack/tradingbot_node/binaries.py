@@ -1,6 +1,6 @@
-"""The programs that a node needs beyond the control plane: pinned Go modules, built once.
+"""The programs of a node beside the control plane: pinned Go modules, built once.
 
-They lie in the same cache as the control plane's. `make up` needs and builds none of them.
+They are in the same cache as the control plane's binaries. `make up` needs and builds none of them.
 """
 
 import functools
@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradingbot_dev import gobuild
-from tradingbot_dev.assets import MODULES, Target, build_missing, cache_directory
-from tradingbot_dev.gotoolchain import find_go
 from tradingbot_dev.progress import Progress
+from tradingbot_dev.toolchain import gobuild
+from tradingbot_dev.toolchain.assets import build_missing, cache_directory
+from tradingbot_dev.toolchain.gotoolchain import find_go
+from tradingbot_dev.toolchain.targets import MODULES, Target
 
 NODE = MODULES.parent / "node"
-TITLE = "what a node needs, once, 6 to 12 minutes on 2 cores"
+TITLE = "the programs of a node, once, 6 to 12 minutes on 2 cores"
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _CRDS = "cert-manager-crds.yaml"
@@ -24,7 +25,7 @@ _CRDS = "cert-manager-crds.yaml"
 
 @dataclass(frozen=True)
 class OwnTarget(Target):
-    """A binary whose main package is here: it decides over the cache's key, as go.mod does."""
+    """A binary whose main package is in this repository, so its source is part of the cache key."""
 
     @property
     def key(self) -> str:
@@ -41,7 +42,7 @@ def _cert_manager(command: str) -> Target:
 
 TARGETS = (
     Target("containerd", NODE / "containerd", f"{_CONTAINERD}/containerd"),
-    # containerd looks for its shim beside itself.
+    # containerd expects its shim beside itself.
     Target(
         "containerd-shim-runc-v2", NODE / "containerd", f"{_CONTAINERD}/containerd-shim-runc-v2"
     ),
@@ -58,7 +59,7 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Binaries:
-    """Where they are."""
+    """The paths of the programs."""
 
     containerd: Path
     containerd_shim_runc_v2: Path
@@ -73,14 +74,14 @@ class Binaries:
 
     @property
     def cert_manager_crds(self) -> Path:
-        """cert-manager's custom resource definitions, as its module has them."""
+        """The custom resource definitions of cert-manager, from its Go module."""
         return self.cert_manager_controller.with_name(_CRDS)
 
 
 def find_binaries(
     *, environment: Mapping[str, str] = os.environ, progress: Progress | None = None
 ) -> Binaries:
-    """All of them, building first what is not in the cache. Raises BuildError and its siblings."""
+    """Return all paths, after building those that are missing. Raises LocalClusterError."""
     cache, shown = cache_directory(environment), progress or Progress()
     wanted = {target: cache / target.key / target.binary for target in TARGETS}
     if any(not path.exists() for path in wanted.values()):
@@ -93,7 +94,7 @@ def find_binaries(
 
 
 def _copy_crds(path: Path, cache: Path, progress: Progress) -> None:
-    """Into the cache, so that a start needs Go and its module cache no more."""
+    """Copy the CRDs into the cache, so that a start does not need Go's module cache."""
     module = NODE / "cert-manager"
     go = find_go({module}, cache=cache, progress=progress)
     home = Path(go.run("list", "-m", "-f", "{{.Dir}}", _CERT_MANAGER, directory=module))
@@ -104,5 +105,5 @@ def _copy_crds(path: Path, cache: Path, progress: Progress) -> None:
 
 
 def _without_templates(text: str) -> str:
-    """The files are a Helm chart's too: labels, a line each, are filled in by it."""
+    """Remove the lines that a Helm chart fills in: the files are also part of one."""
     return "".join(line for line in text.splitlines(keepends=True) if "{{" not in line)

@@ -1,10 +1,10 @@
-"""A real node of one's own: containerd, kubelet, kube-proxy, DNS, cert-manager; pods run on it.
+"""A real node: containerd, kubelet, kube-proxy, DNS, cert-manager. Pods run on it.
 
     with running_node() as node:
         node.kubectl("apply", "-k", "config/default")
 
-Everything is in a network namespace and in one folder, and nothing of it is left afterwards. There
-is one on a machine at a time.
+Everything is in a network namespace and in one directory, and nothing of it is left afterwards. A
+machine has one node at a time.
 """
 
 import json
@@ -19,32 +19,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tradingbot_dev import manifests
-from tradingbot_dev.assets import Assets, find_assets
-from tradingbot_dev.controlplane import ControlPlane, ensure
-from tradingbot_dev.guard import Guard
+from tradingbot_dev.control_plane.plane import ControlPlane, ensure
+from tradingbot_dev.processes.guard import Guard
+from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.product import manifests
 from tradingbot_dev.progress import Progress, duration
-from tradingbot_dev.waiting import wait_until
+from tradingbot_dev.toolchain.assets import Assets, find_assets
 
-from tradingbot_node import addons, cgroups, leftovers, netns, plane
+from tradingbot_node import addons, plane
 from tradingbot_node.binaries import Binaries, find_binaries
 from tradingbot_node.containerd import CONTAINERD, PAUSE, Containerd
+from tradingbot_node.host import cgroups, leftovers, netns
+from tradingbot_node.host.places import DIRECTORY, NODE_NAME
+from tradingbot_node.host.prerequisites import network_plugins
 from tradingbot_node.kubelet import KUBELET, Kubelet
-from tradingbot_node.places import FOLDER, NODE_NAME
-from tradingbot_node.prerequisites import network_plugins
 
 START_SECONDS = 120.0
 ADDON_SECONDS = 180
 KEEP_VARIABLE = "TRADINGBOT_NODE_KEEP"
-"""Set, the node outlives the run and is taken up by the next one: for whoever works on the tests.
+"""If set, the node outlives the run and the next run uses it, for work on the tests.
 `python -m tradingbot_node down` removes it."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """The node and its control plane. Every method may be called in any state of them."""
+    """The node and its control plane. Every method may be called in any state."""
 
-    folder: Path
+    directory: Path
     assets: Assets
     binaries: Binaries
     network_plugins: Path
@@ -55,30 +56,30 @@ class Node:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's."""
+        """The kubeconfig of the administrator."""
         return self.plane.kubeconfig
 
     @property
     def containerd(self) -> Containerd:
-        return Containerd(self.folder / "containerd", self.binaries, self.network_plugins)
+        return Containerd(self.directory / "containerd", self.binaries, self.network_plugins)
 
     @property
     def kubelet(self) -> Kubelet:
-        folder = self.folder / "kubelet"
-        return Kubelet(folder, self.plane, self.binaries, runtime=self.containerd.socket)
+        directory = self.directory / "kubelet"
+        return Kubelet(directory, self.plane, self.binaries, runtime=self.containerd.socket)
 
     def kubectl(
         self, *arguments: str, stdin: str | None = None, check: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        """Runs kubectl as the administrator; with `check`, raises CommandFailedError."""
+        """Run kubectl as the administrator; with `check`, raises CommandFailedError."""
         return self.plane.kubectl(*arguments, stdin=stdin, check=check)
 
     def ctr(self, *arguments: str) -> str:
-        """Runs containerd's own command line on the pods' images and containers."""
+        """Run `ctr`, the command line of containerd, on the pods' images and containers."""
         return self.containerd.ctr(*arguments)
 
     def start(self, *, seconds: float = START_SECONDS) -> None:
-        """Starts what is not running, and returns when the node is ready for pods."""
+        """Start what is not running, and wait until the node is ready for pods."""
         netns.create()
         cgroups.create()
         plane.prepare(self.plane)
@@ -107,12 +108,12 @@ class Node:
         )
 
     def install_addons(self, *, seconds: int = ADDON_SECONDS) -> None:
-        """DNS, volumes, cert-manager; returns when they are available. Once in a node's life."""
-        done = self.folder / "addons-installed"
+        """Install DNS, volumes and cert-manager once, and wait until they are available."""
+        done = self.directory / "addons-installed"
         if done.exists():
             return
-        addons.import_images(self.containerd, self.binaries, folder=self.folder)
-        addons.install(self._apply, self.binaries, volumes=self.folder / "volumes")
+        addons.import_images(self.containerd, self.binaries, directory=self.directory)
+        addons.install(self._apply, self.binaries, volumes=self.directory / "volumes")
         for namespace, names in addons.DEPLOYMENTS.items():
             self.kubectl(
                 *("wait", "--for=condition=Available", f"--timeout={seconds}s"),
@@ -120,15 +121,15 @@ class Node:
                 *(f"deployment/{name}" for name in names),
                 check=True,
             )
-        # Its own webhook is trusted some seconds after it is up, and until then takes no Issuer.
+        # The API server trusts cert-manager's webhook some seconds after it is available.
         wait_until(self._takes_issuers, what="cert-manager", seconds=seconds)
         done.touch()
 
     def stop(self) -> None:
-        """As when a machine loses power: every process ends at once, and the files are kept."""
+        """End every process at once and keep the files, as when a machine loses power."""
         leftovers.end_everything()
-        # A machine forgets these when it starts.
-        shutil.rmtree(self.folder / "containerd" / "state", ignore_errors=True)
+        # A restart of a machine removes these.
+        shutil.rmtree(self.directory / "containerd" / "state", ignore_errors=True)
 
     def _takes_issuers(self) -> bool:
         issuer = manifests.text([addons.ISSUER])
@@ -139,27 +140,30 @@ class Node:
         self.kubectl("apply", "--server-side", "--filename", "-", stdin=text, check=True)
 
     def _ready(self, *, since: datetime | None) -> bool:
-        """Whether the node says so; not earlier than `since`, as what it said then is stored."""
+        """Return whether the node has reported Ready since `since`: an earlier report is stored."""
         lease = self._object(f"lease/{NODE_NAME}", "--namespace=kube-node-lease")
         renewed = lease.get("spec", {}).get("renewTime")
         if renewed is None or (since is not None and datetime.fromisoformat(renewed) < since):
             return False
         conditions = self._object(f"node/{NODE_NAME}").get("status", {}).get("conditions", [])
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        return any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in conditions
+        )
 
     def _object(self, *what: str) -> dict[str, Any]:
-        """An object; empty if it is not there, or the API server isn't."""
+        """Return an object, or {} if it or the API server does not answer."""
         done = self.kubectl("get", *what, "--output=json")
         return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
 
 
 @contextmanager
 def running_node(*, progress: Progress | None = None) -> Iterator[Node]:
-    """A started node with its add-ons, of which nothing is left, even after a SIGKILL."""
+    """Run a node with its add-ons. Nothing of it is left, even after a SIGKILL."""
     shown = progress or Progress()
     with leftovers.only_one(shown):
         node = Node(
-            folder=FOLDER,
+            directory=DIRECTORY,
             assets=find_assets(progress=shown),
             binaries=find_binaries(progress=shown),
             network_plugins=network_plugins(),
@@ -169,7 +173,7 @@ def running_node(*, progress: Progress | None = None) -> Iterator[Node]:
             yield node
             return
         leftovers.remove()
-        guard = Guard(run=FOLDER, folder=FOLDER, module=leftovers.__name__)
+        guard = Guard(run=DIRECTORY, directory=DIRECTORY, module=leftovers.__name__)
         try:
             bring_up(node, shown)
             yield node
@@ -178,7 +182,7 @@ def running_node(*, progress: Progress | None = None) -> Iterator[Node]:
 
 
 def bring_up(node: Node, progress: Progress) -> None:
-    """Starts it and installs the add-ons, and says how long that took."""
+    """Start the node, install the add-ons, and report how long that took."""
     began = time.monotonic()
     progress.update("starting the node")
     node.start()

@@ -1,16 +1,16 @@
-"""What runs the pods' containers: containerd with runc, in a folder of the node's."""
+"""containerd with runc, which runs the containers of the pods."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from tradingbot_dev.errors import CommandFailedError
-from tradingbot_dev.processes import Program
+from tradingbot_dev.processes.table import Program
 
-from tradingbot_node.archive import write_image
 from tradingbot_node.binaries import Binaries
-from tradingbot_node.commands import PATH, run
-from tradingbot_node.netns import ENTER
-from tradingbot_node.places import NO_PROXY, PODS
+from tradingbot_node.host.commands import PATH, run
+from tradingbot_node.host.netns import ENTER
+from tradingbot_node.host.places import NO_PROXY, PODS
+from tradingbot_node.images.archive import write_image
 
 CONTAINERD = "containerd"
 PAUSE = "localhost/pause:node"
@@ -18,8 +18,8 @@ _CRI = ("--namespace", "k8s.io")
 
 _CONFIG = """\
 version = 3
-root = "{folder}/root"
-state = "{folder}/state"
+root = "{directory}/root"
+state = "{directory}/state"
 
 [grpc]
 address = "{socket}"
@@ -28,33 +28,33 @@ address = "{socket}"
 sandbox = "{pause}"
 
 [plugins."io.containerd.cri.v1.runtime"]
-# Where this machine's own root may not lower a score (in many containers), runc would die of it.
+# runc fails where root may not lower a score, as in many containers.
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["{plugins}"]
-conf_dir = "{folder}/cni"
+conf_dir = "{directory}/cni"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-Root = "{folder}/state/runc"
+Root = "{directory}/state/runc"
 
 [plugins."io.containerd.internal.v1.opt"]
-path = "{folder}/opt"
+path = "{directory}/opt"
 
 [plugins."io.containerd.shim.v1.manager"]
 socket_dir = "{sockets}"
 
-# It would listen beside that of another containerd.
+# Its socket would collide with that of another containerd.
 [plugins."io.containerd.nri.v1.nri"]
 disable = true
 """
 
-# Every pod has a cable of its own to the node, which routes between them. So answers pass the
-# rules that turned a Service's address to a pod's, which with a bridge takes a kernel module.
+# Every pod has its own veth pair, and the node routes between them. So answers pass the rules that
+# translate Service addresses; with a bridge this would need a kernel module.
 _NETWORK = """\
 {{
   "cniVersion": "1.0.0",
@@ -64,7 +64,7 @@ _NETWORK = """\
       "type": "ptp",
       "ipam": {{
         "type": "host-local",
-        "dataDir": "{folder}/addresses",
+        "dataDir": "{directory}/addresses",
         "ranges": [[{{"subnet": "{pods}"}}]],
         "routes": [{{"dst": "0.0.0.0/0"}}]
       }}
@@ -76,15 +76,15 @@ _NETWORK = """\
 
 @dataclass(frozen=True)
 class Containerd:
-    """One containerd: its folder, its programs."""
+    """One containerd: its directory and programs."""
 
-    folder: Path
+    directory: Path
     binaries: Binaries
     network_plugins: Path
 
     @property
     def socket(self) -> Path:
-        return self.folder / "state" / "containerd.sock"
+        return self.directory / "state" / "containerd.sock"
 
     @property
     def program(self) -> Program:
@@ -92,43 +92,43 @@ class Containerd:
         return Program(CONTAINERD, command, environment={"PATH": PATH, "NO_PROXY": NO_PROXY})
 
     def prepare(self) -> None:
-        """Writes its configuration and that of the pods' network."""
-        (self.folder / "cni").mkdir(parents=True, exist_ok=True)
+        """Write the configuration of containerd and of the pods' network."""
+        (self.directory / "cni").mkdir(parents=True, exist_ok=True)
         self._config.write_text(
             _CONFIG.format(
-                folder=self.folder,
+                directory=self.directory,
                 socket=self.socket,
-                # A socket's whole path may have 107 characters, and its name has 64.
-                sockets=self.folder.parent / "s",
+                # The path of a socket is limited to 107 characters, and the name has 64.
+                sockets=self.directory.parent / "s",
                 pause=PAUSE,
                 plugins=self.network_plugins,
             )
         )
-        network = _NETWORK.format(folder=self.folder, pods=PODS)
-        (self.folder / "cni" / "pods.conflist").write_text(network)
+        network = _NETWORK.format(directory=self.directory, pods=PODS)
+        (self.directory / "cni" / "pods.conflist").write_text(network)
 
     def ready(self) -> bool:
-        """Whether it answers."""
+        """Return whether containerd answers."""
         return self.socket.is_socket() and self._answers()
 
     def ctr(self, *arguments: str) -> str:
-        """What containerd's own command line says, in the kubelet's namespace."""
+        """Return the output of `ctr` in the kubelet's namespace."""
         return run(str(self.binaries.ctr), f"--address={self.socket}", *_CRI, *arguments)
 
     def import_image(self, archive: Path) -> None:
-        """Takes up the images of an archive, by the names that stand in it."""
+        """Import the images of an archive under the names in it."""
         self.ctr("images", "import", str(archive))
 
     def import_pause(self) -> None:
-        """The image that holds each pod's namespaces."""
-        archive = self.folder / "pause.tar"
+        """Import the image of the container that holds each pod's namespaces."""
+        archive = self.directory / "pause.tar"
         write_image(archive, name=PAUSE, programs={"pause": self.binaries.pause})
         self.import_image(archive)
         archive.unlink()
 
     @property
     def _config(self) -> Path:
-        return self.folder / "config.toml"
+        return self.directory / "config.toml"
 
     def _answers(self) -> bool:
         try:

@@ -1,16 +1,16 @@
-"""What makes the machine a node: the kubelet, and kube-proxy for Services."""
+"""The kubelet, and kube-proxy for Services."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from tradingbot_dev.controlplane import ControlPlane
-from tradingbot_dev.processes import Program
+from tradingbot_dev.control_plane.plane import ControlPlane
+from tradingbot_dev.processes.table import Program
 
 from tradingbot_node.binaries import Binaries
-from tradingbot_node.commands import PATH
-from tradingbot_node.netns import ENTER
-from tradingbot_node.places import CGROUP, DNS_SERVICE_IP, NODE_IP, NODE_NAME, PODS
+from tradingbot_node.host.commands import PATH
+from tradingbot_node.host.netns import ENTER
+from tradingbot_node.host.places import CGROUP, DNS_SERVICE_IP, NODE_IP, NODE_NAME, PODS
 
 KUBELET = "kubelet"
 KUBE_PROXY = "kube-proxy"
@@ -18,13 +18,13 @@ KUBE_PROXY = "kube-proxy"
 
 @dataclass(frozen=True)
 class Kubelet:
-    """The two programs, and their files in a folder of the node's."""
+    """The two programs and their files."""
 
-    folder: Path
+    directory: Path
     plane: ControlPlane
     binaries: Binaries
     runtime: Path
-    """containerd's socket."""
+    """The socket of containerd."""
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -35,8 +35,8 @@ class Kubelet:
         )
 
     def prepare(self) -> None:
-        """Writes the configuration, and makes the folders that must be there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write the configuration, and create the directories."""
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._resolver.write_text("")
         self._config.write_text(yaml.safe_dump(self._settings()))
 
@@ -45,8 +45,8 @@ class Kubelet:
             str(self.binaries.kubelet),
             f"--config={self._config}",
             f"--kubeconfig={self.plane.client_kubeconfig(KUBELET)}",
-            f"--root-dir={self.folder}",
-            f"--cert-dir={self.folder / 'pki'}",
+            f"--root-dir={self.directory}",
+            f"--cert-dir={self.directory / 'pki'}",
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={NODE_IP}",
         )
@@ -60,7 +60,7 @@ class Kubelet:
             f"--cluster-cidr={PODS}",
             "--metrics-bind-address=127.0.0.1:10249",
             "--healthz-bind-address=127.0.0.1:10256",
-            # What the machine has set for connections stays as it is.
+            # Keep the machine's settings for connections.
             "--conntrack-max-per-core=0",
             "--conntrack-tcp-timeout-established=0",
             "--conntrack-tcp-timeout-close-wait=0",
@@ -81,29 +81,29 @@ class Kubelet:
             "containerRuntimeEndpoint": f"unix://{self.runtime}",
             "clusterDNS": [DNS_SERVICE_IP],
             "clusterDomain": "cluster.local",
-            # Not the machine's: its name servers can't be reached from here.
+            # The machine's name servers cannot be reached from the namespace.
             "resolvConf": str(self._resolver),
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{CGROUP}",
-            # The machine's own processes are none of this kubelet's business.
+            # This kubelet does not limit the machine's own processes.
             "enforceNodeAllocatable": [],
             "oomScoreAdj": 0,
             "failSwapOn": False,
             "failCgroupV1": False,
-            # A full disk is the machine's matter too; images are not here twice, so none may go.
+            # A full disk does not evict pods. Images cannot be pulled again, so none is collected.
             "evictionHard": {**never, "nodefs.inodesFree": "0%", "imagefs.inodesFree": "0%"},
             "imageGCHighThresholdPercent": 100,
-            # How soon a changed Secret or ConfigMap is in a pod; a minute is usual.
+            # How soon a changed Secret or ConfigMap is in a pod. The default is a minute.
             "syncFrequency": "5s",
-            "podLogsDir": str(self.folder / "log"),
-            "volumePluginDir": str(self.folder / "volume-plugins"),
+            "podLogsDir": str(self.directory / "log"),
+            "volumePluginDir": str(self.directory / "volume-plugins"),
             "shutdownGracePeriod": "0s",
         }
 
     @property
     def _config(self) -> Path:
-        return self.folder / "config.yaml"
+        return self.directory / "config.yaml"
 
     @property
     def _resolver(self) -> Path:
-        return self.folder / "resolv.conf"
+        return self.directory / "resolv.conf"

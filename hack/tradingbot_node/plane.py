@@ -1,23 +1,23 @@
-"""The node's control plane: the one of `make up`, inside the namespace, with what a node needs."""
+"""The control plane of the node: that of `make up` in the namespace, with settings for a node."""
 
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
-from tradingbot_dev import components
-from tradingbot_dev.assets import Assets
-from tradingbot_dev.controlplane import ControlPlane, ensure
-from tradingbot_dev.kubeconfig import write_kubeconfig
-from tradingbot_dev.pki import ADMIN, CLIENTS, Pki
-from tradingbot_dev.ports import Ports
-from tradingbot_dev.processes import Program
+from tradingbot_dev.control_plane import components
+from tradingbot_dev.control_plane.kubeconfig import write_kubeconfig
+from tradingbot_dev.control_plane.pki import ADMIN, CLIENTS, Pki
+from tradingbot_dev.control_plane.plane import ControlPlane, ensure
+from tradingbot_dev.control_plane.ports import Ports
+from tradingbot_dev.processes.table import Program
+from tradingbot_dev.toolchain.assets import Assets
 
+from tradingbot_node.host.netns import ENTER
+from tradingbot_node.host.places import API_SERVICE_IP, NO_PROXY, NODE_IP, NODE_NAME
 from tradingbot_node.kubelet import KUBE_PROXY, KUBELET
-from tradingbot_node.netns import ENTER
-from tradingbot_node.places import API_SERVICE_IP, NO_PROXY, NODE_IP, NODE_NAME
 
 FIRST_PORT = 6443
-"""Its usual one, for the API server. In a namespace of one's own every port is free."""
+"""The usual port of the API server. In the namespace every port is free."""
 
 _NODE_CLIENTS = {
     KUBELET: (f"system:node:{NODE_NAME}", "system:nodes"),
@@ -25,10 +25,10 @@ _NODE_CLIENTS = {
 }
 
 
-def control_plane(folder: Path, assets: Assets) -> ControlPlane:
-    """The control plane that is kept in this folder."""
+def control_plane(directory: Path, assets: Assets) -> ControlPlane:
+    """Return the control plane that is in this directory."""
     return ControlPlane(
-        directory=folder,
+        directory=directory,
         ports=Ports.from_base(FIRST_PORT),
         assets=assets,
         temporary=True,
@@ -38,7 +38,7 @@ def control_plane(folder: Path, assets: Assets) -> ControlPlane:
 
 
 def prepare(plane: ControlPlane) -> None:
-    """Makes certificates and kubeconfigs, those of the node's programs too."""
+    """Create certificates and kubeconfigs, also those of the node's programs."""
     pki = Pki(
         plane.pki.directory,
         addresses=(NODE_IP, API_SERVICE_IP),
@@ -59,7 +59,7 @@ def prepare(plane: ControlPlane) -> None:
 
 
 def start(plane: ControlPlane, *, seconds: float) -> None:
-    """Starts what is not running, and returns when the API server is ready."""
+    """Start what is not running, and wait until the API server is ready."""
     (etcd, apiserver), (controllers, scheduler, _kwok) = components.start_order(plane)
     apiserver = replace(apiserver, command=(*apiserver.command, *_on_a_node(plane)))
     for program in (etcd, apiserver):
@@ -70,24 +70,24 @@ def start(plane: ControlPlane, *, seconds: float) -> None:
 
 
 def _on_a_node(plane: ControlPlane) -> tuple[str, ...]:
-    """Flags of the API server. Where one is there already, the later one counts."""
+    """Return flags of the API server. They override earlier ones."""
     return (
         "--bind-address=0.0.0.0",
-        # Pods reach it through the Service `kubernetes`, which needs an address for that.
+        # Pods reach the API server through the Service `kubernetes`, which needs an address.
         f"--advertise-address={NODE_IP}",
         "--endpoint-reconciler-type=lease",
         # For logs, exec and port-forward.
         f"--kubelet-client-certificate={plane.pki.certificate(ADMIN)}",
         f"--kubelet-client-key={plane.pki.key(ADMIN)}",
         "--kubelet-preferred-address-types=InternalIP",
-        # These two add to what is there: a kubelet reads the Secrets of its own pods only.
+        # These two add to earlier flags: a kubelet reads the Secrets of its own pods only.
         "--authorization-mode=Node",
         "--enable-admission-plugins=NodeRestriction",
     )
 
 
 def _inside(program: Program) -> Program:
-    """The same in the namespace, where its ports are in nobody's way."""
+    """Return the program in the namespace, where its ports collide with none."""
     return replace(
         program,
         command=(*ENTER, *program.command),

@@ -1,4 +1,4 @@
-"""An API server with nothing but Leases, in memory and in the time of the event loop."""
+"""An API server that has only Leases, in memory and in the time of the event loop."""
 
 import asyncio
 import copy
@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import kopf
 from tradingbot_api.model import JsonObject
-from tradingbot_operator.kube import KubernetesApi, KubernetesError
-from tradingbot_operator.leader_election import LeaderElection
-from tradingbot_operator.lease import Timing
+from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_operator.cluster.client import KubernetesApi, KubernetesError
+from tradingbot_operator.leadership.election import LeaderElection
+from tradingbot_operator.leadership.lease import Timing
 
-NAME = ("tradingbot-system", "tradingbot-operator")
+NAME = NamespacedName("tradingbot-system", "tradingbot-operator")
 EPOCH = datetime(2026, 3, 4, tzinfo=UTC)
 TEN = Timing(10)
 
@@ -29,10 +30,10 @@ class Leases(KubernetesApi):
         self.requests: list[tuple[float, str]] = []
         self.fault: Callable[[str], KubernetesError | None] = lambda _: None
         self.delay: Callable[[str], float] = lambda _: 0.0
-        """Before the answer, after what was asked has been done."""
+        """Seconds between the effect of a request and its answer."""
 
     async def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
-        self._ask("get", (namespace, name))
+        self._ask("get", NamespacedName(namespace, name))
         found = copy.deepcopy(self.lease)
         await asyncio.sleep(self.delay("get"))
         return found
@@ -52,7 +53,7 @@ class Leases(KubernetesApi):
         return await self._stored("replace", manifest)
 
     def edit(self, **record: object) -> None:
-        """What somebody else writes into the record."""
+        """Change the record as another client would."""
         assert self.lease is not None
         self._store({**self.lease, "spec": {**self.lease["spec"], **record}})
 
@@ -60,7 +61,7 @@ class Leases(KubernetesApi):
     def holder(self) -> str:
         return str((self.lease or {"spec": {}})["spec"].get("holderIdentity", ""))
 
-    def _ask(self, verb: str, name: tuple[str, str]) -> None:
+    def _ask(self, verb: str, name: NamespacedName) -> None:
         assert name == NAME
         self.requests.append((asyncio.get_running_loop().time(), verb))
         error = self.fault(verb)
@@ -85,9 +86,9 @@ def contender(
     *,
     skew: float = 0.0,
     rate: float = 1.0,
-    dead_man: Callable[[float], None] = lambda _: None,
+    watchdog: Callable[[float], None] = lambda _: None,
 ) -> LeaderElection:
-    """One whose clock is off by `skew` and runs at `rate`."""
+    """Return an election whose clock is off by `skew` seconds and runs at `rate`."""
     loop = asyncio.get_running_loop()
     return LeaderElection(
         cluster,
@@ -96,10 +97,10 @@ def contender(
         timing=TEN,
         clock=lambda: skew + rate * loop.time(),
         wall_clock=lambda: EPOCH + timedelta(seconds=skew + rate * loop.time()),
-        dead_man=dead_man,
+        watchdog=watchdog,
     )
 
 
-def _name(manifest: JsonObject) -> tuple[str, str]:
+def _name(manifest: JsonObject) -> NamespacedName:
     meta = manifest["metadata"]
-    return meta["namespace"], meta["name"]
+    return NamespacedName(meta["namespace"], meta["name"])

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import selectors
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -12,9 +12,16 @@ from aiohttp import web
 from tradingbot_api import API_VERSION
 from tradingbot_api.contract import RiskReport
 from tradingbot_api.model import JsonObject
-from tradingbot_operator import desired
-from tradingbot_operator.bot import Bot
-from tradingbot_operator.plan import Children, Credentials, Observed
+from tradingbot_operator.bots.bot import Bot
+from tradingbot_operator.bots.children import manifests
+from tradingbot_operator.bots.observed import (
+    Children,
+    Credentials,
+    Observed,
+    replicas,
+    running_hash,
+)
+from tradingbot_operator.bots.pods import BotPod, Pods
 
 Result = TypeVar("Result")
 
@@ -25,8 +32,15 @@ SECRET = "binance-creds"
 SECRET_VERSION = "77"
 
 
+async def cancelled(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task, and return once it has ended."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 def merged(target: Any, patch: Any) -> Any:
-    """`target` with an RFC 7396 merge patch applied."""
+    """Return `target` with an RFC 7396 merge patch applied."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -39,7 +53,7 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def bot_body(spec: JsonObject | None = None, **parts: Any) -> JsonObject:
-    """A stored bot; `spec` and `parts` are merge patches on a plain one."""
+    """Return a stored bot; `spec` and `parts` are merge patches on a minimal one."""
     body = {
         "apiVersion": API_VERSION,
         "kind": "TradingBot",
@@ -50,6 +64,7 @@ def bot_body(spec: JsonObject | None = None, **parts: Any) -> JsonObject:
             "generation": 3,
             "resourceVersion": "10",
             "finalizers": ["trading.io/cleanup"],
+            "annotations": {"velero.io/restore-status": "true"},
         },
         "spec": {
             "strategy": {
@@ -65,12 +80,12 @@ def bot_body(spec: JsonObject | None = None, **parts: Any) -> JsonObject:
 
 
 def bot(spec: JsonObject | None = None, **parts: Any) -> Bot:
-    """The same as the operator reads it."""
+    """Return the same bot as the operator reads it."""
     return Bot.read(bot_body(spec, **parts), now=NOW)
 
 
 def as_stored(manifest: JsonObject, *, version: int = 1) -> JsonObject:
-    """A child as an API server stores it: with all that it fills in."""
+    """Return a child as an API server stores it, with its defaults."""
     stored = copy.deepcopy(manifest)
     stored["metadata"] |= {
         "uid": f"uid-{manifest['kind']}-{manifest['metadata']['name']}",
@@ -90,7 +105,11 @@ def _fill_deployment(spec: JsonObject) -> None:
     template = spec["template"]
     template["metadata"]["creationTimestamp"] = None
     pod = template["spec"]
-    pod |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default"}
+    pod |= {
+        "restartPolicy": "Always",
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+    }
     for container in pod["containers"]:
         container |= {
             "imagePullPolicy": "IfNotPresent",
@@ -114,28 +133,28 @@ def _fill_service(spec: JsonObject) -> None:
     }
 
 
-def children_of(subject: Bot, *, replicas: int = 1, secret: str = SECRET_VERSION) -> Children:
-    """The live children of a bot that runs as its spec says."""
+def children_of(subject: Bot, *, count: int = 1, secret: str = SECRET_VERSION) -> Children:
+    """Return the live children of a bot that runs as declared."""
     assert subject.spec is not None
-    template, _ = desired.pod_template(subject, subject.spec, secret)
-    deployment = as_stored(desired.deployment(subject, template=template, replicas=replicas))
+    template, _ = manifests.pod_template(subject, subject.spec, secret)
+    deployment = as_stored(manifests.deployment(subject, template=template, replicas=count))
     deployment["metadata"]["generation"] = 1
     deployment["status"] = {
         "observedGeneration": 1,
-        "updatedReplicas": replicas,
-        "availableReplicas": replicas,
-        "conditions": [available(NOW - timedelta(hours=1))] if replicas else [],
+        "updatedReplicas": count,
+        "availableReplicas": count,
+        "conditions": [available(NOW - timedelta(hours=1))] if count else [],
     }
-    config = desired.Config.declared(subject, subject.spec)
+    config = manifests.Config.declared(subject, subject.spec)
     return Children(
-        config_map=as_stored(desired.config_map(subject, config)),
+        config_map=as_stored(manifests.config_map(subject, config)),
         deployment=deployment,
-        service=as_stored(desired.service(subject)),
+        service=as_stored(manifests.service(subject)),
     )
 
 
 def available(since: datetime) -> JsonObject:
-    """The condition of a Deployment whose pod is available since then."""
+    """Return the condition of a Deployment whose pod is available since then."""
     return {
         "type": "Available",
         "status": "True",
@@ -144,7 +163,7 @@ def available(since: datetime) -> JsonObject:
 
 
 def report(pnl: str = "0", *, at: datetime = NOW, **fields: Any) -> RiskReport:
-    """What a bot reports of its trading day in UTC."""
+    """Return the report of a bot for its trading day in UTC."""
     wire = {
         "tradingDay": at.date().isoformat(),
         "dayPnL": pnl,
@@ -158,13 +177,34 @@ def report(pnl: str = "0", *, at: datetime = NOW, **fields: Any) -> RiskReport:
 
 
 def observed(children: Children | None = None, **fields: Any) -> Observed:
-    """What was found in the cluster: no children, and a Secret with both keys, unless said."""
-    known = {"credentials": Credentials(version=SECRET_VERSION), **fields}
-    return Observed(children=children or Children(), **known)
+    """What was found in the cluster: no children, and a Secret with both keys, unless said.
+
+    And the pod that the Deployment asks for.
+    """
+    children = children or Children()
+    pods = Pods(own=(bot_pod(children),)) if replicas(children) else Pods()
+    known = {"credentials": Credentials(version=SECRET_VERSION), "pods": pods, **fields}
+    return Observed(children=children, **known)
+
+
+def bot_pod(children: Children, **fields: Any) -> BotPod:
+    """Return the pod of a Deployment that has run for an hour."""
+    since = NOW - timedelta(hours=1)
+    known = {
+        "name": "arb-1",
+        "uid": "uid-pod",
+        "address": "10.244.0.7",
+        "created": since,
+        "started": since,
+        "ready": True,
+        "restart_hash": running_hash(children),
+        **fields,
+    }
+    return BotPod(**known)
 
 
 class _SkippingSelector(selectors.DefaultSelector):
-    """Skips the time that a loop would wait for."""
+    """Skips the time that an event loop would wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +218,7 @@ class _SkippingSelector(selectors.DefaultSelector):
 
 
 class FakeTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer whenever nothing else is to be done."""
+    """An event loop whose clock jumps to the next timer when there is no other work."""
 
     def __init__(self) -> None:
         self._skipping = _SkippingSelector()
@@ -189,7 +229,7 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
 
 
 def in_fake_time(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run `main` to its end in a loop of fake time."""
+    """Run `main` to its end in an event loop of fake time."""
     with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
         return runner.run(main)
 
@@ -199,7 +239,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def serving(handler: Handler, *, prefix: str = "") -> AsyncIterator[str]:
-    """A server on loopback that answers every request with `handler`; its URL."""
+    """Serve every request on loopback with `handler`. Yields the URL."""
     app = web.Application()
     app.router.add_route("*", f"{prefix}/{{path:.*}}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

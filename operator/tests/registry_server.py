@@ -16,22 +16,28 @@ ASSETS = "/api/v1/assets"
 
 @dataclass(frozen=True)
 class RunningRegistry:
-    """A registry that answers at `url`, and what it holds."""
+    """A registry at `url`, and access to its assets."""
 
     url: str
     app: Any
 
     def held(self) -> dict[str, Any]:
-        """All assets by reference, or by name if they have none."""
+        """Return all assets by reference, or by name if they have none."""
         found = self.app.test_client().get(f"{ASSETS}?page_size=100").json
-        return {one["externalRef"] or one["name"]: one for one in found}
+        return {asset["externalRef"] or asset["name"]: asset for asset in found}
 
     def add(self, name: str, **fields: Any) -> Any:
-        """An asset that a person has made."""
+        """Create an asset as a user would."""
         body = {"name": name, "type": "Other", **fields}
         response = self.app.test_client().post(ASSETS, json=body)
         assert response.status_code == 201, response.text
         return response.json
+
+    def put(self, ref: str, **fields: Any) -> None:
+        """Create or change the asset of that reference as its owner would."""
+        body = {"name": ref.rsplit("/", 1)[1], "type": "Other", **fields}
+        response = self.app.test_client().put(f"{ASSETS}/by-ref/{ref}", json=body)
+        assert response.status_code < 300, response.text
 
     def remove(self, asset_id: str) -> None:
         """Delete an asset."""
@@ -39,9 +45,9 @@ class RunningRegistry:
 
 
 @contextmanager
-def running_registry(folder: Path) -> Iterator[RunningRegistry]:
+def running_registry(directory: Path) -> Iterator[RunningRegistry]:
     """Serve a registry while the body runs."""
-    database = prepared_database(f"sqlite:///{folder / 'registry.db'}")
+    database = prepared_database(f"sqlite:///{directory / 'registry.db'}")
     app = create_app(database, clock=lambda: datetime.now(UTC))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

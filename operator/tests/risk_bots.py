@@ -1,4 +1,4 @@
-"""Bots that answer `GET /risk` in a test, well and badly."""
+"""Bots that answer `GET /risk` in a test, correctly or not."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ RawBot = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def report_body(at: datetime = NOW, **fields: Any) -> bytes:
-    """A report as it stands on the wire; a field that is None is left out."""
+    """Return a report as JSON; a field that is None is left out."""
     known = {
         "tradingDay": "2026-03-04",
         "dayPnL": "-12.5",
@@ -28,18 +28,18 @@ def report_body(at: datetime = NOW, **fields: Any) -> bytes:
 
 
 def report(at: datetime = NOW, **fields: Any) -> RiskReport:
-    """The same, read."""
+    """Return the same report, parsed."""
     return RiskReport.model_validate_json(report_body(at, **fields))
 
 
 def http(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
-    """A whole answer."""
+    """Return a whole HTTP answer."""
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
 
 
 @asynccontextmanager
 async def raw_serving(bot: RawBot) -> AsyncIterator[str]:
-    """A bot that does as it likes with its connections; its URL."""
+    """Serve a bot that may do anything with its connections. Yields its URL."""
     talks: set[asyncio.Task[Any]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,5 +65,5 @@ async def raw_serving(bot: RawBot) -> AsyncIterator[str]:
 
 
 async def request(reader: asyncio.StreamReader) -> bytes:
-    """The next request of a connection."""
+    """Read the next request of a connection."""
     return await reader.readuntil(b"\r\n\r\n")

@@ -1,17 +1,18 @@
-"""What Prometheus is shown of the bots, and when it is shown nothing."""
+"""The metrics of bots, and when a bot has none."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 from operator_harness import NOW, in_fake_time
+from poller_harness import DEAD, A, Answer, B, PollerHarness, clock, fresh, harness_of
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from risk_bots import report
-from risk_desk import DEAD, A, Answer, B, Desk, clock, desk_of, fresh
-from tradingbot_operator.bot_gauges import BotGauges
+from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_operator.metrics import Metrics
-from tradingbot_operator.risk_poller import RiskPoller
+from tradingbot_operator.risk.gauges import BotGauges
+from tradingbot_operator.risk.poller import RiskPoller
 from tradingbot_operator.settings import OperatorSettings
 
 FIGURES = {
@@ -24,7 +25,7 @@ GOOD = {"tradingbot_bot_up": 1.0, **FIGURES}
 
 
 def shown(registry: CollectorRegistry, *key: str) -> dict[str, float]:
-    """The samples of a bot, or those of none."""
+    """Return the samples of a bot, or those without a bot."""
     return {
         sample.name: sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())
@@ -33,23 +34,23 @@ def shown(registry: CollectorRegistry, *key: str) -> dict[str, float]:
     }
 
 
-def registry_of(desk: Desk) -> CollectorRegistry:
+def registry_of(harness: PollerHarness) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(BotGauges(desk.poller, clock=clock))
+    registry.register(BotGauges(harness.poller, clock=clock))
     return registry
 
 
 def watched(
     answer: Answer, *looks: float, drop_at: float = 1e9
 ) -> list[tuple[dict[str, float], dict[str, float]]]:
-    """What is shown of the bots a and b at each of the times `looks`."""
-    desk = desk_of(answer, answer)
-    registry = registry_of(desk)
+    """Return the samples of bots a and b at each of the times `looks`."""
+    harness = harness_of(answer, answer)
+    registry = registry_of(harness)
 
     async def main() -> list[tuple[dict[str, float], dict[str, float]]]:
         seen = []
         loop = asyncio.get_running_loop()
-        loop.call_at(drop_at, desk.poller.drop, A)
+        loop.call_at(drop_at, harness.poller.unsubscribe, A)
         for time in looks:
             if time:
                 await asyncio.sleep(time - loop.time())
@@ -57,7 +58,7 @@ def watched(
         return seen
 
     async def polling() -> list[tuple[dict[str, float], dict[str, float]]]:
-        async with desk.polling():
+        async with harness.polling():
             return await main()
 
     return in_fake_time(polling() if looks[0] else main())
@@ -97,14 +98,14 @@ def test_the_distance_is_below_zero_once_the_limit_is_passed() -> None:
 
 
 def test_polls_are_counted_by_result_and_their_age_is_told() -> None:
-    desk = desk_of(lambda time: fresh() if time < 1 else DEAD)
+    harness = harness_of(lambda time: fresh() if time < 1 else DEAD)
 
-    async def main() -> dict[tuple[str, str], float]:
-        async with desk.polling():
+    async def main() -> dict[NamespacedName, float]:
+        async with harness.polling():
             await asyncio.sleep(13)
             return {
                 (sample.name, sample.labels.get("result", "")): sample.value
-                for family in registry_of(desk).collect()
+                for family in registry_of(harness).collect()
                 for sample in family.samples
                 if sample.name.startswith("tradingbot_operator_")
             }
@@ -112,7 +113,7 @@ def test_polls_are_counted_by_result_and_their_age_is_told() -> None:
     assert in_fake_time(main()) == {
         ("tradingbot_operator_risk_polls_total", "ok"): 1.0,
         ("tradingbot_operator_risk_polls_total", "unreachable"): 2.0,
-        ("tradingbot_operator_risk_last_poll_age_seconds", ""): 3.0,
+        ("tradingbot_operator_risk_last_poll_age_seconds", ""): pytest.approx(3, abs=0.1),
         ("tradingbot_operator_risk_bots_polled", ""): 1.0,
         ("tradingbot_operator_risk_bots_backed_off", ""): 1.0,
     }

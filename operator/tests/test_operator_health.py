@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
 from operator_harness import bot_body
+from tradingbot_operator.cluster.cache import Store
 from tradingbot_operator.health import HealthPortError, health_server
 from tradingbot_operator.metrics import Metrics
-from tradingbot_operator.store import Store
 
 
 def free_port() -> int:
@@ -67,13 +68,67 @@ def test_metrics_are_fresh_when_they_are_read() -> None:
     assert 'tradingbot_operator_api_requests_total{code="200",verb="GET"} 1.0' in text
 
 
+async def asked(host: str, token_file: Path, *given: str | None) -> list[tuple[int, str]]:
+    """Return the answers to these headers. A server on any address also listens on 127.0.0.1."""
+    port = free_port()
+    answers = []
+    async with (
+        health_server(
+            host,
+            port,
+            metrics=Metrics(),
+            refresh=lambda: None,
+            unready=lambda: "",
+            metrics_token_file=str(token_file),
+        ),
+        aiohttp.ClientSession() as session,
+    ):
+        for authorization in given:
+            headers = {"Authorization": authorization} if authorization is not None else {}
+            async with session.get(f"http://127.0.0.1:{port}/metrics", headers=headers) as answer:
+                answers.append((answer.status, await answer.text()))
+        async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+            assert answer.status == 200, "probes have no token"
+    return answers
+
+
+def test_other_pods_are_shown_metrics_for_a_token_alone(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("correct\n")
+    wrong = (None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic correct", "Bearer correct x")
+    answers = asyncio.run(asked("0.0.0.0", file, *wrong, "Bearer correct", "bearer  correct"))
+    assert [status for status, _ in answers] == [401] * len(wrong) + [200, 200]
+    for status, text in answers:
+        assert ("tradingbot_operator" in text) == (status == 200)
+        assert "correct" not in text
+
+
+@pytest.mark.parametrize("content", [None, "", "\n"])
+def test_without_a_token_to_ask_for_other_pods_are_shown_nothing(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    ((status, text), (same, _)) = asyncio.run(asked("0.0.0.0", file, None, "Bearer "))
+    assert status == same == 403
+    assert "--metrics-token-file" in text
+    assert "tradingbot_operator" not in text
+
+
+def test_on_this_machine_nobody_is_asked_for_a_token(tmp_path: Path) -> None:
+    assert asyncio.run(asked("127.0.0.1", tmp_path / "none", None))[0][0] == 200
+
+
 def test_a_phase_that_no_bot_is_in_any_more_is_not_shown() -> None:
     metrics, store = Metrics(), Store()
     store.put(bot_body(status={"phase": "Pending"}))
     metrics.count_bots(store)
     store.put(bot_body(status={"phase": "Running"}))
     metrics.count_bots(store)
-    shown = {sample.labels["phase"] for one in metrics.bots.collect() for sample in one.samples}
+    shown = {
+        sample.labels["phase"] for family in metrics.bots.collect() for sample in family.samples
+    }
     assert shown == {"Running"}
 
 
@@ -106,3 +161,19 @@ def test_the_port_is_free_again_afterwards() -> None:
                 assert (await fetched(port, "/healthz"))[0] == 200
 
     asyncio.run(main())
+
+
+def test_health_says_why_a_restart_would_help() -> None:
+    async def main() -> tuple[int, str]:
+        port = free_port()
+        async with health_server(
+            "127.0.0.1",
+            port,
+            metrics=Metrics(),
+            refresh=lambda: None,
+            unready=lambda: "",
+            unhealthy=lambda: "a thread stands still",
+        ):
+            return await fetched(port, "/healthz")
+
+    assert asyncio.run(main()) == (503, "a thread stands still\n")

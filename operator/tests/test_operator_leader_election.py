@@ -1,4 +1,4 @@
-"""The loop around a Lease, in fake time: what goes wrong on the way ends in one leader or none."""
+"""The leader election in fake time: after any fault there is one leader or none."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lease_cluster import TEN, Leases, contender
 from operator_harness import in_fake_time
-from tradingbot_operator.kube import KubernetesError
-from tradingbot_operator.leader_election import (
-    Alone,
+from tradingbot_operator.cluster.client import KubernetesError
+from tradingbot_operator.leadership.election import (
     LeaderElection,
     LeaseLostError,
+    NoElection,
     NotLeaderError,
     own_identity,
     own_namespace,
@@ -30,43 +30,43 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def may_write(one: LeaderElection) -> bool:
+def may_write(election: LeaderElection) -> bool:
     try:
-        one.guard()
+        election.guard()
     except NotLeaderError:
         return False
     return True
 
 
 async def elected(cluster: Leases, name: str = "a", **options: Any) -> LeaderElection:
-    """One that leads."""
-    one = contender(cluster, name, **options)
-    await one.acquire()
-    return one
+    """Return an election that has acquired the lease."""
+    election = contender(cluster, name, **options)
+    await election.acquire()
+    return election
 
 
 async def for_a_while(seconds: float, *coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run them for so long; an error ends it."""
+    """Run the coroutines for so long, or until one fails."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
-            for one in coroutines:
-                group.create_task(one)
+            for coroutine in coroutines:
+                group.create_task(coroutine)
 
 
-async def lost(one: LeaderElection) -> str:
-    """Keep until the lease is lost: the message."""
+async def lost(election: LeaderElection) -> str:
+    """Renew until the lease is lost. Return the message of the error."""
     with pytest.raises(LeaseLostError) as caught:
-        await one.keep()
+        await election.renew_until_lost()
     return str(caught.value)
 
 
 def test_the_first_makes_the_lease_and_leads_after_a_full_wait() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         assert cluster.holder == "a"
         assert 10 <= now() <= 11.1
-        one.guard()
+        election.guard()
 
     in_fake_time(main())
 
@@ -74,13 +74,13 @@ def test_the_first_makes_the_lease_and_leads_after_a_full_wait() -> None:
 def test_nobody_may_write_before_leading() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = contender(cluster, "a")
-        assert not may_write(one)
-        waiting = asyncio.create_task(one.acquire())
+        election = contender(cluster, "a")
+        assert not may_write(election)
+        waiting = asyncio.create_task(election.acquire())
         await asyncio.sleep(5)
-        assert not may_write(one)
+        assert not may_write(election)
         await waiting
-        assert may_write(one)
+        assert may_write(election)
 
     in_fake_time(main())
 
@@ -88,11 +88,11 @@ def test_nobody_may_write_before_leading() -> None:
 def test_a_leader_renews_every_two_seconds_and_the_other_waits() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         cluster.requests.clear()
         other = contender(cluster, "b", skew=1e6)
-        await for_a_while(100, one.keep(), other.acquire())
-        assert may_write(one)
+        await for_a_while(100, election.renew_until_lost(), other.acquire())
+        assert may_write(election)
         assert not may_write(other)
         assert sum(verb == "replace" for _, verb in cluster.requests) in range(48, 52)
         assert cluster.lease is not None
@@ -104,15 +104,15 @@ def test_a_leader_renews_every_two_seconds_and_the_other_waits() -> None:
 def test_the_other_takes_over_eleven_seconds_after_a_crash() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         other = contender(cluster, "b", skew=-1e6)
         waiting = asyncio.create_task(other.acquire())
-        await for_a_while(33, one.keep())
+        await for_a_while(33, election.renew_until_lost())
         crashed = now()
         await waiting
         assert cluster.holder == "b"
         assert now() - crashed <= 11.1
-        assert not may_write(one)
+        assert not may_write(election)
 
     in_fake_time(main())
 
@@ -120,12 +120,12 @@ def test_the_other_takes_over_eleven_seconds_after_a_crash() -> None:
 def test_a_released_lease_is_taken_at_the_next_look() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         other = contender(cluster, "b")
         waiting = asyncio.create_task(other.acquire())
-        await for_a_while(5, one.keep())
-        await one.release()
-        assert not may_write(one)
+        await for_a_while(5, election.renew_until_lost())
+        await election.release()
+        assert not may_write(election)
         begun = now()
         await waiting
         assert now() - begun <= 1.1
@@ -133,23 +133,23 @@ def test_a_released_lease_is_taken_at_the_next_look() -> None:
     in_fake_time(main())
 
 
-@pytest.mark.parametrize("error", [AWAY, SERVER_ERROR, FORBIDDEN], ids=lambda one: one.reason)
+@pytest.mark.parametrize("error", [AWAY, SERVER_ERROR, FORBIDDEN], ids=lambda error: error.reason)
 def test_a_renewal_that_fails_is_tried_again_until_the_deadline(error: KubernetesError) -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         begun = now()
         cluster.fault = lambda _: error if now() < begun + 5.5 else None
-        await for_a_while(30, one.keep())
-        assert may_write(one)
+        await for_a_while(30, election.renew_until_lost())
+        assert may_write(election)
         cluster.fault = lambda _: error
         begun = now()
-        message = await lost(one)
+        message = await lost(election)
         assert 6.1 >= now() - begun >= 3.9
         assert "could not be renewed for 6 s" in message
         assert str(error) in message
         assert "\n" not in message
-        assert not may_write(one)
+        assert not may_write(election)
 
     in_fake_time(main())
 
@@ -157,10 +157,10 @@ def test_a_renewal_that_fails_is_tried_again_until_the_deadline(error: Kubernete
 def test_an_api_server_that_never_answers_costs_the_lease_in_time() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         begun = now()
         cluster.delay = lambda _: 3600.0
-        assert "no answer in time" in await lost(one)
+        assert "no answer in time" in await lost(election)
         assert now() - begun <= 6.1
 
     in_fake_time(main())
@@ -170,11 +170,11 @@ def test_leave_to_write_ends_six_seconds_after_the_last_renewal_was_begun() -> N
     async def main() -> None:
         cluster = Leases()
         cluster.delay = lambda verb: 1.5 if verb == "replace" else 0.0
-        one = await elected(cluster)
+        election = await elected(cluster)
         await asyncio.sleep(4.4)
-        assert may_write(one)
+        assert may_write(election)
         await asyncio.sleep(0.2)
-        assert not may_write(one)
+        assert not may_write(election)
 
     in_fake_time(main())
 
@@ -182,10 +182,10 @@ def test_leave_to_write_ends_six_seconds_after_the_last_renewal_was_begun() -> N
 def test_a_conflict_because_somebody_has_edited_the_lease_is_renewed_over() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         cluster.edit(strange="label")
-        await for_a_while(30, one.keep())
-        assert may_write(one)
+        await for_a_while(30, election.renew_until_lost())
+        assert may_write(election)
 
     in_fake_time(main())
 
@@ -193,12 +193,12 @@ def test_a_conflict_because_somebody_has_edited_the_lease_is_renewed_over() -> N
 def test_a_leader_whose_lease_somebody_has_taken_ends_and_says_who_holds_it() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         cluster.edit(holderIdentity="b")
-        assert "is held by b" in await lost(one)
-        assert not may_write(one)
+        assert "is held by b" in await lost(election)
+        assert not may_write(election)
         assert cluster.holder == "b"
-        await one.release()
+        await election.release()
         assert cluster.holder == "b"
 
     in_fake_time(main())
@@ -210,10 +210,10 @@ def test_a_lease_that_somebody_has_taken_away_costs_nobody_the_lead_and_makes_no
 ) -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         other, third = contender(cluster, "b"), contender(cluster, "c")
         waiting = [asyncio.create_task(candidate.acquire()) for candidate in (other, third)]
-        keeping = asyncio.create_task(one.keep())
+        renewing = asyncio.create_task(election.renew_until_lost())
         for _ in range(5):
             await asyncio.sleep(7.3)
             if how == "deleted":
@@ -221,10 +221,10 @@ def test_a_lease_that_somebody_has_taken_away_costs_nobody_the_lead_and_makes_no
             else:
                 cluster.edit(holderIdentity=None)
         await asyncio.sleep(30)
-        assert may_write(one)
+        assert may_write(election)
         assert cluster.holder == "a"
         assert not any(task.done() for task in waiting)
-        for task in (*waiting, keeping):
+        for task in (*waiting, renewing):
             task.cancel()
 
     in_fake_time(main())
@@ -263,11 +263,11 @@ def test_an_api_server_that_fails_keeps_a_standby_waiting_and_is_not_flooded() -
 def test_of_many_that_wait_for_a_released_lease_one_leads() -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         many = [contender(cluster, f"c{number}") for number in range(8)]
         tasks = [asyncio.create_task(candidate.acquire()) for candidate in many]
         await asyncio.sleep(3)
-        await one.release()
+        await election.release()
         await asyncio.sleep(5)
         assert sum(map(may_write, many)) == 1
         for task in tasks:
@@ -280,8 +280,8 @@ def test_an_acquisition_whose_answer_comes_too_late_counts_for_nothing_and_is_ma
     async def main() -> None:
         cluster = Leases()
         cluster.delay = lambda verb: 3.0 if verb == "replace" and now() < 20 else 0.0
-        one = await elected(cluster)
-        assert may_write(one)
+        election = await elected(cluster)
+        assert may_write(election)
         assert now() < 25
 
     in_fake_time(main())
@@ -291,11 +291,11 @@ def test_a_lease_that_a_lost_answer_has_brought_is_given_up_at_the_end() -> None
     async def main() -> None:
         cluster = Leases()
         cluster.delay = lambda verb: 3600.0 if verb == "replace" else 0.0
-        one = contender(cluster, "a")
-        await for_a_while(11.5, one.acquire())
+        election = contender(cluster, "a")
+        await for_a_while(11.5, election.acquire())
         assert cluster.holder == "a"
         cluster.delay = lambda _: 0.0
-        await one.release()
+        await election.release()
         assert cluster.holder == ""
 
     in_fake_time(main())
@@ -305,10 +305,10 @@ def test_a_lease_that_a_lost_answer_has_brought_is_given_up_at_the_end() -> None
 def test_a_release_that_fails_is_no_error(error: KubernetesError) -> None:
     async def main() -> None:
         cluster = Leases()
-        one = await elected(cluster)
+        election = await elected(cluster)
         cluster.fault = lambda _: error
-        await one.release()
-        assert not may_write(one)
+        await election.release()
+        assert not may_write(election)
 
     in_fake_time(main())
 
@@ -318,11 +318,11 @@ def test_the_dead_man_switch_is_set_with_each_renewal_and_off_after_the_release(
         cluster = Leases()
         set_to: list[float] = []
         cluster.delay = lambda verb: 0.5 if verb == "replace" else 0.0
-        one = await elected(cluster, dead_man=set_to.append)
-        await for_a_while(10, one.keep())
-        assert set_to == [pytest.approx(TEN.dead_man - 0.5)] * len(set_to)
+        election = await elected(cluster, watchdog=set_to.append)
+        await for_a_while(10, election.renew_until_lost())
+        assert set_to == [pytest.approx(TEN.watchdog - 0.5)] * len(set_to)
         assert len(set_to) >= 4
-        await one.release()
+        await election.release()
         assert set_to[-1] == 0
 
     in_fake_time(main())
@@ -332,10 +332,10 @@ def test_one_that_has_lost_the_lease_must_have_ended_before_another_may_hold_it(
     async def main() -> None:
         cluster = Leases()
         set_to: list[float] = []
-        one = await elected(cluster, dead_man=set_to.append)
+        election = await elected(cluster, watchdog=set_to.append)
         begun = now()
         cluster.fault = lambda _: AWAY
-        await lost(one)
+        await lost(election)
         assert 0 < now() - begun + set_to[-1] <= TEN.end
 
     in_fake_time(main())
@@ -343,11 +343,11 @@ def test_one_that_has_lost_the_lease_must_have_ended_before_another_may_hold_it(
 
 def test_one_that_is_alone_always_may() -> None:
     async def main() -> None:
-        one = Alone()
-        await one.acquire()
-        one.guard()
-        await one.release()
-        await for_a_while(1000, one.keep())
+        election = NoElection()
+        await election.acquire()
+        election.guard()
+        await election.release()
+        await for_a_while(1000, election.renew_until_lost())
 
     in_fake_time(main())
 
@@ -376,11 +376,11 @@ WAITS = st.one_of(st.just(0.0), st.floats(0, 1), st.floats(0, 9))
 def test_whatever_fails_or_is_slow_two_never_lead(
     delays: list[float], faults: list[bool], rate: float, skew: float
 ) -> None:
-    async def life(one: LeaderElection) -> None:
+    async def life(election: LeaderElection) -> None:
         while True:
-            await one.acquire()
+            await election.acquire()
             with suppress(LeaseLostError):
-                await one.keep()
+                await election.renew_until_lost()
 
     async def main() -> None:
         cluster = Leases()
@@ -388,7 +388,7 @@ def test_whatever_fails_or_is_slow_two_never_lead(
         cluster.delay = lambda _: delays[next(turn) % len(delays)]
         cluster.fault = lambda _: AWAY if faults[next(turn) % len(faults)] else None
         both = contender(cluster, "a"), contender(cluster, "b", rate=rate, skew=skew)
-        lives = [asyncio.create_task(life(one)) for one in both]
+        lives = [asyncio.create_task(life(election)) for election in both]
         for _ in range(600):
             await asyncio.sleep(0.1)
             assert not all(map(may_write, both))

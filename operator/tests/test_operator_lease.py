@@ -1,4 +1,4 @@
-"""What is decided about a Lease: nobody acts while another one may."""
+"""The decisions about a Lease: no two operators act at the same time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,22 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tradingbot_api.model import JsonObject
-from tradingbot_operator.lease import (
+from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_operator.leadership.lease import (
     LONGEST,
-    Sighting,
-    Step,
+    LeaseAction,
+    LeaseObservation,
     Timing,
     claimed,
     decide,
     free_at,
     holder,
     is_ours,
+    observe_lease,
     released,
-    sighted,
     vacant,
 )
 
-NAME = ("tradingbot-system", "tradingbot-operator")
+NAME = NamespacedName("tradingbot-system", "tradingbot-operator")
 NOW = datetime(2026, 3, 4, 12, 0, 0, 125, tzinfo=UTC)
 TEN = Timing(10)
 
@@ -46,52 +47,52 @@ def claim(before: JsonObject | None, identity: str = "me") -> JsonObject:
 @given(st.integers(3, LONGEST))
 def test_what_a_holder_has_begun_is_over_before_another_may_hold_the_lease(seconds: int) -> None:
     timing = Timing(seconds)
-    assert timing.renew_deadline < timing.dead_man
-    assert timing.dead_man + timing.write < seconds
+    assert timing.renew_deadline < timing.watchdog
+    assert timing.watchdog + timing.write < seconds
     assert timing.end < seconds
-    assert timing.look + seconds < 1.5 * seconds, "another takes over 1.5 durations after a crash"
+    assert timing.poll + seconds < 1.5 * seconds, "another takes over 1.5 durations after a crash"
 
 
 def test_a_lease_of_ten_seconds_is_renewed_every_two_and_given_up_on_after_six() -> None:
-    assert (TEN.retry, TEN.renew_deadline, TEN.look) == (2, 6, 1)
+    assert (TEN.retry, TEN.renew_deadline, TEN.poll) == (2, 6, 1)
 
 
 def test_a_lease_of_another_is_waited_for_until_it_has_not_changed_for_its_duration() -> None:
-    seen = Sighting(held(), since=100)
-    assert decide(seen, "me", 109.9, TEN) is Step.WAIT
-    assert decide(seen, "me", 110, TEN) is Step.ACQUIRE
+    seen = LeaseObservation(held(), since=100)
+    assert decide(seen, "me", 109.9, TEN) is LeaseAction.WAIT
+    assert decide(seen, "me", 110, TEN) is LeaseAction.ACQUIRE
 
 
 def test_the_clock_of_the_holder_counts_for_nothing() -> None:
     ancient = held(renewTime="1999-01-01T00:00:00.000000Z")
-    assert decide(Sighting(ancient, since=100), "me", 101, TEN) is Step.WAIT
+    assert decide(LeaseObservation(ancient, since=100), "me", 101, TEN) is LeaseAction.WAIT
 
 
 def test_each_renewal_that_is_seen_begins_the_wait_anew() -> None:
-    first = sighted(None, held(renewTime="a"), 100)
-    second = sighted(first, held(renewTime="b"), 109)
-    assert decide(second, "me", 115, TEN) is Step.WAIT
+    first = observe_lease(None, held(renewTime="a"), 100)
+    second = observe_lease(first, held(renewTime="b"), 109)
+    assert decide(second, "me", 115, TEN) is LeaseAction.WAIT
 
 
 def test_a_change_of_labels_does_not_begin_the_wait_anew_but_its_version_is_kept() -> None:
-    first = sighted(None, held(), 100)
+    first = observe_lease(None, held(), 100)
     touched = held()
     touched["metadata"] |= {"labels": {"a": "b"}, "resourceVersion": "2"}
-    second = sighted(first, touched, 109)
-    assert decide(second, "me", 110, TEN) is Step.ACQUIRE
+    second = observe_lease(first, touched, 109)
+    assert decide(second, "me", 110, TEN) is LeaseAction.ACQUIRE
     assert claim(second.lease)["metadata"]["resourceVersion"] == "2"
     assert claim(second.lease)["metadata"]["labels"] == {"a": "b"}
 
 
 def test_the_duration_that_the_holder_has_written_is_respected() -> None:
-    seen = Sighting(held(leaseDurationSeconds=60), since=0)
-    assert decide(seen, "me", 59, TEN) is Step.WAIT
-    assert free_at(Sighting(held(leaseDurationSeconds=1), since=0), TEN) == 10
+    seen = LeaseObservation(held(leaseDurationSeconds=60), since=0)
+    assert decide(seen, "me", 59, TEN) is LeaseAction.WAIT
+    assert free_at(LeaseObservation(held(leaseDurationSeconds=1), since=0), TEN) == 10
 
 
 def test_a_lease_that_was_given_up_is_taken_at_once() -> None:
     given_up = released(held(), now=NOW)
-    assert decide(Sighting(given_up, since=100), "me", 100, TEN) is Step.ACQUIRE
+    assert decide(LeaseObservation(given_up, since=100), "me", 100, TEN) is LeaseAction.ACQUIRE
 
 
 @pytest.mark.parametrize(
@@ -111,22 +112,22 @@ def test_a_lease_that_was_given_up_is_taken_at_once() -> None:
 def test_a_lease_that_says_nothing_sensible_may_have_a_holder_and_is_free_after_a_full_wait(
     found: JsonObject,
 ) -> None:
-    assert decide(Sighting(found, since=0), "me", 9.9, TEN) is Step.WAIT
-    assert decide(Sighting(found, since=0), "me", 10, TEN) is Step.ACQUIRE
+    assert decide(LeaseObservation(found, since=0), "me", 9.9, TEN) is LeaseAction.WAIT
+    assert decide(LeaseObservation(found, since=0), "me", 10, TEN) is LeaseAction.ACQUIRE
 
 
 def test_a_lease_that_is_not_there_is_made_and_then_waited_for() -> None:
-    assert decide(Sighting(None, since=0), "me", 100, TEN) is Step.CREATE
+    assert decide(LeaseObservation(None, since=0), "me", 100, TEN) is LeaseAction.CREATE
 
 
 def test_a_lease_that_was_held_and_emptied_between_two_looks_begins_the_wait_anew() -> None:
-    first = sighted(None, lease(version="1"), 0)
-    again = sighted(first, lease(version="3"), 9)
-    assert decide(again, "me", 10, TEN) is Step.WAIT
+    first = observe_lease(None, lease(version="1"), 0)
+    again = observe_lease(first, lease(version="3"), 9)
+    assert decide(again, "me", 10, TEN) is LeaseAction.WAIT
 
 
 def test_our_own_lease_is_renewed() -> None:
-    assert decide(Sighting(held(by="me"), since=0), "me", 0, TEN) is Step.RENEW
+    assert decide(LeaseObservation(held(by="me"), since=0), "me", 0, TEN) is LeaseAction.RENEW
 
 
 @pytest.mark.parametrize("found", [None, lease(), held(by="me"), held(by="")])
@@ -183,36 +184,36 @@ DELAYS = st.one_of(st.just(0.0), st.just(0.0), st.floats(0, 0.5), st.floats(0, 1
 
 @dataclass
 class Contender:
-    """One operator as the loop drives it: it looks, decides, claims; and may stand still."""
+    """An operator that reads, decides and claims in turn, and may stand still in between."""
 
     identity: str
     offset: float
     rate: float
-    sighting: Sighting | None = None
+    observation: LeaseObservation | None = None
     renewed: float | None = None
     reigns: list[tuple[float, float]] = field(default_factory=list)
-    """True times from which to which it may write."""
+    """The true times from which to which it may write."""
 
     def clock(self, at: float) -> float:
         return self.offset + self.rate * at
 
     def acts_until(self) -> float:
-        """The true time until which something of it may still be written."""
+        """Return the true time until which a write of it may be under way."""
         assert self.renewed is not None
-        local = self.renewed + TEN.dead_man + TEN.write
+        local = self.renewed + TEN.watchdog + TEN.write
         return (local - self.offset) / self.rate
 
 
 @dataclass
 class World:
-    """The API server's one Lease, and true time."""
+    """The one Lease of the API server, and the true time."""
 
     now: float = 0.0
     lease: JsonObject | None = None
     version: int = 0
 
     def put(self, manifest: JsonObject) -> bool:
-        """Replace or create, if it is still the version that the writer knows."""
+        """Replace or create the Lease, if it still has the version that the writer knows."""
         known = manifest["metadata"].get("resourceVersion")
         current = None if self.lease is None else self.lease["metadata"]["resourceVersion"]
         if known != current:
@@ -225,7 +226,7 @@ class World:
 
     def turn(
         self,
-        one: Contender,
+        contender: Contender,
         delays: tuple[float, float, float, float] = (0, 0, 0, 0),
         *,
         meanwhile: Callable[[], None] = lambda: None,
@@ -237,32 +238,36 @@ class World:
         self.now += delays[0]
         read = self.lease
         self.now += delays[1]
-        local = one.clock(self.now)
-        one.sighting = sighted(one.sighting, read, local)
-        step = decide(one.sighting, one.identity, local, TEN)
-        if step is Step.CREATE:
+        local = contender.clock(self.now)
+        contender.observation = observe_lease(contender.observation, read, local)
+        step = decide(contender.observation, contender.identity, local, TEN)
+        if step is LeaseAction.CREATE:
             self.now += delays[2]
             self.put(vacant(NAME, TEN))
-        if step in {Step.CREATE, Step.WAIT}:
+        if step in {LeaseAction.CREATE, LeaseAction.WAIT}:
             return
         begun = local
         mine = claimed(
-            one.sighting.lease, name=NAME, identity=one.identity, timing=TEN, now=datetime.now(UTC)
+            contender.observation.lease,
+            name=NAME,
+            identity=contender.identity,
+            timing=TEN,
+            now=datetime.now(UTC),
         )
-        mine["spec"]["renewTime"] = f"{one.identity} {begun}"
+        mine["spec"]["renewTime"] = f"{contender.identity} {begun}"
         self.now += delays[2]
         done = self.put(mine)
         committed = self.now
         meanwhile()
         self.now += delays[3]
-        if done and one.clock(self.now) - begun <= TEN.renew_deadline:
-            one.renewed = begun
-            one.reigns.append((committed, one.acts_until()))
+        if done and contender.clock(self.now) - begun <= TEN.renew_deadline:
+            contender.renewed = begun
+            contender.reigns.append((committed, contender.acts_until()))
 
 
 @dataclass
 class Happening:
-    """What comes next: whose turn, how slow, or what somebody does to the Lease by hand."""
+    """The next step: an operator's turn with its delays, or an edit of the Lease by hand."""
 
     who: int
     delays: tuple[float, float, float, float]
@@ -311,12 +316,12 @@ def test_two_with_skewed_clocks_and_late_news_never_act_at_the_same_time(
         world.now += pause
         world.turn(who)
     assert first.reigns
-    for one in happenings:
-        world.now += one.pause
-        meddle(world, one.by_hand)
-        other = both[1 - one.who]
-        meanwhile = partial(world.turn, other) if one.meanwhile else lambda: None
-        world.turn(both[one.who], one.delays, meanwhile=meanwhile)
+    for happening in happenings:
+        world.now += happening.pause
+        meddle(world, happening.by_hand)
+        other = both[1 - happening.who]
+        meanwhile = partial(world.turn, other) if happening.meanwhile else lambda: None
+        world.turn(both[happening.who], happening.delays, meanwhile=meanwhile)
     for begin, end in first.reigns:
         for other_begin, other_end in second.reigns:
             assert end <= other_begin or other_end <= begin

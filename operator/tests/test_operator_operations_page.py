@@ -1,6 +1,6 @@
 """docs/operations.md has every phase, condition, event and setting of the operator, and no other.
 
-What there is, is read from the source: where a condition or an event is made, its words stand.
+The source is parsed for what exists: each condition and event is made from literal strings.
 """
 
 import ast
@@ -10,16 +10,21 @@ from pathlib import Path
 
 import pytest
 import tradingbot_operator
-from tradingbot_operator.bot_assets import STATUS_OF_PHASE
-from tradingbot_operator.reasons import Reason
+from tradingbot_operator.asset_registries.status import NEEDS_ACTION as ASSETS_NEED_ACTION
+from tradingbot_operator.bots.registry_sync import STATUS_OF_PHASE
+from tradingbot_operator.bots.status.phase import PHASE_OF_STOP, STOPPING, TERMINATING
+from tradingbot_operator.bots.status.readiness import NEEDS_ACTION, WANTED_STOPS
+from tradingbot_operator.reasons import WITHOUT_CREDENTIALS, Reason
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.status import PHASE_OF_STOP, TERMINATING
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
 SOURCE = Path(tradingbot_operator.__file__).parent
-MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.glob("*.py")}
-CATALOGUE = "catalogue"
+MODULES = {
+    path.relative_to(SOURCE).with_suffix("").as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in SOURCE.rglob("*.py")
+}
+ASSET_REGISTRIES = ("asset_registries/reconcile", "asset_registries/status")
 
 Words = tuple[str, ...]
 
@@ -27,6 +32,8 @@ Words = tuple[str, ...]
 def text(node: ast.expr) -> str | None:
     """A string, or the value of `Reason.X`; None for what is only known when it runs."""
     match node:
+        case ast.Name(id="STOP_BLOCKED"):
+            return "StopBlocked"
         case ast.Constant(value=str() as value):
             return value
         case ast.Attribute(value=ast.Name(id="Reason"), attr=name):
@@ -42,44 +49,63 @@ def calls(module: str, *names: str) -> Iterator[ast.Call]:
 
 
 def spelled_out(module: str, *names: str) -> Iterator[Words]:
-    """The first arguments of calls that stand there as strings: type, status, reason."""
+    """The first arguments of calls that are literal strings: type, status, reason."""
     for call in calls(module, *names):
-        words = tuple(word for one in call.args[:3] if (word := text(one)) is not None)
+        words = tuple(word for argument in call.args[:3] if (word := text(argument)) is not None)
         if len(words) == 3:
             yield words
 
 
 def conditions_of_bots() -> set[Words]:
-    found = set(spelled_out("status", "Finding"))
+    found = {
+        words
+        for module in (
+            "status/conditions",
+            "status/readiness",
+            "status/stop_status",
+            "stops/cleanup",
+            "stops/emergency",
+        )
+        for words in spelled_out(f"bots/{module}", "ConditionState")
+    }
     # What these functions get from the plan, from the Secret and from the registry.
-    found |= {("Ready", "False", reason.value) for reason in PHASE_OF_STOP}
-    for call in calls("reconcile", "Credentials"):
-        for argument in call.keywords:
-            if argument.arg == "problem" and (reason := text(argument.value)):
-                found.add(("CredentialsReady", "False", reason))
-    for call in calls("plan", "Waiting"):
+    found |= {("Ready", str(reason in WANTED_STOPS), reason.value) for reason in PHASE_OF_STOP}
+    found |= {("Ready", "False", reason) for reason in ("ReportStale", "NoReport")}
+    for _, _, reason in [words for words in found if words[:2] == ("Ready", "False")]:
+        found.add(("Stalled" if reason in NEEDS_ACTION else "Reconciling", "True", reason))
+    found |= {
+        ("Stalled", "True", reason)
+        for type_, status, reason in found
+        if (type_, status) == ("StopBlocked", "True")
+    }
+    found |= {("CredentialsReady", "False", reason.value) for reason in WITHOUT_CREDENTIALS}
+    for call in calls("bots/plan", "Waiting"):
         reason = text(call.args[0])
         assert reason is not None
         found.add(("RolloutPending", "True", reason))
-    for call in calls("bot_assets", "RegistryState"):
+    for call in calls("bots/registry_sync", "RegistryState"):
         status, reason = text(call.args[0]), text(call.args[1])
         if status is not None and reason is not None:
             found.add(("RegistrySynced", status, reason))
     return found
 
 
-def conditions_of_catalogues() -> set[Words]:
-    found = set(spelled_out(CATALOGUE, "Finding"))
+def conditions_of_asset_registries() -> set[Words]:
+    found = {
+        words for module in ASSET_REGISTRIES for words in spelled_out(module, "ConditionState")
+    }
     found.add(("Synced", "True", "Synced"))
-    for reason in reasons_of_outcomes() - {"Synced"}:
+    for reason in reasons_of_syncs() - {"Synced"}:
         found |= {("Synced", "False", reason), ("Ready", "False", reason)}
+    for _, _, reason in [words for words in found if words[:2] == ("Ready", "False")]:
+        found.add(("Stalled" if reason in ASSETS_NEED_ACTION else "Reconciling", "True", reason))
     return found
 
 
-def reasons_of_outcomes() -> set[str]:
-    """The third argument of an Outcome, and its default."""
+def reasons_of_syncs() -> set[str]:
+    """The third argument of a SyncResult, and its default."""
     reasons = {"Synced"}
-    for call in calls(CATALOGUE, "Outcome"):
+    for call in calls(ASSET_REGISTRIES[0], "SyncResult"):
         for node in ast.walk(call.args[2]) if len(call.args) > 2 else ():
             if isinstance(node, ast.Constant):
                 reasons.add(str(node.value))
@@ -98,8 +124,9 @@ def events() -> set[Words]:
                 case ast.AnnAssign(target=ast.Name(id="_LEFT"), value=ast.Dict(values=values)) | (
                     ast.Assign(targets=[ast.Name(id="_LEFT")], value=ast.Dict(values=values))
                 ):
-                    found |= {("Normal", word) for one in values if (word := text(one))}
+                    found |= {("Normal", word) for value in values if (word := text(value))}
     # A bot that fails says so with the reason of its condition.
+    found |= {("Warning", "ChildRefused"), ("Warning", "ForeignPods")}
     return found | {
         ("Warning", reason.value) for reason, phase in PHASE_OF_STOP.items() if phase == "Failed"
     }
@@ -133,7 +160,7 @@ def documented(table: str) -> set[Words]:
     }
 
 
-BOTS, CATALOGUES = section("Conditions").split("An `AssetRegistry` has two:")
+BOTS, REGISTRIES = section("Conditions").split("An `AssetRegistry` has `Synced`")
 
 
 def test_every_condition_of_a_bot_is_there_and_no_other() -> None:
@@ -144,8 +171,8 @@ def test_every_reason_is_there() -> None:
     assert {reason for _, _, reason in documented(BOTS)} == {reason.value for reason in Reason}
 
 
-def test_every_condition_of_a_catalogue_is_there_and_no_other() -> None:
-    assert documented(CATALOGUES) == conditions_of_catalogues()
+def test_every_condition_of_an_asset_registry_is_there_and_no_other() -> None:
+    assert documented(REGISTRIES) == conditions_of_asset_registries()
 
 
 def test_every_event_is_there_and_no_other() -> None:
@@ -158,12 +185,13 @@ def test_the_phases_are_these_in_order_of_precedence_with_what_the_registry_is_t
     stopped = list(dict.fromkeys(PHASE_OF_STOP.values()))
     assert [phase for phase, _ in table] == [
         TERMINATING,
-        *stopped,
+        STOPPING,
+        *(phase for phase in stopped if phase != "Pending"),
         "Pending",
         "Degraded",
         "Running",
     ]
-    # One that is being deleted is not told of any more.
+    # The registry gets no more reports on a bot that is being deleted.
     assert {phase: told for phase, told in table if phase != TERMINATING} == {
         phase: [STATUS_OF_PHASE.get(phase, "Inactive")]
         for phase, _ in table
@@ -187,7 +215,7 @@ def test_every_setting_is_there_with_its_default() -> None:
 
 def anchors(page: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", one).lower().replace(" ", "-") for one in headings}
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", PAGE))))

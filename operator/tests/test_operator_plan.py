@@ -1,4 +1,4 @@
-"""What is decided about a bot: stops and their order, update policies, pending rollouts."""
+"""The plan of a bot: stop reasons and their order, update policies, pending rollouts."""
 
 import copy
 import json
@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from operator_harness import NOW, SECRET_VERSION, bot, children_of, observed
 from tradingbot_api.model import JsonObject
-from tradingbot_operator import desired
-from tradingbot_operator.bot import Bot
-from tradingbot_operator.drift import covers
-from tradingbot_operator.plan import Children, Credentials, Observed, Plan, plan
+from tradingbot_operator.bots.bot import Bot
+from tradingbot_operator.bots.children import manifests
+from tradingbot_operator.bots.children.drift import is_subset_of_live
+from tradingbot_operator.bots.observed import Children, Credentials, Observed
+from tradingbot_operator.bots.plan import Plan, plan
 from tradingbot_operator.reasons import Reason
 
 NO_SECRET = Credentials(problem=Reason.SECRET_NOT_FOUND, message="not found")
@@ -20,7 +21,7 @@ NEW_IMAGE = {"strategy": {"image": "ghcr.io/example/arb:2.0"}}
 
 
 def manifest(decided: Plan, kind: str) -> JsonObject:
-    (found,) = [one for one in decided.manifests if one["kind"] == kind]
+    (found,) = [manifest for manifest in decided.manifests if manifest["kind"] == kind]
     return found
 
 
@@ -41,19 +42,23 @@ def bot_json(decided: Plan) -> JsonObject:
 
 
 def running(subject: Bot, **fields: Any) -> Observed:
-    """A cluster in which `subject` runs as its spec says."""
+    """Return a cluster in which `subject` runs as its spec says."""
     return observed(children_of(subject), **fields)
 
 
 def test_a_new_bot_gets_its_three_children_and_one_pod() -> None:
     decided = plan(bot(), observed(), NOW)
-    assert {one["kind"] for one in decided.manifests} == {"ConfigMap", "Deployment", "Service"}
+    assert {manifest["kind"] for manifest in decided.manifests} == {
+        "ConfigMap",
+        "Deployment",
+        "Service",
+    }
     assert (replicas(decided), decided.stop, decided.waiting) == (1, None, None)
     assert decided.config_hash == bot_json(decided)["configHash"]
 
 
 def test_the_configuration_is_applied_before_a_pod_starts_with_it() -> None:
-    kinds = [one["kind"] for one in plan(bot(), observed(), NOW).manifests]
+    kinds = [manifest["kind"] for manifest in plan(bot(), observed(), NOW).manifests]
     assert kinds.index("ConfigMap") < kinds.index("Deployment")
 
 
@@ -69,7 +74,7 @@ def test_a_stop_is_applied_before_all_else() -> None:
         ({"paused": True, "schedule": CLOSED}, NO_SECRET, Reason.PAUSED),
         ({"schedule": CLOSED}, NO_SECRET, Reason.SECRET_NOT_FOUND),
         ({}, Credentials(problem=Reason.KEY_NOT_FOUND), Reason.KEY_NOT_FOUND),
-        ({"schedule": CLOSED}, Credentials(), Reason.OUTSIDE_HOURS),
+        ({"schedule": CLOSED}, Credentials(), Reason.OFF_HOURS),
     ],
     ids=str,
 )
@@ -78,7 +83,11 @@ def test_of_several_reasons_to_stop_the_first_is_given(
 ) -> None:
     decided = plan(bot(spec), running(bot(), credentials=credentials), NOW)
     assert (decided.stop, replicas(decided)) == (reason, 0)
-    assert {one["kind"] for one in decided.manifests} == {"ConfigMap", "Deployment", "Service"}
+    assert {manifest["kind"] for manifest in decided.manifests} == {
+        "ConfigMap",
+        "Deployment",
+        "Service",
+    }
 
 
 def test_a_name_conflict_comes_before_a_pause_and_an_invalid_spec_before_both() -> None:
@@ -140,7 +149,7 @@ def test_what_the_bot_can_not_have_is_left_alone_and_what_is_its_own_is_stopped(
     children = children_of(bot())
     conflict = observed(Children(deployment=children.deployment), conflicts=("ConfigMap x",))
     decided = plan(bot(), conflict, NOW)
-    assert [one["kind"] for one in decided.manifests] == ["Deployment"]
+    assert [manifest["kind"] for manifest in decided.manifests] == ["Deployment"]
     assert replicas(decided) == 0
     foreign = observed(Children(config_map=children.config_map), conflicts=("Deployment arb",))
     assert plan(bot(), foreign, NOW).manifests == ()
@@ -186,7 +195,9 @@ def test_a_secret_that_changed_restarts_the_bot_as_any_other_change() -> None:
     assert plan(bot(LIVE), running(bot(LIVE), credentials=rotated), NOW).waiting is not None
     decided = plan(bot(), running(bot(), credentials=rotated), NOW)
     assert decided.waiting is None
-    assert not covers(running(bot()).children.deployment, manifest(decided, "Deployment"))
+    assert not is_subset_of_live(
+        manifest(decided, "Deployment"), running(bot()).children.deployment
+    )
 
 
 @pytest.mark.parametrize("spec", [LIVE, MANUAL], ids=str)
@@ -201,12 +212,12 @@ def test_while_a_change_waits_the_pod_template_stays_and_limits_reach_the_bot(
         "schedule": {"dayStart": "08:00"},
     }
     decided = plan(bot(change), before, NOW)
-    assert covers(before.children.deployment, manifest(decided, "Deployment"))
+    assert is_subset_of_live(manifest(decided, "Deployment"), before.children.deployment)
     body = bot_json(decided)
     assert body["strategy"]["image"] == "ghcr.io/example/arb:1.0"
     assert "a" not in body["strategy"]["parameters"]
     assert (body["risk"]["dailyLossLimit"], body["schedule"]["dayStart"]) == ("150", "08:00")
-    # What is declared is still the whole of it.
+    # The declared hash is still that of the whole spec.
     assert decided.config_hash != body["configHash"]
 
 
@@ -233,7 +244,7 @@ def test_a_change_back_before_it_rolled_waits_for_nothing() -> None:
     children = Children(manifest(waits, "ConfigMap"), first.children.deployment)
     decided = plan(bot(LIVE), observed(children), NOW)
     assert decided.waiting is None
-    assert covers(first.children.deployment, manifest(decided, "Deployment"))
+    assert is_subset_of_live(manifest(decided, "Deployment"), first.children.deployment)
     assert bot_json(decided)["configHash"] == decided.config_hash
 
 
@@ -243,7 +254,7 @@ def test_the_message_gives_the_command_that_approves_exactly_this_change(spec: J
     waiting = plan(changed, running(bot(spec)), NOW).waiting
     assert waiting is not None
     assert changed.spec is not None
-    _, hash_ = desired.pod_template(changed, changed.spec, SECRET_VERSION)
+    _, hash_ = manifests.pod_template(changed, changed.spec, SECRET_VERSION)
     command = f"kubectl annotate tradingbot arb -n desk trading.io/rollout={hash_} --overwrite"
     assert command in waiting.message
     for approved, rolls in ((hash_, True), (f"{hash_}0", False), ("", False), ("true", False)):
@@ -256,7 +267,7 @@ def test_the_message_gives_the_command_that_approves_exactly_this_change(spec: J
 def test_a_bot_that_is_stopped_takes_a_change_at_once(policy: str) -> None:
     spec = {**LIVE, "updatePolicy": policy}
     changed = {**spec, **NEW_IMAGE}
-    stopped = observed(children_of(bot(spec), replicas=0))
+    stopped = observed(children_of(bot(spec), count=0))
     for subject, seen in (
         (bot({**changed, "paused": True}), running(bot(spec))),
         (bot({**changed, "schedule": CLOSED}), running(bot(spec))),
@@ -289,7 +300,7 @@ def test_a_deployment_without_our_annotation_is_brought_into_line() -> None:
     del seen.children.deployment["spec"]["template"]["metadata"]["annotations"]
     decided = plan(bot(LIVE), seen, NOW)
     assert decided.waiting is None
-    assert not covers(seen.children.deployment, manifest(decided, "Deployment"))
+    assert not is_subset_of_live(manifest(decided, "Deployment"), seen.children.deployment)
 
 
 def test_deciding_twice_gives_the_same_and_changes_no_input() -> None:

@@ -1,4 +1,4 @@
-"""The registry's client: what is worth another try, and what is a refusal."""
+"""The client of the registry: which errors are transient, and which are refusals."""
 
 import asyncio
 import json
@@ -101,7 +101,7 @@ def test_an_answer_that_is_not_json_is_unavailable(status: int) -> None:
 @pytest.mark.parametrize("body", [b"", b"null", b'"text"', b"7"])
 def test_an_answer_of_another_shape_is_no_registry(body: bytes) -> None:
     for call in (upsert, owned):
-        with pytest.raises(RegistryUnavailableError, match="no registry"):
+        with pytest.raises(RegistryUnavailableError, match="not a registry"):
             against(answering(200, body), call)
 
 
@@ -163,7 +163,7 @@ def test_the_token_is_read_anew_for_each_request(tmp_path: Path) -> None:
             await upsert(client)
 
     against(answering(200, {}, seen), call, token_from(str(file)))
-    assert [one.headers["Authorization"] for one in seen] == ["Bearer one", "Bearer two"]
+    assert [request.headers["Authorization"] for request in seen] == ["Bearer one", "Bearer two"]
 
 
 def test_without_a_token_file_no_token_is_sent() -> None:

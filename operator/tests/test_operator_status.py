@@ -1,30 +1,41 @@
-"""The status and the events that are read off it."""
+"""The status, and the events for its changes."""
 
 import copy
 import json
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_harness import NOW, bot, children_of, merged, observed
+from operator_harness import NOW, bot, bot_pod, children_of, merged, observed
 from tradingbot_api.crds import crds
 from tradingbot_api.model import JsonObject
-from tradingbot_operator.bot import Bot
-from tradingbot_operator.plan import Children, Credentials, Observed, is_available, plan
-from tradingbot_operator.reasons import Reason
-from tradingbot_operator.recorder import transitions
-from tradingbot_operator.status import (
-    RegistryState,
-    bot_status,
-    deployed_resources,
-    merge_patch,
+from tradingbot_operator.bots.bot import Bot
+from tradingbot_operator.bots.observed import (
+    Children,
+    Credentials,
+    Observed,
+    Refusal,
+    running_pod,
+    running_since,
 )
+from tradingbot_operator.bots.plan import plan
+from tradingbot_operator.bots.pods import Pods
+from tradingbot_operator.bots.registry_sync import RegistryState
+from tradingbot_operator.bots.status.bot_status import bot_status, deployed_resources
+from tradingbot_operator.bots.status.transitions import transitions
+from tradingbot_operator.cluster.conditions import merge_patch
+from tradingbot_operator.reasons import Reason
 
-SYNCED = RegistryState("True", Reason.SYNCED, "synced")
+SYNCED = RegistryState("True", Reason.SYNCED, "Synced")
+PROGRESS = {"Failed": ["Stalled"], "Pending": ["Reconciling"], "Stopping": ["Reconciling"]}
+PROGRESS["AwaitingCredentials"] = ["Reconciling"]
 CONDITIONS = [
-    "Ready",
+    "Trading",
+    "ChildrenApplied",
+    "StopBlocked",
     "CredentialsReady",
     "ConfigApplied",
     "RolloutPending",
@@ -46,8 +57,32 @@ def status_of(
     return bot_status(subject, plan(subject, found, now), found, registry, now)
 
 
+def test_the_values_in_effect_are_shown_and_follow_what_they_are_computed_from() -> None:
+    default = status_of(bot())["effective"]
+    tighter = bot(
+        {
+            "riskManagement": {"stopLossPercentage": 7},
+            "resources": {"limits": {"cpu": "50m", "memory": "1Gi"}},
+        }
+    )
+    assert default == {
+        "riskManagement": {"takeProfitPercentage": "4"},
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+    }
+    assert status_of(tighter)["effective"] == {
+        "riskManagement": {"takeProfitPercentage": "14"},
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+    }
+    own = bot({"riskManagement": {"takeProfitPercentage": 9}})
+    assert status_of(own)["effective"]["riskManagement"] == {"takeProfitPercentage": "9"}
+
+
+def test_no_value_is_in_effect_of_a_spec_that_is_invalid() -> None:
+    assert "effective" not in status_of(bot(INVALID))
+
+
 def condition(status: JsonObject, type_: str) -> JsonObject:
-    (found,) = [one for one in status["conditions"] if one["type"] == type_]
+    (found,) = [condition for condition in status["conditions"] if condition["type"] == type_]
     return dict(found)
 
 
@@ -56,13 +91,15 @@ def verdict(status: JsonObject, type_: str) -> tuple[str, str]:
     return found["status"], found["reason"]
 
 
+STOPPED = children_of(bot(), count=0)
 SITUATIONS: dict[str, tuple[Bot, Observed]] = {
     "Running": (bot(), observed(children_of(bot()))),
     "Pending": (bot(), observed()),
-    "Paused": (bot({"paused": True}), observed(children_of(bot()))),
-    "AwaitingCredentials": (bot(), observed(children_of(bot()), credentials=NO_SECRET)),
-    "OffHours": (bot(CLOSED), observed(children_of(bot()))),
-    "Failed": (bot(INVALID), observed(children_of(bot()))),
+    "Stopping": (bot({"paused": True}), observed(children_of(bot()))),
+    "Paused": (bot({"paused": True}), observed(STOPPED)),
+    "AwaitingCredentials": (bot(), observed(STOPPED, credentials=NO_SECRET)),
+    "OffHours": (bot(CLOSED), observed(STOPPED)),
+    "Failed": (bot(INVALID), observed(STOPPED)),
 }
 
 
@@ -71,26 +108,26 @@ def test_each_situation_has_its_phase(phase: str) -> None:
     assert status_of(*SITUATIONS[phase])["phase"] == phase
 
 
+def is_a_message(text: str) -> bool:
+    """Return whether a text begins with a capital letter or a field, and has no full stop."""
+    return (text[:1].isupper() or text.startswith("spec.")) and not text.endswith(".")
+
+
 @pytest.mark.parametrize("phase", SITUATIONS)
 def test_conditions_are_always_all_present_and_say_something(phase: str) -> None:
     status = status_of(*SITUATIONS[phase])
-    assert [one["type"] for one in status["conditions"]] == CONDITIONS
-    for one in status["conditions"]:
-        assert one["status"] in {"True", "False", "Unknown"}
-        assert one["reason"].isalpha()
-        assert one["message"]
-        assert one["observedGeneration"] == 3
-        assert one["lastTransitionTime"] == "2026-03-04T12:00:00Z"
-
-
-@pytest.mark.parametrize("phase", SITUATIONS)
-def test_only_a_running_bot_is_ready(phase: str) -> None:
-    ready, _ = verdict(status_of(*SITUATIONS[phase]), "Ready")
-    assert ready == ("True" if phase == "Running" else "False")
+    expected = ["Ready", *PROGRESS.get(phase, []), *CONDITIONS]
+    assert [condition["type"] for condition in status["conditions"]] == expected
+    for condition in status["conditions"]:
+        assert condition["status"] in {"True", "False", "Unknown"}
+        assert condition["reason"].isalpha()
+        assert is_a_message(condition["message"]), condition["message"]
+        assert condition["observedGeneration"] == 3
+        assert condition["lastTransitionTime"] == "2026-03-04T12:00:00Z"
 
 
 def pruned(value: Any, schema: JsonObject) -> Any:
-    """`value` as an API server keeps it that knows only `schema`."""
+    """Return `value` as an API server stores it that knows only `schema`."""
     if isinstance(value, dict):
         known = schema.get("properties", {})
         return {key: pruned(inner, known[key]) for key, inner in value.items() if key in known}
@@ -101,7 +138,7 @@ def pruned(value: Any, schema: JsonObject) -> Any:
 
 @pytest.mark.parametrize("phase", SITUATIONS)
 def test_the_schema_prunes_nothing_of_the_status(phase: str) -> None:
-    (crd,) = [one for one in crds() if one["spec"]["names"]["kind"] == "TradingBot"]
+    (crd,) = [crd for crd in crds() if crd["spec"]["names"]["kind"] == "TradingBot"]
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     status = status_of(*SITUATIONS[phase])
     assert pruned(status, schema) == status
@@ -165,17 +202,18 @@ def test_the_transition_time_is_carried_over_while_the_status_stays() -> None:
     first = status_of(bot())
     same = status_of(bot(status=first), later=60)
     assert same == first
-    closed = status_of(bot(CLOSED, status=same), later=120)
-    assert condition(closed, "Ready")["lastTransitionTime"] == "2026-03-04T12:02:00Z"
+    closed = status_of(bot(CLOSED, status=same), observed(STOPPED), later=120)
+    assert condition(closed, "Trading")["lastTransitionTime"] == "2026-03-04T12:02:00Z"
+    assert condition(closed, "Ready")["lastTransitionTime"] == "2026-03-04T12:00:00Z"
     assert condition(closed, "CredentialsReady")["lastTransitionTime"] == "2026-03-04T12:00:00Z"
 
 
 def test_another_reason_for_the_same_status_is_no_transition() -> None:
-    first = status_of(bot({"paused": True}))
-    second = status_of(bot(CLOSED, status=first), later=60)
+    first = status_of(bot({"paused": True}), observed(STOPPED))
+    second = status_of(bot(CLOSED, status=first), observed(STOPPED), later=60)
     ready = condition(second, "Ready")
     assert (ready["reason"], ready["lastTransitionTime"]) == (
-        "OutsideHours",
+        "OffHours",
         "2026-03-04T12:00:00Z",
     )
 
@@ -195,44 +233,125 @@ def test_a_merge_patch_turns_the_old_status_into_the_new_one(
     assert merged(before, merge_patch(before, after)) == after
 
 
-def deployment(**status: int) -> Children:
-    return Children(deployment={"metadata": {"generation": 2}, "status": status})
+def pod(**fields: Any) -> Observed:
+    """Return a bot whose only pod is as usual except for those fields."""
+    children = children_of(bot())
+    return observed(children, pods=Pods(own=(bot_pod(children, **fields),)))
 
 
 @pytest.mark.parametrize(
-    ("children", "available"),
+    ("found", "runs", "since"),
     [
-        (Children(), False),
-        (Children(deployment={"metadata": {}, "status": None}), False),
-        (deployment(), False),
-        (deployment(observedGeneration=2, updatedReplicas=1), False),
-        (deployment(observedGeneration=1, updatedReplicas=1, availableReplicas=1), False),
-        (deployment(observedGeneration=2, availableReplicas=1), False),
-        (deployment(observedGeneration=2, updatedReplicas=1, availableReplicas=1), True),
+        (observed(), False, None),
+        (pod(), True, NOW - timedelta(hours=1)),
+        (pod(ready=False), False, NOW - timedelta(hours=1)),
+        (pod(started=None), False, None),
+        (pod(restart_hash="of an older template"), False, NOW - timedelta(hours=1)),
+        (pod(going=NOW), False, NOW - timedelta(hours=1)),
+    ],
+    ids=["none", "running", "not ready", "not started", "old template", "terminating"],
+)
+def test_a_bot_runs_with_a_ready_pod_of_its_template_and_trades_with_any_that_started(
+    found: Observed, runs: bool, since: datetime | None
+) -> None:
+    assert (running_pod(found) is not None, running_since(found)) == (runs, since)
+
+
+def stopping(seconds: int, *, stop_refusals: tuple[str, ...] = (), **fields: Any) -> JsonObject:
+    """Return the status of a paused bot whose pod still exists that long after the stop began."""
+    since = NOW - timedelta(seconds=seconds)
+    seen = replace(pod(**fields), stopping_since=since, stop_refusals=stop_refusals)
+    return status_of(bot({"paused": True}), seen)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "says"),
+    [
+        (stopping(0), ("Unknown", "Stopping"), "pod arb-1 is running"),
+        (stopping(14, stop_refusals=("no",)), ("Unknown", "Stopping"), "pod arb-1 is running"),
+        (stopping(15, stop_refusals=("no",)), ("True", "Refused"), "no"),
+        (stopping(15), ("True", "PodRemains"), "pod arb-1 is running"),
+        (
+            stopping(20, going=NOW + timedelta(seconds=10)),
+            ("Unknown", "Stopping"),
+            "terminating and has until 2026-03-04T12:00:10Z",
+        ),
+        (
+            stopping(60, going=NOW - timedelta(seconds=15), finalizers=("example.com/hold",)),
+            ("True", "PodRemains"),
+            "(finalizers: example.com/hold)",
+        ),
     ],
     ids=str,
 )
-def test_a_bot_is_available_once_the_pod_of_its_latest_template_is(
-    children: Children, available: bool
+def test_a_stop_that_takes_too_long_is_blocked_and_says_why(
+    status: JsonObject, expected: tuple[str, str], says: str
 ) -> None:
-    assert is_available(children) is available
+    assert status["phase"] == "Stopping"
+    assert verdict(status, "StopBlocked") == expected
+    assert says in condition(status, "StopBlocked")["message"]
+    assert verdict(status, "Ready") == ("False", "Stopping")
+    assert "Paused" in condition(status, "Ready")["message"]
+
+
+def test_a_deployment_that_asks_for_a_pod_is_not_stopped_though_it_has_none() -> None:
+    status = status_of(bot({"paused": True}), observed(children_of(bot()), pods=Pods()))
+    assert status["phase"] == "Stopping"
+
+
+def test_what_holds_a_pod_up_is_told_in_its_own_words() -> None:
+    problem = "ImagePullBackOff: Back-off pulling image"
+    status = status_of(bot(), pod(ready=False, started=None, problem=problem))
+    assert problem in condition(status, "Ready")["message"]
+
+
+def test_a_refused_child_is_told_by_kind_name_and_message() -> None:
+    refused = observed(refusals=(Refusal("ConfigMap", "arb-config", "exceeded quota"),))
+    status = status_of(bot(), refused)
+    assert verdict(status, "ChildrenApplied") == ("False", "Refused")
+    message = condition(status, "ChildrenApplied")["message"]
+    assert message == "ConfigMap arb-config: exceeded quota"
+
+
+def test_pods_that_a_deployment_can_not_make_are_told() -> None:
+    children = children_of(bot())
+    assert children.deployment is not None
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
+    children.deployment["status"]["conditions"] = [failure]
+    status = status_of(bot(), observed(children, pods=Pods()))
+    assert verdict(status, "ChildrenApplied") == ("False", "ReplicaFailure")
+    assert "exceeded quota: pods" in condition(status, "ChildrenApplied")["message"]
+    assert "exceeded quota: pods" in condition(status, "Ready")["message"]
+
+
+def test_pods_of_somebody_else_are_told_only_while_there_are_any() -> None:
+    seen = pod()
+    theirs = bot_pod(seen.children, name="hand-made")
+    status = status_of(bot(), replace(seen, pods=replace(seen.pods, foreign=(theirs,))))
+    assert verdict(status, "ForeignPods") == ("True", "NotOurs")
+    assert "hand-made" in condition(status, "ForeignPods")["message"]
+    assert status["phase"] == "Running"
 
 
 def test_deployed_resources_are_those_that_exist() -> None:
     children = children_of(bot())
-    assert deployed_resources(children, stopped=False) == [
+    assert deployed_resources(children, deployment_ready=True) == [
         {"apiVersion": "v1", "kind": "ConfigMap", "name": "arb-config", "ready": True},
         {"apiVersion": "apps/v1", "kind": "Deployment", "name": "arb", "ready": True},
         {"apiVersion": "v1", "kind": "Service", "name": "arb", "ready": True},
     ]
-    assert deployed_resources(Children(), stopped=False) == []
+    assert deployed_resources(Children(), deployment_ready=True) == []
 
 
-def test_a_deployment_that_shall_have_no_pod_does_its_job_without() -> None:
-    children = children_of(bot(), replicas=0)
-    for stopped in (True, False):
-        found = deployed_resources(children, stopped=stopped)
-        assert [one["ready"] for one in found] == [True, stopped, True]
+@pytest.mark.parametrize(
+    ("paused", "count", "ready"), [(True, 0, True), (True, 1, False), (False, 1, True)]
+)
+def test_a_deployment_that_must_have_no_pod_does_its_job_without(
+    paused: bool, count: int, ready: bool
+) -> None:
+    status = status_of(bot({"paused": paused}), observed(children_of(bot(), count=count)))
+    found = {child["kind"]: child["ready"] for child in status["deployedResources"]}
+    assert found["Deployment"] is ready
 
 
 def events(before: JsonObject, after: JsonObject) -> list[tuple[str, str]]:
@@ -245,6 +364,9 @@ STATUSES = {phase: status_of(*situation) for phase, situation in SITUATIONS.item
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
+        ("Running", "Stopping", None),
+        ("Stopping", "Paused", ("Normal", "Paused")),
+        ("Paused", "Stopping", None),
         ("Running", "Paused", ("Normal", "Paused")),
         ("Paused", "Running", ("Normal", "Resumed")),
         ("Paused", "Pending", ("Normal", "Resumed")),
@@ -265,6 +387,7 @@ def test_each_transition_is_one_event(
     new = {**STATUSES[after], "configHash": "h"}
     old = {**STATUSES[before], "configHash": "h"}
     assert events(old, new) == ([expected] if expected else [])
+    assert all(is_a_message(message) for _, _, message in transitions(old, new))
 
 
 @pytest.mark.parametrize("phase", STATUSES)
@@ -291,7 +414,9 @@ def test_another_failure_is_told_though_the_phase_stays() -> None:
 
 
 def test_another_key_that_is_missing_is_told_though_the_phase_stays() -> None:
-    seen = observed(credentials=Credentials(problem=Reason.KEY_NOT_FOUND, message="no key"))
+    seen = observed(
+        STOPPED, credentials=Credentials(problem=Reason.KEY_NOT_FOUND, message="no key")
+    )
     after = status_of(bot(), seen)
     assert events(STATUSES["AwaitingCredentials"], after) == [("Warning", "CredentialsMissing")]
 
@@ -301,4 +426,6 @@ def test_a_child_that_is_being_deleted_is_not_ready() -> None:
     for child in (children.config_map, children.deployment, children.service):
         assert child is not None
         child["metadata"]["deletionTimestamp"] = "2026-03-04T12:00:00Z"
-    assert [one["ready"] for one in deployed_resources(children, stopped=False)] == [False] * 3
+    assert [child["ready"] for child in deployed_resources(children, deployment_ready=True)] == [
+        False
+    ] * 3

@@ -1,4 +1,4 @@
-"""Trading days: against the clocks minute by minute, at odd days of zones, and across edits."""
+"""Trading days: against a computation by minute, on special days of zones, across edits."""
 
 from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_operator_hours import furthest_clocks, schedule, utc
+from test_operator_trading_hours import furthest_clocks, schedule, utc
 from tradingbot_api.schedule import minute_of_day
-from tradingbot_operator.trading_day import TradingDay, calendar_day, trading_day
+from tradingbot_operator.schedule.trading_day import TradingDay, calendar_day, trading_day
 
 HOUR = timedelta(hours=1)
 ZONES = (
@@ -31,14 +31,14 @@ instants = st.datetimes(
 
 
 def first_shown(zone: str, day: date, clock_time: str) -> datetime:
-    """The first minute at which the clocks have reached that time of that day."""
+    """Return the first minute at which the clocks have reached that time of that day."""
     first = day - timedelta(days=2)
     wanted = datetime(day.year, day.month, day.day) + timedelta(minutes=minute_of_day(clock_time))  # noqa: DTZ001
     minutes = bisect_left(furthest_clocks(zone, first), wanted)
     return datetime(first.year, first.month, first.day, tzinfo=UTC) + timedelta(minutes=minutes)
 
 
-@settings(deadline=None, max_examples=50)  # the clocks of three weeks are reckoned each time
+@settings(deadline=None, max_examples=50)  # the clocks of three weeks are computed each time
 @given(st.sampled_from(ZONES), starts, instants)
 @example("America/Santiago", "00:00", utc("2024-09-08T04:00"))
 @example("America/Havana", "00:00", utc("2024-11-03T04:30"))

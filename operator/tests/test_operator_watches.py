@@ -1,12 +1,13 @@
-"""The watches, on the real API server: they stop when told, and begin anew when one has died."""
+"""The watches on a real API server: they stop when told, and restart when one has ended."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 from tradingbot_api.model import JsonObject
-from tradingbot_dev.controlplane import ControlPlane
-from tradingbot_operator import watches
+from tradingbot_dev.control_plane.plane import ControlPlane
+from tradingbot_operator.cluster.login import LoginError, login
+from tradingbot_operator.cluster.watching import kopf_wiring, watches
 
 CRDS = Path(__file__).parents[2] / "config" / "crd"
 PATIENCE = 30.0
@@ -27,7 +28,7 @@ def config_map(name: str) -> JsonObject:
 def names(cluster: ControlPlane) -> list[str]:
     answer = cluster.client.get("/api/v1/namespaces/default/configmaps")
     assert answer is not None
-    return [one["metadata"]["name"] for one in answer.json()["items"]]
+    return [obj["metadata"]["name"] for obj in answer.json()["items"]]
 
 
 async def create(cluster: ControlPlane, name: str) -> None:
@@ -48,14 +49,14 @@ def test_watches_that_have_died_begin_anew_and_leave_other_tasks_alone(
     cluster: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The API server answers 400 to such a watch, and kopf gives it up for good.
-    monkeypatch.setattr(watches, "SERVER_TIMEOUT", "no number")
+    monkeypatch.setattr(kopf_wiring, "SERVER_TIMEOUT", "no number")
     seen: list[str] = []
 
     async def scenario() -> None:
         stop, ready, begun_anew = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         def lost() -> None:
-            monkeypatch.setattr(watches, "SERVER_TIMEOUT", 240)
+            monkeypatch.setattr(kopf_wiring, "SERVER_TIMEOUT", 240)
             seen.extend(names(cluster))
             begun_anew.set()
 
@@ -66,7 +67,7 @@ def test_watches_that_have_died_begin_anew_and_leave_other_tasks_alone(
                 namespaces=(),
                 stop=stop,
                 ready=ready,
-                lost=lost,
+                on_missed_events=lost,
             )
         )
         async with asyncio.timeout(PATIENCE):
@@ -97,7 +98,7 @@ def test_what_is_there_before_is_not_told_of_and_all_that_comes_afterwards_is(
                 namespaces=(),
                 stop=stop,
                 ready=ready,
-                lost=lost.set,
+                on_missed_events=lost.set,
             )
         )
         async with asyncio.timeout(PATIENCE):
@@ -115,5 +116,5 @@ def test_what_is_there_before_is_not_told_of_and_all_that_comes_afterwards_is(
 
 def test_without_a_cluster_it_ends_with_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
-    with pytest.raises(watches.LoginError, match="check KUBECONFIG"):
-        asyncio.run(watches.login())
+    with pytest.raises(LoginError, match="set KUBECONFIG"):
+        asyncio.run(login())

@@ -1,15 +1,15 @@
-"""The work queue, in a loop of fake time: no test waits."""
+"""The work queue, in fake time."""
 
 import asyncio
 from collections.abc import Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_harness import in_fake_time
-from tradingbot_operator.work_queue import FIRST_PAUSE, LONGEST_PAUSE, WorkQueue
+from operator_harness import cancelled, in_fake_time
+from tradingbot_operator.cluster.work_queue import FIRST_PAUSE, LONGEST_PAUSE, WorkQueue
 
 Queue = WorkQueue[str]
 
@@ -20,13 +20,11 @@ async def at_work(queue: Queue, workers: int = 1) -> Any:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await cancelled(task)
 
 
 class Log:
-    """Work that notes when it was done; `then` is what it returns or raises."""
+    """Work that records when it was done, and returns or raises `then`."""
 
     def __init__(self, then: Callable[[int], float | None] = lambda _: None) -> None:
         self.done: list[tuple[str, float]] = []
@@ -149,8 +147,8 @@ def test_of_two_times_the_earlier_one_holds(
     async def main() -> None:
         queue = Queue("q", log)
         async with at_work(queue):
-            for one in seconds:
-                queue.add_after("a", one)
+            for delay in seconds:
+                queue.add_after("a", delay)
             await asyncio.sleep(50)
 
     in_fake_time(main())
@@ -166,7 +164,7 @@ def test_the_pause_after_a_failure_doubles_up_to_a_cap() -> None:
     run_for(400, Queue("q", log, transient=(ValueError,)), "a")
     pauses = [round(b - a, 3) for a, b in zip(log.times, log.times[1:], strict=False)]
     doubling = [FIRST_PAUSE * 2**n for n in range(9)]
-    assert pauses[:9] == [min(one, LONGEST_PAUSE) for one in doubling]
+    assert pauses[:9] == [min(pause, LONGEST_PAUSE) for pause in doubling]
     assert set(pauses[9:]) == {LONGEST_PAUSE}
 
 

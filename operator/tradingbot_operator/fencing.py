@@ -1,7 +1,18 @@
-"""Writes that ask for leave at the last moment, and know when they must be over.
+"""Requests that ask for permission at the last moment before they are sent.
 
-A process may stand still anywhere, for any time. What it checks before it waits for a connection,
-or for its turn, means nothing afterwards.
+A process may stand still anywhere, for any time. A check before it waits for a connection, or for
+its turn in the event loop, means nothing afterwards. So the check has to run between the last wait
+and the bytes:
+
+    session.request   waits for a free connection
+      send            check 1, then the head is put into a buffer of the connection
+                      (on Python 3.11: waits for a turn of the event loop)
+      write_bytes     check 2, then head and body go out together
+
+aiohttp has no public hook there. This overrides `ClientRequest.send`, which is not documented, and
+`ClientRequest.write_bytes`, which is documented for the body only. aiohttp is pinned in
+requirements.txt, and `test_operator_fencing.py` checks the signatures and the order of the calls,
+so that an update that changes them fails in the tests and not in a failover.
 """
 
 from collections.abc import Callable
@@ -12,10 +23,9 @@ from aiohttp.connector import Connection
 
 
 def fenced(check: Callable[[aiohttp.ClientRequest], None]) -> type[aiohttp.ClientRequest]:
-    """A class of requests that call `check` when they have a connection, before each is sent.
+    """Return a class of requests that call `check` right before they are sent.
 
-    And once more before the body goes out, which takes the headers along and has a turn of the
-    event loop of its own. What `check` raises keeps the request from being sent, and is raised.
+    An exception of `check` keeps the request from being sent, and is raised by it.
     """
 
     class Fenced(aiohttp.ClientRequest):
@@ -32,10 +42,11 @@ def fenced(check: Callable[[aiohttp.ClientRequest], None]) -> type[aiohttp.Clien
             try:
                 check(self)
             except Exception as error:
-                # This is a task of its own: whoever waits for the answer gets the error.
+                # This is a task of its own, which runs at once on Python 3.12 and later: the error
+                # must be found by the caller, who begins to wait for the answer and then closes
+                # the connection. A connection that is closed here has lost the error by then.
                 if conn.protocol is not None:
                     conn.protocol.set_exception(error)
-                conn.close()
                 return
             await super().write_bytes(writer, conn, content_length)
 

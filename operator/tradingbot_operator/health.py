@@ -8,10 +8,11 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tradingbot_operator.metrics import Metrics
+from tradingbot_operator.metrics_access import MetricsAccess
 
 
 class HealthPortError(RuntimeError):
-    """The health port can't be bound."""
+    """The operator can't listen on the health port."""
 
 
 @asynccontextmanager
@@ -22,19 +23,30 @@ async def health_server(
     metrics: Metrics,
     refresh: Callable[[], None],
     unready: Callable[[], str],
+    unhealthy: Callable[[], str] = lambda: "",
+    metrics_token_file: str = "",
 ) -> AsyncIterator[None]:
-    """Serve while the body runs. `unready` says why the operator is not ready, or nothing."""
+    """Serve while the body runs.
+
+    `unready` returns why the operator is not ready, `unhealthy` why it must be restarted; empty if
+    neither is so. `refresh` is called before metrics are served.
+    """
+    access = MetricsAccess(host, metrics_token_file)
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        reason = unhealthy()
+        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
     async def readyz(_: web.Request) -> web.Response:
         reason = unready()
         return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
-    async def show_metrics(_: web.Request) -> web.Response:
+    async def show_metrics(request: web.Request) -> web.Response:
+        refused = access.refusal(request.headers.get("Authorization"))
+        if refused is not None:
+            return refused
         refresh()
-        # The gauges of thousands of bots take a while to write down.
+        # In a thread: the gauges of thousands of bots take a while to format.
         text = await asyncio.to_thread(generate_latest, metrics.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -1,63 +1,78 @@
-"""The operator's process: kopf's watches feed a store and queues, workers reconcile."""
+"""The operator's process: wires an informer, work queues and reconcilers together, and runs them.
+
+    informer -------------------> bots ------------> reconcile ------------------> API server
+    poller, Secrets, clock jumps -> bots
+    informer -------------------> asset_registries > reconcile_asset_registry ---> registry
+    reconcile of a bot ---------> asset_syncs -----> BotAssets.sync -------------> registry
+    what is reported              work queue         work                          written to
+
+All work passes the gate and needs the lease. The informer runs in a standby, too, so that it acts
+at once when it becomes the leader.
+"""
 
 import asyncio
 import gc
 import logging
 import resource
 import signal
-from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import uvloop
-from tradingbot_api import API_VERSION
-from tradingbot_api.model import JsonObject
+from tradingbot_api.namespaced_name import NamespacedName
 
-from tradingbot_operator import BOT_LABEL, MANAGED_BY
-from tradingbot_operator.bot_assets import BotAssets
-from tradingbot_operator.bot_gauges import BotGauges
-from tradingbot_operator.catalogue import CatalogueContext, keep_catalogue
-from tradingbot_operator.clock_steps import tell_of_clock_steps
+from tradingbot_operator.asset_registries.reconcile import (
+    AssetRegistryContext,
+    reconcile_asset_registry,
+)
+from tradingbot_operator.bots.children.surroundings import Surroundings
+from tradingbot_operator.bots.context import Context, ReconcileError
+from tradingbot_operator.bots.credentials import Secrets
+from tradingbot_operator.bots.digest_keys import load_digest_keys
+from tradingbot_operator.bots.reconcile import reconcile
+from tradingbot_operator.bots.registry_sync import BotAssets
+from tradingbot_operator.bots.replica_sets import ReplicaSets
+from tradingbot_operator.bots.stops.orphans import Orphans
+from tradingbot_operator.cluster.cache import Store
+from tradingbot_operator.cluster.client import KubernetesApi, KubernetesError
+from tradingbot_operator.cluster.events import Recorder
+from tradingbot_operator.cluster.informer import Informer
+from tradingbot_operator.cluster.listings import KINDS
+from tradingbot_operator.cluster.login import login
+from tradingbot_operator.cluster.work_queue import WorkQueue
 from tradingbot_operator.health import health_server
-from tradingbot_operator.kube import KubernetesApi, KubernetesError
-from tradingbot_operator.leader_election import (
+from tradingbot_operator.leadership.election import (
     NotLeaderError,
     election_of,
     end_process_after,
+    own_namespace,
 )
-from tradingbot_operator.leading import Gate, lead
+from tradingbot_operator.leadership.lifecycle import WriteGate, lead
 from tradingbot_operator.metrics import Metrics
-from tradingbot_operator.reconcile import CHILD_KINDS, Context, reconcile
-from tradingbot_operator.recorder import Recorder
-from tradingbot_operator.registry_client import (
-    RegistryClient,
-    RegistryUnavailableError,
-    token_from,
-)
-from tradingbot_operator.risk_poller import RiskPoller
-from tradingbot_operator.secrets import Secrets
+from tradingbot_operator.registry_client import RegistryUnavailableError, registry_client_of
+from tradingbot_operator.risk.gauges import BotGauges
+from tradingbot_operator.risk.poller import RiskPoller
+from tradingbot_operator.schedule.clock_jumps import watch_for_clock_jumps
 from tradingbot_operator.settings import OperatorSettings
-from tradingbot_operator.store import Store
-from tradingbot_operator.watches import login, watch
-from tradingbot_operator.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-TELLERS = 4
+ASSET_WORKERS = 4
+ASSET_REGISTRY_WORKERS = 2
 STOP_SECONDS = 10
-CATALOGUE_KEEPERS = 2
-OWN_KINDS = ("TradingBot", "AssetRegistry")
 
-Key = tuple[str, str]
+TRANSIENT = (KubernetesError, RegistryUnavailableError, NotLeaderError, ReconcileError)
+"""Errors that go away by themselves: logged in one line, without a traceback."""
 
 
 def run(settings: OperatorSettings) -> None:
     """Run until SIGTERM or SIGINT, or until the lease is lost."""
     # Each bot that is polled holds a connection, and the usual soft limit is 1,024.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # What is loaded by now stays, and each object of an event is gone soon without any collection:
-    # looking for cycles after every 700 of them took 6 % of a busy operator's time.
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    # Modules stay, and the objects of an event are freed soon without any collection: to look for
+    # cycles after every 700 of them took 6 % of a busy operator's time.
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
     try:
@@ -67,7 +82,7 @@ def run(settings: OperatorSettings) -> None:
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the time of the wall clock."""
     return datetime.now(UTC)
 
 
@@ -80,28 +95,24 @@ class Operator:
         self.store = Store()
         self.api = KubernetesApi(login)
         self.api.on_request = self.metrics.request
-        self.client = (
-            RegistryClient(settings.registry_url, token=token_from(settings.registry_token_file))
-            if settings.registry_url
-            else None
-        )
+        self.client = registry_client_of(settings)
         self._lease_api = KubernetesApi(login)
         self.election = election_of(settings, self._lease_api, utc_now)
-        for fenced in (self.api, self.client):
-            if fenced is not None:
-                fenced.before_write = self.election.guard
-                fenced.write_seconds = self.election.write_seconds
-        self.gate = Gate()
-        transient = (KubernetesError, RegistryUnavailableError, NotLeaderError)
-        self.bots: WorkQueue[Key] = WorkQueue(
-            "bot", self.gate.through(self._reconcile), transient=transient
+        for client in (self.api, self.client):
+            if client is not None:
+                client.before_write = self.election.guard
+                client.write_seconds = self.election.write_seconds
+        self.gate = WriteGate()
+        self.bots: WorkQueue[NamespacedName] = WorkQueue(
+            "bot", self.gate.through(self._reconcile), transient=TRANSIENT
         )
-        self.tellers: WorkQueue[Key] = WorkQueue(
-            "asset", self.gate.through(self._tell), transient=transient
+        self.asset_syncs: WorkQueue[NamespacedName] = WorkQueue(
+            "asset", self.gate.through(self._sync_asset), transient=TRANSIENT
         )
-        self.catalogues: WorkQueue[Key] = WorkQueue(
-            "catalogue", self.gate.through(self._keep_catalogue), transient=transient
+        self.asset_registries: WorkQueue[NamespacedName] = WorkQueue(
+            "assetregistry", self.gate.through(self._reconcile_asset_registry), transient=TRANSIENT
         )
+        self.queues = (self.bots, self.asset_syncs, self.asset_registries)
         self.assets = BotAssets(self.client, self.bots.add)
         self.poller = RiskPoller(settings, clock=utc_now, changed=self.bots.add)
         self.metrics.registry.register(BotGauges(self.poller, clock=utc_now))
@@ -116,12 +127,15 @@ class Operator:
             assets=self.assets,
             settings=settings,
             clock=utc_now,
-            tell_registry=self.tellers.add,
+            request_sync=self.asset_syncs.add,
             polls=self.poller,
+            surroundings=Surroundings.of(settings),
             metrics=self.metrics,
             secrets=self.secrets,
+            replica_sets=ReplicaSets(self.api),
+            again_in=self.bots.add_after,
         )
-        self.catalogue_context = CatalogueContext(
+        self.asset_registry_context = AssetRegistryContext(
             api=self.api,
             store=self.store,
             recorder=recorder,
@@ -129,21 +143,35 @@ class Operator:
             settings=settings,
             clock=utc_now,
         )
-        self._namespaces = [one.strip() for one in settings.namespaces.split(",") if one.strip()]
-        self._watching = asyncio.Event()
-        self._list_anew = asyncio.Event()
-        self._primed = asyncio.Event()
+        self._namespaces = [
+            namespace.strip() for namespace in settings.namespaces.split(",") if namespace.strip()
+        ]
+        self.orphans = Orphans(
+            self.api,
+            self.store,
+            recorder,
+            self.metrics,
+            namespaces=self._namespaces or [""],
+            clock=utc_now,
+        )
+        self.informer = Informer(
+            self.api,
+            self.store,
+            self._on_change,
+            namespaces=self._namespaces,
+            resync_interval=settings.resync_interval,
+        )
         self._leading = False
 
     async def run(self) -> None:
-        """Serve, watch and work until told to stop."""
-        await login()  # where there is no cluster, this says so at once
+        """Serve health, watch and work until told to stop."""
+        await login()  # without a cluster, fail at once
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        for queue in (self.bots, self.tellers, self.catalogues):
-            queue.on_done = self._counting(queue)
+        for queue in self.queues:
+            queue.on_done = _Counting(self.metrics, queue.name)
         async with AsyncExitStack() as stack:
             for connection in (self.api, self.client, self._lease_api):
                 if connection is not None:
@@ -154,175 +182,114 @@ class Operator:
                     self.settings.health_port,
                     metrics=self.metrics,
                     refresh=self._refresh_gauges,
-                    unready=self._unready,
+                    unready=self.informer.unready,
+                    metrics_token_file=self.settings.metrics_token_file,
+                    unhealthy=self.informer.stuck,
                 )
             )
-            await self._until(stop)
+            await self._run_until(stop)
 
-    async def _until(self, stop: asyncio.Event) -> None:
-        """Run all parts; the first to fail ends the operator with its error.
-
-        Also one that stands by watches and lists, so that it acts at once when its turn comes.
-        """
-        following = asyncio.create_task(self._follow())
+    async def _run_until(self, stop: asyncio.Event) -> None:
+        """Run the informer, the election and the work; the first to fail ends the operator."""
+        leading = lead(
+            self.election,
+            self._work,
+            gate=self.gate,
+            ready=self.informer.synced,
+            stop=stop,
+            leading=self._note_leading,
+        )
+        resync_loop = asyncio.create_task(self.informer.resync_loop())
         tasks = (
-            asyncio.create_task(self._watch(stop)),
-            asyncio.create_task(
-                lead(
-                    self.election,
-                    self._work,
-                    gate=self.gate,
-                    ready=self._primed,
-                    stop=stop,
-                    leading=self._note_leading,
-                )
-            ),
-            following,
+            asyncio.create_task(self.informer.watch(stop)),
+            asyncio.create_task(leading),
+            resync_loop,
         )
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
-            following.cancel()
+            resync_loop.cancel()
             ended, _ = await asyncio.wait(tasks, timeout=STOP_SECONDS)
         for task in done | ended:
             if not task.cancelled():
                 task.result()
-        logger.info("stopped")
+        logger.info("Stopped")
 
     def _note_leading(self, leading: bool) -> None:
         self._leading = leading
         self.metrics.leader.set(leading)
 
     async def _work(self) -> None:
-        """What only the one operator does that acts; none of it writes outside the gate."""
+        """Do what only the leader does. Nothing here writes except through the gate."""
         if self.settings.leader_election:
-            # The one before has written until just now, and our watches may be behind.
-            await self._prime(OWN_KINDS)
-            self._list_anew.set()
+            await self.informer.catch_up()
+        await self._learn_replica_sets()
+        namespace = self.settings.lease_namespace or own_namespace()
+        self.secrets.keys = await load_digest_keys(self.api, namespace)
+        work: tuple[Coroutine[None, None, None], ...] = (
+            self.orphans.run(self.settings.resync_interval),
+            self.bots.run(self.settings.workers),
+            self.asset_syncs.run(ASSET_WORKERS),
+            self.asset_registries.run(ASSET_REGISTRY_WORKERS),
+            self.poller.run(),
+            self.secrets.run(),
+            watch_for_clock_jumps(utc_now, self._reconcile_all_bots),
+        )
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.bots.run(self.settings.workers))
-            group.create_task(self.tellers.run(TELLERS))
-            group.create_task(self.catalogues.run(CATALOGUE_KEEPERS))
-            group.create_task(self.poller.run())
-            group.create_task(self.secrets.run())
-            group.create_task(tell_of_clock_steps(utc_now, self._look_at_all_bots))
+            for coroutine in work:
+                group.create_task(coroutine)
 
-    def _look_at_all_bots(self) -> None:
+    async def _learn_replica_sets(self) -> None:
+        try:
+            await self.context.replica_sets.learn(self._namespaces or [""])
+        except KubernetesError as error:
+            logger.warning("Could not list the ReplicaSets, so each is read by itself: %s", error)
+
+    def _reconcile_all_bots(self) -> None:
         for key in self.store.keys("TradingBot"):
             self.bots.add(key)
 
-    async def _watch(self, stop: asyncio.Event) -> None:
-        await watch(
-            self._seen,
-            namespaces=self._namespaces,
-            stop=stop,
-            ready=self._watching,
-            lost=self._list_anew.set,
-        )
+    def _on_change(self, kind: str, key: NamespacedName) -> None:
+        queue = self.bots if kind == "TradingBot" else self.asset_registries
+        queue.add(key)
 
-    async def _follow(self) -> None:
-        """Know all that there is, and compare it with the cluster now and then."""
-        await self._watching.wait()
-        while True:
-            self._list_anew.clear()
-            await self._prime()
-            self._primed.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._list_anew.wait(), self.settings.resync_interval)
-
-    async def _prime(self, kinds: Iterable[str] = (*CHILD_KINDS, *OWN_KINDS)) -> None:
-        """List everything, since a watch that broke may have missed a deletion."""
-        pause = 0.5
-        while True:
-            try:
-                for kind in kinds:
-                    await self._list(kind)
-            except KubernetesError as error:
-                logger.warning("listing failed, trying again in %.1f s: %s", pause, error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 30.0)
-            else:
-                return
-
-    async def _list(self, kind: str) -> None:
-        """Take up what differs from what is known: by versions alone, once anything is known."""
-        labels = MANAGED_BY if kind in CHILD_KINDS else None
-        missing = self.store.versions(kind)
-        if not missing:
-            for namespace in self._namespaces or [""]:
-                async for obj in self.api.items(kind, namespace=namespace, labels=labels):
-                    self._seen("ADDED", obj)
-            return
-        for namespace in self._namespaces or [""]:
-            async for key, version in self.api.versions(kind, namespace=namespace, labels=labels):
-                missing.pop(key, None)
-                if (self.store.version(kind, *key) or 0) < version:
-                    found = await self.api.get(kind, *key)
-                    if found is not None:
-                        self._seen("ADDED", found)
-        for key, version in missing.items():
-            gone = self.store.get(kind, *key)
-            if gone is not None and self.store.version(kind, *key) == version:
-                self._seen("DELETED", gone)
-
-    def _seen(self, type_: str | None, obj: JsonObject) -> None:
-        """An object is as `obj` says, or gone: remember it and look at whom it concerns.
-
-        Unless that is known: then it is the echo of a write of ours, whose reconcile has gone on
-        with the answer.
-        """
-        if type_ == "DELETED":
-            self.store.remove(obj)
-        elif not self.store.put(obj):
-            return
-        meta = obj["metadata"]
-        if obj["kind"] == "TradingBot":
-            self.bots.add((meta["namespace"], meta["name"]))
-        elif obj["kind"] == "AssetRegistry":
-            self.catalogues.add((meta["namespace"], meta["name"]))
-        else:
-            name = _bot_of(obj)
-            if name is not None:
-                self.bots.add((meta["namespace"], name))
-
-    async def _reconcile(self, key: Key) -> float | None:
+    async def _reconcile(self, key: NamespacedName) -> float | None:
         declared = self.store.declared("TradingBot", *key)
         if declared is None:
             self.bots.forget(key)
         after = await reconcile(self.context, key)
         if self.store.declared("TradingBot", *key) != declared:
-            # The answer to a write of ours has brought what somebody else had written before it:
-            # the event of that, which may be yet to come, will be no news.
+            # An edit came between the read and our write. The answer to the write brought it
+            # into the cache, so its own event will be no news and must not be waited for.
             self.bots.add(key)
         return after
 
-    async def _tell(self, key: Key) -> float | None:
-        return await self.assets.tell(key)
+    async def _sync_asset(self, key: NamespacedName) -> float | None:
+        return await self.assets.sync(key)
 
-    async def _keep_catalogue(self, key: Key) -> float | None:
-        if self.store.version("AssetRegistry", *key) is None:
-            self.catalogues.forget(key)
+    async def _reconcile_asset_registry(self, key: NamespacedName) -> float | None:
+        declared = self.store.declared("AssetRegistry", *key)
+        if declared is None:
+            self.asset_registries.forget(key)
             return None
-        return await keep_catalogue(self.catalogue_context, key)
-
-    def _counting(self, queue: WorkQueue[Key]) -> "_Counting":
-        return _Counting(self.metrics, queue.name)
+        after = await reconcile_asset_registry(self.asset_registry_context, key)
+        if self.store.declared("AssetRegistry", *key) != declared:
+            self.asset_registries.add(key)  # as in `_reconcile`
+        return after
 
     def _refresh_gauges(self) -> None:
         self.metrics.count_bots(self.store)
-        for queue in (self.bots, self.tellers, self.catalogues):
-            # What a standby has seen waits for a turn that may never come: no backlog.
+        self.metrics.count_unreadable(KINDS, self.store)
+        blocked = sum(memory.blocked for memory in self.context.memories.values())
+        self.metrics.stops_blocked.set(blocked if self._leading else 0)
+        for queue in self.queues:
+            # The queues of a standby fill up without being worked on: that is not a backlog.
             self.metrics.depth.labels(queue.name).set(len(queue) if self._leading else 0)
-
-    def _unready(self) -> str:
-        if not self._watching.is_set():
-            return "the watches have not started"
-        return "" if self._primed.is_set() else "the API server has not been listed yet"
 
 
 class _Counting:
-    """What a queue reports of each reconcile, as metrics."""
+    """Counts what a queue reports of each reconcile."""
 
     def __init__(self, metrics: Metrics, queue: str) -> None:
         self._metrics = metrics
@@ -331,11 +298,3 @@ class _Counting:
     def __call__(self, result: str, seconds: float) -> None:
         self._metrics.reconciles.labels(self._queue, result).inc()
         self._metrics.duration.labels(self._queue).observe(seconds)
-
-
-def _bot_of(child: JsonObject) -> str | None:
-    """The name of the bot that a child belongs to."""
-    for owner in child["metadata"].get("ownerReferences") or ():
-        if owner.get("kind") == "TradingBot" and owner.get("apiVersion") == API_VERSION:
-            return str(owner["name"])
-    return (child["metadata"].get("labels") or {}).get(BOT_LABEL)

@@ -1,16 +1,19 @@
 """The operator's metrics, for Prometheus."""
 
+from collections import Counter as Counter_
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from tradingbot_operator.store import Store
+from tradingbot_operator.cluster.cache import Store
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call] # they double the number of series
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """Counters and gauges of one operator; a registry of its own, so that tests can have many."""
+    """Counters and gauges of one operator, in a registry of its own: tests run several."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -22,33 +25,57 @@ class Metrics:
         )
         self.duration = Histogram(
             "tradingbot_operator_reconcile_seconds",
-            "How long a reconcile took.",
+            "Duration of a reconcile.",
             ("queue",),
             buckets=BUCKETS,
             registry=self.registry,
         )
         self.depth = Gauge(
             "tradingbot_operator_queue_depth",
-            "Keys that are due and not being worked on.",
+            "Number of objects that wait to be reconciled.",
             ("queue",),
             registry=self.registry,
         )
         self.bots = Gauge(
-            "tradingbot_operator_bots", "Bots by phase.", ("phase",), registry=self.registry
+            "tradingbot_operator_bots",
+            "Number of bots by phase.",
+            ("phase",),
+            registry=self.registry,
         )
         self.halts = Counter(
             "tradingbot_operator_halts_total",
-            "Bots halted for their daily loss.",
+            "Daily loss halts.",
+            registry=self.registry,
+        )
+        self.stops_blocked = Gauge(
+            "tradingbot_operator_stops_blocked",
+            "Number of bots that must not run and could not be stopped.",
+            registry=self.registry,
+        )
+        self.ungoverned = Gauge(
+            "tradingbot_operator_ungoverned_deployments",
+            "Number of Deployments of bots without a TradingBot that could not be stopped.",
+            registry=self.registry,
+        )
+        self.ungoverned_stops = Counter(
+            "tradingbot_operator_ungoverned_stops_total",
+            "Deployments of bots without a TradingBot that were stopped.",
+            registry=self.registry,
+        )
+        self.unreadable = Gauge(
+            "tradingbot_operator_unreadable_objects",
+            "Number of objects that the operator can't read, by kind; the log names each.",
+            ("kind",),
             registry=self.registry,
         )
         self.leader = Gauge(
             "tradingbot_operator_leader",
-            "1 if this operator acts, 0 if it stands by.",
+            "1 if this operator is the leader, 0 if it is a standby.",
             registry=self.registry,
         )
         self.requests = Counter(
             "tradingbot_operator_api_requests_total",
-            "Requests to the API server by verb and code; code 0 is no answer.",
+            "Requests to the API server by verb and status code; 0 if there was no answer.",
             ("verb", "code"),
             registry=self.registry,
         )
@@ -62,3 +89,9 @@ class Metrics:
         self.bots.clear()
         for phase, count in store.phases("TradingBot").items():
             self.bots.labels(phase or "Pending").set(count)
+
+    def count_unreadable(self, kinds: Iterable[str], store: Store) -> None:
+        """Set the gauge of unreadable objects for all watched kinds."""
+        counts = Counter_(kind for kind, _, _ in store.unreadable())
+        for kind in kinds:
+            self.unreadable.labels(kind).set(counts[kind])

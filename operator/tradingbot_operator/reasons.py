@@ -1,37 +1,66 @@
-"""The reasons of conditions, stable for programs."""
+"""The reasons of conditions, on which programs may rely."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why something is as it is."""
+    """The reason of a condition."""
 
+    ADDED_BY_OTHERS = "AddedByOthers"
+    ADOPTING = "Adopting"
     APPLIED = "Applied"
     AVAILABLE = "Available"
     AWAITING_APPROVAL = "AwaitingApproval"
     AWAITING_RELOAD = "AwaitingReload"
+    CHANGED_BY_ADMISSION = "ChangedByAdmission"
     CREDENTIALS_FOUND = "CredentialsFound"
     DAILY_LOSS_LIMIT = "DailyLossLimit"
     HALTED = "Halted"
     INVALID_SPEC = "InvalidSpec"
+    KEY_EMPTY = "KeyEmpty"
+    KEY_HAS_WHITESPACE = "KeyHasWhitespace"
     KEY_NOT_FOUND = "KeyNotFound"
+    KEY_NOT_TEXT = "KeyNotText"
     NAME_CONFLICT = "NameConflict"
     NOTHING_WAITS = "NothingWaits"
     NOT_AVAILABLE = "NotAvailable"
+    NOT_OURS = "NotOurs"
     NOT_READ = "NotRead"
     NOT_RUNNING = "NotRunning"
+    NOT_STOPPING = "NotStopping"
     NO_REPORT = "NoReport"
+    OFF_HOURS = "OffHours"
     OUTSIDE_HOURS = "OutsideHours"
     PAUSED = "Paused"
+    POD_REMAINS = "PodRemains"
     POSITIONS_OPEN = "PositionsOpen"
     POSITIONS_UNKNOWN = "PositionsUnknown"
+    RECONCILE_FAILED = "ReconcileFailed"
+    REFUSED = "Refused"
     REGISTRY_OFF = "RegistryOff"
     REGISTRY_REFUSED = "RegistryRefused"
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    REPLICA_FAILURE = "ReplicaFailure"
     REPORTED = "Reported"
     REPORT_STALE = "ReportStale"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    STOPPED = "Stopped"
+    STOPPING = "Stopping"
     SYNCED = "Synced"
     SYNC_PENDING = "SyncPending"
+    TERMINATING = "Terminating"
+    UNREADABLE = "Unreadable"
     WITHIN_HOURS = "WithinHours"
     WITHIN_LIMIT = "WithinLimit"
+
+
+WITHOUT_CREDENTIALS = frozenset(
+    {
+        Reason.SECRET_NOT_FOUND,
+        Reason.KEY_NOT_FOUND,
+        Reason.KEY_EMPTY,
+        Reason.KEY_HAS_WHITESPACE,
+        Reason.KEY_NOT_TEXT,
+    }
+)
+"""The reasons why a bot waits for its credentials."""

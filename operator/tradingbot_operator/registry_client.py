@@ -1,5 +1,6 @@
-"""The registry's REST API, as its one client that keeps assets by reference."""
+"""A client of the registry's REST API, which addresses assets by reference."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,13 @@ import aiohttp
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator.fencing import fenced
+from tradingbot_operator.registry_tls import (
+    AuthorityError,
+    TrustedAuthorities,
+    cluster_domain,
+    may_carry_token,
+)
+from tradingbot_operator.settings import OperatorSettings
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 PAGE_SIZE = 100
@@ -25,32 +33,56 @@ _WRITABLE = (
 
 
 class RegistryError(Exception):
-    """The registry did not do what was asked."""
+    """A request to the registry failed."""
 
 
 class RegistryUnavailableError(RegistryError):
-    """It can't be reached or has a fault of its own: worth another try later."""
+    """The registry can't be reached, or failed by itself: the request may succeed later."""
 
 
 class RegistryRefusedError(RegistryError):
-    """It understood and refused: the same request will be refused again until something changes."""
+    """The registry refused the request, and will again until something changes."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        blockers: tuple[str, ...] = (),
+        waits_for: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.blockers = blockers
+        """References of the assets whose dependencies prevent the change; empty for one without."""
+        self.waits_for = waits_for
+        """The dependencies that are missing or in Draft, so that the asset can't be Active yet."""
 
 
 class RegistryClient:
-    """A session with the registry at `base_url`; `token` gives the bearer token, if any."""
+    """A session with the registry at `base_url`. `token` returns the bearer token, empty for none.
 
-    def __init__(self, base_url: str, *, token: Callable[[], str] = lambda: "") -> None:
+    Over https, the registry's certificate must be issued by an authority in `ca_file` (empty: one
+    of the system), for `server_name` (empty: the host of `base_url`).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: Callable[[], str] = lambda: "",
+        ca_file: str = "",
+        server_name: str = "",
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
+        self._authorities = TrustedAuthorities(ca_file)
+        self._server_name = server_name or None
         self._session: aiohttp.ClientSession | None = None
         self.before_write: Callable[[], None] = lambda: None
-        """Called right before a write is sent; what it raises keeps the write from being sent."""
+        """Called right before each write is sent; an exception keeps it from being sent."""
         self.write_seconds: float | None = None
-        """How long a write may take; None: as long as a read."""
+        """Time-out of a write; None for that of a read."""
 
     async def close(self) -> None:
         """End the session."""
@@ -59,37 +91,42 @@ class RegistryClient:
             self._session = None
 
     async def upsert(self, ref: str, asset: JsonObject, *, force: bool = False) -> JsonObject:
-        """Make the asset of that reference what `asset` says; no change makes no new version.
+        """Create or replace the asset with that reference. Without a change, it keeps its version.
 
-        With `force` it goes Inactive even if Active assets depend on it.
+        With `force` it may become Inactive even if Active assets depend on it.
         """
         query = {"force": "true"} if force else None
         answer = await self._request("PUT", f"assets/by-ref/{ref}", query=query, body=asset)
         if not isinstance(answer, dict):
-            raise self._no_registry()
+            raise self._not_a_registry()
         return answer
 
-    async def delete(self, ref: str) -> None:
-        """Remove the asset of that reference; one that is not there is fine."""
+    async def delete(self, ref: str, *, unresolve: bool = True) -> None:
+        """Delete the asset with that reference, if it exists.
+
+        With `unresolve`, assets that depend on it keep an unresolved reference. Without it, they
+        make the registry refuse, and are the blockers of the error.
+        """
+        query = {"unresolve": "true"} if unresolve else None
         try:
-            await self._request("DELETE", f"assets/by-ref/{ref}")
+            await self._request("DELETE", f"assets/by-ref/{ref}", query=query)
         except RegistryRefusedError as error:
             if error.status != 404:  # noqa: PLR2004
                 raise
 
     async def release(self, asset: JsonObject) -> None:
-        """Leave an asset to people: it stays as it is and nobody's controller keeps it."""
+        """Hand an asset over to users: it is kept unchanged, and no controller manages it."""
         kept = {key: asset[key] for key in _WRITABLE if asset.get(key) is not None}
         await self.upsert(asset["externalRef"], {**kept, "managedBy": "user"})
 
     async def owned(self, prefix: str) -> AsyncIterator[JsonObject]:
-        """All assets whose reference begins with `prefix`."""
+        """Iterate over the assets whose references start with `prefix`."""
         page = 1
         while True:
             query = {"external_ref_prefix": prefix, "page": str(page), "page_size": str(PAGE_SIZE)}
             found = await self._request("GET", "assets", query=query)
             if not isinstance(found, list):
-                raise self._no_registry()
+                raise self._not_a_registry()
             for asset in found:
                 yield asset
             if len(found) < PAGE_SIZE:
@@ -108,22 +145,28 @@ class RegistryClient:
             self._session = aiohttp.ClientSession(
                 timeout=TIMEOUT, request_class=fenced(self._before_sending)
             )
-        try:
-            token = self._token()
-        except OSError as error:
-            raise RegistryUnavailableError(
-                f"the token for the registry can't be read: {error}"
-            ) from error
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = f"{self._base_url}/api/v1/{path}"
         timeout = TIMEOUT
         if method != "GET" and self.write_seconds is not None:
             timeout = aiohttp.ClientTimeout(total=self.write_seconds, connect=TIMEOUT.connect)
         try:
             async with self._session.request(
-                method, url, params=query, json=body, headers=headers, timeout=timeout
+                method,
+                url,
+                params=query,
+                json=body,
+                headers=self._headers(),
+                timeout=timeout,
+                allow_redirects=False,  # the token must not follow them
+                ssl=self._context(),
+                server_hostname=self._server_name,
             ) as response:
                 answer = await response.json(content_type=None) if response.status != 204 else None  # noqa: PLR2004
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise RegistryUnavailableError(
+                f"the server at {self._base_url} is not trusted as the registry, and nothing was"
+                f" sent to it: {error.certificate_error}"
+            ) from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise RegistryUnavailableError(
                 f"the registry at {self._base_url} does not answer ({type(error).__name__})"
@@ -133,30 +176,92 @@ class RegistryClient:
                 f"the registry answered {response.status}: {_detail(answer)}"
             )
         if response.status >= 400:  # noqa: PLR2004
-            raise RegistryRefusedError(response.status, _detail(answer))
+            raise RegistryRefusedError(
+                response.status,
+                _detail(answer),
+                blockers=_blockers(answer),
+                waits_for=_waits_for(answer),
+            )
+        if response.status >= 300:  # noqa: PLR2004
+            raise self._not_a_registry()
         return answer
+
+    def _headers(self) -> dict[str, str]:
+        try:
+            token = self._token()
+        except OSError as error:
+            raise RegistryUnavailableError(
+                f"the token for the registry can't be read: {error}"
+            ) from error
+        if not token:
+            return {}
+        if not may_carry_token(self._base_url):
+            raise RegistryUnavailableError(
+                f"the token is not sent unencrypted to {self._base_url}: use https"
+            )
+        return {"Authorization": f"Bearer {token}"}
+
+    def _context(self) -> ssl.SSLContext | bool:
+        if not self._base_url.startswith("https://"):
+            return True
+        try:
+            return self._authorities.context()
+        except AuthorityError as error:
+            raise RegistryUnavailableError(str(error)) from error
 
     def _before_sending(self, request: aiohttp.ClientRequest) -> None:
         if request.method != "GET":
             self.before_write()
 
-    def _no_registry(self) -> RegistryUnavailableError:
+    def _not_a_registry(self) -> RegistryUnavailableError:
         return RegistryUnavailableError(
-            f"what answers at {self._base_url} is no registry; check --registry-url"
+            f"the server at {self._base_url} is not a registry; check --registry-url"
         )
 
 
+def registry_client_of(settings: OperatorSettings) -> RegistryClient | None:
+    """Return the client of the settings; None if the registry is disabled."""
+    if not settings.registry_url:
+        return None
+    domain = settings.cluster_domain or cluster_domain()
+    return RegistryClient(
+        settings.registry_url.replace("{cluster_domain}", domain),
+        token=token_from(settings.registry_token_file),
+        ca_file=settings.registry_ca_file,
+        server_name=settings.registry_server_name,
+    )
+
+
 def token_from(file: str) -> Callable[[], str]:
-    """A function that reads the token of `file` (empty: none) anew, since tokens are rotated."""
+    """Return a function that reads the token in `file` each time, since tokens are rotated."""
     return lambda: Path(file).read_text(encoding="utf-8").strip() if file else ""
 
 
+def _blockers(problem: Any) -> tuple[str, ...]:
+    found = problem.get("blockers") if isinstance(problem, dict) else None
+    if not isinstance(found, list):
+        return ()
+    return tuple(str(asset.get("externalRef") or "") for asset in found if isinstance(asset, dict))
+
+
+def _waits_for(problem: Any) -> tuple[str, ...]:
+    found = problem if isinstance(problem, dict) else {}
+    unresolved, drafts = found.get("unresolved"), found.get("drafts")
+    missing = map(str, unresolved if isinstance(unresolved, list) else ())
+    in_draft = drafts if isinstance(drafts, list) else ()
+    return (*missing, *(_name_of(asset) for asset in in_draft if isinstance(asset, dict)))
+
+
+def _name_of(asset: JsonObject) -> str:
+    return f"{asset.get('externalRef') or asset.get('name')} (Draft)"
+
+
 def _detail(problem: Any) -> str:
-    """What a problem document says, with its list of errors."""
+    """Return the detail of a problem document, with its list of errors."""
     if not isinstance(problem, dict):
         return "no explanation"
     errors = problem.get("errors")
     if not isinstance(errors, list):
         errors = []
-    lines = [f"{one.get('pointer', '')}: {one.get('detail', '')}" for one in errors]
+    lines = [f"{error.get('pointer', '')}: {error.get('detail', '')}" for error in errors]
     return "; ".join([str(problem.get("detail") or problem.get("title") or ""), *lines])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from registry_harness import Api, TickingClock
 from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.database import SqliteFile
+from tradingbot_registry.storage.database import SqliteFile
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -111,6 +112,8 @@ class Server:
 
     process: subprocess.Popen[str]
     log: Path
+    tls: ssl.SSLContext | None = None
+    """What its certificate is verified with; None: it serves plain HTTP."""
     port: int = field(init=False, default=0)
 
     def wait_until_ready(self) -> None:
@@ -119,7 +122,7 @@ class Server:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             words = self.log.read_text().split()
-            urls = [word.rstrip(",") for word in words if word.startswith("http://")]
+            urls = [word.rstrip(",") for word in words if word.startswith(("http://", "https://"))]
             if urls:
                 self.port = int(urls[0].rsplit(":", 1)[1])
                 if self.call("GET", "/readyz")[0] == 200:
@@ -129,6 +132,10 @@ class Server:
 
     def connection(self) -> http.client.HTTPConnection:
         """A connection of the caller's own."""
+        if self.tls is not None:
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=DEADLINE_SECONDS, context=self.tls
+            )
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_SECONDS)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
@@ -158,11 +165,15 @@ def environment(database: Path | str, **settings: str) -> dict[str, str]:
     """The environment of a registry on that database."""
     kept = {name: value for name, value in os.environ.items() if "TRADINGBOT" not in name}
     url = database if isinstance(database, str) else f"sqlite:///{database}"
-    return kept | {"TRADINGBOT_PORT": "0", "TRADINGBOT_DATABASE_URL": url} | settings
+    return (
+        kept | {"TRADINGBOT_REGISTRY_PORT": "0", "TRADINGBOT_REGISTRY_DATABASE_URL": url} | settings
+    )
 
 
 @contextmanager
-def serving(database: Path, log: Path, **settings: str) -> Iterator[Server]:
+def serving(
+    database: Path, log: Path, *, tls: ssl.SSLContext | None = None, **settings: str
+) -> Iterator[Server]:
     """A registry process, killed at the end if it is still there."""
     with log.open("w") as stream:
         process = subprocess.Popen(
@@ -172,7 +183,7 @@ def serving(database: Path, log: Path, **settings: str) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-    server = Server(process, log)
+    server = Server(process, log, tls)
     try:
         server.wait_until_ready()
         yield server

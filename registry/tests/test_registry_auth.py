@@ -13,15 +13,20 @@ from kubernetes import client
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_registry.app import create_app
-from tradingbot_registry.database import SqliteFile
-from tradingbot_registry.kubernetes_auth import (
+from tradingbot_registry.auth.kubernetes import (
+    AUDIENCE,
     REFUSALS_REMEMBERED_SECONDS,
     REMEMBERED_SECONDS,
     KubernetesGate,
 )
+from tradingbot_registry.storage.database import SqliteFile
 
 READER, WRITER = "reader-token", "writer-token"
+CLUSTER_TOKEN = "token-for-the-api-server"
+IGNORED = "token-of-a-webhook-that-ignores-audiences"
 USERS = {READER: "system:serviceaccount:a:reader", WRITER: "system:serviceaccount:a:writer"}
+USERS |= {CLUSTER_TOKEN: USERS[READER], IGNORED: USERS[READER]}
+API_SERVER = "https://kubernetes.default.svc"
 
 
 @dataclass
@@ -44,8 +49,13 @@ class Cluster:
             name = USERS.get(spec["token"])
             if name is None:
                 return {"authenticated": False}
+            asked = spec.get("audiences") or [API_SERVER]
+            audience = API_SERVER if spec["token"] == CLUSTER_TOKEN else AUDIENCE
+            if spec["token"] != IGNORED and audience not in asked:
+                return {"authenticated": False, "error": f"not for {asked}"}
             user = {"username": name, "groups": ["g"], "extra": {"k": ["v"]}, "uid": "7"}
-            return {"authenticated": True, "user": user}
+            named = {} if spec["token"] == IGNORED else {"audiences": [audience]}
+            return {"authenticated": True, "user": user, **named}
         verb = spec["resourceAttributes"]["verb"]
         return {"allowed": verb in self.allowed.get(spec["user"], set())}
 
@@ -106,6 +116,27 @@ def test_without_a_good_token_nobody_gets_in(guarded: FlaskClient) -> None:
         response = guarded.get(ASSETS, headers=headers)
         refusal(response, 401, "unauthenticated")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("token", [CLUSTER_TOKEN, IGNORED])
+def test_a_token_that_is_not_for_the_registry_is_refused(
+    guarded: FlaskClient, cluster: Cluster, token: str
+) -> None:
+    problem = refusal(guarded.get(ASSETS, headers=bearer(token)), 401, "unauthenticated")
+    assert "kubectl create token NAME --audience=tradingbot-registry" in problem["detail"]
+    assert token not in str(problem)
+    assert cluster.asked[0]["spec"]["audiences"] == [AUDIENCE]
+
+
+def test_tokens_for_the_api_server_are_accepted_only_where_somebody_has_said_so(
+    cluster: Cluster, database: SqliteFile, clock: Seconds
+) -> None:
+    api = client.ApiClient(client.Configuration(host=cluster.url))
+    gate = KubernetesGate(api, clock=clock, accept_cluster_tokens=True)
+    lenient = create_app(database, gate=gate).test_client()
+    for token in (CLUSTER_TOKEN, READER):
+        assert lenient.get(ASSETS, headers=bearer(token)).status_code == 200
+    refusal(lenient.get(ASSETS, headers=bearer("x")), 401, "unauthenticated")
 
 
 def test_each_call_needs_its_verb(guarded: FlaskClient, cluster: Cluster) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry import database as database_module
 from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.database import SqliteFile, database_path, open_database, write
 from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError
-from tradingbot_registry.migrations import INITIAL, MIGRATIONS, Migration, migrate
+from tradingbot_registry.storage import database as database_module
+from tradingbot_registry.storage.database import SqliteFile, database_path, open_database, write
+from tradingbot_registry.storage.migrations import INITIAL, MIGRATIONS, Migration, migrate
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,13 @@ def test_a_second_start_finds_what_the_first_has_written(tmp_path: Path) -> None
     assert Api(create_app(prepared_database(url)).test_client()).find() == ["a"]
 
 
-STEP = Migration(2, ("ALTER TABLE asset ADD COLUMN colour TEXT", "CREATE TABLE colour (name TEXT)"))
-BROKEN = Migration(2, ("CREATE TABLE colour (name TEXT)", "ALTER TABLE absent ADD COLUMN x TEXT"))
+NEXT = MIGRATIONS[-1].version + 1
+STEP = Migration(
+    NEXT, ("ALTER TABLE asset ADD COLUMN colour TEXT", "CREATE TABLE colour (name TEXT)")
+)
+BROKEN = Migration(
+    NEXT, ("CREATE TABLE colour (name TEXT)", "ALTER TABLE absent ADD COLUMN x TEXT")
+)
 
 
 def tables(path: Path) -> set[str]:
@@ -89,9 +94,9 @@ def test_a_later_version_migrates_in_place_and_keeps_what_is_there(tmp_path: Pat
     database = prepared_database(f"sqlite:///{path}")
     Api(create_app(database).test_client()).add("a")
     with database.connection_context():
-        assert migrate(database, (*MIGRATIONS, STEP)) == 2
-        assert migrate(database, (*MIGRATIONS, STEP)) == 2
-    assert version(path) == 2
+        assert migrate(database, (*MIGRATIONS, STEP)) == NEXT
+        assert migrate(database, (*MIGRATIONS, STEP)) == NEXT
+    assert version(path) == NEXT
     assert "colour" in tables(path)
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT name, colour FROM asset").fetchall() == [("a", None)]
@@ -151,15 +156,15 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     assert "does not exist" in start_error(tmp_path / "absent" / "registry.db")
-    (tmp_path / "folder").mkdir()
-    assert "is a directory" in start_error(tmp_path / "folder")
+    (tmp_path / "directory").mkdir()
+    assert "is a directory" in start_error(tmp_path / "directory")
     (tmp_path / "file").touch()
     assert "file" in start_error(tmp_path / "file" / "registry.db")
 
 
-def test_a_directory_that_can_not_be_written_to_is_refused(nobodys_folder: Path) -> None:
-    nobodys_folder.chmod(0o500)
-    assert "not writable" in start_error(nobodys_folder / "registry.db")
+def test_a_directory_that_can_not_be_written_to_is_refused(unprivileged_directory: Path) -> None:
+    unprivileged_directory.chmod(0o500)
+    assert "not writable" in start_error(unprivileged_directory / "registry.db")
 
 
 def test_a_full_disk_refuses_writes_whole_and_still_reads(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.database import SqliteFile
+from tradingbot_registry.storage.database import SqliteFile
 
 
 @pytest.fixture

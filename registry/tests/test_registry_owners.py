@@ -2,7 +2,7 @@
 
 from registry_harness import ASSETS, Api, refusal
 
-REF = "crd/default/catalogue.orders-db"
+REF = "crd/default/registry.orders-db"
 
 
 def test_an_upsert_creates_then_changes_then_leaves_alone(api: Api) -> None:
@@ -52,6 +52,40 @@ def test_an_owner_deletes_by_reference_and_only_by_force_what_others_need(api: A
     assert api.get(dependent["id"])["dependsOn"] == []
     refusal(api.client.delete(path), 404, "asset-not-found")
     refusal(api.client.get(path), 404, "asset-not-found")
+
+
+def test_an_owner_deletes_what_others_need_and_leaves_them_a_reference(api: Api) -> None:
+    asset = api.upsert(REF, status="Active").json
+    by_id = api.add("by-id", asset["id"], status="Active")
+    by_ref = api.add("by-ref", REF)
+    assert by_id["unresolved"] == []
+    assert api.client.delete(f"{ASSETS}/by-ref/{REF}?unresolve=true").status_code == 204
+    for before in (by_id, by_ref):
+        after = api.get(before["id"])
+        assert after["dependsOn"] == after["unresolved"] == [REF]
+        assert (after["status"], after["version"]) == (before["status"], 2)
+    # For those that depended on it, the id that is gone stands for the reference, changing nothing.
+    body = {"name": "by-id", "type": "Other", "dependsOn": [asset["id"].upper()]}
+    put = api.client.put(f"{ASSETS}/{by_id['id']}", json=body)
+    assert (put.status_code, put.json["version"]) == (200, 2)
+    body["name"] = "stranger"
+    problem = refusal(api.client.post(ASSETS, json=body), 422, "invalid")
+    assert problem["errors"][0]["detail"] == "no asset has this id"
+    again = api.upsert(REF).json
+    assert again["id"] != asset["id"]
+    for before in (by_id, by_ref):
+        assert api.get(before["id"])["dependsOn"] == [again["id"]]
+        assert api.get(before["id"])["unresolved"] == []
+
+
+def test_what_has_no_reference_leaves_none(api: Api) -> None:
+    asset = api.upsert(REF).json
+    assert api.upsert(REF, managedBy="user").status_code == 200
+    plain = api.add("plain")
+    dependent = api.add("dependent", plain["id"], asset["id"])
+    refusal(api.client.delete(f"{ASSETS}/{plain['id']}?unresolve=true"), 422, "invalid")
+    assert api.client.delete(f"{ASSETS}/{plain['id']}?force=true").status_code == 204
+    assert api.get(dependent["id"])["unresolved"] == []
 
 
 def test_conditions_hold_for_owners_too(api: Api) -> None:

@@ -1,14 +1,16 @@
 """Whatever is wrong comes as a problem: named, complete, and with nothing of the inside."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry import listing
-from tradingbot_registry.rest.wanted import CreateSchema
+from tradingbot_registry.inventory import listing
+from tradingbot_registry.rest import requests
+from tradingbot_registry.rest.requests import CreateSchema
 
 GOOD = {"name": "a", "type": "Other"}
 
@@ -119,6 +121,12 @@ SECRET = "hunter2-hunter2"
         ({"url": f"postgres://user:{SECRET}@db/orders"}, "/config/url"),
         ({"hosts": ["ok", f"https://{SECRET}@api.example.com"]}, "/config/hosts/1"),
         ({"": {"": {"passphrase": SECRET}}}, "/config///passphrase"),
+        ({"token": SECRET}, "/config/token"),
+        ({"client_secret": {"value": SECRET}}, "/config/client_secret/value"),
+        ({"headers": {"Authorization": f"Bearer {SECRET}"}}, "/config/headers/Authorization"),
+        ({"dsn": f"Server=db;Password={SECRET}"}, "/config/dsn"),
+        ({"cert": f"-----BEGIN PRIVATE KEY-----\n{SECRET}"}, "/config/cert"),
+        ({"url": f"https://api.example.com/?apikey={SECRET}"}, "/config/url"),
     ],
 )
 def test_a_credential_is_neither_stored_nor_echoed(
@@ -138,6 +146,29 @@ def test_a_credential_is_neither_stored_nor_echoed(
         assert SECRET not in answer.text
     assert SECRET not in caplog.text
     assert api.get(asset["id"]) == asset
+
+
+def test_what_only_speaks_of_a_credential_or_looks_random_is_stored(api: Api) -> None:
+    config = {
+        "apiKeyHeader": "X-API-Key",
+        "passwordPolicy": {"minLength": 12},
+        "token": {"symbol": "USDC"},
+        "dsn": "postgres://app:${PASSWORD}@db/orders",
+        "channel": "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
+    }
+    assert api.add("a", config=config)["config"] == config
+
+
+def test_a_credential_that_is_stored_already_keeps_nobody_from_another_change(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before_the_rule:
+        before_the_rule.setattr(requests, "config_problems", lambda *_: [])
+        asset = api.add("a", config={"token": SECRET})
+    assert api.patch(asset["id"], {"description": "new"}).status_code == 200
+    assert api.patch(asset["id"], {"config": {"region": "eu"}}).status_code == 422
+    assert api.patch(asset["id"], {"config": {"token": None}}).status_code == 200
+    assert api.get(asset["id"])["config"] == {}
 
 
 def test_an_unknown_parameter_is_refused_by_every_call(api: Api) -> None:
@@ -219,3 +250,13 @@ def test_no_json_whatever_makes_the_server_fail(api: Api, body: Any, keep: bool)
         assert answer.status_code < 500, answer.text
         if answer.status_code >= 400:
             assert answer.content_type == "application/problem+json"
+
+
+def test_two_hundred_thousand_values_are_refused_in_little_time_and_space(api: Api) -> None:
+    for values in (["a"] * 200_000, ["A"] * 200_000):
+        begun = time.process_time()
+        response = api.client.post(ASSETS, json={"name": "a", "type": "Other", "tags": values})
+        assert time.process_time() - begun < 10
+        problem = refusal(response, 422, "invalid")
+        assert len(problem["errors"]) <= 100
+        assert len(response.data) < 100_000

@@ -163,7 +163,7 @@ def test_a_taken_port_is_one_clear_line_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         began = time.monotonic()
-        line = refused_start(tmp_path / "r.db", TRADINGBOT_PORT=port)
+        line = refused_start(tmp_path / "r.db", TRADINGBOT_REGISTRY_PORT=port)
     assert f"port {port}" in line
     assert "in use" in line
     assert time.monotonic() - began < 5
@@ -171,7 +171,7 @@ def test_a_taken_port_is_one_clear_line_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_an_address_that_others_reach_needs_authentication(tmp_path: Path, host: str) -> None:
-    line = refused_start(tmp_path / "r.db", TRADINGBOT_HOST=host)
+    line = refused_start(tmp_path / "r.db", TRADINGBOT_REGISTRY_HOST=host)
     assert host in line
     assert "--auth-mode kubernetes" in line
     assert not (tmp_path / "r.db").exists()
@@ -180,9 +180,12 @@ def test_an_address_that_others_reach_needs_authentication(tmp_path: Path, host:
 def test_what_can_not_start_says_why_in_one_line(tmp_path: Path) -> None:
     assert "only SQLite" in refused_start("postgresql://u:hunter2@db/x")
     assert "does not exist" in refused_start(tmp_path / "absent" / "r.db")
-    line = refused_start(tmp_path / "r.db", TRADINGBOT_HOST="no.such.host.invalid")
+    line = refused_start(tmp_path / "r.db", TRADINGBOT_REGISTRY_HOST="no.such.host.invalid")
     assert "can't be resolved" in line
-    settings = {"TRADINGBOT_AUTH_MODE": "kubernetes", "KUBECONFIG": str(tmp_path / "absent")}
+    settings = {
+        "TRADINGBOT_REGISTRY_AUTH_MODE": "kubernetes",
+        "KUBECONFIG": str(tmp_path / "absent"),
+    }
     assert "KUBECONFIG" in refused_start(tmp_path / "r.db", **settings)
 
 

@@ -1,4 +1,4 @@
-"""The registry as a WSGI application, from its parts."""
+"""The registry as a WSGI application."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,21 +9,21 @@ from uuid import UUID, uuid4
 
 from flask import Flask, request
 
-from tradingbot_registry import models
-from tradingbot_registry.auth import Gate, OpenGate
-from tradingbot_registry.catalog import Catalog
-from tradingbot_registry.database import SqliteFile, open_database, start_up_failures
-from tradingbot_registry.migrations import migrate
+from tradingbot_registry.auth.gate import Gate, OpenGate
+from tradingbot_registry.inventory.writes import Inventory
 from tradingbot_registry.problems import MisdirectedError
-from tradingbot_registry.rest import assets, by_ref, docs, errors, observe, query, shown
+from tradingbot_registry.rest import assets, by_ref, docs, errors, observability, query, responses
 from tradingbot_registry.rest.body import MAX_BODY
-from tradingbot_registry.rest.service import EXTENSION, Service, admit, connect, disconnect
+from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
+from tradingbot_registry.storage import models
+from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
+from tradingbot_registry.storage.migrations import migrate
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def prepared_database(url: str) -> SqliteFile:
-    """The database of that URL, its schema brought up to date, closed again.
+    """Return the database of that URL, migrated and closed.
 
     Raises DatabaseURLError or DatabaseUnusableError.
     """
@@ -41,25 +41,25 @@ def create_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], UUID] = uuid4,
 ) -> Flask:
-    """The application on a prepared database.
+    """Return the application on a prepared database.
 
-    Without a gate nobody is asked to log in, and only requests to a loopback name are answered:
-    a web page that points a name of its own at 127.0.0.1 must not reach the inventory.
+    Without a gate there is no authentication, and only requests to a loopback name are answered: a
+    web page with a DNS name that points at 127.0.0.1 must not reach the inventory.
     """
     models.bind(database)
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(_configuration(login=gate is not None))
-    catalog = Catalog(database, clock, new_id)
-    app.extensions[EXTENSION] = Service(catalog, gate or OpenGate())
+    inventory = Inventory(database, clock, new_id)
+    app.extensions[EXTENSION] = Service(inventory, gate or OpenGate())
 
-    observe.register(app, database)
+    observability.register(app, database)
     if gate is None:
         app.before_request(_only_loopback)
     errors.register(app)
     docs.register(app)
     api = docs.RestApi(app)
-    api.register_field(shown.MomentField, "string", "date-time")
+    api.register_field(responses.MomentField, "string", "date-time")
     api.register_field(query.MomentField, "string", "date-time")
     for blueprint in (assets.blueprint, by_ref.blueprint):
         api.register_blueprint(blueprint)
@@ -85,7 +85,7 @@ def _only_loopback() -> None:
 
 
 def _guard(app: Flask) -> None:
-    """Admit and connect the requests for assets; the other pages are for everybody."""
+    """Authorize and connect requests for assets. The other pages are public."""
     for name in (assets.blueprint.name, by_ref.blueprint.name):
         hooks = app.before_request_funcs.setdefault(name, [])
         hooks += [admit, connect]

@@ -1,29 +1,33 @@
-"""Why the registry can't start: each message is one line that says what to do."""
+"""Reasons why the registry can't start. Each message is one line that says what to do."""
 
 
 class RegistryError(RuntimeError):
-    """Base of every reason not to start."""
+    """Base of all reasons."""
 
 
 class DatabaseURLError(RegistryError):
-    """`database_url` does not name a database that this version can use."""
+    """`database_url` does not name a supported database."""
 
 
 class DatabaseUnusableError(RegistryError):
-    """The database exists in name, but can't be opened, read, written or understood."""
+    """The database can't be opened, read or written, or is not the registry's."""
 
 
 class SchemaError(RegistryError):
-    """The database's tables are not ones that this version can work with."""
+    """This version can't work with the tables of the database."""
 
 
 class AddressError(RegistryError):
-    """The address can't be listened on, or must not be without authentication."""
+    """The registry can't listen on the address, or must not without authentication and TLS."""
+
+
+class CertificateError(RegistryError):
+    """The serving certificate or its key is missing or can't be used."""
 
 
 class AuthenticationSetupError(RegistryError):
-    """The Kubernetes API that should check callers is not configured."""
+    """There is no Kubernetes API that can check callers."""
 
 
 class ServerError(RegistryError):
-    """The HTTP server gave up."""
+    """The HTTP server stopped."""

@@ -1,7 +1,6 @@
-"""Everything that the registry refuses, each as an RFC 9457 problem.
+"""All errors that the registry returns, each as an RFC 9457 problem.
 
-The exceptions are raised where the refusal is decided and know nothing of Flask; `rest.errors`
-turns them into responses.
+The exceptions do not know Flask; `rest.errors` converts them into responses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from tradingbot_api.asset import ALLOWED_TRANSITIONS, AssetStatus
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An asset as it is named in a problem or as a cause."""
+    """An asset as problems and causes refer to it."""
 
     id: str
     name: str
@@ -22,7 +21,7 @@ class Reference:
     external_ref: str | None
 
     def as_json(self) -> dict[str, str | None]:
-        """The asset as an object of the API."""
+        """Return the reference as a JSON object."""
         return {
             "id": self.id,
             "name": self.name,
@@ -34,20 +33,20 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing wrong with a request: where, as a JSON pointer or a parameter's name, and what."""
+    """One error of a request: a location (JSON pointer or name of a parameter) and a text."""
 
     where: str
     message: str
     in_query: bool = False
 
     def as_json(self) -> dict[str, str]:
-        """The complaint as an item of `errors`."""
+        """Return the error as an item of `errors`."""
         place = "parameter" if self.in_query else "pointer"
         return {place: self.where, "detail": self.message}
 
 
 def pointer(*steps: str | int) -> str:
-    """A JSON pointer (RFC 6901); the empty one is the whole document."""
+    """Return a JSON pointer (RFC 6901); the empty one is the whole document."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
@@ -72,21 +71,21 @@ class ProblemError(Exception):
 
 
 def problem_type(slug: str | None) -> str:
-    """The `type` of a problem: a name to compare, nothing to fetch."""
+    """Return the `type` of a problem: a name to compare, not a URL to fetch."""
     return f"urn:tradingbot:problem:{slug}" if slug else "about:blank"
 
 
 class DefectError(ProblemError):
-    """A defect of the server. What it was stands in the log, under the request_id."""
+    """A defect of the server. The log has details under the request_id."""
 
     slug = "defect"
 
     def __init__(self) -> None:
-        super().__init__("this is a defect; the server's log has more under the request_id")
+        super().__init__("internal error; the server's log has details under the request_id")
 
 
 class MalformedError(ProblemError):
-    """The body is not JSON that can be read."""
+    """The body is not valid JSON."""
 
     status = 400
     slug = "malformed"
@@ -94,18 +93,18 @@ class MalformedError(ProblemError):
 
 
 class UnauthenticatedError(ProblemError):
-    """Nobody has logged in, or the token is not good."""
+    """There is no token, or the token is not valid."""
 
     status = 401
     slug = "unauthenticated"
-    title = "Not logged in"
+    title = "Not authenticated"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="registry"'})
 
 
 class ForbiddenError(ProblemError):
-    """The caller is known and may not do this."""
+    """The caller lacks a permission."""
 
     status = 403
     slug = "forbidden"
@@ -121,7 +120,7 @@ class AssetNotFoundError(ProblemError):
 
 
 class TooLargeError(ProblemError):
-    """The body is larger than any asset can be."""
+    """The body exceeds the limit."""
 
     status = 413
     slug = "too-large"
@@ -129,7 +128,7 @@ class TooLargeError(ProblemError):
 
 
 class UnsupportedMediaTypeError(ProblemError):
-    """The body is of another media type than the call takes."""
+    """The body has another media type than the operation accepts."""
 
     status = 415
     slug = "unsupported-media-type"
@@ -137,15 +136,21 @@ class UnsupportedMediaTypeError(ProblemError):
 
 
 class MisdirectedError(ProblemError):
-    """The request is for another host. Without login, only names of this machine are served."""
+    """The request is for another host. Without authentication, only names of this machine are
+    served.
+    """
 
     status = 421
     slug = "misdirected"
     title = "Not this host"
 
 
+MAX_ERRORS = 100
+"""Mistakes that are listed: a body of 1 MiB can hold a quarter of a million."""
+
+
 class InvalidError(ProblemError):
-    """The request can be read and breaks rules; all of them are named at once."""
+    """The request is well-formed and not valid; all errors are listed at once."""
 
     status = 422
     slug = "invalid"
@@ -156,14 +161,12 @@ class InvalidError(ProblemError):
         first = complaints[0]
         where = f"{first.where}: " if first.where else ""
         more = f" (and {count - 1} more, see errors)" if count > 1 else ""
-        super().__init__(
-            f"{where}{first.message}{more}",
-            extensions={"errors": [complaint.as_json() for complaint in complaints]},
-        )
+        listed = [complaint.as_json() for complaint in complaints[:MAX_ERRORS]]
+        super().__init__(f"{where}{first.message}{more}", extensions={"errors": listed})
 
 
 class PreconditionFailedError(ProblemError):
-    """The asset is no longer, or not yet, what the caller's condition says."""
+    """The precondition of the request does not hold."""
 
     status = 412
     slug = "precondition-failed"
@@ -180,13 +183,14 @@ class CycleError(ProblemError):
     def __init__(self, path: Sequence[Reference]) -> None:
         super().__init__(
             "an asset can't depend on itself, directly or not: "
-            + " -> ".join(step.name for step in path),
+            # By reference: assets of several owners may have the same name.
+            + " -> ".join(step.external_ref or step.name for step in path),
             extensions={"cycle": [step.as_json() for step in path]},
         )
 
 
 class DependentsError(ProblemError):
-    """Other assets need the one that should go."""
+    """Other assets depend on the asset."""
 
     status = 409
     slug = "has-dependents"
@@ -200,11 +204,11 @@ class DependentsError(ProblemError):
 
 
 class TransitionError(ProblemError):
-    """The lifecycle has no such step."""
+    """The lifecycle does not allow the transition."""
 
     status = 409
     slug = "forbidden-transition"
-    title = "The lifecycle forbids this step"
+    title = "The lifecycle does not allow this transition"
 
     def __init__(self, old: AssetStatus, new: AssetStatus) -> None:
         allowed = [status for status in AssetStatus if status in ALLOWED_TRANSITIONS[old]]
@@ -215,7 +219,7 @@ class TransitionError(ProblemError):
 
 
 class NotReadyError(ProblemError):
-    """An asset can't be Active on dependencies that are missing or still Draft."""
+    """An asset can't be Active while dependencies are missing or in Draft."""
 
     status = 409
     slug = "dependencies-not-ready"
@@ -237,7 +241,7 @@ class NotReadyError(ProblemError):
 
 
 class OwnerError(ProblemError):
-    """The asset is kept by a controller, which would undo the change."""
+    """A controller manages the asset and would revert the change."""
 
     status = 409
     slug = "managed-asset"
@@ -248,7 +252,7 @@ class OwnerError(ProblemError):
 
 
 class UnavailableError(ProblemError):
-    """Something that the registry needs is out of reach; the same request may work later."""
+    """Something that the registry needs can't be reached. The same request may succeed later."""
 
     status = 503
     slug = "unavailable"
@@ -259,7 +263,7 @@ class UnavailableError(ProblemError):
 
 
 class StorageError(ProblemError):
-    """The database can't do its work. Nothing of the request was kept."""
+    """The database failed. Nothing of the request was stored."""
 
     status = 503
     slug = "storage"
@@ -268,14 +272,14 @@ class StorageError(ProblemError):
     def __init__(self, reason: str, *, busy: bool = False) -> None:
         headers = {"Retry-After": "1"} if busy else {}
         super().__init__(
-            f"nothing was changed, because the database can't do it: {reason}", headers=headers
+            f"nothing was changed: the database can't write: {reason}", headers=headers
         )
         self.reason = reason
         self.busy = busy
 
 
 class StorageFullError(StorageError):
-    """The disk is full. Nothing of the request was kept; reading still works."""
+    """The disk is full. Nothing of the request was stored; reads still work."""
 
     status = 507
     slug = "storage-full"
@@ -289,7 +293,7 @@ NAMES_SHOWN = 10
 
 
 def names(assets: Sequence[Reference]) -> str:
-    """Names for a sentence; a long list is cut, the full one stands beside the sentence."""
+    """Join names for a sentence. A long list is cut; the problem has the full one."""
     shown = ", ".join(asset.name for asset in assets[:NAMES_SHOWN])
     rest = len(assets) - NAMES_SHOWN
     return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,39 +1,59 @@
-"""What the registry can be told, from flags or `TRADINGBOT_*` environment variables."""
+"""The settings of the registry."""
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class AuthMode(StrEnum):
-    """Who may call."""
+    """How callers are authenticated."""
 
     NONE = "none"
     KUBERNETES = "kubernetes"
 
 
 class RegistrySettings(BaseSettings):
-    """Settings of `tradingbot api-server`."""
+    """Settings of `tradingbot registry`: flags, or `TRADINGBOT_REGISTRY_*` variables."""
 
-    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_REGISTRY_", frozen=True)
 
     host: str = Field(
         default="127.0.0.1",
-        description="Address to listen on. Anything but loopback needs --auth-mode kubernetes.",
+        description="Address to listen on. An address other than loopback needs --auth-mode"
+        " kubernetes and --cert-dir.",
     )
     port: int = Field(
         default=8090, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
     )
     database_url: str = Field(
         default="sqlite:///registry.db",
-        description="Where the inventory is kept: sqlite:////absolute/path/file.db, or"
-        " sqlite:///file.db below the working directory. Made on first run.",
+        description="URL of the database: sqlite:////absolute/path/file.db, or"
+        " sqlite:///file.db relative to the working directory. Created if missing.",
     )
     auth_mode: AuthMode = Field(
         default=AuthMode.NONE,
-        description="Who may call: 'none' serves this machine alone and asks for no login;"
+        description="Who may call: 'none' serves this machine alone, without authentication;"
         " 'kubernetes' checks bearer tokens by TokenReview and access by RBAC on"
         " assets.registry.trading.io.",
     )
-    threads: int = Field(default=8, ge=1, le=256, description="Requests answered at one time.")
+    token_audience: str = Field(
+        default="tradingbot-registry",
+        min_length=1,
+        description="Audience that bearer tokens must be issued for, as with kubectl create token"
+        " NAME --audience=tradingbot-registry.",
+    )
+    accept_cluster_tokens: bool = Field(
+        default=False,
+        description="Also accept tokens that are for the API server, such as people's OIDC tokens."
+        " Anyone who gets hold of one on its way here can act as its owner in the cluster.",
+    )
+    cert_dir: Path | None = Field(
+        default=None,
+        description="Directory with tls.crt and tls.key: serve HTTPS with them; reloaded on"
+        " change. Without it plain HTTP is served, to this machine alone.",
+    )
+    threads: int = Field(
+        default=8, ge=1, le=256, description="Maximum number of concurrent requests."
+    )

@@ -1,4 +1,4 @@
-"""Servers for the tests of this folder."""
+"""Servers for the tests of this directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_desk import Desk
+from http_harness import Harness
 from webhook_process import Authority, Server, Starter
 
 # The objects that the rules are tested with.
@@ -39,5 +39,5 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> Harness:
+    return Harness()

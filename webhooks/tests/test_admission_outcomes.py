@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import datetime
 from typing import Any
 
 import jsonpatch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tradingbot_api.admission import defaulted
+from tradingbot_api.admission.review import defaulted
 from tradingbot_webhooks import wire
-from tradingbot_webhooks.admission import ALLOWED, Outcome, mutate, secret_to_look_up, validate
+from tradingbot_webhooks.admission import ALLOWED, Outcome, mutate, validate
 from tradingbot_webhooks.errors import NotAReviewError
 from webhook_process import BOT, NOW, bot, review
 
@@ -22,7 +23,11 @@ def parsed(body: Any) -> wire.AdmissionRequest:
 
 
 def mutated(obj: Any, **request: Any) -> Outcome:
-    return mutate(parsed(review(obj, **request)), now=NOW)
+    return mutate_plain(parsed(review(obj, **request)), now=NOW)
+
+
+def mutate_plain(request: wire.AdmissionRequest, *, now: datetime) -> Outcome:
+    return mutate(request, plain=lambda: request, now=now)
 
 
 def validated(obj: Any, **request: Any) -> Outcome:
@@ -49,6 +54,19 @@ def test_numbers_become_the_decimal_strings_that_the_schema_wants() -> None:
         "path": "/spec/riskManagement/stopLossPercentage",
         "value": "2.5",
     } in outcome.patch
+
+
+def test_a_whole_number_stays_and_the_api_server_is_made_to_read_it_again() -> None:
+    """It may hold 5.0 as a float, which its CEL refuses; after any patch it is 5."""
+    limits = {"maxPositionSize": 1000, "stopLossPercentage": 5}
+    stored = whole(riskManagement=limits)
+    outcome = mutated(stored)
+    assert [operation["op"] for operation in outcome.patch] == ["test"]
+    assert jsonpatch.apply_patch(stored, list(outcome.patch)) == stored
+    added = mutated(bot(riskManagement=limits)).patch
+    assert added
+    assert not {operation["path"].rpartition("/")[2] for operation in added} & limits.keys()
+    assert stored["spec"]["riskManagement"].items() >= limits.items()
 
 
 def test_mutate_denies_a_shape_that_the_schema_would_refuse_with_every_mistake() -> None:
@@ -85,7 +103,7 @@ def test_mutate_leaves_mistakes_that_the_schema_can_not_see_to_validate() -> Non
     ]
 
 
-@pytest.mark.parametrize("decide", [mutate, validate])
+@pytest.mark.parametrize("decide", [mutate_plain, validate])
 @pytest.mark.parametrize(
     "request_",
     [
@@ -162,7 +180,6 @@ def test_nothing_that_is_json_makes_either_endpoint_fail(where: str, value: Any)
     [
         (b"", "the body: is not JSON"),
         (b"{", "the body: is not JSON"),
-        (b"[" * 100_000, "the body: is not JSON"),
         (b'{"a":"\xff"}', "the body: is not JSON"),
         (b"[]", "the body: "),
         (b"{}", "apiVersion: missing"),
@@ -184,25 +201,3 @@ def test_what_is_no_review_is_refused_without_quoting_it(body: bytes, message: s
 def test_an_object_without_a_name_yet_is_called_by_its_generate_name() -> None:
     unnamed = bot() | {"metadata": {"generateName": "arb-"}}
     assert parsed(review(unnamed, name="")).object_name == "arb-"
-
-
-@pytest.mark.parametrize(
-    ("request_", "wanted"),
-    [
-        (review(whole()), ("default", "binance-keys")),
-        (review(whole(), dryRun=True), ("default", "binance-keys")),
-        (review(whole(), operation="UPDATE", oldObject=whole()), None),
-        (
-            review(whole(), operation="UPDATE", oldObject=whole(mode="Live")),
-            ("default", "binance-keys"),
-        ),
-        (review(None, operation="DELETE", oldObject=whole()), None),
-        (review(whole(), subResource="status"), None),
-        (review(whole() | {"metadata": {"deletionTimestamp": "x"}}), None),
-        (review({"spec": {"exchange": "x"}, "metadata": {}}), None),
-    ],
-)
-def test_the_secret_is_looked_up_only_where_a_warning_helps(
-    request_: Any, wanted: tuple[str, str] | None
-) -> None:
-    assert secret_to_look_up(parsed(request_)) == wanted

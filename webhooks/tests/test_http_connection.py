@@ -6,35 +6,37 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from http_desk import CHUNKED, Desk, post, run
-from tradingbot_webhooks.http_messages import Answer
+from http_harness import CHUNKED, Harness, post, run
+from tradingbot_webhooks.http.messages import Answer
 
 
 @pytest.mark.parametrize(
     ("sent", "body"), [(post(b"abcde"), b"abcde"), (CHUNKED, b"abcde"), (post(b""), b"")]
 )
-def test_a_request_cut_anywhere_is_answered_the_same(desk: Desk, sent: bytes, body: bytes) -> None:
+def test_a_request_cut_anywhere_is_answered_the_same(
+    harness: Harness, sent: bytes, body: bytes
+) -> None:
     for cut in range(1, len(sent)):
-        connection, wire = desk.client()
+        connection, wire = harness.client()
         connection.data_received(sent[:cut])
         assert wire.written == b""
         connection.data_received(sent[cut:])
         assert (wire.codes(), wire.bodies(), wire.ended) == ([200], [body], "")
-        assert desk.buffered == 0
+        assert harness.held == 0
         connection.connection_lost(None)
 
 
-def test_a_request_byte_by_byte_is_answered_and_so_is_the_next(desk: Desk) -> None:
-    connection, wire = desk.client()
+def test_a_request_byte_by_byte_is_answered_and_so_is_the_next(harness: Harness) -> None:
+    connection, wire = harness.client()
     for byte in CHUNKED + post(b"xyz"):
         connection.data_received(bytes([byte]))
     assert wire.bodies() == [b"abcde", b"xyz"]
 
 
-def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut(desk: Desk) -> None:
+def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut(harness: Harness) -> None:
     sent = post(b"one") + CHUNKED + post(b"three")
     for cut in range(len(sent)):
-        connection, wire = desk.client()
+        connection, wire = harness.client()
         connection.data_received(sent[:cut])
         connection.data_received(sent[cut:])
         assert wire.bodies() == [b"one", b"abcde", b"three"]
@@ -42,17 +44,17 @@ def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut(desk: De
 
 
 def test_of_what_comes_in_one_turn_all_is_decided_before_any_answer_is_written(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clients = [desk.client() for _ in range(3)]
-    answer, written = desk.app.answer, []
+    clients = [harness.client() for _ in range(3)]
+    answer, written = harness.app.answer, []
 
     def observed(*request: Any, **more: Any) -> Any:
         written.append([wire.written for _, wire in clients])
         return answer(*request, **more)
 
-    monkeypatch.setattr(desk.app, "answer", observed)
-    with desk.turn():
+    monkeypatch.setattr(harness.app, "answer", observed)
+    with harness.turn():
         for number, (connection, _) in enumerate(clients):
             connection.data_received(post(b"%d" % number))
         assert written == []
@@ -60,11 +62,11 @@ def test_of_what_comes_in_one_turn_all_is_decided_before_any_answer_is_written(
     assert [wire.bodies() for _, wire in clients] == [[b"0"], [b"1"], [b"2"]]
 
 
-def test_who_has_gone_before_the_turn_ends_costs_nobody_else_an_answer(desk: Desk) -> None:
+def test_who_has_gone_before_the_turn_ends_costs_nobody_else_an_answer(harness: Harness) -> None:
     (gone, gone_wire), (broken, broken_wire), (other, other_wire) = (
-        desk.client() for _ in range(3)
+        harness.client() for _ in range(3)
     )
-    with desk.turn():
+    with harness.turn():
         for connection in (gone, broken, other):
             connection.data_received(post(b"abc"))
         gone.connection_lost(ConnectionResetError())
@@ -72,12 +74,12 @@ def test_who_has_gone_before_the_turn_ends_costs_nobody_else_an_answer(desk: Des
     assert (gone_wire.written, broken_wire.written) == (b"", b"")
     assert broken_wire.ended == "aborted"
     assert other_wire.bodies() == [b"abc"]
-    assert desk.buffered == 0
+    assert harness.held == 0
 
 
-def test_who_ends_its_side_right_behind_its_requests_is_answered(desk: Desk) -> None:
-    connection, wire = desk.client()
-    with desk.turn():
+def test_who_ends_its_side_right_behind_its_requests_is_answered(harness: Harness) -> None:
+    connection, wire = harness.client()
+    with harness.turn():
         connection.data_received(post(b"one") + post(b"two"))
         connection.eof_received()
         assert wire.bodies() == [b"one", b"two"]
@@ -86,23 +88,23 @@ def test_who_ends_its_side_right_behind_its_requests_is_answered(desk: Desk) -> 
 
 def test_who_ends_its_side_behind_a_request_that_takes_time_is_answered_once() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
-        with desk.turn():
+        harness = Harness()
+        connection, wire = harness.client()
+        with harness.turn():
             connection.data_received(post(b"abc", b"/wait"))
             connection.eof_received()
         connection.eof_received()
-        assert (len(desk.app.waiting), desk.buffered) == (1, 0)
-        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        assert (len(harness.app.waiting), harness.held) == (1, 0)
+        harness.app.waiting[0].set_result(Answer(200, b"first"))
         yield
         assert wire.bodies() == [b"first"]
 
     run(scenario)
 
 
-def test_nothing_is_read_while_requests_wait_for_their_turn(desk: Desk) -> None:
-    connection, wire = desk.client()
-    with desk.turn():
+def test_nothing_is_read_while_requests_wait_for_their_turn(harness: Harness) -> None:
+    connection, wire = harness.client()
+    with harness.turn():
         connection.data_received(post(b"one") + post(b"two"))
         assert not wire.reading
     assert wire.reading
@@ -111,32 +113,32 @@ def test_nothing_is_read_while_requests_wait_for_their_turn(desk: Desk) -> None:
 
 def test_what_comes_behind_a_slow_answer_waits_for_it_and_is_not_read_meanwhile() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         connection.data_received(post(b"", b"/wait") + post(b"second") + post(b"third")[:20])
         assert (wire.written, wire.reading) == (b"", False)
-        desk.after(10_000)
+        harness.after(10_000)
         assert wire.ended == "", "it is not the client that is slow"
-        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        harness.app.waiting[0].set_result(Answer(200, b"first"))
         yield
         assert (wire.bodies(), wire.reading) == ([b"first", b"second"], True)
-        desk.after(9.9)
+        harness.after(9.9)
         connection.data_received(post(b"third")[20:])
         assert wire.bodies() == [b"first", b"second", b"third"]
-        assert desk.buffered == 0
+        assert harness.held == 0
 
     run(scenario)
 
 
 def test_who_has_sent_a_part_behind_a_slow_answer_has_the_usual_time_for_the_rest() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         connection.data_received(post(b"", b"/wait") + post(b"second")[:20])
-        desk.after(10_000)
-        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        harness.after(10_000)
+        harness.app.waiting[0].set_result(Answer(200, b"first"))
         yield
-        desk.after(10)
+        harness.after(10)
         assert (wire.codes(), wire.ended) == ([200, 408], "closed")
 
     run(scenario)
@@ -144,14 +146,14 @@ def test_who_has_sent_a_part_behind_a_slow_answer_has_the_usual_time_for_the_res
 
 def test_a_client_that_was_slow_to_read_may_still_wait_for_its_answer() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         connection.data_received(post(b"", b"/wait"))
         connection.pause_writing()
         connection.resume_writing()
-        desk.after(10_000)
+        harness.after(10_000)
         assert wire.ended == ""
-        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        harness.app.waiting[0].set_result(Answer(200, b"first"))
         yield
         assert wire.bodies() == [b"first"]
 
@@ -160,12 +162,12 @@ def test_a_client_that_was_slow_to_read_may_still_wait_for_its_answer() -> None:
 
 def test_nothing_is_read_behind_a_last_request_that_waits_for_its_answer() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         last = post(b"", b"/wait").replace(b"HTTP/1.1", b"HTTP/1.0")
         connection.data_received(last + post(b"never read"))
         connection.data_received(post(b"never read"))
-        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        harness.app.waiting[0].set_result(Answer(200, b"first"))
         yield
         assert (wire.bodies(), wire.ended) == ([b"first"], "closed")
 
@@ -175,11 +177,11 @@ def test_nothing_is_read_behind_a_last_request_that_waits_for_its_answer() -> No
 def test_a_refusal_behind_a_slow_answer_waits_for_its_turn() -> None:
     def scenario() -> Iterator[None]:
         for wrong in (post(b"", b"/refused"), b"\x00rubbish\r\n\r\n"):
-            desk = Desk()
-            connection, wire = desk.client()
+            harness = Harness()
+            connection, wire = harness.client()
             connection.data_received(post(b"", b"/wait") + wrong + post(b"never read"))
             assert wire.written == b""
-            desk.app.waiting[0].set_result(Answer(200, b"first"))
+            harness.app.waiting[0].set_result(Answer(200, b"first"))
             yield
             assert wire.codes() in ([200, 404], [200, 400])
             assert wire.ended == "closed"
@@ -189,37 +191,37 @@ def test_a_refusal_behind_a_slow_answer_waits_for_its_turn() -> None:
 
 def test_an_answer_whose_client_has_gone_is_dropped() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         connection.data_received(post(b"", b"/wait") + post(b"queued"))
         connection.connection_lost(None)
-        desk.app.waiting[0].set_result(Answer(200, b"late"))
+        harness.app.waiting[0].set_result(Answer(200, b"late"))
         yield
-        assert (wire.written, desk.buffered) == (b"", 0)
+        assert (wire.written, harness.held) == (b"", 0)
 
     run(scenario)
 
 
 def test_an_answer_that_fails_later_is_a_500() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         connection.data_received(post(b"", b"/wait"))
-        desk.app.waiting[0].set_exception(ZeroDivisionError())
+        harness.app.waiting[0].set_exception(ZeroDivisionError())
         yield
         assert (wire.codes(), wire.ended) == ([500], "closed")
 
     run(scenario)
 
 
-def test_a_failing_application_costs_one_connection(desk: Desk) -> None:
-    connection, wire = desk.client()
+def test_a_failing_application_costs_one_connection(harness: Harness) -> None:
+    connection, wire = harness.client()
     connection.data_received(post(b"", b"/broken"))
     assert (wire.codes(), wire.ended) == ([500], "closed")
 
 
-def test_who_asks_before_sending_the_body_is_told_to_go_on(desk: Desk) -> None:
-    connection, wire = desk.client()
+def test_who_asks_before_sending_the_body_is_told_to_go_on(harness: Harness) -> None:
+    connection, wire = harness.client()
     sent = post(b"body", head=b"Expect: 100-Continue\r\n")
     connection.data_received(sent[:-4])
     assert wire.written == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -227,20 +229,20 @@ def test_who_asks_before_sending_the_body_is_told_to_go_on(desk: Desk) -> None:
     assert wire.codes() == [100, 200]
 
 
-def test_who_is_refused_is_not_told_to_send_the_body(desk: Desk) -> None:
-    connection, wire = desk.client()
+def test_who_is_refused_is_not_told_to_send_the_body(harness: Harness) -> None:
+    connection, wire = harness.client()
     connection.data_received(post(b"body", b"/refused", b"Expect: 100-continue\r\n")[:-4])
     assert (wire.codes(), wire.ended) == ([404], "closed")
 
 
 def test_who_asks_behind_a_slow_answer_is_told_after_it() -> None:
     def scenario() -> Iterator[None]:
-        desk = Desk()
-        connection, wire = desk.client()
+        harness = Harness()
+        connection, wire = harness.client()
         sent = post(b"body", head=b"Expect: 100-continue\r\n")
         connection.data_received(post(b"", b"/wait") + sent[:-4])
         assert wire.written == b""
-        desk.app.waiting[0].set_result(Answer(200, b"first"))
+        harness.app.waiting[0].set_result(Answer(200, b"first"))
         yield
         assert wire.codes() == [200, 100]
 
@@ -249,9 +251,9 @@ def test_who_asks_behind_a_slow_answer_is_told_after_it() -> None:
 
 @pytest.mark.parametrize(("path", "code"), [(b"/echo", 200), (b"/refused", 404)])
 def test_head_is_answered_without_a_body_and_with_its_length(
-    desk: Desk, path: bytes, code: int
+    harness: Harness, path: bytes, code: int
 ) -> None:
-    connection, wire = desk.client()
+    connection, wire = harness.client()
     connection.data_received(b"HEAD %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
     assert (wire.codes(), wire.bodies()) == ([code], [b""])
     assert b"content-length: %d\r\n" % (0 if code == 200 else len(b"no way in\n")) in wire.written
@@ -263,14 +265,14 @@ def test_head_is_answered_without_a_body_and_with_its_length(
         (post(b"a", head=b"Connection: close\r\n"), b"a"),
         (post(b"a").replace(b"HTTP/1.1", b"HTTP/1.0"), b"a"),
         (post(b"a", head=b"Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"), b"a"),
-        # What comes after the head of an upgrade is no body.
+        # Bytes after the head of an upgrade are not a body.
         (post(b"a", head=b"Connection: Upgrade\r\nUpgrade: h2c\r\n"), b""),
     ],
 )
 def test_a_connection_that_can_not_be_kept_ends_with_its_answer(
-    desk: Desk, sent: bytes, body: bytes
+    harness: Harness, sent: bytes, body: bytes
 ) -> None:
-    connection, wire = desk.client()
+    connection, wire = harness.client()
     connection.data_received(sent + post(b"never read"))
     connection.data_received(post(b"never read"))
     assert (wire.bodies(), wire.ended) == ([body], "closed")

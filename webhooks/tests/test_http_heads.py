@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from http_desk import CHUNKED, LIMITS, POST, Desk, post
+from http_harness import CHUNKED, LIMITS, POST, Harness, post
 from hypothesis import given
 from hypothesis import strategies as st
-from tradingbot_webhooks.http_heads import MAX_KNOWN, MAX_SIZE, KnownHeads
-from tradingbot_webhooks.http_messages import Head
+from tradingbot_webhooks.http.heads import MAX_KNOWN, MAX_SIZE, KnownHeads
+from tradingbot_webhooks.http.messages import Head
 
 LENGTH = b"Content-Length: "
 PIECES = [
@@ -65,10 +65,10 @@ class Forgetful(KnownHeads):
         return None
 
 
-def desk_of(heads: KnownHeads) -> Desk:
-    desk = Desk()
-    desk.server._shared.heads = heads
-    return desk
+def harness_of(heads: KnownHeads) -> Harness:
+    harness = Harness()
+    harness.server._shared.heads = heads
+    return harness
 
 
 def outcomes(
@@ -77,24 +77,24 @@ def outcomes(
     """What becomes of a connection, at a server that knows heads and at one that knows none. Each
     item of `warm_up` was received before, on a connection and in a turn of its own."""
     found = []
-    for desk in (desk_of(KnownHeads()), desk_of(Forgetful())):
+    for harness in (harness_of(KnownHeads()), harness_of(Forgetful())):
         for pieces in warm_up:
-            connection, wire = desk.client()
-            with desk.turn():
+            connection, wire = harness.client()
+            with harness.turn():
                 for piece in pieces:
                     connection.data_received(piece)
             connection.connection_lost(None)
         for _ in range(others):
-            desk.client()
-        desk.server._shared.buffered += buffered
-        connection, wire = desk.client()
+            harness.client()
+        harness.server.room.charged += buffered
+        connection, wire = harness.client()
         for piece in sent:
             connection.data_received(piece)
-            desk.after(1)
-        seen = (wire.written, wire.ended, wire.reading, desk.buffered, desk.app.refusals)
+            harness.after(1)
+        seen = (wire.written, wire.ended, wire.reading, harness.held, harness.app.refusals)
         connection.finish()
         seen = (*seen, wire.ended)
-        desk.after(LIMITS.request_timeout)
+        harness.after(LIMITS.request_timeout)
         found.append((*seen, wire.written, wire.ended))
     return found
 
@@ -122,13 +122,13 @@ def test_the_answers_are_those_of_a_server_that_parses_everything(
 
 @pytest.mark.parametrize("head", [b"", b"X: y\r\n"])
 def test_a_known_head_is_not_parsed_again_whatever_the_length_of_the_body(
-    desk: Desk, head: bytes
+    harness: Harness, head: bytes
 ) -> None:
-    first, _ = desk.client()
+    first, _ = harness.client()
     first.data_received(post(b"x" * 9, head=head))
-    second, wire = desk.client()
+    second, wire = harness.client()
     parsed: list[bytes] = []
-    second._parse = parsed.append  # type: ignore[method-assign]
+    second._reader._parse = parsed.append  # type: ignore[method-assign]
     for body in (b"", b"x", b"x" * 500):
         second.data_received(post(body, head=head))
     assert (wire.bodies(), parsed) == ([b"", b"x", b"x" * 500], [])

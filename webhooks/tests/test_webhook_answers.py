@@ -10,7 +10,7 @@ import time
 
 import jsonpatch
 import pytest
-from tradingbot_api.admission import defaulted
+from tradingbot_api.admission.review import defaulted
 from tradingbot_webhooks.settings import MAX_BODY
 from webhook_process import (
     BOT,
@@ -94,7 +94,7 @@ def test_warnings_are_sentences_that_name_their_field(shared: Server) -> None:
         (("POST", "/mutate", b"", JSON_TYPE), 400),
         (("POST", "/mutate", b"{}", JSON_TYPE), 400),
         (("POST", "/validate", b"not json", JSON_TYPE), 400),
-        (("POST", "/validate", b'{"a":' * 50_000, JSON_TYPE), 400),
+        (("POST", "/validate", b'{"a":' * 50_000, JSON_TYPE), 413),
     ],
 )
 def test_what_is_not_a_review_gets_the_right_code(

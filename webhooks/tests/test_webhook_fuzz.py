@@ -109,7 +109,7 @@ KINDS: dict[Draw, tuple[int, set[int]]] = {
     raw_bytes: (10, {400}),
     broken_json: (30, {200, 400}),
     broken_object: (40, {200}),
-    deep: (4, {200, 400}),
+    deep: (4, {200, 400, 413}),
     huge: (1, {400, 413}),
     wrong_type: (5, {400, 415}),
     wrong_path: (4, {404}),

@@ -1,16 +1,14 @@
-"""Start, drain and end of the server, in one process or several."""
+"""Start, drain and end of the server."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
 import ssl
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from webhook_process import (
@@ -38,13 +36,12 @@ def test_a_taken_port_is_one_clear_line(start: Starter, setting: str) -> None:
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_missing_certificates_are_one_clear_line(start: Starter, workers: int) -> None:
-    server = start(wait=False, cert_dir="/nowhere", workers=workers)
+def test_missing_certificates_are_one_clear_line(start: Starter) -> None:
+    server = start(wait=False, cert_dir="/nowhere")
     assert server.process.wait(timeout=20) == 1
     assert server.log.read_text() == (
-        "error: /nowhere/tls.crt does not exist: run `tradingbot certs`, or point --cert-dir at"
-        " the folder\n"
+        "error: /nowhere/tls.crt does not exist: run `tradingbot certs`, or set --cert-dir to"
+        " its directory\n"
     )
 
 
@@ -90,9 +87,8 @@ def test_a_request_that_has_begun_is_answered_after_the_end_of_listening(start: 
     assert server.process.wait(timeout=10) == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_no_request_is_lost_when_the_server_stops_under_load(start: Starter, workers: int) -> None:
-    server = start(workers=workers, drain_delay=0.5)
+def test_no_request_is_lost_when_the_server_stops_under_load(start: Starter) -> None:
+    server = start(drain_delay=0.5)
     answers: list[int] = []
     faults: list[str] = []
 
@@ -118,34 +114,6 @@ def test_no_request_is_lost_when_the_server_stops_under_load(start: Starter, wor
         thread.join(timeout=10)
     assert faults == []
     assert set(answers) == {200}
-
-
-def test_workers_share_the_port_and_the_metrics(start: Starter) -> None:
-    server = start(workers=3)
-    for _ in range(30):
-        assert server.post("/mutate", review(BOT))[0] == 200
-    eventually(lambda: server.metric("tradingbot_webhook_reviews_total") == 30)
-    assert server.metric("tradingbot_webhook_certificate_expiry_timestamp_seconds") > time.time()
-    assert server.stop() == 0
-
-
-def test_a_worker_that_dies_is_replaced(start: Starter) -> None:
-    server = start(workers=2)
-    children = _children(server.process.pid)
-    assert len(children) == 3
-    old_enough = time.monotonic() + 2.1  # one that dies at once ends the server
-    eventually(lambda: time.monotonic() > old_enough)
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: len(set(_children(server.process.pid)) - set(children)) == 3)
-    eventually(server.is_ready)
-    eventually(lambda: server.post("/mutate", review(BOT))[0] == 200)
-    assert server.stop() == 0
-
-
-def _children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()]
 
 
 def _refuses_connections(port: int) -> bool:

@@ -43,15 +43,6 @@ def test_a_byte_now_and_then_does_not_extend_the_deadline(start: Starter) -> Non
         assert time.monotonic() - begin < 5
 
 
-def test_more_connections_than_allowed_are_told_to_wait(start: Starter) -> None:
-    server = start(max_concurrency=3)
-    idle = [server.tls_socket() for _ in range(3)]
-    eventually(lambda: server.post("/mutate", review(BOT))[0] == 503)
-    for client in idle:
-        client.close()
-    eventually(lambda: server.post("/mutate", review(BOT))[0] == 200)
-
-
 def test_the_bodies_of_all_requests_together_are_bounded(start: Starter) -> None:
     server = start(max_buffered=MAX_BODY)
     head = (

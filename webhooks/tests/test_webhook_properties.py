@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from objects import json_objects, json_values, mutations, valid_objects
 from tradingbot_cli.verdicts import Checked, check
 from tradingbot_webhooks.app import AdmissionApp
-from tradingbot_webhooks.http_messages import Answer, Head
+from tradingbot_webhooks.http.messages import Answer, Head
 from tradingbot_webhooks.metrics import Metrics
 from webhook_process import BOT, bot, patch_of, review
 
@@ -30,7 +30,7 @@ Said = tuple[list[str], list[str]]
 
 @pytest.fixture(scope="module")
 def app() -> AdmissionApp:
-    return AdmissionApp(metrics=Metrics(), secrets=None, clock=lambda: NOW)
+    return AdmissionApp(metrics=Metrics(), clock=lambda: NOW)
 
 
 def ask(app: AdmissionApp, path: str, body: bytes) -> tuple[int, Any]:
@@ -80,7 +80,7 @@ def webhooks_say(app: AdmissionApp, obj: dict[str, Any], **request: Any) -> Said
     assert status.get("code") in {None, 422}, status
     causes = status.get("details", {}).get("causes", [])
     assert answer["allowed"] == (not causes)
-    return [f"{one['field']}: {one['message']}" for one in causes], answer.get("warnings", [])
+    return [f"{cause['field']}: {cause['message']}" for cause in causes], answer.get("warnings", [])
 
 
 @DRAWN
@@ -95,8 +95,8 @@ def test_the_webhooks_and_validate_say_the_same(app: AdmissionApp, obj: dict[str
     assert isinstance(found, Checked)
     assert not found.unreadable
     assert webhooks_say(app, as_sent(obj)) == (
-        [f"{one.field}: {one.message}" for one in found.errors],
-        [f"{one.field}: {one.message}" for one in found.warnings],
+        [f"{finding.field}: {finding.message}" for finding in found.errors],
+        [f"{finding.field}: {finding.message}" for finding in found.warnings],
     )
 
 

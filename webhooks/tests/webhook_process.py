@@ -156,7 +156,7 @@ def free_port() -> int:
 def eventually(holds: Callable[[], object], *, seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"did not come true within {seconds} s"
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
         time.sleep(0.01)
 
 
@@ -272,12 +272,11 @@ class Starter:
             "cert_dir": self.certs,
             "cert_poll_interval": 0.02,
             "drain_delay": 0,
-            "secret_lookup": False,
         } | settings
         environment = {
             "PATH": os.environ["PATH"],
             **{k: v for k, v in os.environ.items() if k.startswith(("KUBE", "COVERAGE"))},
-            **{f"TRADINGBOT_{k.upper()}": str(v) for k, v in values.items()},
+            **{f"TRADINGBOT_WEBHOOKS_{k.upper()}": str(v) for k, v in values.items()},
         }
         log = self.folder / f"server-{len(self._servers)}.log"
         with log.open("w") as file:

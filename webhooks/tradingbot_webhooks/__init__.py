@@ -1,6 +1,5 @@
-"""The admission server: asked by the API server before a TradingBot or AssetRegistry is stored.
+"""The admission server: the API server calls it before it stores a TradingBot or AssetRegistry.
 
-`wire` is what goes over it, `admission` decides (pure), `app` answers reviews, `http_connection`
-speaks HTTP and holds clients to limits, `http_server` listens, `tls` follows the certificate,
-`worker` runs one process and `server` starts it.
+`wire` reads and writes AdmissionReviews, `admission` decides (pure), `app` answers requests, `http`
+is the HTTP server with its limits, `tls` reloads the certificate, `server` runs the process.
 """

@@ -1,20 +1,20 @@
-"""What can go wrong before the server serves, each with a line that says what to do."""
+"""Errors of this package. The text of each says what to do."""
 
 
 class WebhookError(RuntimeError):
-    """Base of this package's errors. Its text is one line for a person to act on."""
+    """Base of this package's errors. Its text is one line that says what to do."""
 
 
 class ListenError(WebhookError):
-    """Raised when a port can't be listened on."""
+    """Raised when the server cannot listen on a port."""
 
 
 class CertificateError(WebhookError):
-    """Raised when there is no certificate and key that belong together."""
+    """Raised when there is no certificate with a matching key."""
 
 
-class WorkersError(WebhookError):
-    """Raised when workers die as soon as they are started."""
+class TooComplexError(ValueError):
+    """Raised when a review has more values than the webhooks check."""
 
 
 class NotAReviewError(ValueError):

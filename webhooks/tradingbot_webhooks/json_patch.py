@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Operation(TypedDict):
-    op: Literal["add", "replace", "remove"]
+    op: Literal["add", "replace", "remove", "test"]
     path: str
     value: NotRequired[Any]
 
 
-def addition(path: tuple[str, ...], value: Any) -> Operation:
-    """The operation that adds a member which is not there yet. For paths out of the schema, of
-    which there are few: each is kept."""
-    return {"op": "add", "path": _pointer(path), "value": value}
-
-
-@cache
-def _pointer(path: tuple[str, ...]) -> str:
-    return "".join([f"/{_escaped(key)}" for key in path])
+def no_change(path: str, value: Any) -> Operation:
+    """Return the operation that changes nothing where `path` has this value."""
+    return {"op": "test", "path": path, "value": value}
 
 
 def diff(before: Any, after: Any) -> list[Operation]:
-    """Operations that turn `before` into `after`, in the order in which they must be applied.
+    """Return operations that turn `before` into `after`, in the order to apply them in.
 
-    Only what differs is named: a member that is missing is added whole, a scalar that changed is
-    replaced. Lists are compared by position, which suits defaulting: it never moves an element.
+    Only differences are listed: a missing member is added whole, a changed scalar is replaced.
+    Lists are compared by position, which suits defaulting: it never moves an element.
     """
     operations: list[Operation] = []
     _compare(before, after, "", operations)

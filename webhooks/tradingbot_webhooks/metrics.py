@@ -1,12 +1,12 @@
-"""What the server counts. The labels take few values, whatever clients send."""
+"""The metrics of the server. Labels take few values, whatever clients send."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from tradingbot_api.admission import KINDS
+from tradingbot_api.admission.review import KINDS
 from tradingbot_api.errors import SHOWN_KEY, FieldError, MapKey, cut
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call] # they would double the series
 
 MAX_FIELDS = 200
 _OPERATIONS = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
@@ -15,7 +15,7 @@ _OTHER = "other"
 
 
 class Metrics:
-    """Counters of one process, in a registry of their own."""
+    """The metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,7 +34,7 @@ class Metrics:
         )
         self._rejections = Counter(
             "tradingbot_webhook_rejections",
-            "Mistakes that objects were denied for",
+            "Field errors for which objects were denied",
             ["kind", "field"],
             registry=self.registry,
         )
@@ -44,23 +44,16 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
-        self._lookups = Counter(
-            "tradingbot_webhook_secret_lookups",
-            "Look-ups of a bot's Secret",
-            ["result"],
-            registry=self.registry,
-        )
         self._reloads = Counter(
             "tradingbot_webhook_certificate_reloads",
-            "Attempts to follow a changed certificate",
+            "Attempts to load a changed certificate",
             ["result"],
             registry=self.registry,
         )
         self._expiry = Gauge(
             "tradingbot_webhook_certificate_expiry_timestamp_seconds",
-            "When the certificate in service ends, in seconds since 1970",
+            "Expiry of the served certificate, in seconds since 1970",
             registry=self.registry,
-            multiprocess_mode="mostrecent",
         )
         self._fields: set[str] = set()
         self._series: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
@@ -72,7 +65,7 @@ class Metrics:
         operation = operation if operation in _OPERATIONS else _OTHER
         key = (endpoint, kind, operation, verdict)
         series = self._series.get(key)
-        if series is None:  # to look one up by its labels takes longer than to count
+        if series is None:  # a lookup by labels takes longer than counting
             series = (self._reviews.labels(*key), self._duration.labels(endpoint))
             self._series[key] = series
         series[0].inc()
@@ -85,16 +78,13 @@ class Metrics:
     def refused(self, code: int) -> None:
         self._refusals.labels(str(code)).inc()
 
-    def looked_up(self, result: str) -> None:
-        self._lookups.labels(result).inc()
-
     def certificate(self, *, reloaded: bool, expiry: float | None) -> None:
         self._reloads.labels("ok" if reloaded else "failed").inc()
         if expiry is not None:
             self._expiry.set(expiry)
 
     def _field(self, error: FieldError) -> str:
-        """The field with neither list indexes nor map keys; a name that is new late is `other`."""
+        """Return the field without list indexes and map keys, or `other` after MAX_FIELDS names."""
         parts = [
             "[]" if isinstance(s, int | MapKey) else f".{cut(s, SHOWN_KEY)}" for s in error.path
         ]

@@ -1,48 +1,62 @@
-"""`tradingbot webhooks`: take the ports, then serve in this process or in several.
-
-Several processes accept from one listening socket, so that a worker that dies takes no waiting
-connection with it. The parent only waits for its children: it runs neither threads nor an event
-loop, so it can fork at any time.
-"""
+"""`tradingbot webhooks`: take the ports, then serve until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import gc
 import logging
-import os
+import resource
 import signal
 import socket
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from tradingbot_webhooks.errors import ListenError, WebhookError, WorkersError
-from tradingbot_webhooks.settings import WebhookSettings
+import uvloop
+
+from tradingbot_webhooks.app import AdmissionApp
+from tradingbot_webhooks.errors import ListenError
+from tradingbot_webhooks.health import HealthApp
+from tradingbot_webhooks.http.room import Limits
+from tradingbot_webhooks.http.server import HttpServer
+from tradingbot_webhooks.metrics import Metrics
+from tradingbot_webhooks.settings import MAX_BODY, WebhookSettings
+from tradingbot_webhooks.tls import CertificateFollower
 
 logger = logging.getLogger(__name__)
 
-_TOO_SOON = 2.0
-"""Seconds. A worker that dies sooner would only die again."""
+_HEALTH_LIMITS = Limits(
+    request_timeout=5.0,
+    keep_alive=5.0,
+    drain_timeout=1.0,
+    max_connections=64,
+    max_body=1 << 16,
+    max_buffered=1 << 20,
+)
+
+_OTHER_DESCRIPTORS = 96
+"""File descriptors of the process itself, and of connections that were just dropped."""
+
+
+@dataclass
+class Lifecycle:
+    """Whether the process is draining."""
+
+    draining: bool = False
 
 
 def run(settings: WebhookSettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises WebhookError if that can't begin."""
+    """Serve until SIGTERM or SIGINT. Raises WebhookError if the server cannot start."""
     listening = listen(settings.host, settings.port, setting="--port")
     health = listen(settings.health_host, settings.health_port, setting="--health-port")
-    if settings.workers > 1:
-        with tempfile.TemporaryDirectory(prefix="tradingbot-metrics-") as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            _Supervisor(settings, listening=listening, health=health).run()
-        return
-    from tradingbot_webhooks.worker import serve  # noqa: PLC0415 - see there
-
-    serve(settings, listening=listening, health=health)
+    uvloop.run(_serve(settings, listening=listening, health=health))
 
 
 def listen(host: str, port: int, *, setting: str) -> socket.socket:
-    """A bound and listening socket. Raises ListenError, naming the `setting` to change."""
+    """Return a bound and listening socket. Raises ListenError, which names the `setting` to
+    change."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -67,87 +81,91 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
     return sock
 
 
-class _Supervisor:
-    """Keeps `settings.workers` workers alive, and a process that answers probes for all of them."""
+async def _serve(
+    settings: WebhookSettings, *, listening: socket.socket, health: socket.socket
+) -> None:
+    """Answer reviews and probes. The health port outlives the admission port, so that a drain can
+    be watched."""
+    metrics, lifecycle = Metrics(), Lifecycle()
+    certificate = CertificateFollower(
+        settings.cert_dir, metrics=metrics, client_ca=settings.client_ca
+    )
 
-    def __init__(
-        self, settings: WebhookSettings, *, listening: socket.socket, health: socket.socket
-    ) -> None:
-        from prometheus_client import CollectorRegistry  # noqa: PLC0415
-        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+    def problem() -> str | None:
+        return "draining" if lifecycle.draining else certificate.problem(datetime.now(UTC))
 
-        from tradingbot_webhooks import tls, worker  # noqa: PLC0415
+    server = HttpServer(AdmissionApp(metrics=metrics), _limits(settings), tls=certificate.context)
+    probes = HttpServer(HealthApp(registry=metrics.registry, problem=problem), _HEALTH_LIMITS)
+    following = asyncio.create_task(certificate.follow(settings.cert_poll_interval))
+    with _draining(lifecycle, server, delay=settings.drain_delay):
+        probing = asyncio.create_task(probes.serve(health))
+        host, port = listening.getsockname()[:2]
+        _tune_garbage_collection()
+        logger.info("serving admission reviews", extra={"host": host, "port": port})
+        await server.serve(listening)
+        probes.stop()
+        await probing
+    following.cancel()
+    logger.info("stopped")
 
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        # Before there are children, so that a bad certificate is one line and not one a worker.
-        tls.load(settings.cert_dir / "tls.crt", settings.cert_dir / "tls.key")
-        self._count = settings.workers
-        self._serve: Callable[[], None] = lambda: worker.serve(
-            settings, listening=listening, health=None
-        )
-        self._serve_health: Callable[[], None] = lambda: worker.serve_health(
-            settings, health=health, registry=registry
-        )
-        self._workers: dict[int, float] = {}
-        self._health = 0
-        self._stopping = False
 
-    def run(self) -> None:
+def _limits(settings: WebhookSettings) -> Limits:
+    return Limits(
+        request_timeout=settings.request_timeout,
+        keep_alive=settings.keep_alive,
+        drain_timeout=settings.drain_timeout,
+        max_connections=_with_descriptors(settings.max_concurrency),
+        max_body=MAX_BODY,
+        max_buffered=settings.max_buffered,
+    )
+
+
+def _with_descriptors(connections: int) -> int:
+    """Return `connections`, or fewer if the process may not open so many files."""
+    others = _HEALTH_LIMITS.max_connections + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < connections + others:
+        soft = connections + others if hard == resource.RLIM_INFINITY else hard
+        soft = min(soft, connections + others)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < connections + others:
+        logger.warning("fewer connections than set: at most %d open files are allowed", hard)
+    return max(2, min(connections, soft - others))
+
+
+def _tune_garbage_collection() -> None:
+    """Exempt the loaded modules from garbage collection, and collect less often.
+
+    The modules stay, and a review leaves few cycles behind: to traverse everything after every few
+    hundred objects takes a tenth of the server's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+@contextlib.contextmanager
+def _draining(lifecycle: Lifecycle, server: HttpServer, *, delay: float) -> Iterator[None]:
+    """On SIGTERM or SIGINT: unready at once, the end of listening after `delay` seconds.
+
+    Between the two the Service's endpoints lose this pod, answers ask clients to reconnect, and
+    requests that still arrive are served. A second signal ends the wait.
+    """
+    loop = asyncio.get_running_loop()
+
+    def begin() -> None:
+        if lifecycle.draining:
+            server.stop()
+            return
+        lifecycle.draining = True
+        server.drain()
+        logger.info("draining", extra={"delay_seconds": delay})
+        loop.call_later(delay, server.stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, begin)
+    try:
+        yield
+    finally:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        gc.freeze()  # what is loaded by now stays shared between the processes
-        self._health = self._fork(self._serve_health)
-        for _ in range(self._count):
-            self._start_worker()
-        failure: WebhookError | None = None
-        while self._workers:
-            pid, status = os.waitpid(-1, 0)
-            try:
-                self._ended(pid, os.waitstatus_to_exitcode(status))
-            except WorkersError as error:
-                failure = error
-                self._stop()
-        if self._health:
-            os.kill(self._health, signal.SIGINT)
-            os.waitpid(self._health, 0)
-        if failure is not None:
-            raise failure
-
-    def _ended(self, pid: int, code: int) -> None:
-        if pid == self._health:
-            self._health = 0 if self._stopping else self._fork(self._serve_health)
-            return
-        age = time.monotonic() - self._workers.pop(pid, 0.0)
-        if self._stopping:
-            return
-        logger.error("worker died", extra={"worker": pid, "exit_code": code})
-        if age < _TOO_SOON:
-            raise WorkersError(f"a worker died {age:.1f} s after its start (exit code {code})")
-        self._start_worker()
-
-    def _start_worker(self) -> None:
-        self._workers[self._fork(self._serve)] = time.monotonic()
-
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
-        for pid in (*self._workers, *([self._health] if self._health else [])):
-            os.kill(pid, signal.SIGTERM)
-
-    def _fork(self, serve: Callable[[], None]) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        code = 1
-        try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            serve()
-            code = 0
-        except Exception:
-            logger.exception("worker failed")
-        finally:
-            logging.shutdown()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            loop.remove_signal_handler(number)

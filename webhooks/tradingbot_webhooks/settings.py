@@ -12,18 +12,20 @@ MAX_BODY = 3 << 20
 
 
 class WebhookSettings(BaseSettings):
-    """Where the admission server listens, what it serves with, and what it bears."""
+    """The addresses, the certificate and the limits of the admission server."""
 
-    model_config = SettingsConfigDict(env_prefix="TRADINGBOT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TRADINGBOT_WEBHOOKS_", frozen=True, extra="ignore"
+    )
 
     host: str = Field(default="127.0.0.1", description="Address to listen on with TLS.")
     port: int = Field(default=9443, ge=0, le=65535, description="Port to listen on with TLS.")
     cert_dir: Path = Field(
         default=Path("/etc/tradingbot/tls"),
-        description="Folder of tls.crt and tls.key. Both are followed when they change.",
+        description="Directory with tls.crt and tls.key; reloaded on change.",
     )
     cert_poll_interval: float = Field(
-        default=2.0, gt=0, description="Seconds between two looks at the certificate's files."
+        default=2.0, gt=0, description="Seconds between two checks of the certificate's files."
     )
     health_host: str = Field(
         default="127.0.0.1", description="Address of /healthz, /readyz and /metrics (plain HTTP)."
@@ -31,36 +33,42 @@ class WebhookSettings(BaseSettings):
     health_port: int = Field(
         default=8081, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics."
     )
-    workers: int = Field(default=1, ge=1, le=64, description="Processes that serve.")
-    secret_lookup: bool = Field(
-        default=False,
-        description="Warn when a bot's apiKeySecret does not exist. Only metadata is asked for, but"
-        " it takes the right to get every Secret.",
+    client_ca: Path | None = Field(
+        default=None,
+        description="File with the CA of the API server's client certificate, if the API server has"
+        " one. Connections with a certificate of this CA are closed last. Others are still served.",
     )
     max_concurrency: int = Field(
-        default=512, ge=1, description="Connections and requests at a time; more get a 503."
+        default=512,
+        ge=2,
+        description="Maximum number of connections, at most half of them from one address. When it"
+        " is reached, the connection that was idle longest is closed, unused connections first.",
     )
     max_buffered: int = Field(
-        default=64 << 20,
+        default=32 << 20,
         ge=MAX_BODY,
-        description="Bytes of request bodies held at a time by one process; more get a 503.",
+        description="Maximum number of bytes held in large request bodies. When it is exceeded, the"
+        " connection of the client that holds most is closed.",
     )
     request_timeout: float = Field(
         default=10.0,
         gt=0,
-        description="Seconds in which a client must complete a TLS handshake, and a request.",
+        description="Seconds within which a client must complete a TLS handshake, and a request.",
     )
     keep_alive: int = Field(
         default=120,
         ge=1,
-        description="Seconds that an idle connection is kept. More than the API server's 90, so"
-        " that it is never the server that closes under a request.",
+        description="Seconds that an idle connection is kept. Must exceed the API server's 90, so"
+        " that the webhooks never close a connection while the API server sends a request.",
     )
     drain_delay: float = Field(
         default=5.0,
         ge=0,
-        description="Seconds between SIGTERM, when /readyz turns to 503, and the end of listening.",
+        description="Seconds between SIGTERM, when /readyz changes to 503, and the end of"
+        " listening.",
     )
     drain_timeout: int = Field(
-        default=15, ge=1, description="Seconds that requests in flight get after that."
+        default=15,
+        ge=1,
+        description="Seconds that requests in flight may take after the end of listening.",
     )

@@ -1,4 +1,4 @@
-"""The serving certificate, followed while it is replaced.
+"""The serving certificate, reloaded when it is replaced.
 
 Each generation of tls.crt and tls.key gets an SSLContext of its own, filled from bytes that were
 read and checked first; the listening context only points at the newest. So a handshake sees one
@@ -31,36 +31,42 @@ _MAX_FILE = 1 << 20
 
 @dataclass(frozen=True)
 class Certificate:
-    """One generation, ready to serve."""
+    """A certificate and its key, ready to serve."""
 
     context: ssl.SSLContext
     expiry: datetime
 
 
 class CertificateFollower:
-    """Serves the pair in `folder`, and the next one as soon as it is complete."""
+    """Serve the certificate in `directory`, and the next one as soon as both files are complete."""
 
-    def __init__(self, folder: Path, *, metrics: Metrics) -> None:
-        """Raises CertificateError if there is no pair to begin with."""
-        self._files = (folder / "tls.crt", folder / "tls.key")
+    def __init__(self, directory: Path, *, metrics: Metrics, client_ca: Path | None = None) -> None:
+        """Read the pair; raise CertificateError if there is none that is valid.
+
+        With `client_ca`, clients are asked for a certificate of this CA, but do not need one.
+        """
+        self._client_ca = _read(client_ca).decode("ascii", "replace") if client_ca else None
+        self._files = (directory / "tls.crt", directory / "tls.key")
         self._metrics = metrics
         self._seen = _fingerprint(self._files)
         self._problem: str | None = None
-        self.current = load(*self._files)
+        self.current = load(*self._files, client_ca=self._client_ca)
         self._metrics.certificate(reloaded=True, expiry=self.current.expiry.timestamp())
-        self.context = _server_context()
+        self.context = _server_context(self._client_ca)
         self.context.sni_callback = self._use_current
 
     def check(self) -> None:
-        """Look at the files; load them if they changed, keep serving the old pair if that fails."""
+        """Check the files and load them if they changed. If that fails, the old pair stays."""
         seen = _fingerprint(self._files)
         if seen == self._seen and self._problem is None:
             return
         try:
-            self.current = load(*self._files)
+            self.current = load(*self._files, client_ca=self._client_ca)
         except CertificateError as error:
             if str(error) != self._problem:
-                logger.warning("certificate kept, the new one can't be used: %s", error)
+                logger.warning(
+                    "Could not load the new certificate, the old one stays in use: %s", error
+                )
                 self._metrics.certificate(reloaded=False, expiry=None)
             self._problem = str(error)
             return
@@ -68,7 +74,7 @@ class CertificateFollower:
         self._seen = seen
         self._problem = None
         self._metrics.certificate(reloaded=True, expiry=self.current.expiry.timestamp())
-        logger.info("certificate reloaded", extra={"expires": self.current.expiry.isoformat()})
+        logger.info("Reloaded the certificate", extra={"expires": self.current.expiry.isoformat()})
 
     async def follow(self, interval: float) -> None:
         """Check every `interval` seconds until cancelled."""
@@ -77,7 +83,7 @@ class CertificateFollower:
             self.check()
 
     def problem(self, now: datetime) -> str | None:
-        """Why clients will not accept the certificate in service, if so."""
+        """Return why clients do not accept the served certificate, or None."""
         if now >= self.current.expiry:
             return f"the certificate expired at {self.current.expiry:%Y-%m-%dT%H:%M:%SZ}"
         return None
@@ -88,10 +94,10 @@ class CertificateFollower:
         connection.context = self.current.context
 
 
-def load(cert_file: Path, key_file: Path) -> Certificate:
+def load(cert_file: Path, key_file: Path, *, client_ca: str | None = None) -> Certificate:
     """Read a pair and check that it belongs together. Raises CertificateError otherwise."""
     certificate, key = _read(cert_file), _read(key_file)
-    context = _server_context()
+    context = _server_context(client_ca)
     try:
         leaf = x509.load_pem_x509_certificates(certificate)[0]
         with _in_memory(certificate) as cert_path, _in_memory(key) as key_path:
@@ -108,10 +114,17 @@ def load(cert_file: Path, key_file: Path) -> Certificate:
     return Certificate(context=context, expiry=leaf.not_valid_after_utc)
 
 
-def _server_context() -> ssl.SSLContext:
+def _server_context(client_ca: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a handshake costs a client less than the server
     context.set_alpn_protocols(["http/1.1"])
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(cadata=client_ca)
+        except ssl.SSLError as error:
+            raise CertificateError("--client-ca holds no certificate in PEM") from error
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 
@@ -121,7 +134,7 @@ def _read(path: Path) -> bytes:
             content = file.read(_MAX_FILE + 1)
     except FileNotFoundError as error:
         raise CertificateError(
-            f"{path} does not exist: run `tradingbot certs`, or point --cert-dir at the folder"
+            f"{path} does not exist: run `tradingbot certs`, or set --cert-dir to its directory"
         ) from error
     except OSError as error:
         raise CertificateError(f"{path} can't be read: {error.strerror}") from error
@@ -132,7 +145,7 @@ def _read(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def _in_memory(content: bytes) -> Iterator[str]:
-    """A path that OpenSSL can read `content` from, and that nobody else can change or see."""
+    """Yield a path from which OpenSSL can read `content`, and no other process can."""
     descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -147,7 +160,7 @@ def _no_password() -> str:
 
 
 def _fingerprint(files: tuple[Path, ...]) -> _Fingerprint:
-    """Changes when a file does, or when a link on the way to it points elsewhere."""
+    """Return a value that changes when a file, or a link on its path, changes."""
     fingerprint = []
     for path in files:
         try:

@@ -1,8 +1,17 @@
-"""AdmissionReview, in and out: `admission.k8s.io/v1`, and only the fields that are acted on.
+"""Reads and writes AdmissionReviews of `admission.k8s.io/v1`; only the fields that are used.
 
-An object under review that has no mistake of shape is read into its type at once. Any other stays
-plain JSON: it need not fit any schema (a mutating webhook is asked before the API server checks
-it), and what it becomes is compared with exactly what was sent.
+A request is read into one of three types:
+
+| type | request | object |
+|---|---|---|
+| `BotCreation` | CREATE of a TradingBot without schema errors, its decimals strings | typed spec |
+| `AssetRegistryCreation` | CREATE of an AssetRegistry without schema errors | typed spec |
+| `AdmissionRequest` | all others | plain JSON |
+
+Example: `{"operation": "CREATE", "kind": {"kind": "TradingBot"}, "object": {...}}` is a
+`BotCreation` if every field of the object has the right form, and an `AdmissionRequest` if one has
+not. An object with schema errors stays plain JSON, since the API server calls a mutating webhook
+before it checks the object, and the patch must fit the object that was sent.
 """
 
 from __future__ import annotations
@@ -14,13 +23,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
+from tradingbot_api.admission.typed_review import TypedAssetRegistry, TypedBot, TypedObject
+from tradingbot_api.constraints import STRINGS_ALONE
 from tradingbot_api.errors import FieldError
-from tradingbot_api.wellformed import WellFormed, WellFormedBot, WellFormedCatalogue
 
-from tradingbot_webhooks.errors import NotAReviewError
+from tradingbot_webhooks.errors import NotAReviewError, TooComplexError
 from tradingbot_webhooks.json_patch import Operation
+from tradingbot_webhooks.review_size import MAX_CONTAINERS, MAX_VALUES, is_too_complex
 
 INVALID = 422
+TOO_LARGE = 413
 INTERNAL_ERROR = 500
 _HEAD = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
 _ALLOWED = to_json(_HEAD)[:-1] + b',"response":{%b}}'
@@ -40,7 +52,7 @@ class UserInfo(_Wire):
 
 
 class Request(_Wire):
-    """One question of the API server, but for the object and who asks."""
+    """A request of the API server, without its object and its user."""
 
     uid: str
     kind: GroupKind
@@ -50,7 +62,7 @@ class Request(_Wire):
 
 
 class AdmissionRequest(Request):
-    """A question about any object, which stays plain JSON."""
+    """A request about any object, which stays plain JSON."""
 
     name: str = ""
     user_info: UserInfo = Field(default=UserInfo(), alias="userInfo")
@@ -67,13 +79,13 @@ class AdmissionRequest(Request):
         return next((name for name in names if isinstance(name, str) and name), "")
 
 
-class Creation(Request):
-    """The creation of an object that has no mistake of shape: most questions are one. Where it is
-    denied, who asked is read anew."""
+class TypedCreation(Request):
+    """The creation of an object without schema errors: most requests are one. The user is read only
+    if the object is denied (`as_plain`)."""
 
     operation: Literal["CREATE"]
     sub_resource: Literal[""] = Field(default="", alias="subResource")
-    object: WellFormed
+    object: TypedObject
     old_object: None = Field(default=None, alias="oldObject")
 
 
@@ -85,22 +97,22 @@ class _BotKind(_OurKind):
     kind: Literal["TradingBot"]
 
 
-class _CatalogueKind(_OurKind):
+class _AssetRegistryKind(_OurKind):
     kind: Literal["AssetRegistry"]
 
 
-class BotCreation(Creation):
-    """That of a TradingBot."""
+class BotCreation(TypedCreation):
+    """The creation of a TradingBot."""
 
     kind: _BotKind
-    object: WellFormedBot
+    object: TypedBot
 
 
-class CatalogueCreation(Creation):
-    """That of an AssetRegistry."""
+class AssetRegistryCreation(TypedCreation):
+    """The creation of an AssetRegistry."""
 
-    kind: _CatalogueKind
-    object: WellFormedCatalogue
+    kind: _AssetRegistryKind
+    object: TypedAssetRegistry
 
 
 class _Review(_Wire):
@@ -116,50 +128,70 @@ class _BotReview(_Review):
     request: BotCreation
 
 
-class _CatalogueReview(_Review):
-    request: CatalogueCreation
+class _AssetRegistryReview(_Review):
+    request: AssetRegistryCreation
 
 
 _ANY = TypeAdapter(_AnyReview)
-_CREATIONS: Mapping[bytes, TypeAdapter[_BotReview] | TypeAdapter[_CatalogueReview]] = {
+_CREATIONS: Mapping[bytes, TypeAdapter[_BotReview] | TypeAdapter[_AssetRegistryReview]] = {
     b"TradingBot": TypeAdapter(_BotReview),
-    b"AssetRegistry": TypeAdapter(_CatalogueReview),
+    b"AssetRegistry": TypeAdapter(_AssetRegistryReview),
 }
 _KIND = re.compile(rb'"kind":"(TradingBot|AssetRegistry)"')
+_UID = re.compile(
+    rb'\{"kind":"AdmissionReview","apiVersion":"admission\.k8s\.io/v1","request":\{'
+    rb'"uid":"([-0-9a-f]{36})"'
+)
+_TOO_DEEP = "recursion limit"
+TOO_COMPLEX = (
+    "too much to check: the object, together with its managedFields and on an update with its old"
+    f" version, may hold at most {MAX_CONTAINERS} lists and objects and {MAX_VALUES} values, and"
+    " nest about 200 levels deep. Split an AssetRegistry into several"
+)
 _BEGIN = 512
-"""Bytes of a review in which the API server has named the kind."""
+"""Bytes of a review that contain the kind."""
+_QUICK = 64 << 10
+"""Maximum bytes of a review that is read into its type: a parser collects an error for each unknown
+key, and a larger review could have too many."""
 
 
-def parse(body: bytes) -> Creation | AdmissionRequest:
-    """The request in an AdmissionReview's bytes. Raises NotAReviewError, which quotes no value."""
-    # As the API server writes it. Whatever is written otherwise is read, but not as fast.
-    kind = _KIND.search(body, 0, _BEGIN)
+def parse(body: bytes) -> TypedCreation | AdmissionRequest:
+    """Return the request in the bytes of an AdmissionReview.
+
+    Raises TooComplexError, and NotAReviewError; neither quotes a value.
+    """
+    if is_too_complex(body):
+        raise TooComplexError(TOO_COMPLEX)
+    # As the API server writes it. Reviews in another form are read too, but not as fast.
+    kind = _KIND.search(body, 0, _BEGIN) if len(body) <= _QUICK else None
     if kind is not None and b'"operation":"CREATE"' in body:
         try:
-            return _CREATIONS[kind[1]].validate_json(body).request
-        except ValidationError:  # what is wrong is said from plain JSON
+            return _CREATIONS[kind[1]].validate_json(body, context=STRINGS_ALONE).request
+        except ValidationError:  # errors, and whole numbers, are found in plain JSON
             return parse_plain(body)
     return parse_plain(body)
 
 
 def parse_plain(body: bytes) -> AdmissionRequest:
-    """The same, the object as it was sent."""
+    """Return the request with its object as plain JSON."""
     try:
         return _ANY.validate_json(body).request
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        first = error.errors(include_input=False, include_url=False)[0]
+        if _TOO_DEEP in str(first.get("ctx", {}).get("error", "")):
+            raise TooComplexError(TOO_COMPLEX) from None
         place = ".".join(map(str, first["loc"])) or "the body"
         what = "is not JSON" if first["type"] == "json_invalid" else first["type"]
         raise NotAReviewError(f"not an AdmissionReview: {place}: {what}") from None
 
 
-def as_asked(request: Creation | AdmissionRequest, body: bytes) -> AdmissionRequest:
-    """All of the request that was read from `body`, the object as it was sent."""
+def as_plain(request: TypedCreation | AdmissionRequest, body: bytes) -> AdmissionRequest:
+    """Return the request that was read from `body`, with its object as plain JSON."""
     return request if isinstance(request, AdmissionRequest) else parse_plain(body)
 
 
 def allowed(uid: str, *, warnings: Sequence[str] = (), patch: Sequence[Operation] = ()) -> bytes:
-    """Admit the object, changed by `patch`."""
+    """Encode an answer that admits the object, changed by `patch`."""
     response = b'"uid":%b,"allowed":true' % to_json(uid)
     if warnings:
         response += b',"warnings":%b' % to_json(warnings)
@@ -171,7 +203,7 @@ def allowed(uid: str, *, warnings: Sequence[str] = (), patch: Sequence[Operation
 def denied(
     request: AdmissionRequest, errors: Sequence[FieldError], *, warnings: Sequence[str] = ()
 ) -> bytes:
-    """Refuse the object in the API server's own words, every mistake a cause of its own."""
+    """Encode a denial in the API server's own words, with a cause for each error."""
     kind, name = request.kind, request.object_name
     texts = [str(error) for error in errors]
     listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
@@ -196,8 +228,25 @@ def denied(
     return to_json(_HEAD | {"response": response})
 
 
+def uid_of(body: bytes) -> str | None:
+    """Return the uid of a review without parsing it, if the API server has written it."""
+    begin = _UID.match(body)
+    return begin[1].decode() if begin else None
+
+
+def refused(uid: str) -> bytes:
+    """Encode a denial of an object with too many values."""
+    status = {
+        "status": "Failure",
+        "code": TOO_LARGE,
+        "reason": "RequestEntityTooLarge",
+        "message": TOO_COMPLEX,
+    }
+    return to_json(_HEAD | {"response": {"uid": uid, "allowed": False, "status": status}})
+
+
 def failed(uid: str) -> bytes:
-    """Refuse an object because deciding on it failed; what failed stays in the log."""
+    """Encode a denial because deciding failed. The cause is only logged."""
     status = {
         "status": "Failure",
         "code": INTERNAL_ERROR,

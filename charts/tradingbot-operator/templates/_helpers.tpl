@@ -12,7 +12,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{- /* What is set for every pod, and nothing where nothing is set. */ -}}
+{{- /* Settings of every pod; empty if none is set. */ -}}
 {{- define "tradingbot-operator.pod" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:

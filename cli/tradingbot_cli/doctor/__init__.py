@@ -1,5 +1,5 @@
-"""`tradingbot doctor`: what is wrong with an installation, and what to do about it.
+"""`tradingbot doctor`: find faults of an installation, and say what to do.
 
-`expected` is what this version installs, `collect` looks at the cluster, `diagnosis` judges what
-was seen, and `report` prints it. Judgement is pure: what was seen and the time go in.
+`expected` is what this version installs, `collect` reads the cluster, `diagnosis` judges the facts,
+and `report` prints the findings. Judgement is pure: facts and time are arguments.
 """

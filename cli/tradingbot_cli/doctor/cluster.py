@@ -1,4 +1,4 @@
-"""Questions to the API server, and what an answer says about what was asked for."""
+"""Requests to the API server, and how answers become facts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TIMEOUT = 10.0
 """Seconds that one question may take. More than the 5 s that the API server gives a webhook."""
 
 _MOST_TEXT = 600
-# ApiException: with no status, the library's word for a failure of TLS.
+# ApiException without a status is a failure of TLS.
 _NO_ANSWER = (ApiException, HTTPError, OSError, ValueError)
-# How urllib3 begins: with the connection, which is named before in our words.
+# urllib3's messages begin with the connection, which our message names already.
 _CONNECTION = re.compile(r"^(<.*?>|\w+\(.*?\)): ")
 _OK, _CREATED = 200, 201
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
@@ -35,7 +35,7 @@ _REVIEWS = "/apis/authorization.k8s.io/v1"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; `body` is empty if it is no JSON object."""
+    """An HTTP answer; `body` is empty if it is not a JSON object."""
 
     status: int
     text: str
@@ -53,7 +53,7 @@ class Answer:
 
 
 class Cluster:
-    """One API server, asked as the caller. Safe to use from several threads."""
+    """The API server, with the caller's credentials. Safe to use from several threads."""
 
     def __init__(self, client: ApiClient) -> None:
         self.client = client
@@ -63,10 +63,10 @@ class Cluster:
         return str(self.client.configuration.host)
 
     def introduce(self) -> Answer:
-        """The first question: who is there? Raises NoAccessError with what a caller can mend."""
+        """Send the first request. Raises NoAccessError with what the caller can fix."""
         try:
             answer = self._ask("GET", "/version")
-            # /version is open to everybody; this one is not.
+            # /version needs no permission; this path does.
             known = self._ask("POST", f"{_REVIEWS}/selfsubjectaccessreviews", _self_review("get"))
         except _NO_ANSWER as error:
             raise NoAccessError(f"{self.server} does not answer: {why(error)}") from error
@@ -75,11 +75,11 @@ class Cluster:
                 f"{self.server} does not accept these credentials (401): log in again"
             )
         if "gitVersion" not in answer.body and answer.status != _FORBIDDEN:
-            raise NoAccessError(f"{self.server} answers, and is no Kubernetes API server")
+            raise NoAccessError(f"{self.server} answers, but is not a Kubernetes API server")
         return answer
 
     def get(self, path: str, **query: str) -> Seen:
-        """An object or list as it is stored, None if there is none, or why it can't be seen."""
+        """Return an object or list, None if it does not exist, or Unseen."""
         answer = self.ask("GET", path + (f"?{urlencode(query)}" if query else ""))
         if isinstance(answer, Unseen):
             return answer
@@ -88,11 +88,11 @@ class Cluster:
         if answer.status == _NOT_FOUND:
             return None
         if answer.status == _FORBIDDEN:
-            return Unseen(f"you may not look: {answer.message}")
+            return Unseen(f"permission denied: {answer.message}")
         return Unseen(f"the API server answered {answer.status}: {answer.message}")
 
     def ask(self, method: str, path: str, body: JsonObject | None = None) -> Answer | Unseen:
-        """Whatever is answered; Unseen if nothing is."""
+        """Return any answer; Unseen if there is none."""
         try:
             return self._ask(method, path, body)
         except _NO_ANSWER as error:
@@ -109,7 +109,7 @@ class Cluster:
         return self._review("subjectaccessreviews", "SubjectAccessReview", spec)
 
     def may_i(self, right: Right) -> bool | Unseen:
-        """Whether the caller has the right; the account in it does not count."""
+        """Whether the caller has the right. The account of the right is ignored."""
         spec = {"resourceAttributes": _attributes(right)}
         return self._review("selfsubjectaccessreviews", "SelfSubjectAccessReview", spec)
 
@@ -121,7 +121,7 @@ class Cluster:
         if answer.status == _CREATED:
             return answer.body.get("status", {}).get("allowed") is True
         if answer.status == _FORBIDDEN:
-            return Unseen("you may not ask what others may do (create subjectaccessreviews)")
+            return Unseen("permission denied: you may not create subjectaccessreviews")
         return Unseen(f"the API server answered {answer.status}: {answer.message}")
 
     def _ask(self, method: str, path: str, body: JsonObject | None = None) -> Answer:
@@ -140,16 +140,16 @@ class Cluster:
 
 
 def segment(name: str) -> str:
-    """A name as part of a path."""
+    """Escape a name for use in a path."""
     return quote(name, safe="")
 
 
 def why(error: Exception) -> str:
-    """The innermost reason of a failed request, in one line."""
+    """Return the innermost reason of a failed request, in one line."""
     inner: BaseException = error
     while isinstance(reason := getattr(inner, "reason", None), BaseException):
         inner = reason
-    # Of the library's own exception, `reason` is text, and its last line the cause.
+    # The `reason` of the library's own exception is text; its last line is the cause.
     lines = str(getattr(inner, "reason", "") or inner).splitlines() or [""]
     said = _CONNECTION.sub("", lines[-1])
     return said[:_MOST_TEXT] or type(inner).__name__

@@ -1,4 +1,4 @@
-"""Looks at a cluster: every question that is asked, and nothing that judges an answer."""
+"""Read the cluster. Sends all requests, and judges no answer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TypeVar
 from tradingbot_api import GROUP, VERSION
 from tradingbot_api.crds import crds
 
-from tradingbot_cli.doctor.access import AT_A_TIME
+from tradingbot_cli.doctor.access import MAX_CONCURRENT_REQUESTS
 from tradingbot_cli.doctor.cluster import Answer, Cluster, segment
-from tradingbot_cli.doctor.deployed import Call, calls, injected_from, setting, trusts
-from tradingbot_cli.doctor.expected import CERTS, OPERATOR, REGISTRY, Installation, Right
+from tradingbot_cli.doctor.deployed import Call, calls, injected_from, operator_setting, trusts
+from tradingbot_cli.doctor.expected import CERTS, OPERATOR, WEBHOOKS, Installation, Right
 from tradingbot_cli.doctor.facts import Backend, Caller, Facts, LeaseSeen, Reply, Seen, Unseen
 from tradingbot_cli.doctor.handshake import silent_threads
 from tradingbot_cli.doctor.judge_rights import forbidden
@@ -23,10 +23,10 @@ from tradingbot_cli.doctor.sample_bot import to_complete, to_refuse
 from tradingbot_cli.doctor.served import served_certificates
 
 LOOK_AGAIN = 0.5
-"""Seconds between two looks at the Lease."""
+"""Seconds between two reads of the Lease."""
 
 LONGEST_WATCH = 60.0
-"""Seconds for which a Lease is watched at most. It lasts for 10 s unless set otherwise."""
+"""Maximum number of seconds for which the Lease is watched. It lasts 10 s by default."""
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _RESOURCES = {
@@ -41,27 +41,30 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen, and the API server's time when the look began."""
+    """The facts, and the API server's time at the beginning."""
 
     facts: Facts
     now: datetime
 
 
 def collect(cluster: Cluster, wanted: Installation) -> Look:
-    """Looks at everything. Raises NoAccessError if nothing can be looked at."""
+    """Collect all facts. Raises NoAccessError if there is no access at all."""
     introduction = cluster.introduce()
-    with silent_threads(), ThreadPoolExecutor(AT_A_TIME) as threads:
+    with silent_threads(), ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as threads:
         facts = _facts(cluster, wanted, threads, str(introduction.body.get("gitVersion", "?")))
     return Look(facts, introduction.date or datetime.now(UTC))
 
 
 def needed(namespace: str) -> tuple[Right, ...]:
-    """What the caller must be allowed to do for everything to be looked at."""
+    """Return the permissions that the caller needs for all checks."""
     me = ""
     return (
         Right(me, "", "namespaces", "get", "", namespace),
         Right(me, "apiextensions.k8s.io", "customresourcedefinitions", "get"),
-        *(Right(me, "admissionregistration.k8s.io", one, "get") for one in _RESOURCES.values()),
+        *(
+            Right(me, "admissionregistration.k8s.io", resource, "get")
+            for resource in _RESOURCES.values()
+        ),
         Right(me, "apps", "deployments", "get", namespace),
         Right(me, "", "services", "get", namespace),
         Right(me, "discovery.k8s.io", "endpointslices", "list", namespace),
@@ -78,7 +81,7 @@ def _facts(cluster: Cluster, wanted: Installation, threads: Executor, kubernetes
     here = f"namespaces/{segment(namespace)}"
     running = {name: f"/apis/apps/v1/{here}/deployments/{name}" for name in wanted.deployments}
     deployments = _gets(cluster, threads, running)
-    # It takes as long as a Lease lasts, if nobody renews it: the rest is looked at meanwhile.
+    # Takes as long as the Lease lasts if it is not renewed, so this runs beside the rest.
     lease = threads.submit(_watch_lease, cluster, _lease_path(deployments[OPERATOR], wanted))
     configurations = _gets(cluster, threads, _configuration_paths(wanted))
     every, injected = calls(configurations), injected_from(configurations)
@@ -111,16 +114,15 @@ def _dry_runs(cluster: Cluster, namespace: str) -> tuple[Reply | Unseen, Reply |
 
 
 def _ask_registry(cluster: Cluster, wanted: Installation) -> Reply | Unseen:
-    service = f"http:{REGISTRY}:{wanted.registry_port()}"
-    where = f"/api/v1/namespaces/{segment(wanted.namespace)}/services/{service}"
+    where = f"/api/v1/namespaces/{segment(wanted.namespace)}/services/{wanted.registry_service()}"
     return _reply(cluster.ask("GET", f"{where}/proxy/readyz"))
 
 
 def _rights_of(
     wanted: Installation, deployments: Mapping[str, Seen], *, injected: bool
 ) -> tuple[Right, ...]:
-    """What to ask about: the accounts of this installation, and what none of them may do."""
-    confined = setting(deployments[OPERATOR], "namespaces")
+    """Return the rights to check: those that accounts need, and those that none must have."""
+    confined = operator_setting(deployments[OPERATOR], "namespaces")
     rights = [
         right
         for right in wanted.rights(
@@ -128,7 +130,8 @@ def _rights_of(
         )
         if not (injected and right.account == CERTS)
     ]
-    accounts = dict.fromkeys(right.account for right in rights)
+    # The webhooks have no rights, so no right names their account.
+    accounts = dict.fromkeys((*(right.account for right in rights), WEBHOOKS))
     return (*rights, *(right for account in accounts for right in forbidden(account)))
 
 
@@ -152,7 +155,7 @@ def _not_allowed(cluster: Cluster, threads: Executor, namespace: str) -> tuple[s
 
 
 def _watch_lease(cluster: Cluster, path: str) -> LeaseSeen:
-    """Until its record changes, or for as long as it lasts: then nobody renews it."""
+    """Watch until the record changes, or until the Lease expires: then no operator renews it."""
     began = time.monotonic()
     first = cluster.get(path)
     if not isinstance(first, dict):
@@ -176,14 +179,14 @@ def _definition_paths() -> dict[str, str]:
 
 def _configuration_paths(wanted: Installation) -> dict[str, str]:
     return {
-        kind: f"{_ADMISSION}/{_RESOURCES[kind]}/{one['metadata']['name']}"
-        for kind, one in wanted.configurations.items()
+        kind: f"{_ADMISSION}/{_RESOURCES[kind]}/{configuration['metadata']['name']}"
+        for kind, configuration in wanted.configurations.items()
     }
 
 
 def _lease_path(operator: Seen, wanted: Installation) -> str:
-    namespace = setting(operator, "lease_namespace") or wanted.namespace
-    name = setting(operator, "lease_name") or OPERATOR
+    namespace = operator_setting(operator, "lease_namespace") or wanted.namespace
+    name = operator_setting(operator, "lease_name") or OPERATOR
     group = "/apis/coordination.k8s.io/v1"
     return f"{group}/namespaces/{segment(namespace)}/leases/{segment(name)}"
 
@@ -199,7 +202,7 @@ def _gets(cluster: Cluster, threads: Executor, paths: Mapping[K, str]) -> dict[K
 
 
 def _each(threads: Executor, keys: Iterable[K], ask: Callable[[K], V]) -> dict[K, V]:
-    """Asks about all of them at the same time."""
+    """Ask about all items concurrently."""
     every = list(keys)
     return dict(zip(every, threads.map(ask, every), strict=True))
 

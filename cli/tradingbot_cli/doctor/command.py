@@ -1,4 +1,4 @@
-"""`tradingbot doctor`: looks at a cluster, and says what is wrong and what to do."""
+"""`tradingbot doctor`: diagnose an installation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from tradingbot_cli.terminal import wants_color
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DESCRIPTION = """\
-Check an installation in a cluster: definitions, webhooks and their certificate, rights, operator,
-registry. It changes nothing: the two bots that it sends are dry runs. It prints no secret and reads
-none, but for the public certificate in the webhooks' Secret, if no replica lets itself be asked."""
+Diagnose an installation in a cluster: definitions, webhooks and their certificate, rights,
+operator, registry. The command changes nothing: the two bots that it sends are dry runs. It prints
+no secret. It reads the webhooks' Secret, for its public certificate, only if no replica can be
+reached."""
 _EPILOG = """\
-exit code: 0 nothing failed, 1 something failed, 2 nothing could be looked at
+exit code: 0 nothing failed, 1 something failed, 2 nothing could be checked
 
 examples:
   tradingbot doctor
@@ -31,14 +32,14 @@ examples:
 
 
 def run(name: str, arguments: list[str]) -> int:
-    """Look, print what was found, and return the exit code."""
+    """Diagnose, print the findings, and return the exit code."""
     given = _parser(name).parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
     wanted = Installation.of_this_version(given.namespace)
     try:
         with warnings.catch_warnings():
-            # A kubeconfig that says insecure-skip-tls-verify has been warned of elsewhere.
+            # urllib3 warns at each request about insecure-skip-tls-verify.
             warnings.simplefilter("ignore")
             look = collect(Cluster(connect(given.kubeconfig, given.context)), wanted)
     except NoAccessError as error:
@@ -62,10 +63,10 @@ def _parser(name: str) -> argparse.ArgumentParser:
         "--namespace",
         type=_namespace,
         default=NAMESPACE,
-        help=f"where it is installed; default: {NAMESPACE}",
+        help=f"namespace of the installation; default: {NAMESPACE}",
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl finds it")
-    parser.add_argument("--context", metavar="NAME", help="default: the kubeconfig's current one")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: the same as kubectl's")
+    parser.add_argument("--context", metavar="NAME", help="default: the current context")
     parser.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="default: text"
     )
@@ -74,5 +75,5 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 def _namespace(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is no name of a namespace")
+        raise argparse.ArgumentTypeError(f"{value!r} is not a valid namespace name")
     return value

@@ -1,4 +1,4 @@
-"""What stored objects say about how the parts are called and set. Pure."""
+"""Read settings and webhook calls from stored objects. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tradingbot_api.model import JsonObject
 
 from tradingbot_cli.doctor.facts import Seen, Trust
 
-_PREFIX = "TRADINGBOT_"
+_OPERATOR = "TRADINGBOT_OPERATOR_"
 _INJECTED = "cert-manager.io/inject-ca-from"
 _HTTPS = 443
 _TRUE = {"1", "on", "t", "true", "y", "yes"}
-"""What the settings' library takes for true."""
+"""Values that pydantic-settings reads as true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Call:
 
 
 def calls(configurations: Mapping[str, Seen]) -> tuple[Call, ...]:
-    """For every webhook of the stored configurations."""
+    """Return the call of every webhook of the stored configurations."""
     return tuple(
         _call(webhook)
         for found in configurations.values()
@@ -42,7 +42,7 @@ def calls(configurations: Mapping[str, Seen]) -> tuple[Call, ...]:
 
 
 def trusts(every: Iterable[Call]) -> tuple[Trust, ...]:
-    """What the certificate is checked against, each once."""
+    """Return what the certificates are checked against, without duplicates."""
     names: dict[tuple[str, bytes], list[str]] = {}
     for call in every:
         names.setdefault((call.host, call.bundle), []).append(call.webhook)
@@ -50,17 +50,17 @@ def trusts(every: Iterable[Call]) -> tuple[Trust, ...]:
 
 
 def injected_from(configurations: Mapping[str, Seen]) -> tuple[str, ...]:
-    """The Certificates of cert-manager, `namespace/name`, whose CA is put into the caBundle."""
+    """Return the cert-manager Certificates, `namespace/name`, whose CA is injected."""
     found = {
-        (one.get("metadata", {}).get("annotations") or {}).get(_INJECTED)
-        for one in configurations.values()
-        if isinstance(one, dict)
+        (configuration.get("metadata", {}).get("annotations") or {}).get(_INJECTED)
+        for configuration in configurations.values()
+        if isinstance(configuration, dict)
     }
     return tuple(sorted(name for name in found if name))
 
 
-def setting(deployment: Seen, name: str) -> str:
-    """A setting of the part that a Deployment runs, by flag or variable; empty if it has none."""
+def operator_setting(deployment: Seen, name: str) -> str:
+    """Return a setting of a deployed operator, from flag or variable; empty if not set."""
     for container in _containers(deployment):
         value = _flag(_words(container), _flag_of(name))
         if value is None:
@@ -70,36 +70,25 @@ def setting(deployment: Seen, name: str) -> str:
     return ""
 
 
-def switched_on(deployment: Seen, name: str) -> bool | None:
-    """Whether a setting that is off by itself is on; None if there is no Deployment to see."""
-    if not isinstance(deployment, dict):
-        return None
-    on, off = _flag_of(name), _flag_of(f"no_{name}")
-    for container in _containers(deployment):
-        given = [word for word in _words(container) if word in {on, off}]
-        if given:
-            return given[-1] == on
-        if (_variable(container, name) or "").lower() in _TRUE:
-            return True
-    return False
-
-
 def pods_behind(slices: Iterable[JsonObject], port_name: str) -> Iterator[tuple[str, int]]:
-    """Pods of a Service and their port, ready or not: one with a bad certificate is not ready."""
-    for one in slices:
-        ports = [port for port in one.get("ports") or [] if port.get("name", "") == port_name]
-        for endpoint in one.get("endpoints") or []:
+    """Yield the pods of a Service and their ports.
+
+    Also pods that are not ready: a pod with an invalid certificate is not ready.
+    """
+    for slice_ in slices:
+        ports = [port for port in slice_.get("ports") or [] if port.get("name", "") == port_name]
+        for endpoint in slice_.get("endpoints") or []:
             target = endpoint.get("targetRef") or {}
             if ports and target.get("kind") == "Pod":
                 yield target["name"], int(ports[0]["port"])
 
 
 def port_name(service: Seen, port: int) -> str:
-    """The name of a Service's port; empty if it has none."""
+    """Return the name of a Service's port; empty if it has none."""
     if not isinstance(service, dict):
         return ""
     ports = service.get("spec", {}).get("ports", [])
-    return next((str(one.get("name", "")) for one in ports if one["port"] == port), "")
+    return next((str(port_.get("name", "")) for port_ in ports if port_["port"] == port), "")
 
 
 def _call(webhook: JsonObject) -> Call:
@@ -134,7 +123,7 @@ def _words(container: JsonObject) -> list[str]:
 
 def _variable(container: JsonObject, name: str) -> str | None:
     for variable in container.get("env") or []:
-        if variable.get("name") == _PREFIX + name.upper():
+        if variable.get("name") == _OPERATOR + name.upper():
             return str(variable.get("value", ""))
     return None
 
@@ -144,7 +133,7 @@ def _flag_of(name: str) -> str:
 
 
 def _flag(words: list[str], flag: str) -> str | None:
-    """What is given for a flag, as `--flag=value` or in the word after it."""
+    """Return the value of a flag, from `--flag=value` or the next word."""
     for index, word in enumerate(words):
         if word == flag:
             return words[index + 1] if index + 1 < len(words) else ""

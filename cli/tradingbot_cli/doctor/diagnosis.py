@@ -1,4 +1,4 @@
-"""All findings on what was seen, in the order in which a person would look. Pure."""
+"""All findings, in the order in which a user would check. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from datetime import datetime
 
 from tradingbot_api.crds import crds
 
-from tradingbot_cli.doctor.deployed import switched_on
-from tradingbot_cli.doctor.expected import WEBHOOKS, Installation
+from tradingbot_cli.doctor.expected import Installation
 from tradingbot_cli.doctor.facts import Facts
 from tradingbot_cli.doctor.findings import Finding
 from tradingbot_cli.doctor.judge_admission import judge_admission
@@ -24,11 +23,13 @@ from tradingbot_cli.doctor.judge_running import (
     judge_registry,
 )
 from tradingbot_cli.doctor.judge_webhooks import judge_backend, judge_configurations
+from tradingbot_cli.doctor.local import as_local, is_local
 
 
 def diagnose(facts: Facts, wanted: Installation, *, now: datetime) -> tuple[Finding, ...]:
     """`now` is the API server's time, since it is the one that checks certificates."""
-    return tuple(_diagnosed(facts, wanted, now))
+    findings = _diagnosed(facts, wanted, now)
+    return tuple(as_local(findings) if is_local(facts) else findings)
 
 
 def _diagnosed(facts: Facts, wanted: Installation, now: datetime) -> Iterator[Finding]:
@@ -39,8 +40,7 @@ def _diagnosed(facts: Facts, wanted: Installation, now: datetime) -> Iterator[Fi
     yield from judge_deployments(
         facts.deployments, namespace=namespace, injected=bool(facts.cert_manager)
     )
-    secret_lookup = switched_on(facts.deployments.get(WEBHOOKS), "secret_lookup")
-    yield from judge_rights(facts.rights, namespace=namespace, secret_lookup=secret_lookup)
+    yield from judge_rights(facts.rights, namespace=namespace)
     yield from judge_configurations(wanted.configurations, facts.configurations)
     for backend in facts.backends:
         yield judge_backend(backend)

@@ -1,7 +1,7 @@
-"""What this version installs, as far as the doctor compares a cluster with it.
+"""What this version installs.
 
-`config/` says it. A program installed from a wheel has no such folder, so `make generate` copies
-what is needed into installation.json beside this module, and `make lint` fails when that is stale.
+The source is `config/`. An installed wheel has no such directory, so `make generate` copies the
+relevant parts into installation.json beside this module, and `make lint` fails when that is stale.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ CERTS = "tradingbot-certs"
 
 OPERATOR, WEBHOOKS, REGISTRY = "tradingbot-operator", "tradingbot-webhooks", "tradingbot-registry"
 
-_CONFINED = {OPERATOR, WEBHOOKS}
 _FILE = "installation.json"
 _RIGHTS_KINDS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _RUNNING_KINDS = ("Deployment", "Service")
-# Kubernetes's own role, which is bound to the registry: what it holds stands in no file of ours.
+# A role of Kubernetes that is bound to the registry: its rules are in no file here.
 _DELEGATOR = {
     "system:auth-delegator": [
         {
@@ -59,7 +58,7 @@ class Right:
 
     @property
     def words(self) -> str:
-        """For people: verb, resource, and where."""
+        """Return verb, resource and scope as text."""
         resource, _, subresource = self.resource.partition("/")
         thing = f"{resource}.{self.group}" if self.group else resource
         named = f"/{self.name}" if self.name else ""
@@ -70,76 +69,83 @@ class Right:
 
 @dataclass(frozen=True)
 class Installation:
-    """The manifests of this version that are looked for, in `namespace`."""
+    """The expected manifests of this version, in `namespace`."""
 
     manifests: tuple[JsonObject, ...]
     namespace: str = NAMESPACE
 
     @classmethod
     def of_this_version(cls, namespace: str) -> Installation:
-        """As packaged with this program."""
+        """Load the manifests that are packaged with this program."""
         text = files(__package__ or "").joinpath(_FILE).read_text(encoding="utf-8")
         return cls(tuple(json.loads(text)["manifests"]), namespace)
 
     @cached_property
     def configurations(self) -> dict[str, JsonObject]:
-        """The two webhook configurations, by kind."""
-        return {one["kind"]: one for one in self.manifests if one["kind"] in _WEBHOOK_KINDS}
+        """Return the two webhook configurations, by kind."""
+        return {
+            manifest["kind"]: manifest
+            for manifest in self.manifests
+            if manifest["kind"] in _WEBHOOK_KINDS
+        }
 
     @property
     def deployments(self) -> tuple[str, ...]:
         return tuple(self._names("Deployment"))
 
-    def registry_port(self) -> int:
-        """The port of the registry's Service."""
+    def registry_service(self) -> str:
+        """Return the registry's Service as the API server's proxy takes it: SCHEME:NAME:PORT."""
         (port,) = (
-            one["spec"]["ports"][0]["port"]
-            for one in self.manifests
-            if (one["kind"], one["metadata"]["name"]) == ("Service", REGISTRY)
+            manifest["spec"]["ports"][0]
+            for manifest in self.manifests
+            if (manifest["kind"], manifest["metadata"]["name"]) == ("Service", REGISTRY)
         )
-        return int(port)
+        return f"{port['appProtocol']}:{REGISTRY}:{port['port']}"
 
     def rights(self, *, operator_namespaces: Iterable[str] = ()) -> tuple[Right, ...]:
-        """Every right that the accounts must have.
+        """Return every right that the accounts must have.
 
-        Where the operator is confined to some namespaces, it has there what else it has in all of
-        them, and so have the webhooks, which the chart confines with it.
+        An operator that is restricted to namespaces has its rights there instead of cluster-wide.
         """
         confined = tuple(operator_namespaces)
         found = []
         for right in sorted(set(self._granted())):
-            # A role bound cluster-wide whose rules all live in namespaces: see config/rbac.
-            if confined and right.account in _CONFINED and not right.namespace and _lives(right):
-                found += [replace(right, namespace=one) for one in confined]
+            # A role that is bound cluster-wide and has rules for namespaced resources only.
+            if confined and right.account == OPERATOR and not right.namespace and _lives(right):
+                found += [replace(right, namespace=namespace) for namespace in confined]
             else:
                 found.append(right)
         return tuple(found)
 
     def _granted(self) -> Iterator[Right]:
         roles = _DELEGATOR | {
-            one["metadata"]["name"]: one["rules"]
-            for one in self.manifests
-            if one["kind"] == "ClusterRole"
+            manifest["metadata"]["name"]: manifest["rules"]
+            for manifest in self.manifests
+            if manifest["kind"] == "ClusterRole"
         }
         local = {
-            one["metadata"]["name"]: one["rules"] for one in self.manifests if one["kind"] == "Role"
+            manifest["metadata"]["name"]: manifest["rules"]
+            for manifest in self.manifests
+            if manifest["kind"] == "Role"
         }
-        for one in self.manifests:
-            if one["kind"] not in {"RoleBinding", "ClusterRoleBinding"}:
+        for manifest in self.manifests:
+            if manifest["kind"] not in {"RoleBinding", "ClusterRoleBinding"}:
                 continue
-            role = one["roleRef"]
+            role = manifest["roleRef"]
             rules = (local if role["kind"] == "Role" else roles)[role["name"]]
-            where = self.namespace if one["kind"] == "RoleBinding" else ""
-            for subject, rule in product(one["subjects"], rules):
+            where = self.namespace if manifest["kind"] == "RoleBinding" else ""
+            for subject, rule in product(manifest["subjects"], rules):
                 yield from _rights(subject["name"], rule, where)
 
     def _names(self, kind: str) -> Iterator[str]:
-        return (one["metadata"]["name"] for one in self.manifests if one["kind"] == kind)
+        return (
+            manifest["metadata"]["name"] for manifest in self.manifests if manifest["kind"] == kind
+        )
 
 
 def packaged(manifests: Iterable[JsonObject], *, note: str) -> str:
-    """The content of installation.json, made of all the manifests of `config/`."""
-    kept = [slim for one in manifests if (slim := _slim(one)) is not None]
+    """Return the content of installation.json, generated from `config/`."""
+    kept = [slim for manifest in manifests if (slim := _slim(manifest)) is not None]
     kept.sort(key=lambda one: (one["kind"], one["metadata"]["name"]))
     return json.dumps({"note": note, "manifests": kept}, indent=1) + "\n"
 

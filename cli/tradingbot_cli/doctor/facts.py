@@ -1,4 +1,4 @@
-"""What was seen in the cluster: data, with no judgement in it."""
+"""Facts about a cluster: data without judgement."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tradingbot_cli.doctor.expected import Right
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """What could not be looked at, and why, in words that stand behind `unknown:`."""
+    """What could not be read, and why, as text after `unknown:`."""
 
     why: str
 
 
 Seen = JsonObject | None | Unseen
-"""An object as it is stored; None if there is none."""
+"""An object as it is stored; None if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer over HTTP: from the API server, or through it from somebody behind it."""
+    """An HTTP answer, from the API server or from a server behind it."""
 
     status: int
     message: str
@@ -43,7 +43,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A certificate as one replica serves it, or as it is stored if no replica can be asked."""
+    """The certificate that one replica serves, or the stored one if no replica can be reached."""
 
     where: str
     chain: tuple[bytes, ...]
@@ -54,17 +54,17 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """A replica that could not be asked for its certificate, and why."""
+    """A replica whose certificate could not be read, and why."""
 
     where: str
     why: str
     broken: bool
-    """Whether that is a fault of the webhooks, and not of the way to them from here."""
+    """Whether the webhooks are at fault, and not the network between them and the doctor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A Service that webhooks are called through."""
+    """A Service through which webhooks are called."""
 
     namespace: str
     name: str
@@ -75,7 +75,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class LeaseSeen:
-    """The Lease at a first look, and whether its record was renewed while it was watched."""
+    """The Lease, and whether its record was renewed while it was watched."""
 
     lease: Seen
     renewed: bool = False
@@ -84,7 +84,7 @@ class LeaseSeen:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who looks, and what of all this they may not look at."""
+    """The caller's access: server, version, and missing permissions."""
 
     server: str
     kubernetes: str
@@ -93,7 +93,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that was seen, of one installation."""
+    """All facts about one installation."""
 
     namespace: str
     caller: Caller

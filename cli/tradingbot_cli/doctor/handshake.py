@@ -1,7 +1,7 @@
-"""The certificate that somebody serves, seen in a TLS handshake of one's own.
+"""Read a certificate from a TLS handshake.
 
-Through a port-forward where it is a pod, over the network where webhooks are called by URL. Nothing
-but handshakes is sent, and no Secret is read.
+Through a port-forward for a pod, over the network for a webhook that is called by URL. Nothing but
+handshakes is sent, and no Secret is read.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ TIMEOUT = 10.0
 """Seconds for each read and write of a handshake."""
 
 _CHUNK = 65536
-# OpenSSL's results for a chain that leads to a trusted authority and is out of its time.
+# OpenSSL's results for a chain to a trusted authority that is not valid now.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 
 
 class Stream(Protocol):
-    """What of a socket a handshake needs."""
+    """The part of a socket's interface that a handshake needs."""
 
     def recv(self, size: int, /) -> bytes: ...
 
@@ -40,7 +40,7 @@ Connect = Callable[[], AbstractContextManager[Stream]]
 
 
 class NoWayError(Exception):
-    """Raised when there is no connection; `broken` says whether the other side is to blame."""
+    """Raised when there is no connection; `broken` says whether the server is at fault."""
 
     def __init__(self, why: str, *, broken: bool = False) -> None:
         super().__init__(why)
@@ -48,7 +48,7 @@ class NoWayError(Exception):
 
 
 def look(where: str, connect: Connect, *, host: str, bundles: Iterable[bytes]) -> Served | Unserved:
-    """The certificate that is served for `host`, and to which of the PEM `bundles` it leads."""
+    """Return the certificate that is served for `host`, and which PEM `bundles` it chains to."""
     try:
         with connect() as stream:
             leaf = _leaf(stream, host)
@@ -69,14 +69,14 @@ def look(where: str, connect: Connect, *, host: str, bundles: Iterable[bytes]) -
 
 
 def over_the_network(host: str, port: int) -> Connect:
-    """Connections from this machine; from where the API server is, it may look different."""
+    """Connect from this machine; the API server's own view may differ."""
 
     @contextmanager
     def connected() -> Iterator[Stream]:
         try:
             connection = socket.create_connection((host, port), timeout=TIMEOUT)
         except OSError as error:
-            raise NoWayError(f"not reached from here: {error.strerror or error}") from error
+            raise NoWayError(f"can't be reached from here: {error.strerror or error}") from error
         with connection:
             yield connection
 
@@ -86,11 +86,11 @@ def over_the_network(host: str, port: int) -> Connect:
 def through_port_forward(
     configuration: Configuration, *, namespace: str, pod: str, port: int
 ) -> Connect:
-    """Connections to a port of a pod, as `kubectl port-forward` makes them."""
+    """Connect to a port of a pod, as `kubectl port-forward` does."""
 
     @contextmanager
     def connected() -> Iterator[Stream]:
-        # A client each: the library exchanges a method of it while it opens a port-forward.
+        # A new client: the library replaces a method of the client during a port-forward.
         core = CoreV1Api(ApiClient(configuration))
         websocket.setdefaulttimeout(TIMEOUT)
         try:
@@ -104,7 +104,7 @@ def through_port_forward(
             stream.settimeout(TIMEOUT)
             yield stream
         except (ssl.SSLError, OSError) as error:
-            said = forward.error(port)  # what the node said, such as: connection refused
+            said = forward.error(port)  # the message of the node, such as: connection refused
             if said:
                 raise NoWayError(said.strip().partition("\n")[0], broken=True) from error
             raise
@@ -137,7 +137,7 @@ def _refusal(reason: str, pod: str) -> str:
 def _leaf(stream: Stream, host: str) -> bytes:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # It is looked at whoever it is from: what is wrong with it is what is to be found out.
+    # Not verified: finding out what is wrong with the certificate is the purpose.
     context.verify_mode = ssl.CERT_NONE
     certificate = _handshake(stream, context, host).getpeercert(binary_form=True)
     if certificate is None:
@@ -149,7 +149,7 @@ def _leads_to(stream: Stream, host: str, bundle: bytes) -> bool:
     """Whether TLS finds a chain to an authority of `bundle`, be it in time or not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # As the API server has it: whatever stands in the bundle is trusted, self-signed or not.
+    # As in the API server, every certificate in the bundle is trusted, self-signed or not.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         context.load_verify_locations(cadata=bundle.decode("ascii"))

@@ -1,7 +1,7 @@
-"""Whether the API server accepts the certificate that the webhooks serve, and for how long. Pure.
+"""Judge whether the API server accepts the webhooks' certificate, and until when. Pure.
 
-The same three questions that the API server asks: signed by an authority in the `caBundle`? good
-for the name that is called? valid now?
+The same three checks as the API server's: the certificate is signed by an authority in the
+`caBundle`, valid for the name that is called, and valid now.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ SERVED, AUTHORITY = "certificate/served", "certificate/authority"
 NAMES, LIFE = "certificate/names", "certificate/life"
 
 SHORT = timedelta(days=14)
-"""What is left of a certificate's life when somebody should look: as the alert on it has it. Of one
-that lives less than eight weeks, a quarter of its life."""
+"""Remaining life at which to warn, as in the alert. For a certificate of less than eight weeks, a
+quarter of its life.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Certificate:
-    """One certificate, and which replicas serve it."""
+    """A certificate, and which replicas serve it."""
 
     where: str
     leaf: x509.Certificate
@@ -44,14 +45,14 @@ def judge_certificates(
     now: datetime,
     namespace: str,
 ) -> Iterator[Finding]:
-    """Findings on each distinct certificate; one on each replica that could not be asked."""
+    """Yield findings on each distinct certificate, and one on each replica without an answer."""
     every = tuple(served)
-    for one in every:
-        if isinstance(one, Unserved):
-            yield _judge_unserved(one, namespace)
-    certificates = _distinct(one for one in every if isinstance(one, Served))
+    for replica in every:
+        if isinstance(replica, Unserved):
+            yield _judge_unserved(replica, namespace)
+    certificates = _distinct(replica for replica in every if isinstance(replica, Served))
     if not certificates and not every:
-        yield unknown(SERVED, "nobody is there who could be asked for it")
+        yield unknown(SERVED, "there is no webhook server to connect to")
     for certificate in certificates:
         for trust in trusts:
             yield _judge_authority(certificate, trust, now, namespace)
@@ -69,14 +70,14 @@ def _judge_unserved(one: Unserved, namespace: str) -> Finding:
 
 def _distinct(served: Iterable[Served]) -> list[_Certificate]:
     groups: dict[bytes, list[Served]] = {}
-    for one in served:
-        groups.setdefault(one.chain[0], []).append(one)
+    for replica in served:
+        groups.setdefault(replica.chain[0], []).append(replica)
     return [
         _Certificate(
-            where=listed(one.where for one in group),
+            where=listed(replica.where for replica in group),
             leaf=x509.load_der_x509_certificate(leaf),
             others=tuple(x509.load_der_x509_certificate(der) for der in group[0].chain[1:]),
-            trusted=frozenset.intersection(*(one.trusted for one in group)),
+            trusted=frozenset.intersection(*(replica.trusted for replica in group)),
         )
         for leaf, group in groups.items()
     ]
@@ -85,17 +86,17 @@ def _distinct(served: Iterable[Served]) -> list[_Certificate]:
 def _judge_authority(found: _Certificate, trust: Trust, now: datetime, namespace: str) -> Finding:
     whose = f"the caBundle of {listed(trust.webhooks, most=2)}"
     if not trust.bundle:
-        message = f"{whose} is empty: the API server knows no authority"
+        message = f"{whose} is empty: the API server trusts no authority"
         return failed(AUTHORITY, "NoBundle", message, *injection(namespace))
     try:
         bundle = x509.load_pem_x509_certificates(trust.bundle)
     except ValueError:
-        message = f"{whose} holds something that is no certificate in PEM"
+        message = f"{whose} has content that is not a PEM certificate"
         return failed(AUTHORITY, "NoBundle", message, *injection(namespace))
     authority = _authority(found.leaf, found.others, bundle)
     if authority is None:
         if trust.bundle in found.trusted:
-            return ok(AUTHORITY, f"{whose} leads to it, through an intermediate authority")
+            return ok(AUTHORITY, f"{whose} has its authority, through an intermediate one")
         message = (
             f"unknown authority: {found.where} serves a certificate that was issued by"
             f" {_name(found.leaf.issuer)}, and {whose} holds {listed(_told(bundle))}"
@@ -106,9 +107,9 @@ def _judge_authority(found: _Certificate, trust: Trust, now: datetime, namespace
         message = f"its authority expired {_ago(now - end)}, {_date(end)}"
         return failed(AUTHORITY, "AuthorityExpired", message, *renewal(namespace))
     if end - now < _short(authority):
-        message = f"its authority ends in {_span(end - now)}, {_date(end)}"
+        message = f"its authority expires in {_span(end - now)}, {_date(end)}"
         return warning(AUTHORITY, "AuthorityExpiring", message, *renewal(namespace))
-    return ok(AUTHORITY, f"{whose} holds its authority, until {_date(end)}")
+    return ok(AUTHORITY, f"{whose} has its authority, valid until {_date(end)}")
 
 
 def _judge_names(found: _Certificate, host: str, namespace: str) -> Finding:
@@ -120,9 +121,9 @@ def _judge_names(found: _Certificate, host: str, namespace: str) -> Finding:
         )
         return failed(NAMES, "WrongHost", message, *reissue(namespace, host))
     if not _is_for_servers(found.leaf):
-        message = "it is issued for other uses than serving (extended key usage)"
+        message = "it is not issued for servers (extended key usage)"
         return failed(NAMES, "NotForServers", message, *reissue(namespace, host))
-    return ok(NAMES, f"it is good for {host}")
+    return ok(NAMES, f"valid for {host}")
 
 
 def _judge_life(found: _Certificate, now: datetime, namespace: str) -> Finding:
@@ -144,15 +145,16 @@ def _authority(
     others: tuple[x509.Certificate, ...],
     bundle: list[x509.Certificate],
 ) -> x509.Certificate | None:
-    """The certificate of the bundle that the chain ends at, or None. Its dates are not looked at.
+    """Return the certificate of the bundle that the chain ends at, or None.
 
-    Of two with the same key and name, as after a renewal, the one that lives longer.
+    Dates are not checked. Of two with the same key and name, as after a renewal, the one that is
+    valid for longer.
     """
     if leaf in bundle:
         return leaf
     chain = [leaf]
     while True:
-        issuers = [one for one in bundle if _issued(chain[-1], by=one)]
+        issuers = [authority for authority in bundle if _issued(chain[-1], by=authority)]
         if issuers:
             return max(issuers, key=lambda one: one.not_valid_after_utc)
         above = next((o for o in others if o not in chain and _issued(chain[-1], by=o)), None)
@@ -208,12 +210,15 @@ def _short(certificate: x509.Certificate) -> timedelta:
 
 
 def _told(bundle: list[x509.Certificate]) -> list[str]:
-    """Authorities by name; two of the same name are told apart by when they begin."""
-    return [f"{_name(one.subject)} (from {_date(one.not_valid_before_utc)})" for one in bundle]
+    """Return the names of authorities, with their begin: two may have the same name."""
+    return [
+        f"{_name(authority.subject)} (from {_date(authority.not_valid_before_utc)})"
+        for authority in bundle
+    ]
 
 
 def _name(name: x509.Name) -> str:
-    return name.rfc4514_string() or "somebody unnamed"
+    return name.rfc4514_string() or "an unnamed issuer"
 
 
 def _date(moment: datetime) -> str:
@@ -225,7 +230,7 @@ def _ago(span: timedelta) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """In its largest whole unit."""
+    """Format in the largest whole unit."""
     seconds = int(span.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:

@@ -1,4 +1,4 @@
-"""Whether the definitions are installed, and are those of this version. Pure."""
+"""Judge whether the CRDs are installed and match this version. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDING = "description"
 
 
 def judge_crds(wanted: Iterable[JsonObject], seen: Mapping[str, Seen]) -> Iterator[Finding]:
-    """One finding for each definition of `wanted`; `seen` has them by name."""
+    """Yield one finding for each CRD of `wanted`; `seen` has the stored ones by name."""
     for crd in wanted:
         yield _judge(crd, seen[crd["metadata"]["name"]])
 
@@ -26,26 +26,26 @@ def _judge(wanted: JsonObject, found: Seen) -> Finding:
     if isinstance(found, Unseen):
         return unknown(check, found.why)
     if found is None:
-        message = "is not installed: there can be no object of this kind"
+        message = "is not installed: no object of this kind can exist"
         return failed(check, "Missing", message, DEFINITIONS)
     if not _established(found):
-        problem = f"is not served yet, or its names are taken: kubectl describe crd {name}"
-        return failed(check, "NotEstablished", "is there and not served", problem)
+        problem = f"see why it is not served: kubectl describe crd {name}"
+        return failed(check, "NotEstablished", "exists and is not served", problem)
     every = tuple(differences(wanted, found))
-    serious = [one for one in every if not one.endswith(f": {_WORDING}")]
+    serious = [difference for difference in every if not difference.endswith(f": {_WORDING}")]
     if serious:
-        message = f"is not that of this version: {listed(serious)}"
+        message = f"differs from this version: {listed(serious)}"
         return failed(check, "Outdated", message, DEFINITIONS)
     if every:
-        message = f"describes {len(every)} fields in the words of another version"
+        message = f"describes {len(every)} fields with the text of another version"
         return warning(check, "Outdated", message, DEFINITIONS)
-    return ok(check, "is that of this version, and served")
+    return ok(check, "matches this version and is served")
 
 
 def differences(wanted: JsonObject, found: JsonObject) -> Iterator[str]:
-    """Where a stored definition is not `wanted`: a field and what about it, or a version.
+    """Return where a stored CRD differs from `wanted`: field or version.
 
-    What the API server adds of itself is no difference.
+    Defaults that the API server adds are not differences.
     """
     ours, theirs = wanted["spec"], found.get("spec", {})
     for key in ("group", "scope"):
@@ -65,7 +65,7 @@ def differences(wanted: JsonObject, found: JsonObject) -> Iterator[str]:
                 yield f"version {name}: {key}"
         yield from _fields(_schema(version), _schema(other), "")
     for name in sorted(stored):
-        yield f"version {name} is not of this version of the product"
+        yield f"version {name} is not part of this version of the product"
 
 
 def _fields(wanted: JsonObject, found: JsonObject, field: str) -> Iterator[str]:
@@ -96,4 +96,7 @@ def _schema(version: JsonObject) -> JsonObject:
 
 def _established(crd: JsonObject) -> bool:
     conditions = crd.get("status", {}).get("conditions", [])
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+    return any(
+        condition["type"] == "Established" and condition["status"] == "True"
+        for condition in conditions
+    )

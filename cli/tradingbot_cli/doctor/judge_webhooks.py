@@ -1,4 +1,4 @@
-"""Whether the webhooks are configured as in this version, and have somebody to answer. Pure."""
+"""Judge whether the webhooks are configured as in this version and have ready replicas. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CALLED = "clientConfig"
 def judge_configurations(
     wanted: Mapping[str, JsonObject], seen: Mapping[str, Seen]
 ) -> Iterator[Finding]:
-    """One finding for each of the two configurations; both mappings are by kind."""
+    """Yield one finding for each configuration; both mappings are by kind."""
     for kind, configuration in wanted.items():
         yield _judge(kind, configuration, seen[kind])
 
 
 def judge_backend(backend: Backend) -> Finding:
-    """Whether the Service that webhooks are called through leads to a replica that is ready."""
+    """Judge whether the webhooks' Service has a ready replica."""
     named = f"{backend.namespace}/{backend.name}"
     check = f"webhooks/service/{backend.name}"
     if isinstance(backend.service, Unseen):
@@ -33,7 +33,7 @@ def judge_backend(backend: Backend) -> Finding:
     ports = [port["port"] for port in backend.service.get("spec", {}).get("ports", [])]
     if backend.port not in ports:
         message = (
-            f"the Service {named} has no port {backend.port}, which the webhooks are called at"
+            f"the Service {named} has no port {backend.port}, at which the webhooks are called"
         )
         return failed(check, "Misconfigured", message, APPLY)
     if isinstance(backend.slices, Unseen):
@@ -46,11 +46,11 @@ def judge_backend(backend: Backend) -> Finding:
 
 
 def ready_endpoints(slices: tuple[JsonObject, ...]) -> tuple[int, int]:
-    """How many of the endpoints are ready, and how many are not."""
+    """Count the endpoints that are ready, and those that are not."""
     states = [
         endpoint.get("conditions", {}).get("ready") is not False
-        for one in slices
-        for endpoint in one.get("endpoints") or []
+        for slice_ in slices
+        for endpoint in slice_.get("endpoints") or []
     ]
     return sum(states), len(states) - sum(states)
 
@@ -61,28 +61,28 @@ def _judge(kind: str, wanted: JsonObject, found: Seen) -> Finding:
     if isinstance(found, Unseen):
         return unknown(check, found.why)
     if found is None:
-        message = f"the {kind} is not there: bots are admitted that nobody looked at"
+        message = f"the {kind} does not exist: bots are admitted without review"
         return failed(check, "Missing", message, APPLY)
-    stored = {one["name"]: one for one in found.get("webhooks") or []}
-    missing = [one["name"] for one in wanted["webhooks"] if one["name"] not in stored]
+    stored = {webhook["name"]: webhook for webhook in found.get("webhooks") or []}
+    missing = [webhook["name"] for webhook in wanted["webhooks"] if webhook["name"] not in stored]
     if missing:
-        message = f"has no webhook {listed(missing)}: what it checks is admitted unseen"
+        message = f"has no webhook {listed(missing)}: its objects are admitted without review"
         return failed(check, "Incomplete", message, APPLY)
     unlike = [
-        f"{one['name']}: {field}"
-        for one in wanted["webhooks"]
-        for field in _differences(one, stored[one["name"]])
+        f"{webhook['name']}: {field}"
+        for webhook in wanted["webhooks"]
+        for field in _differences(webhook, stored[webhook["name"]])
     ]
-    more = sorted(stored.keys() - {one["name"] for one in wanted["webhooks"]})
-    unlike += [f"{one} is of another version" for one in more]
+    more = sorted(stored.keys() - {webhook["name"] for webhook in wanted["webhooks"]})
+    unlike += [f"{name} is of another version" for name in more]
     if unlike:
-        message = f"is not as this version installs it: {listed(unlike)}"
+        message = f"differs from what this version installs: {listed(unlike)}"
         return warning(check, "Different", message, unless_meant())
     return ok(check, f"{len(stored)} webhooks, as this version installs them")
 
 
 def _differences(wanted: JsonObject, found: JsonObject) -> Iterator[str]:
-    """The fields that differ. What is empty is what is absent: the API server fills in both."""
+    """Return the fields that differ. Empty equals absent: the API server sets defaults."""
     for key in sorted((wanted.keys() | found.keys()) - {_CALLED}):
         if (wanted.get(key) or None) != (found.get(key) or None):
             yield key

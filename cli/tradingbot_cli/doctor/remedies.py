@@ -1,4 +1,4 @@
-"""What to do about what is wrong: steps, each with its command if there is one. Pure."""
+"""Remedies: steps, each with its command if there is one. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ APPLY = (
     "apply this version's manifests again: kubectl apply --server-side -k my-cluster"
     " (your overlay), or helm upgrade"
 )
-"""The way out of most of what is missing or old."""
+"""Remedy for most objects that are missing or outdated."""
 
-DEFINITIONS = "install those of this version: tradingbot crds | kubectl apply --server-side -f -"
+DEFINITIONS = (
+    "install the definitions of this version: tradingbot crds | kubectl apply --server-side -f -"
+)
 
 _COMPONENT = "app.kubernetes.io/name=tradingbot-operator,app.kubernetes.io/component"
 
 
 def unless_meant() -> str:
-    return f"if nobody meant that, {APPLY}"
+    return f"if this is not intended, {APPLY}"
 
 
 def pods(namespace: str, component: str) -> tuple[str, ...]:
-    """See why replicas are not ready."""
+    """Find out why replicas are not ready."""
     chosen = f"-l {_COMPONENT}={component}"
     return (
         f"kubectl -n {namespace} get pods {chosen}",
@@ -29,13 +31,13 @@ def pods(namespace: str, component: str) -> tuple[str, ...]:
 
 
 def way_in(namespace: str) -> tuple[str, ...]:
-    """What swallows connections between the API server and the webhooks."""
+    """Find what drops connections from the API server to the webhooks."""
     wall = "let the control plane reach port 9443 of the nodes: firewall, NetworkPolicy"
     return (wall, *pods(namespace, "webhooks"))
 
 
 def renewal(namespace: str) -> tuple[str, ...]:
-    """A certificate that was not renewed, or is not served."""
+    """For a certificate that was not renewed, or is not served."""
     restart = f"kubectl -n {namespace} rollout restart deployment/{WEBHOOKS}"
     return (
         f"with cert-manager: kubectl -n {namespace} describe certificate {TLS_SECRET}",
@@ -45,17 +47,17 @@ def renewal(namespace: str) -> tuple[str, ...]:
 
 
 def injection(namespace: str) -> tuple[str, ...]:
-    """A caBundle that is not that of the certificate."""
+    """For a caBundle that does not match the certificate."""
     injector = "deployment/cert-manager-cainjector"
     return (
         f"with cert-manager: kubectl -n cert-manager logs {injector} --tail=50",
         f"without: kubectl -n {namespace} logs deployment/{CERTS} --tail=50",
-        "see that only one of the two looks after the certificate, and remove the other",
+        "make sure that only one of the two manages the certificate",
     )
 
 
 def reissue(namespace: str, host: str = "") -> tuple[str, ...]:
-    """A certificate for the wrong names."""
+    """For a certificate with the wrong names."""
     name = host or f"{WEBHOOKS}.{namespace}.svc"
     return (
         f"with cert-manager: add {name} to dnsNames of the Certificate {TLS_SECRET}",

@@ -1,4 +1,4 @@
-"""Findings for people and for programs. Pure."""
+"""Findings as text and JSON. Pure."""
 
 from __future__ import annotations
 
@@ -15,52 +15,53 @@ _HUES = {
     Status.WARNING: YELLOW,
     Status.FAILED: RED,
     Status.UNKNOWN: BLUE,
+    Status.NOT_APPLICABLE: BLUE,
 }
 _CHECK = "CHECK"
 _STATUS_WIDTH = max(map(len, Status))
 
 
 def text(findings: Sequence[Finding], *, color: bool) -> str:
-    """A table, with what to do under each line that asks for it, and a summary.
+    """Return a table with the remedies below each line, and a summary.
 
-    One fault often shows in several places: the same steps are written once.
+    One fault often fails several checks: the same remedies are printed once.
     """
     paint = Paint(color)
-    width = max(len(_CHECK), *(len(one.check) for one in findings))
+    width = max(len(_CHECK), *(len(finding.check) for finding in findings))
     lines = [paint(f"{'STATUS':{_STATUS_WIDTH}}  {_CHECK:{width}}  FOUND", BOLD)]
     shown: dict[tuple[str, ...], str] = {}
-    for one in findings:
-        status = paint(f"{one.status:{_STATUS_WIDTH}}", BOLD, _HUES[one.status])
-        lines.append(f"{status}  {one_line(one.check):{width}}  {one_line(one.message)}")
+    for finding in findings:
+        status = paint(f"{finding.status:{_STATUS_WIDTH}}", BOLD, _HUES[finding.status])
+        lines.append(f"{status}  {one_line(finding.check):{width}}  {one_line(finding.message)}")
         margin = " " * (_STATUS_WIDTH + width + 4)
-        same = shown.setdefault(one.todo, one.check)
-        steps = one.todo if same == one.check else (f"as for {same}",)
-        lines += [f"{margin}-> {one_line(step)}" for step in steps if one.todo]
+        same = shown.setdefault(finding.todo, finding.check)
+        steps = finding.todo if same == finding.check else (f"as for {same}",)
+        lines += [f"{margin}-> {one_line(step)}" for step in steps if finding.todo]
     return "\n".join([*lines, "", _summary(findings, paint)]) + "\n"
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """One object: the version that was compared with, how many of each status, and the findings."""
-    numbers = Counter(one.status for one in findings)
+    """Return one object: the doctor's version, the number of findings by status, the findings."""
+    numbers = Counter(finding.status for finding in findings)
     document = {
         "version": version("tradingbot-operator"),
         "summary": {status.value: numbers[status] for status in Status},
         "findings": [
             {
-                "check": one.check,
-                "status": one.status.value,
-                "reason": one.reason,
-                "message": one.message,
-                "todo": list(one.todo),
+                "check": finding.check,
+                "status": finding.status.value,
+                "reason": finding.reason,
+                "message": finding.message,
+                "todo": list(finding.todo),
             }
-            for one in findings
+            for finding in findings
         ],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
 def _summary(findings: Sequence[Finding], paint: Paint) -> str:
-    numbers = Counter(one.status for one in findings)
+    numbers = Counter(finding.status for finding in findings)
     parts = [
         paint(f"{numbers[status]} {status}", BOLD, _HUES[status])
         for status in Status

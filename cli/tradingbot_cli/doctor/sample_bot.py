@@ -1,4 +1,4 @@
-"""The bots that are sent in dry runs: they are never stored, and nothing is made of them. Pure."""
+"""The bots that are sent in dry runs and never stored. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from tradingbot_api import API_VERSION
 from tradingbot_api.model import JsonObject
 
 NAME = "tradingbot-doctor"
+FRACTION = "2.5"
+"""The stop of `to_complete`, as the mutating webhook writes it."""
 
 
 def to_complete() -> JsonObject:
-    """One that is right. Its profit target, twice the stop, is a default that no schema can say."""
+    """Return a valid bot. Only the mutating webhook makes a string of its fraction: the schema
+    refuses it."""
+    bot = _valid()
+    bot["spec"]["riskManagement"]["stopLossPercentage"] = float(FRACTION)
+    return bot
+
+
+def _valid() -> JsonObject:
     return {
         "apiVersion": API_VERSION,
         "kind": "TradingBot",
@@ -20,15 +29,13 @@ def to_complete() -> JsonObject:
             "riskManagement": {
                 "maxPositionSize": "1000",
                 "dailyLossLimit": "50",
-                "stopLossPercentage": "2",
             },
         },
     }
 
 
 def to_refuse() -> JsonObject:
-    """One that is well-formed, so that the first to find fault with it is the validating webhook:
-    it is to trade from ten to ten."""
-    bot = to_complete()
+    """Return a bot that only the validating webhook rejects: its schedule is from ten to ten."""
+    bot = _valid()
     bot["spec"]["schedule"] = {"windows": [{"days": ["Mon"], "start": "10:00", "end": "10:00"}]}
     return bot

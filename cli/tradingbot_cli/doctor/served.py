@@ -1,4 +1,4 @@
-"""Finds out which certificate the webhooks serve: asks each replica, or else reads the Secret."""
+"""Read the certificate that the webhooks serve: from each replica, else from the Secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CERTIFICATE = "tls.crt"
 def served_certificates(
     cluster: Cluster, backends: Iterable[Backend], calls: Iterable[Call], threads: Executor
 ) -> tuple[Served | Unserved, ...]:
-    """Of each replica behind the Services, and of each URL."""
+    """Return the certificate of each replica behind the Services, and of each URL."""
     every = tuple(calls)
     found: list[Served | Unserved] = []
     for backend in backends:
@@ -51,30 +51,33 @@ def _behind(
         return look(f"pod {pod[0]}", connect, host=host, bundles=bundles)
 
     found = list(threads.map(of_pod, pods))
-    if any(isinstance(one, Served) for one in found):
+    if any(isinstance(replica, Served) for replica in found):
         return found
     stored = _stored(cluster, backend.namespace)
     if isinstance(stored, Unserved):
         return [*found, stored]
-    # What is in the Secret stands in for what nobody could be asked for.
-    return [*(one for one in found if isinstance(one, Unserved) and one.broken), stored]
+    # The stored certificate replaces those of replicas that can't be reached.
+    return [
+        *(replica for replica in found if isinstance(replica, Unserved) and replica.broken),
+        stored,
+    ]
 
 
 def _stored(cluster: Cluster, namespace: str) -> Served | Unserved:
-    """The certificate in the Secret.
+    """Return the certificate in the Secret.
 
-    The API server sends a Secret whole, with the key. Only the certificate, which is public, is
-    taken out of the answer; nothing else of it is decoded, kept or shown.
+    The API server sends a Secret as a whole, with the key. Only the certificate, which is public,
+    is used; nothing else is decoded, kept or shown.
     """
     where = f"the Secret {TLS_SECRET}"
     secret = cluster.get(f"/api/v1/namespaces/{segment(namespace)}/secrets/{TLS_SECRET}")
     if isinstance(secret, Unseen):
         return Unserved(where, secret.why, broken=False)
     if secret is None:
-        return Unserved(where, "does not exist: nobody has made a certificate", broken=True)
+        return Unserved(where, "does not exist: no certificate was issued", broken=True)
     try:
         pem = base64.b64decode((secret.get("data") or {}).get(_CERTIFICATE, ""))
         chain = x509.load_pem_x509_certificates(pem)
     except (binascii.Error, ValueError):
-        return Unserved(where, f"holds no certificate in PEM as {_CERTIFICATE}", broken=True)
-    return Served(where, tuple(one.public_bytes(Encoding.DER) for one in chain))
+        return Unserved(where, f"has no PEM certificate in {_CERTIFICATE}", broken=True)
+    return Served(where, tuple(certificate.public_bytes(Encoding.DER) for certificate in chain))

@@ -1,1 +1,1 @@
-"""The REST API: HTTP in, HTTP out. What happens to assets is decided in `catalog`."""
+"""The REST API: HTTP in, HTTP out. The rules for assets are in `inventory`."""

@@ -1,4 +1,4 @@
-"""`/api/v1/assets`: the inventory, for people and programs that know an asset by its id."""
+"""`/api/v1/assets`: the inventory, by id."""
 
 import json
 from collections.abc import Mapping
@@ -8,17 +8,22 @@ from uuid import UUID
 
 from flask import Response, request, url_for
 
-from tradingbot_registry import graph, listing, reading
-from tradingbot_registry.catalog import Deletion
-from tradingbot_registry.database import snapshot
-from tradingbot_registry.listing import Listing
+from tradingbot_registry.inventory import graph, listing, reads
+from tradingbot_registry.inventory.listing import Listing
+from tradingbot_registry.inventory.record import ManagedBy, Record, Wanted
+from tradingbot_registry.inventory.writes import Deletion
 from tradingbot_registry.problems import (
     Complaint,
     InvalidError,
     pointer,
 )
-from tradingbot_registry.record import ManagedBy, Record, Wanted
-from tradingbot_registry.rest.blueprint import DELETING, ONE, PEOPLES, WRITING, RestBlueprint
+from tradingbot_registry.rest.blueprint import (
+    BY_ID_ERRORS,
+    DELETE_ERRORS,
+    USER_ERRORS,
+    WRITE_ERRORS,
+    RestBlueprint,
+)
 from tradingbot_registry.rest.body import MERGE_PATCH, loaded, merge_patch, read_json
 from tradingbot_registry.rest.query import (
     DeleteQuery,
@@ -27,21 +32,22 @@ from tradingbot_registry.rest.query import (
     WalkQuery,
     WriteQuery,
 )
-from tradingbot_registry.rest.service import (
+from tradingbot_registry.rest.request_context import (
     GuardedView,
-    condition,
     not_modified,
+    precondition,
     service,
     tagged,
 )
-from tradingbot_registry.rest.shown import AssetSchema, DeletionSchema, ReachedSchema
-from tradingbot_registry.rest.wanted import (
+from tradingbot_registry.rest.requests import (
     EXAMPLE_ID,
     IDENTITY,
     CreateSchema,
     PatchSchema,
     ReplaceSchema,
 )
+from tradingbot_registry.rest.responses import AssetSchema, DeletionSchema, ReachedSchema
+from tradingbot_registry.storage.database import snapshot
 
 PREFIX = "/api/v1/assets"
 
@@ -57,20 +63,20 @@ ASSET_ID = {
 }
 ETAG = {
     "ETag": {
-        "description": "Marks this state of the asset, for If-Match and If-None-Match.",
+        "description": "Version of the asset, for If-Match and If-None-Match.",
         "schema": {"type": "string", "example": '"3"'},
     }
 }
 LOCATION = {
     "Location": {
-        "description": "Where the asset is.",
+        "description": "URL of the asset.",
         "schema": {"type": "string", "format": "uri-reference"},
     }
 }
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "description": "Go through only if the asset still has one of these ETags; else 412.",
+    "description": "Write only if the asset still has one of these ETags; else 412.",
     "schema": {"type": "string"},
     "example": '"3"',
 }
@@ -119,13 +125,11 @@ class Assets(GuardedView):
     @blueprint.documents(operationId="createAsset")
     @blueprint.takes(NoQuery, location="query")
     @blueprint.takes(CreateSchema)
-    @blueprint.answers(
-        201, AssetSchema, description="The asset as it was made.", headers=ETAG | LOCATION
-    )
-    @blueprint.refuses(WRITING)
+    @blueprint.answers(201, AssetSchema, description="The created asset.", headers=ETAG | LOCATION)
+    @blueprint.refuses(WRITE_ERRORS)
     def post(self, _: Any, wanted: Wanted) -> tuple[Any, int, Mapping[str, str]]:
         """Add an asset."""
-        asset = service().catalog.create(wanted)
+        asset = service().inventory.create(wanted)
         return asset, 201, tagged(asset) | location(asset)
 
 
@@ -144,20 +148,20 @@ class OneAsset(GuardedView):
     @blueprint.takes(NoQuery, location="query")
     @blueprint.heeds(IF_NONE_MATCH)
     @blueprint.answers(200, AssetSchema, description="The asset.", headers=ETAG)
-    @blueprint.also_answers(304, description="The client has it already.")
-    @blueprint.refuses(ONE)
+    @blueprint.also_answers(304, description="The client's copy is current.")
+    @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, asset_id: UUID) -> Any:
         """Get an asset."""
         with snapshot(service().database):
-            asset = reading.record(reading.by_id(asset_id))
+            asset = reads.record(reads.by_id(asset_id))
         return not_modified(asset) or (asset, 200, tagged(asset))
 
     @blueprint.documents(operationId="replaceAsset")
     @blueprint.takes(WriteQuery, location="query")
     @blueprint.takes(ReplaceSchema)
     @blueprint.heeds(IF_MATCH)
-    @blueprint.answers(200, AssetSchema, description="The asset as it is now.", headers=ETAG)
-    @blueprint.refuses(WRITING, ONE, PEOPLES)
+    @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
+    @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def put(self, query: Mapping[str, bool], wanted: Wanted, *, asset_id: UUID) -> Any:
         """Replace an asset.
 
@@ -169,8 +173,8 @@ class OneAsset(GuardedView):
             _check_identity(asset, sent)
             return replace(wanted, managed_by=ManagedBy(asset.managed_by))
 
-        asset = service().catalog.change(
-            asset_id, revise, condition=condition(), force=query["force"]
+        asset = service().inventory.change(
+            asset_id, revise, precondition=precondition(), force=query["force"]
         )
         return asset, 200, tagged(asset)
 
@@ -194,8 +198,8 @@ class OneAsset(GuardedView):
         },
     )
     @blueprint.heeds(IF_MATCH)
-    @blueprint.answers(200, AssetSchema, description="The asset as it is now.", headers=ETAG)
-    @blueprint.refuses(WRITING, ONE, PEOPLES)
+    @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
+    @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def patch(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
         """Change parts of an asset.
 
@@ -206,12 +210,14 @@ class OneAsset(GuardedView):
         def revise(asset: Record) -> Wanted:
             shown = AssetSchema().dump(asset)
             merged = merge_patch(shown, sent)
-            wanted: Wanted = loaded(ReplaceSchema(), merged)
+            schema = ReplaceSchema()
+            schema.keeps_config = isinstance(sent, Mapping) and "config" not in sent
+            wanted: Wanted = loaded(schema, merged)
             _check_identity(asset, merged)
             return replace(wanted, managed_by=ManagedBy(asset.managed_by))
 
-        asset = service().catalog.change(
-            asset_id, revise, condition=condition(), force=query["force"]
+        asset = service().inventory.change(
+            asset_id, revise, precondition=precondition(), force=query["force"]
         )
         return asset, 200, tagged(asset)
 
@@ -219,14 +225,16 @@ class OneAsset(GuardedView):
     @blueprint.takes(DeleteQuery, location="query")
     @blueprint.heeds(IF_MATCH)
     @blueprint.answers(204, description="It is gone.")
-    @blueprint.also_answers(200, DeletionSchema, description="With dry_run: what would happen.")
-    @blueprint.refuses(DELETING, ONE, PEOPLES)
+    @blueprint.also_answers(
+        200, DeletionSchema, description="With dry_run: what the deletion would do."
+    )
+    @blueprint.refuses(DELETE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def delete(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
         """Delete an asset.
 
         Refused while other assets depend on it, unless `force` detaches them.
         """
-        deletion = service().catalog.delete(asset_id, condition=condition(), **query)
+        deletion = service().inventory.delete(asset_id, precondition=precondition(), **query)
         if query["dry_run"]:
             return _preview(deletion)
         return Response(status=204)
@@ -241,7 +249,7 @@ class Dependencies(GuardedView):
     @blueprint.documents(operationId="listDependencies")
     @blueprint.takes(WalkQuery, location="query")
     @blueprint.answers(200, ReachedSchema(many=True), description="Nearest first.")
-    @blueprint.refuses(ONE)
+    @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any], *, asset_id: UUID) -> Any:
         """List what an asset depends on, directly or not."""
         return _walk(asset_id, graph.Direction.DEPENDENCIES, query)
@@ -256,7 +264,7 @@ class Dependents(GuardedView):
     @blueprint.documents(operationId="listDependents")
     @blueprint.takes(WalkQuery, location="query")
     @blueprint.answers(200, ReachedSchema(many=True), description="Nearest first.")
-    @blueprint.refuses(ONE)
+    @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any], *, asset_id: UUID) -> Any:
         """List what depends on an asset, directly or not."""
         return _walk(asset_id, graph.Direction.DEPENDENTS, query)
@@ -265,7 +273,7 @@ class Dependents(GuardedView):
 def _walk(asset_id: UUID, direction: graph.Direction, query: Mapping[str, Any]) -> Any:
     with snapshot(service().database):
         reached = graph.walk(
-            reading.by_id(asset_id).seq,
+            reads.by_id(asset_id).seq,
             direction,
             max_depth=query["depth"],
             types=query["type"],
@@ -275,7 +283,7 @@ def _walk(asset_id: UUID, direction: graph.Direction, query: Mapping[str, Any]) 
 
 
 def location(asset: Record) -> dict[str, str]:
-    """The header that says where a new asset is."""
+    """Return the `Location` header of a new asset."""
     return {"Location": url_for("assets.OneAsset", asset_id=asset.id)}
 
 

@@ -1,4 +1,4 @@
-"""flask-smorest's blueprint, typed, with this API's bodies and problems."""
+"""flask-smorest's blueprint with types, and with this API's bodies and problems."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -55,19 +55,19 @@ class ComplaintSchema(ma.Schema):
 
 
 class ProblemSchema(ma.Schema):
-    """Why a request was refused, as RFC 9457 says.
+    """A problem (RFC 9457).
 
     Some types carry more: `cycle`, `blockers`, `allowed`, `unresolved` and `drafts`, `managedBy`.
     """
 
     type = fields.String(
         metadata={
-            "description": "What kind of problem: a stable name to compare, nothing to fetch."
+            "description": "Type of the problem: a stable name to compare, not a URL to fetch."
             " `about:blank` says no more than the status.",
             "example": problem_type("invalid"),
         }
     )
-    title = fields.String(metadata={"description": "The kind in words.", "example": "Invalid"})
+    title = fields.String(metadata={"description": "Title of the type.", "example": "Invalid"})
     status = fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
     detail = fields.String(metadata={"description": "What is wrong here, and what to do."})
     instance = fields.String(
@@ -95,7 +95,7 @@ EVERYWHERE: Kinds = (
     StorageError,
     UnavailableError,
 )
-WRITING: Kinds = (
+WRITE_ERRORS: Kinds = (
     MalformedError,
     TooLargeError,
     UnsupportedMediaTypeError,
@@ -106,13 +106,13 @@ WRITING: Kinds = (
     PreconditionFailedError,
     StorageFullError,
 )
-ONE: Kinds = (AssetNotFoundError,)
-DELETING: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
-PEOPLES: Kinds = (OwnerError,)
+BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
+DELETE_ERRORS: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
+USER_ERRORS: Kinds = (OwnerError,)
 
 
 class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """A group of routes that document themselves."""
+    """A group of routes with generated documentation."""
 
     ARGUMENTS_PARSER = ProblemParser()
 
@@ -125,14 +125,14 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def at(
         self, rule: str, parameters: list[dict[str, Any]] | None = None
     ) -> Callable[[type[V]], type[V]]:
-        """Serve a view class there."""
+        """Serve a view class at this path."""
         decorate: Callable[[type[V]], type[V]] = self.route(rule, parameters=parameters)
         return decorate
 
     def takes(
         self, schema: type[ma.Schema], *, location: str = "json", **options: Any
     ) -> Callable[[F], F]:
-        """Pass what `location` holds, checked, to the view as its first argument."""
+        """Pass the validated content of `location` to the view as its first argument."""
         decorate: Callable[[F], F] = self.arguments(schema, location=location, **options)
         return decorate
 
@@ -144,7 +144,7 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         description: str,
         headers: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]:
-        """Answer with that, when all goes well."""
+        """Document and serialise the successful answer."""
         decorate: Callable[[F], F] = self.response(
             status, schema, description=description, headers=headers
         )
@@ -157,14 +157,14 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         *,
         description: str,
     ) -> Callable[[F], F]:
-        """Document another answer that is no problem."""
+        """Document another answer that is not a problem."""
         decorate: Callable[[F], F] = self.alt_response(
             status, schema=schema, description=description, success=True
         )
         return decorate
 
     def refuses(self, *groups: Kinds) -> Callable[[F], F]:
-        """Document the problems that a call can end in."""
+        """Document the problems that an operation can return."""
         by_status: dict[int, list[type[ProblemError]]] = {}
         for kind in (kind for group in (EVERYWHERE, *groups) for kind in group):
             by_status.setdefault(kind.status, []).append(kind)
@@ -183,7 +183,7 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
     def heeds(self, *headers: Mapping[str, Any]) -> Callable[[F], F]:
-        """Document request headers that the view looks at."""
+        """Document request headers that the view reads."""
 
         def decorate(view: F) -> F:
             documented: Any = view
@@ -200,7 +200,7 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return doc
 
     def documents(self, **operation: Any) -> Callable[[F], F]:
-        """Add to the operation's description as it stands."""
+        """Add to the description of the operation."""
         decorate: Callable[[F], F] = self.doc(**operation)
         return decorate
 

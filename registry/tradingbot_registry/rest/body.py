@@ -1,4 +1,4 @@
-"""Reading what a client sent: JSON that is what it claims to be, and query parameters."""
+"""Parse bodies, strictly, and query parameters."""
 
 import json
 import math
@@ -28,10 +28,10 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 def read_json(request: Request, media_type: str) -> Any:
-    """The JSON value of the body.
+    """Return the JSON value of the body.
 
-    Raises UnsupportedMediaTypeError unless it says that it is `media_type`, and MalformedError
-    for what RFC 8259 or a database can't hold: duplicate keys, NaN, lone surrogates.
+    Raises UnsupportedMediaTypeError unless the body has the type `media_type`, and MalformedError
+    for what RFC 8259 or a database can't represent: duplicate keys, NaN, lone surrogates.
     """
     if request.mimetype != media_type:
         accept = {"Accept-Patch": media_type} if request.method == "PATCH" else {}
@@ -78,7 +78,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -104,7 +104,7 @@ def _children(value: Any) -> list[Any]:
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """`target` with `patch` applied, as RFC 7396 says; neither is changed."""
+    """Return `target` with `patch` applied (RFC 7396). Neither is changed."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -117,10 +117,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def complaints(messages: Any, *steps: str | int, in_query: bool = False) -> Iterator[Complaint]:
-    """marshmallow's tree of messages, flat, in its order."""
+    """Flatten marshmallow's tree of messages, in its order."""
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
-            # `_schema` holds what is about the value as a whole, and so does None.
+            # `_schema` and None hold messages about the value as a whole.
             here = steps if key is None or key == ma.exceptions.SCHEMA else (*steps, key)
             yield from complaints(inner, *here, in_query=in_query)
         return
@@ -130,7 +130,7 @@ def complaints(messages: Any, *steps: str | int, in_query: bool = False) -> Iter
 
 
 def loaded(schema: ma.Schema, document: Any) -> Any:
-    """What the schema makes of the document; raises InvalidError."""
+    """Load the document with the schema. Raises InvalidError."""
     try:
         return schema.load(document)
     except ma.ValidationError as error:
@@ -143,12 +143,12 @@ def _tree(error: ma.ValidationError) -> Mapping[str, Any]:
 
 
 class ProblemParser(FlaskParser):
-    """webargs' parser with this API's idea of a body, and of an error."""
+    """webargs' parser with this API's bodies and errors."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {"json": ma.RAISE, "query": ma.RAISE}  # noqa: RUF012
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002
-        """The body, strictly read."""
+        """Return the body, parsed strictly."""
         return read_json(req, JSON)
 
     def handle_error(
@@ -160,7 +160,7 @@ class ProblemParser(FlaskParser):
         error_status_code: int | None,  # noqa: ARG002
         error_headers: Mapping[str, str] | None,  # noqa: ARG002
     ) -> NoReturn:
-        """Raise what is wrong as one InvalidError."""
+        """Raise all errors as one InvalidError."""
         found: list[Complaint] = []
         for location, messages in _tree(error).items():
             found += complaints(messages, in_query=location == "query")

@@ -1,13 +1,12 @@
-"""`/api/v1/assets/by-ref/...`: the same assets for their owners, who know them by reference."""
+"""`/api/v1/assets/by-ref/...`: the inventory, by external reference, for owners."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from flask import Response
 
-from tradingbot_registry import reading
-from tradingbot_registry.database import snapshot
-from tradingbot_registry.record import ExternalRef, Wanted
+from tradingbot_registry.inventory import reads
+from tradingbot_registry.inventory.record import ExternalRef, Wanted
 from tradingbot_registry.rest.assets import (
     ETAG,
     IF_MATCH,
@@ -15,38 +14,49 @@ from tradingbot_registry.rest.assets import (
     PREFIX,
     location,
 )
-from tradingbot_registry.rest.blueprint import DELETING, ONE, WRITING, RestBlueprint
+from tradingbot_registry.rest.blueprint import (
+    BY_ID_ERRORS,
+    DELETE_ERRORS,
+    WRITE_ERRORS,
+    RestBlueprint,
+)
 from tradingbot_registry.rest.query import NoQuery, OwnersDeleteQuery, WriteQuery
-from tradingbot_registry.rest.service import (
+from tradingbot_registry.rest.request_context import (
     GuardedView,
-    condition,
     not_modified,
+    precondition,
     service,
     tagged,
 )
-from tradingbot_registry.rest.shown import AssetSchema
-from tradingbot_registry.rest.wanted import UpsertSchema, checked_ref
+from tradingbot_registry.rest.requests import UpsertSchema, checked_ref
+from tradingbot_registry.rest.responses import AssetSchema
+from tradingbot_registry.storage.database import snapshot
 
 blueprint = RestBlueprint(
     "by-ref",
     __name__,
     url_prefix=f"{PREFIX}/by-ref",
-    description="The inventory, for the controllers that keep assets.",
+    description="The inventory, by external reference: for controllers.",
 )
 
 PATH = [
     {
         "name": "source",
         "in": "path",
-        "description": "What kind of thing keeps the asset.",
+        "description": "The kind of owner.",
         "example": "crd",
     },
-    {"name": "namespace", "in": "path", "description": "Its namespace.", "example": "default"},
+    {
+        "name": "namespace",
+        "in": "path",
+        "description": "Namespace of the owner.",
+        "example": "default",
+    },
     {
         "name": "name",
         "in": "path",
-        "description": "Its name there.",
-        "example": "catalogue.orders-db",
+        "description": "Name of the asset at its owner.",
+        "example": "registry.orders-db",
     },
 ]
 
@@ -61,21 +71,21 @@ class ReferredAsset(GuardedView):
     @blueprint.takes(NoQuery, location="query")
     @blueprint.heeds(IF_NONE_MATCH)
     @blueprint.answers(200, AssetSchema, description="The asset.", headers=ETAG)
-    @blueprint.also_answers(304, description="The client has it already.")
-    @blueprint.refuses(ONE)
+    @blueprint.also_answers(304, description="The client's copy is current.")
+    @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, source: str, namespace: str, name: str) -> Any:
         """Get an asset by its reference."""
         with snapshot(service().database):
-            asset = reading.record(reading.by_ref(ExternalRef(source, namespace, name)))
+            asset = reads.record(reads.by_ref(ExternalRef(source, namespace, name)))
         return not_modified(asset) or (asset, 200, tagged(asset))
 
     @blueprint.documents(operationId="upsertAssetByRef")
     @blueprint.takes(WriteQuery, location="query")
     @blueprint.takes(UpsertSchema)
     @blueprint.heeds(IF_MATCH)
-    @blueprint.answers(200, AssetSchema, description="The asset as it is now.", headers=ETAG)
-    @blueprint.also_answers(201, AssetSchema, description="The asset, which is new.")
-    @blueprint.refuses(WRITING)
+    @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
+    @blueprint.also_answers(201, AssetSchema, description="The created asset.")
+    @blueprint.refuses(WRITE_ERRORS)
     def put(
         self, query: Mapping[str, bool], wanted: Wanted, *, source: str, namespace: str, name: str
     ) -> Any:
@@ -84,10 +94,10 @@ class ReferredAsset(GuardedView):
         Creates it if it is not there; changes nothing, and makes no new version, if it is as
         wanted already. Assets that waited for this reference now depend on it.
         """
-        asset, new = service().catalog.upsert(
+        asset, new = service().inventory.upsert(
             checked_ref(source, namespace, name),
             wanted,
-            condition=condition(),
+            precondition=precondition(),
             force=query["force"],
         )
         return asset, (201 if new else 200), tagged(asset) | (location(asset) if new else {})
@@ -96,12 +106,16 @@ class ReferredAsset(GuardedView):
     @blueprint.takes(OwnersDeleteQuery, location="query")
     @blueprint.heeds(IF_MATCH)
     @blueprint.answers(204, description="It is gone.")
-    @blueprint.refuses(DELETING, ONE)
+    @blueprint.refuses(DELETE_ERRORS, BY_ID_ERRORS)
     def delete(
         self, query: Mapping[str, bool], *, source: str, namespace: str, name: str
     ) -> Response:
-        """Delete an asset by its reference."""
-        service().catalog.delete(
-            ExternalRef(source, namespace, name), condition=condition(), force=query["force"]
+        """Delete an asset by its reference.
+
+        Refused while other assets depend on it, unless `force` removes their dependency or
+        `unresolve` leaves them waiting for the reference.
+        """
+        service().inventory.delete(
+            ExternalRef(source, namespace, name), precondition=precondition(), **query
         )
         return Response(status=204)

@@ -1,7 +1,7 @@
-"""`/api/v1/openapi.json`, and `/api/v1/docs`, the page that shows it.
+"""`/api/v1/openapi.json`, and `/api/v1/docs`, Swagger UI.
 
-The page is Swagger UI from the installed package. Nothing is fetched from elsewhere and nothing
-inline is run: the browser is told so by a Content-Security-Policy without exceptions.
+Swagger UI is served from the installed package. Its Content-Security-Policy allows no other origin
+and no inline code.
 """
 
 from functools import cache
@@ -73,7 +73,7 @@ POLICY = "; ".join(
 
 
 class RestApi(flask_smorest.Api):  # type: ignore[misc]
-    """The OpenAPI document, with problems for errors."""
+    """The OpenAPI document, with problems as errors."""
 
     ERROR_SCHEMA = ProblemSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
@@ -86,7 +86,7 @@ class RestApi(flask_smorest.Api):  # type: ignore[misc]
         self.spec.components.response(
             "UNPROCESSABLE_ENTITY",
             {
-                "description": "The request breaks rules.",
+                "description": "The request is not valid.",
                 "content": {PROBLEM: {"schema": ProblemSchema}},
             },
             lazy=True,
@@ -100,7 +100,7 @@ class RestApi(flask_smorest.Api):  # type: ignore[misc]
 
 
 def configuration(version: str, *, login: bool) -> dict[str, Any]:
-    """What flask-smorest is to know. With `login`, calls need a bearer token."""
+    """Return flask-smorest's configuration. With `login`, operations need a bearer token."""
     options: dict[str, Any] = {
         "info": {"description": DESCRIPTION, "license": {"name": "Apache-2.0"}},
         "servers": [{"url": "/"}],

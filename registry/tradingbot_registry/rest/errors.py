@@ -1,4 +1,4 @@
-"""Every refusal and failure as `application/problem+json`, Flask's own included."""
+"""Convert all errors into `application/problem+json`, also Flask's own."""
 
 import json
 import logging
@@ -10,15 +10,15 @@ import peewee
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from tradingbot_registry.database import storage_error
 from tradingbot_registry.problems import DefectError, ProblemError, problem_type
 from tradingbot_registry.rest.blueprint import PROBLEM
+from tradingbot_registry.storage.database import storage_error
 
 log = logging.getLogger(__name__)
 
 
 def register(app: Flask) -> None:
-    """Answer whatever goes wrong in `app`."""
+    """Register the error handlers of `app`."""
     app.register_error_handler(ProblemError, _refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(peewee.PeeweeException, _database)
@@ -56,7 +56,7 @@ def _detail(error: HTTPException) -> str:
     match error:
         case MethodNotAllowed():
             allowed = ", ".join(sorted(error.valid_methods or ()))
-            return f"{request.method} is not possible here; possible: {allowed}"
+            return f"{request.method} is not allowed here; allowed: {allowed}"
         case _ if error.code == HTTPStatus.NOT_FOUND:
             return "there is nothing at this path (an asset's id is a UUID); see /api/v1/docs"
     return error.description or ""
@@ -83,7 +83,7 @@ def problem(
     headers: dict[str, str] | None = None,
     extensions: dict[str, Any] | None = None,
 ) -> Response:
-    """A problem details response (RFC 9457)."""
+    """Return a problem details response (RFC 9457)."""
     document = {
         "type": problem_type(kind),
         "title": title,

@@ -1,4 +1,4 @@
-"""Query parameters of the calls. An unknown one is refused: a typo must not widen a filter."""
+"""Query parameters. An unknown one is an error: a typo must not widen a filter."""
 
 from datetime import datetime
 from typing import Any
@@ -7,8 +7,8 @@ import marshmallow as ma
 from marshmallow import fields, validate
 from tradingbot_api.asset import AssetStatus, AssetType
 
-from tradingbot_registry.listing import SORT_COLUMNS, Listing, Sort
-from tradingbot_registry.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
+from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
 
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
@@ -27,14 +27,14 @@ def _moment(text: str) -> datetime:
 
 
 class MomentField(fields.String):
-    """A moment in time with its offset."""
+    """A time with its offset."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         return _moment(super()._deserialize(value, attr, data, **kwargs))
 
 
 class SortField(fields.String):
-    """Keys of an order, by commas, `-` for descending."""
+    """Sort keys, separated by commas, `-` for descending."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         keys = super()._deserialize(value, attr, data, **kwargs).split(",")
@@ -62,14 +62,12 @@ class Query(ma.Schema):
 
 
 class ListQuery(Query):
-    """Which assets, in which order."""
+    """Filter, order and page."""
 
-    type = _any_of(AssetType, "Only assets of this kind.")
-    status = _any_of(AssetStatus, "Only assets with this status of their own.")
-    effective_status = _any_of(
-        EffectiveStatus, "Only assets with this status once dependencies are counted in."
-    )
-    managed_by = _any_of(ManagedBy, "Only assets kept by this one.")
+    type = _any_of(AssetType, "Only assets of this type.")
+    status = _any_of(AssetStatus, "Only assets with this status.")
+    effective_status = _any_of(EffectiveStatus, "Only assets with this effective status.")
+    managed_by = _any_of(ManagedBy, "Only assets with this manager.")
     tag = fields.List(
         fields.String(),
         load_default=list,
@@ -99,8 +97,9 @@ class ListQuery(Query):
         load_default=None,
         validate=validate.Length(max=400),
         metadata={
-            "description": "Only assets whose external reference begins so: what one owner keeps.",
-            "example": "crd/default/catalogue.",
+            "description": "Only assets whose external reference has this prefix: those of one"
+            " owner.",
+            "example": "crd/default/registry.",
         },
     )
     sort = SortField(
@@ -113,12 +112,12 @@ class ListQuery(Query):
     page = fields.Integer(
         load_default=1,
         validate=validate.Range(min=1, max=MAX_PAGE),
-        metadata={"description": "Which page, from 1."},
+        metadata={"description": "Number of the page, from 1."},
     )
     page_size = fields.Integer(
         load_default=50,
         validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
-        metadata={"description": "Assets on a page."},
+        metadata={"description": "Assets per page."},
     )
 
     @ma.post_load
@@ -138,34 +137,39 @@ FORCE_DELETE = _flag("Delete it even if assets depend on it; they lose this depe
 
 
 class NoQuery(Query):
-    """A call that takes no parameters."""
+    """No parameters."""
 
 
 class WriteQuery(Query):
-    """How firmly an asset is to be changed."""
+    """Options of a change."""
 
     force = FORCE_STATUS
 
 
 class OwnersDeleteQuery(Query):
-    """How firmly an asset is to be deleted."""
+    """Options of a deletion by the owner."""
 
     force = FORCE_DELETE
+    unresolve = _flag(
+        "Delete it even if others depend on it: their dependency becomes an unresolved reference,"
+        " and a dependency again once an asset has that reference."
+    )
 
 
-class DeleteQuery(OwnersDeleteQuery):
-    """How firmly an asset is to be deleted, and whether at all."""
+class DeleteQuery(Query):
+    """Options of a deletion."""
 
-    dry_run = _flag("Delete nothing; answer with what would happen.")
+    force = FORCE_DELETE
+    dry_run = _flag("Delete nothing; return what the deletion would do.")
 
 
 class WalkQuery(Query):
-    """Which part of the graph."""
+    """Options of a traversal."""
 
     depth = fields.Integer(
         load_default=None,
         validate=validate.Range(min=1, max=MAX_DEPTH),
-        metadata={"description": "How many steps to go at most; all the way unless said."},
+        metadata={"description": "Maximum number of steps; default: no limit."},
     )
-    type = _any_of(AssetType, "Show only assets of this kind; the walk goes through all.")
-    status = _any_of(AssetStatus, "Show only assets with this status; the walk goes through all.")
+    type = _any_of(AssetType, "Show only assets of this type; the traversal includes all.")
+    status = _any_of(AssetStatus, "Show only assets with this status; the traversal includes all.")

@@ -57,7 +57,7 @@ func configOf(bot *v1.TradingBot) (botConfig, error) {
 		Strategy:      spec.Strategy,
 		Exchange:      exchangeConfig{Name: spec.Exchange.Name, BaseURL: spec.Exchange.BaseURL},
 		Mode:          spec.Mode,
-		Risk:          spec.RiskManagement,
+		Risk:          spec.EffectiveRisk(),
 		Schedule:      spec.Schedule,
 	}
 	var err error
@@ -194,7 +194,7 @@ func containerOf(spec *v1.TradingBotSpec) (corev1.Container, error) {
 	if err != nil {
 		return corev1.Container{}, err
 	}
-	requests, err := amounts(spec.Resources.Requests)
+	requests, err := amounts(spec.EffectiveRequests())
 	if err != nil {
 		return corev1.Container{}, err
 	}
@@ -203,15 +203,18 @@ func containerOf(spec *v1.TradingBotSpec) (corev1.Container, error) {
 			LocalObjectReference: corev1.LocalObjectReference{Name: *spec.Exchange.APIKeySecret}, Key: *key,
 		}}}
 	}
+	env := []corev1.EnvVar{
+		secret("EXCHANGE_API_KEY", spec.Exchange.APIKeyPath),
+		secret("EXCHANGE_API_SECRET", spec.Exchange.APISecretPath),
+	}
+	if spec.Exchange.PassphrasePath != nil {
+		env = append(env, secret("EXCHANGE_API_PASSPHRASE", spec.Exchange.PassphrasePath))
+	}
 	return corev1.Container{
-		Name:  "bot",
-		Image: *spec.Strategy.Image,
-		Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: port, Protocol: corev1.ProtocolTCP}},
-		Env: []corev1.EnvVar{
-			secret("EXCHANGE_API_KEY", spec.Exchange.APIKeyPath),
-			secret("EXCHANGE_API_SECRET", spec.Exchange.APISecretPath),
-			{Name: "TRADINGBOT_CONFIG", Value: configPath + "/" + configKey},
-		},
+		Name:      "bot",
+		Image:     *spec.Strategy.Image,
+		Ports:     []corev1.ContainerPort{{Name: "http", ContainerPort: port, Protocol: corev1.ProtocolTCP}},
+		Env:       append(env, corev1.EnvVar{Name: "TRADINGBOT_CONFIG", Value: configPath + "/" + configKey}),
 		Resources: corev1.ResourceRequirements{Limits: limits, Requests: requests},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: ptr.To(false),

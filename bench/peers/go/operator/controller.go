@@ -37,7 +37,7 @@ const (
 
 var errWindows = errors.New("this operator runs only bots that are always open")
 
-// BotReconciler makes a bot's children and its status what they shall be.
+// BotReconciler reconciles a bot's children and its status.
 type BotReconciler struct {
 	client.Client
 	Uncached            client.Reader
@@ -54,6 +54,7 @@ func (r *BotReconciler) SetupWithManager(manager ctrl.Manager, workers int) erro
 		Owns(&corev1.ConfigMap{}).
 		Owns(&appsv1.Deployment{}).
 		Owns(&corev1.Service{}).
+		Watches(&corev1.Pod{}, ofBot).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
 }
@@ -147,24 +148,33 @@ func (r *BotReconciler) lookForCredentials(ctx context.Context, bot *v1.TradingB
 	err := r.Uncached.Get(ctx, client.ObjectKey{Namespace: bot.Namespace, Name: *exchange.APIKeySecret}, secret)
 	if apierrors.IsNotFound(err) {
 		return credentials{problem: notReady("SecretNotFound",
-			fmt.Sprintf("Secret %q not found; the bot starts once it exists", *exchange.APIKeySecret))}, nil
+			fmt.Sprintf("Secret %q not found; the bot starts after it is created", *exchange.APIKeySecret))}, nil
 	}
 	if err != nil {
 		return credentials{}, err
 	}
 	found := credentials{version: secret.ResourceVersion}
-	for _, key := range []string{*exchange.APIKeyPath, *exchange.APISecretPath} {
+	keys := keysOf(exchange)
+	for _, key := range keys {
 		if _, ok := secret.Data[key]; !ok {
 			found.problem = notReady("KeyNotFound",
-				fmt.Sprintf("Secret %q has no key %q; the bot starts once it has", secret.Name, key))
+				fmt.Sprintf("Secret %q has no key %q; the bot starts after it is added", secret.Name, key))
 			return found, nil
 		}
 	}
-	keys := []string{*exchange.APIKeyPath, *exchange.APISecretPath}
 	slices.Sort(keys)
 	record, err := json.Marshal(credentialsRecord{Secret: secret.Name, Version: found.version, Keys: keys})
 	found.record = string(record)
 	return found, err
+}
+
+// keysOf are the keys of the Secret that a bot needs.
+func keysOf(exchange *v1.Exchange) []string {
+	keys := []string{*exchange.APIKeyPath, *exchange.APISecretPath}
+	if exchange.PassphrasePath != nil {
+		keys = append(keys, *exchange.PassphrasePath)
+	}
+	return keys
 }
 
 func notReady(reason, message string) *metav1.Condition {
@@ -176,9 +186,10 @@ type children struct {
 	configMap  *corev1.ConfigMap
 	deployment *appsv1.Deployment
 	service    *corev1.Service
+	pods       []corev1.Pod // the newest first
 }
 
-// apply brings about the children, and writes only what differs from what is there.
+// apply applies the children, and writes only those that differ from the existing objects.
 func (r *BotReconciler) apply(ctx context.Context, bot *v1.TradingBot, secret credentials) (children, error) {
 	configMap, err := configMapOf(bot)
 	if err != nil {
@@ -196,22 +207,25 @@ func (r *BotReconciler) apply(ctx context.Context, bot *v1.TradingBot, secret cr
 	if live.deployment, err = applyOne(ctx, r, bot, deployment, &appsv1.Deployment{}, sameDeployment); err != nil {
 		return live, err
 	}
-	live.service, err = applyOne(ctx, r, bot, service, &corev1.Service{}, sameService)
+	if live.service, err = applyOne(ctx, r, bot, service, &corev1.Service{}, sameService); err != nil {
+		return live, err
+	}
+	live.pods, err = r.podsOf(ctx, live.deployment)
 	return live, err
 }
 
 func applyOne[T client.Object](
 	ctx context.Context, r *BotReconciler, bot *v1.TradingBot, desired, live T, same func(desired, live T) bool,
 ) (T, error) {
-	what := "changed"
+	change := "changed"
 	err := r.Get(ctx, client.ObjectKeyFromObject(desired), live)
 	switch {
 	case apierrors.IsNotFound(err):
-		what = "deleted"
+		change = "deleted"
 	case err != nil:
 		return live, err
 	case !metav1.IsControlledBy(live, bot):
-		return live, fmt.Errorf("%s exists and is not this bot's", desired.GetName())
+		return live, fmt.Errorf("%s is not owned by this bot", desired.GetName())
 	case same(desired, live) && sameMeta(desired, live):
 		return live, nil
 	}
@@ -221,7 +235,7 @@ func applyOne[T client.Object](
 	}
 	if bot.Status.ObservedGeneration == bot.Generation {
 		r.Recorder.Eventf(bot, nil, corev1.EventTypeNormal, "DriftCorrected", "Apply",
-			"%s was %s and is mended", desired.GetName(), what)
+			"Restored %s, which was %s", desired.GetName(), change)
 	}
 	return desired, nil
 }
@@ -261,17 +275,17 @@ func (r *BotReconciler) recordTransitions(before, bot *v1.TradingBot) {
 	}
 	switch {
 	case old.Phase == "":
-		record(corev1.EventTypeNormal, "Created", "the bot was taken up")
+		record(corev1.EventTypeNormal, "Created", "Started managing this bot")
 	case old.ConfigHash != bot.Status.ConfigHash:
-		record(corev1.EventTypeNormal, "Updated", "the declared configuration is now "+bot.Status.ConfigHash)
+		record(corev1.EventTypeNormal, "Updated", "The declared configuration is now "+bot.Status.ConfigHash)
 	}
 	switch {
 	case phase == old.Phase:
 	case phase == phasePaused:
-		record(corev1.EventTypeNormal, "Paused", "the bot is paused")
+		record(corev1.EventTypeNormal, "Paused", "The bot is paused")
 	case phase == phaseAwaitingCredentials:
-		record(corev1.EventTypeWarning, "CredentialsMissing", "the bot has no credentials")
+		record(corev1.EventTypeWarning, "CredentialsMissing", "The bot has no credentials")
 	case old.Phase == phasePaused || old.Phase == phaseAwaitingCredentials:
-		record(corev1.EventTypeNormal, "Resumed", "the bot left phase "+old.Phase)
+		record(corev1.EventTypeNormal, "Resumed", "The bot left phase "+old.Phase)
 	}
 }

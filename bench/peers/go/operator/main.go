@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -32,10 +33,10 @@ import (
 func main() {
 	metricsAddress := flag.String("metrics-bind-address", "127.0.0.1:8080", "where /metrics is served")
 	probeAddress := flag.String("health-probe-bind-address", "127.0.0.1:8081", "where /readyz is served")
-	workers := flag.Int("workers", 10, "most bots that are reconciled at the same time")
+	workers := flag.Int("workers", 10, "maximum number of concurrent reconciles")
 	leaderElect := flag.Bool("leader-elect", false, "work only while holding the Lease")
 	namespace := flag.String("leader-election-namespace", "tradingbot-system", "where the Lease is")
-	credentials := flag.Duration("credentials-interval", time.Minute, "time between two looks at a bot's Secret")
+	credentials := flag.Duration("credentials-interval", time.Minute, "time between two polls of a bot's Secret")
 	flag.Parse()
 
 	ctrl.SetLogger(zap.New(zap.UseDevMode(false)))
@@ -45,6 +46,8 @@ func main() {
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1.AddToScheme(scheme))
 
+	replicaSet := &metav1.PartialObjectMetadata{}
+	replicaSet.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
 	children := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{managedByLabel: fieldManager})}
 	manager, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
 		Scheme:                        scheme,
@@ -60,6 +63,8 @@ func main() {
 				&corev1.ConfigMap{}:  children,
 				&corev1.Service{}:    children,
 				&appsv1.Deployment{}: children,
+				&corev1.Pod{}:        children,
+				replicaSet:           children,
 			},
 		},
 		// Without it, a reconcile that follows a write closely would not see it, and write again.

@@ -17,11 +17,11 @@ var assetRegistryGVK = v1.GroupVersion.WithKind("AssetRegistry")
 type AssetRegistryWebhook struct{}
 
 // Default fills in the defaults, and denies what the CRD's schema would refuse: see TradingBot's.
-func (*AssetRegistryWebhook) Default(ctx context.Context, catalogue *v1.AssetRegistry) error {
-	defaultCatalogue(catalogue)
+func (*AssetRegistryWebhook) Default(ctx context.Context, registry *v1.AssetRegistry) error {
+	defaultRegistry(registry)
 	var shape report
-	checkCatalogueShape(&shape, catalogue)
-	if len(shape.errors) == 0 && !hasDoublesIn(catalogue) {
+	checkRegistryShape(&shape, registry)
+	if len(shape.errors) == 0 && !hasDoublesIn(registry) {
 		return nil
 	}
 	old := &v1.AssetRegistry{}
@@ -31,81 +31,81 @@ func (*AssetRegistryWebhook) Default(ctx context.Context, catalogue *v1.AssetReg
 	}
 	var found *report
 	if isUpdate {
-		found = reviewCatalogueUpdate(old, catalogue)
+		found = reviewRegistryUpdate(old, registry)
 	} else {
-		found = reviewCatalogue(catalogue)
+		found = reviewRegistry(registry)
 	}
 	if len(shape.errors) == 0 && !found.refusedBySchema("") {
 		return nil
 	}
-	return catalogueInvalid(catalogue, found)
+	return registryInvalid(registry, found)
 }
 
 // hasDoublesIn looks into what the CRD's schema calls a set, or a map by name.
-func hasDoublesIn(catalogue *v1.AssetRegistry) bool {
-	names := make(map[string]struct{}, len(catalogue.Spec.Assets))
-	for i := range catalogue.Spec.Assets {
-		asset := &catalogue.Spec.Assets[i]
+func hasDoublesIn(registry *v1.AssetRegistry) bool {
+	names := make(map[string]struct{}, len(registry.Spec.Assets))
+	for i := range registry.Spec.Assets {
+		asset := &registry.Spec.Assets[i]
 		names[*asset.Name] = struct{}{}
 		if hasDoubles(asset.Tags) || hasDoubles(asset.DependsOn) {
 			return true
 		}
 	}
-	return len(names) < len(catalogue.Spec.Assets)
+	return len(names) < len(registry.Spec.Assets)
 }
 
 func (*AssetRegistryWebhook) ValidateCreate(
-	_ context.Context, catalogue *v1.AssetRegistry,
+	_ context.Context, registry *v1.AssetRegistry,
 ) (admission.Warnings, error) {
-	found := reviewCatalogue(catalogue)
-	return found.sentences(), catalogueInvalid(catalogue, found)
+	found := reviewRegistry(registry)
+	return found.sentences(), registryInvalid(registry, found)
 }
 
 func (*AssetRegistryWebhook) ValidateUpdate(
-	_ context.Context, old, catalogue *v1.AssetRegistry,
+	_ context.Context, old, registry *v1.AssetRegistry,
 ) (admission.Warnings, error) {
-	found := reviewCatalogueUpdate(old, catalogue)
-	return found.sentences(), catalogueInvalid(catalogue, found)
+	found := reviewRegistryUpdate(old, registry)
+	return found.sentences(), registryInvalid(registry, found)
 }
 
 func (*AssetRegistryWebhook) ValidateDelete(context.Context, *v1.AssetRegistry) (admission.Warnings, error) {
 	return nil, nil
 }
 
-func catalogueInvalid(catalogue *v1.AssetRegistry, found *report) error {
+func registryInvalid(registry *v1.AssetRegistry, found *report) error {
 	if len(found.errors) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(assetRegistryGVK.GroupKind(), catalogue.Name, found.errorList())
+	return apierrors.NewInvalid(assetRegistryGVK.GroupKind(), registry.Name, found.errorList())
 }
 
-func reviewCatalogue(catalogue *v1.AssetRegistry) *report {
+func reviewRegistry(registry *v1.AssetRegistry) *report {
 	found := &report{}
-	checkCatalogueShape(found, catalogue)
-	checkCatalogueRules(found, catalogue)
+	checkRegistryShape(found, registry)
+	checkRegistryRules(found, registry)
 	return found
 }
 
-func reviewCatalogueUpdate(old, catalogue *v1.AssetRegistry) *report {
-	defaultCatalogue(old)
-	if catalogue.DeletionTimestamp != nil || reflect.DeepEqual(old.Spec, catalogue.Spec) {
+func reviewRegistryUpdate(old, registry *v1.AssetRegistry) *report {
+	defaultRegistry(old)
+	if registry.DeletionTimestamp != nil || reflect.DeepEqual(old.Spec, registry.Spec) {
 		return &report{}
 	}
-	found := reviewCatalogue(catalogue)
-	found.ratchet(old, catalogue, "name")
-	checkTransitions(found, old, catalogue)
+	found := reviewRegistry(registry)
+	found.ratchet(old, registry, "name")
+	checkTransitions(found, old, registry)
 	return found
 }
 
-func defaultCatalogue(catalogue *v1.AssetRegistry) {
-	if catalogue.Spec == nil {
+func defaultRegistry(registry *v1.AssetRegistry) {
+	if registry.Spec == nil {
 		return
 	}
-	if catalogue.Spec.DeletionPolicy == "" {
-		catalogue.Spec.DeletionPolicy = "Delete"
+	if registry.Spec.DeletionPolicy == "" {
+		registry.Spec.DeletionPolicy = "Delete"
 	}
-	for i := range catalogue.Spec.Assets {
-		asset := &catalogue.Spec.Assets[i]
+	for i := range registry.Spec.Assets {
+		asset := &registry.Spec.Assets[i]
 		if asset.Status == "" {
 			asset.Status = "Draft"
 		}

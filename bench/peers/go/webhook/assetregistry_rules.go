@@ -15,6 +15,8 @@ import (
 const (
 	maxConfigBytes = 16 * 1024
 	maxConfigDepth = 100
+	maxStoredBytes = 512 * 1024
+	fieldBytes     = 16
 )
 
 var (
@@ -31,13 +33,13 @@ var (
 	}
 )
 
-// checkCatalogueRules comes after checkCatalogueShape on the same report.
-func checkCatalogueRules(r *report, catalogue *v1.AssetRegistry) {
-	if catalogue.Spec == nil {
+// checkRegistryRules comes after checkRegistryShape on the same report.
+func checkRegistryRules(r *report, registry *v1.AssetRegistry) {
+	if registry.Spec == nil {
 		return
 	}
 	r.shape = r.errors
-	assets := catalogue.Spec.Assets
+	assets := registry.Spec.Assets
 	for i := range assets {
 		item := assetsPath.Index(i)
 		if r.soundItem(item, "tags") {
@@ -53,6 +55,14 @@ func checkCatalogueRules(r *report, catalogue *v1.AssetRegistry) {
 	}
 	if broken(r.shape, []string{"spec.assets"}) {
 		return
+	}
+	if stored, err := json.Marshal(assets); err == nil {
+		if size := len(stored) + fieldBytes*bytes.Count(stored, []byte(`":`)); size > maxStoredBytes {
+			r.add(&field.Error{
+				Type: field.ErrorTypeTooLong, Field: assetsPath.String(), BadValue: "",
+				Detail: fmt.Sprintf("may not take more than %d bytes of storage, takes %d", maxStoredBytes, size),
+			}, "spec.assets")
+		}
 	}
 	names := make(map[string]bool, len(assets))
 	for i := range assets {
@@ -163,8 +173,8 @@ func credentials(r *report, path *field.Path, value any) {
 	}
 }
 
-func checkTransitions(r *report, old, catalogue *v1.AssetRegistry) {
-	if old.Spec == nil || catalogue.Spec == nil {
+func checkTransitions(r *report, old, registry *v1.AssetRegistry) {
+	if old.Spec == nil || registry.Spec == nil {
 		return
 	}
 	before := map[string]string{}
@@ -173,7 +183,7 @@ func checkTransitions(r *report, old, catalogue *v1.AssetRegistry) {
 			before[*asset.Name] = asset.Status
 		}
 	}
-	for i, asset := range catalogue.Spec.Assets {
+	for i, asset := range registry.Spec.Assets {
 		if asset.Name == nil || !slices.Contains(assetStatuses, asset.Status) {
 			continue
 		}

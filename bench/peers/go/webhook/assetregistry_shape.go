@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"unicode/utf8"
 
@@ -16,10 +17,13 @@ const (
 		" ending with a letter or digit"
 	tagWords = "must be at most 63 lower-case letters, digits, '-', '_', '.' and ':', beginning and ending" +
 		" with a letter or digit"
-	dependencyWords = "must be the name of an asset of this object or the UUID of one in the registry"
+	dependencyWords = "must be the name of an asset of this object, a reference such as" +
+		" crd/NAMESPACE/OBJECT.ASSET, or the UUID of an asset in the registry"
 )
 
 var (
+	referenceForm = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,30}[a-z0-9])?/[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?` +
+		`/[a-z0-9]([-a-z0-9.]{0,315}[a-z0-9])?$`)
 	assetTypes = []string{
 		"ApiEndpoint", "DatabaseConnection", "KubernetesDeployment", "KubernetesService", "Configuration",
 		"MessageQueue", "ObjectStore", "Other",
@@ -29,13 +33,13 @@ var (
 	assetsPath       = specPath.Child("assets")
 )
 
-func checkCatalogueShape(r *report, catalogue *v1.AssetRegistry) {
-	checkName(r, &catalogue.ObjectMeta, isDNSLabel, registryNameWords)
-	if catalogue.Spec == nil {
+func checkRegistryShape(r *report, registry *v1.AssetRegistry) {
+	checkName(r, &registry.ObjectMeta, isDNSLabel, registryNameWords)
+	if registry.Spec == nil {
 		r.add(field.Required(specPath, ""))
 		return
 	}
-	assets := catalogue.Spec.Assets
+	assets := registry.Spec.Assets
 	switch {
 	case assets == nil:
 		r.add(field.Required(assetsPath, ""))
@@ -47,7 +51,7 @@ func checkCatalogueShape(r *report, catalogue *v1.AssetRegistry) {
 	for i := range assets {
 		checkAssetShape(r, i, &assets[i])
 	}
-	checkChoice(r, specPath.Child("deletionPolicy"), &catalogue.Spec.DeletionPolicy, deletionPolicies)
+	checkChoice(r, specPath.Child("deletionPolicy"), &registry.Spec.DeletionPolicy, deletionPolicies)
 }
 
 // checkAssetShape makes a path only for a mistake: there are up to 500 assets.
@@ -84,8 +88,8 @@ func checkAssetShape(r *report, index int, asset *v1.Asset) {
 		r.add(field.TooMany(at("dependsOn"), len(asset.DependsOn), 500))
 	}
 	for place, target := range asset.DependsOn {
-		if !isDNSLabel(target) {
-			r.malformed(at("dependsOn").Index(place), target, nil, dependencyWords, 63)
+		if !isDNSLabel(target) && (len(target) > 414 || !referenceForm.MatchString(target)) {
+			r.malformed(at("dependsOn").Index(place), target, nil, dependencyWords, 414)
 		}
 	}
 }

@@ -19,9 +19,9 @@ func checkDependencies(r *report, index int, asset *v1.Asset, names map[string]b
 	for place, target := range asset.DependsOn {
 		if target == *asset.Name {
 			r.invalid(path.Index(place), target, "an asset can't need itself", "spec.assets")
-		} else if !names[target] && !isUUID(target) {
-			r.invalid(path.Index(place), target, "is neither the name of an asset of this object nor the"+
-				" UUID of one in the registry", "spec.assets")
+		} else if !names[target] && !strings.Contains(target, "/") && !isUUID(target) {
+			r.invalid(path.Index(place), target, "is neither the name of an asset of this object, nor a"+
+				" reference such as crd/NAMESPACE/OBJECT.ASSET, nor the UUID of an asset in the registry", "spec.assets")
 		}
 	}
 }

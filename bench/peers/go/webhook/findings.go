@@ -69,7 +69,7 @@ func (r *report) warn(path, message string) {
 	r.warnings = append(r.warnings, warning{path, message})
 }
 
-// broken says whether a mistake of shape is in, or around, one of these places: a rule that looks at
+// broken says whether a mistake of shape is in, or around, one of these places: a rule that checks
 // them would only report it a second time.
 func broken(shape []finding, places []string) bool {
 	for _, found := range shape {
@@ -112,11 +112,12 @@ func (r *report) errorList() field.ErrorList {
 	return list
 }
 
-// refusedBySchema says whether the CRD's schema has a part in the mistakes: it knows sets, and what is
-// immutable.
+// refusedBySchema says whether the CRD's schema has a part in the mistakes: it knows sets, what is
+// immutable, and parameters that are named like a credential.
 func (r *report) refusedBySchema(immutable string) bool {
 	return slices.ContainsFunc(r.errors, func(one finding) bool {
-		return one.Type == field.ErrorTypeDuplicate || one.Field == immutable
+		return one.Type == field.ErrorTypeDuplicate || one.Field == immutable ||
+			one.Type == field.ErrorTypeForbidden && strings.HasPrefix(one.Field, "spec.strategy.parameters[")
 	})
 }
 

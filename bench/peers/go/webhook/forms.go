@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ var (
 	credentialKey = regexp.MustCompile(`(?i)api[-_.]?key|api[-_.]?secret|secret[-_.]?key|access[-_.]?key` +
 		`|access[-_.]?token|private[-_.]?key|password|passphrase`)
 	userInfo    = regexp.MustCompile(`://[^/?#\s]*@`)
-	baseURLForm = regexp.MustCompile(`^https?://[^/\s?#]+(/[^\s]*)?$`)
 	instantForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]` +
 		`(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
 
@@ -156,25 +154,4 @@ func isKeyText(text string) bool {
 		}
 	}
 	return true
-}
-
-const baseURLWords = "must be an absolute https URL (http only in mode Paper)"
-
-// baseURLProblem is what is wrong with the address of an exchange, or "".
-func baseURLProblem(text string) string {
-	if len(text) > 2048 || !baseURLForm.MatchString(text) {
-		return baseURLWords
-	}
-	host, _, _ := strings.Cut(text[strings.Index(text, "://")+3:], "/")
-	if strings.Contains(host, "@") {
-		return "must not contain user info; put credentials into the Secret"
-	}
-	if strings.ContainsAny(text, "?#") {
-		return "must not contain a query or a fragment"
-	}
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Hostname() == "" || parsed.Port() == "0" {
-		return baseURLWords
-	}
-	return ""
 }

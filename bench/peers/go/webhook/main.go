@@ -2,9 +2,8 @@
 // today: typed objects, controller-runtime's Defaulter and Validator, its webhook server with the
 // settings that kubebuilder scaffolds (HTTP/2 off), JSON logs.
 //
-// It has the rules, defaults, warnings and messages of api/tradingbot_api. Two things it leaves out:
-// the look-up of the Secret (off in the benchmark on both sides), and unknown fields, which the API
-// server prunes before it asks a webhook.
+// It has the rules, defaults, warnings and messages of api/tradingbot_api. It leaves out unknown
+// fields, which the API server prunes before it asks a webhook.
 package main
 
 import (
@@ -25,7 +24,7 @@ import (
 func main() {
 	host := flag.String("host", "127.0.0.1", "address to listen on")
 	port := flag.Int("port", 9443, "port to listen on")
-	certDir := flag.String("cert-dir", "", "folder of tls.crt and tls.key")
+	certDir := flag.String("cert-dir", "", "directory with tls.crt and tls.key")
 	flag.Parse()
 
 	ctrl.SetLogger(zap.New(zap.UseDevMode(false)))
@@ -40,15 +39,15 @@ func main() {
 		CertDir: *certDir,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 	})
-	bots, catalogues := &TradingBotWebhook{}, &AssetRegistryWebhook{}
+	bots, registries := &TradingBotWebhook{}, &AssetRegistryWebhook{}
 	server.Register("/mutate-trading-io-v1-tradingbot",
 		admission.WithDefaulter[*v1.TradingBot](scheme, bots))
 	server.Register("/validate-trading-io-v1-tradingbot",
 		admission.WithValidator[*v1.TradingBot](scheme, bots))
 	server.Register("/mutate-trading-io-v1-assetregistry",
-		admission.WithDefaulter[*v1.AssetRegistry](scheme, catalogues))
+		admission.WithDefaulter[*v1.AssetRegistry](scheme, registries))
 	server.Register("/validate-trading-io-v1-assetregistry",
-		admission.WithValidator[*v1.AssetRegistry](scheme, catalogues))
+		admission.WithValidator[*v1.AssetRegistry](scheme, registries))
 
 	if err := server.Start(ctrl.SetupSignalHandler()); err != nil {
 		log.Error(err, "the server ended")

@@ -7,7 +7,6 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -17,8 +16,6 @@ import (
 
 var (
 	allDays       = []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
-	usualCPU      = resource.MustParse("100m")
-	usualMemory   = resource.MustParse("128Mi")
 	tradingBotGVK = v1.GroupVersion.WithKind("TradingBot")
 )
 
@@ -36,7 +33,8 @@ func (*TradingBotWebhook) Default(ctx context.Context, bot *v1.TradingBot) error
 	if err != nil {
 		return err
 	}
-	if len(shape.errors) == 0 && !hasDoubleDays(bot) && !(isUpdate && exchangeChanged(old, bot)) {
+	if len(shape.errors) == 0 && !hasDoubleDays(bot) && !namesCredential(bot) &&
+		!(isUpdate && exchangeChanged(old, bot)) {
 		return nil
 	}
 	var found *report
@@ -63,6 +61,15 @@ func oldObject(ctx context.Context, into any) (bool, error) {
 func hasDoubleDays(bot *v1.TradingBot) bool {
 	for i := range bot.Spec.Schedule.Windows {
 		if hasDoubles(bot.Spec.Schedule.Windows[i].Days) {
+			return true
+		}
+	}
+	return false
+}
+
+func namesCredential(bot *v1.TradingBot) bool {
+	for key := range bot.Spec.Strategy.Parameters {
+		if credentialKey.MatchString(key) {
 			return true
 		}
 	}
@@ -101,15 +108,49 @@ func reviewBot(bot *v1.TradingBot) *report {
 // mistakes that were there before, unless the bot was paused: it is then checked in full.
 func reviewBotUpdate(old, bot *v1.TradingBot) *report {
 	defaultBot(old)
-	if bot.DeletionTimestamp != nil || isPaused(bot) || reflect.DeepEqual(old.Spec, bot.Spec) {
+	before, after := byMeaning(old), byMeaning(bot)
+	if bot.DeletionTimestamp != nil || isPaused(bot) || reflect.DeepEqual(before.Spec, after.Spec) {
 		return &report{}
 	}
 	found := reviewBot(bot)
 	if !isPaused(old) {
-		found.ratchet(old, bot, "")
+		found.ratchet(before, after, "")
 	}
 	checkExchangeKept(found, old, bot)
 	return found
+}
+
+// byMeaning has one spelling for each number: 7, "7" and "7.0" are the same.
+func byMeaning(bot *v1.TradingBot) *v1.TradingBot {
+	bot = bot.DeepCopy()
+	if bot.Spec == nil {
+		return bot
+	}
+	if risk := bot.Spec.RiskManagement; risk != nil {
+		for _, number := range []*v1.Decimal{
+			risk.MaxPositionSize, risk.DailyLossLimit, risk.StopLossPercentage, risk.TakeProfitPercentage,
+		} {
+			if number != nil && isPlainDecimal(number.Text) {
+				*number = v1.Decimal{Text: plain(decimal(number.Text))}
+			}
+		}
+	}
+	if resources := bot.Spec.Resources; resources != nil {
+		for _, amounts := range []*v1.ResourceAmounts{resources.Limits, resources.Requests} {
+			if amounts == nil {
+				continue
+			}
+			for _, amount := range []*v1.Quantity{amounts.CPU, amounts.Memory} {
+				if amount == nil {
+					continue
+				}
+				if number, ok := quantity(amount.Text); ok {
+					*amount = v1.Quantity{Text: plain(number.AsDec())}
+				}
+			}
+		}
+	}
+	return bot
 }
 
 func isPaused(bot *v1.TradingBot) bool {
@@ -151,48 +192,18 @@ func setDefault[T any](value **T, usual T) {
 	}
 }
 
-// defaultResources keeps the requests within the limits.
+// defaultResources leaves the requests out: their default depends on the limits, and is not stored.
 func defaultResources(spec *v1.TradingBotSpec) {
-	if spec.Resources == nil {
-		spec.Resources = &v1.Resources{}
-	}
+	setDefault(&spec.Resources, v1.Resources{})
 	setDefault(&spec.Resources.Limits, v1.ResourceAmounts{})
-	setDefault(&spec.Resources.Requests, v1.ResourceAmounts{})
-	limits, requests := spec.Resources.Limits, spec.Resources.Requests
-	setDefault(&limits.CPU, v1.Quantity{Text: "500m"})
-	setDefault(&limits.Memory, v1.Quantity{Text: "256Mi"})
-	if requests.CPU == nil {
-		requests.CPU = &v1.Quantity{Text: smaller("100m", usualCPU, limits.CPU)}
-	}
-	if requests.Memory == nil {
-		requests.Memory = &v1.Quantity{Text: smaller("128Mi", usualMemory, limits.Memory)}
-	}
+	setDefault(&spec.Resources.Limits.CPU, v1.Quantity{Text: "500m"})
+	setDefault(&spec.Resources.Limits.Memory, v1.Quantity{Text: "256Mi"})
 }
 
-func smaller(usual string, amount resource.Quantity, limit *v1.Quantity) string {
-	if number, ok := quantity(limit.Text); ok && number.Cmp(amount) < 0 {
-		return limit.Text
-	}
-	return usual
-}
-
-// defaultRisk aims for a profit of twice the stop, at most 1000 %.
+// defaultRisk leaves the profit target out, whose default depends on the stop.
 func defaultRisk(risk *v1.RiskManagement) {
-	setDefault(&risk.StopLossPercentage, "2")
+	setDefault(&risk.StopLossPercentage, v1.Decimal{Text: "2"})
 	setDefault(&risk.MaxOpenPositions, int64(1))
-	stop := string(*risk.StopLossPercentage)
-	if risk.TakeProfitPercentage != nil || !isPlainDecimal(stop) {
-		return
-	}
-	number := decimal(stop)
-	if number.Sign() == 0 {
-		return
-	}
-	profit := number.Add(number, number)
-	if profit.Cmp(thousand) > 0 {
-		profit = thousand
-	}
-	risk.TakeProfitPercentage = ptr.To(v1.Decimal(plain(profit)))
 }
 
 func defaultSchedule(schedule *v1.Schedule) {

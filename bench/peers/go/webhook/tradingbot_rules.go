@@ -17,14 +17,14 @@ var (
 	smallMemory     = resource.MustParse("64Mi")
 )
 
-// botRules look at more than one field. One is asked only when what it needs is of the right shape.
-// Those that need nothing look at each item of a list alone, and ask about its shape themselves.
+// botRules check more than one field each. A rule runs only when the fields that it needs have the
+// right shape. Those that need nothing check each item of a list alone, and its shape themselves.
 var botRules = []struct {
 	needs []string
 	check func(*report, *v1.TradingBotSpec, time.Time)
 }{
 	{nil, parameterKeys},
-	{[]string{"spec.exchange.apiKeyPath", "spec.exchange.apiSecretPath"}, distinctKeyPaths},
+	{keyPathNeeds, distinctKeyPaths},
 	{baseURLNeeds, baseURL},
 	{[]string{"spec.resources"}, requestsWithinLimits},
 	{nil, windowForms},
@@ -37,6 +37,10 @@ var botRules = []struct {
 	{riskNeeds("stopLossPercentage", "takeProfitPercentage"), fractionLike},
 	{riskNeeds("stopLossPercentage", "dailyLossLimit", "maxPositionSize", "maxOpenPositions"), stopsWithinLimit},
 	{riskNeeds("stopLossPercentage", "takeProfitPercentage"), profitAboveLoss},
+}
+
+var keyPathNeeds = []string{
+	"spec.exchange.apiKeyPath", "spec.exchange.apiSecretPath", "spec.exchange.passphrasePath",
 }
 
 var baseURLNeeds = []string{"spec.exchange.name", "spec.exchange.baseURL", "spec.mode"}
@@ -78,9 +82,23 @@ func parameterKeys(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 }
 
 func distinctKeyPaths(r *report, spec *v1.TradingBotSpec, _ time.Time) {
-	if *spec.Exchange.APIKeyPath == *spec.Exchange.APISecretPath {
-		r.invalid(exchangePath.Child("apiSecretPath"), hidden{}, "must differ from apiKeyPath",
-			"spec.exchange.apiKeyPath", "spec.exchange.apiSecretPath")
+	before := map[string]string{}
+	for _, one := range []struct {
+		name string
+		key  *string
+	}{
+		{"apiKeyPath", spec.Exchange.APIKeyPath},
+		{"apiSecretPath", spec.Exchange.APISecretPath},
+		{"passphrasePath", spec.Exchange.PassphrasePath},
+	} {
+		if one.key == nil {
+			continue
+		}
+		if first, taken := before[*one.key]; taken {
+			r.invalid(exchangePath.Child(one.name), hidden{}, "must differ from "+first, keyPathNeeds...)
+			continue
+		}
+		before[*one.key] = one.name
 	}
 }
 
@@ -97,6 +115,9 @@ func baseURL(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 
 func requestsWithinLimits(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 	limits, requests := spec.Resources.Limits, spec.Resources.Requests
+	if requests == nil {
+		return
+	}
 	for _, one := range []struct {
 		name           string
 		request, limit *v1.Quantity
@@ -136,7 +157,7 @@ func pastBlackouts(r *report, spec *v1.TradingBotSpec, now time.Time) {
 		}
 	}
 	if len(spec.Schedule.Blackouts) > 0 {
-		r.warn("spec.schedule.blackouts", "all blackouts are in the past; remove them or mend their dates")
+		r.warn("spec.schedule.blackouts", "all blackouts are in the past; remove them or mend their dates") // words: allow
 	}
 }
 
@@ -156,9 +177,9 @@ func littleMemory(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 
 func dailyLimitInReach(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 	risk := spec.RiskManagement
-	atStake := decimal(string(*risk.MaxPositionSize))
+	atStake := decimal(risk.MaxPositionSize.Text)
 	atStake.Mul(atStake, inf.NewDec(*risk.MaxOpenPositions, 0))
-	if decimal(string(*risk.DailyLossLimit)).Cmp(atStake) > 0 {
+	if decimal(risk.DailyLossLimit.Text).Cmp(atStake) > 0 {
 		r.warn("spec.riskManagement.dailyLossLimit", fmt.Sprintf(
 			"%s is more than maxPositionSize x maxOpenPositions (%s): the halt would hardly ever act; lower it",
 			*risk.DailyLossLimit, plain(atStake)))
@@ -177,7 +198,7 @@ func fractionLike(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 		if one.value == nil {
 			continue
 		}
-		if number := decimal(string(*one.value)); number.Cmp(smallPercentage) < 0 {
+		if number := decimal(one.value.Text); number.Cmp(smallPercentage) < 0 {
 			meant := plain(new(inf.Dec).Mul(number, hundred))
 			r.warn("spec.riskManagement."+one.name, fmt.Sprintf(
 				`%s means %s %%; write "%s" if you mean %s %%`, *one.value, *one.value, meant, meant))
@@ -187,10 +208,10 @@ func fractionLike(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 
 func stopsWithinLimit(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 	risk := spec.RiskManagement
-	oneStop := decimal(string(*risk.MaxPositionSize))
-	oneStop.Mul(oneStop, decimal(string(*risk.StopLossPercentage)))
+	oneStop := decimal(risk.MaxPositionSize.Text)
+	oneStop.Mul(oneStop, decimal(risk.StopLossPercentage.Text))
 	oneStop.Mul(oneStop, inf.NewDec(1, 2))
-	limit := decimal(string(*risk.DailyLossLimit))
+	limit := decimal(risk.DailyLossLimit.Text)
 	const path = "spec.riskManagement.stopLossPercentage"
 	if oneStop.Cmp(limit) > 0 {
 		r.warn(path, fmt.Sprintf("one stop of a full position loses %s, more than dailyLossLimit"+
@@ -209,7 +230,7 @@ func profitAboveLoss(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 	if risk.TakeProfitPercentage == nil {
 		return
 	}
-	profit, stop := string(*risk.TakeProfitPercentage), string(*risk.StopLossPercentage)
+	profit, stop := risk.TakeProfitPercentage.Text, risk.StopLossPercentage.Text
 	if decimal(profit).Cmp(decimal(stop)) <= 0 {
 		r.warn("spec.riskManagement.takeProfitPercentage", fmt.Sprintf(
 			"%s is not above stopLossPercentage (%s): a win earns no more than a loss costs", profit, stop))

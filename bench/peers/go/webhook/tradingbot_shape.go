@@ -63,6 +63,9 @@ func checkBotShape(r *report, bot *v1.TradingBot) {
 		{resourcePath.Child("limits"), spec.Resources.Limits},
 		{resourcePath.Child("requests"), spec.Resources.Requests},
 	} {
+		if one.amounts == nil {
+			continue
+		}
 		checkQuantity(r, one.path.Child("cpu"), one.amounts.CPU)
 		checkQuantity(r, one.path.Child("memory"), one.amounts.Memory)
 	}
@@ -109,6 +112,9 @@ func checkExchange(r *report, exchange *v1.Exchange) {
 	checkText(r, exchangePath.Child("apiKeySecret"), exchange.APIKeySecret, isDNSSubdomain, hidden{}, secretNameWords, 253)
 	checkText(r, exchangePath.Child("apiKeyPath"), exchange.APIKeyPath, isKeyName, hidden{}, keyNameWords, 253)
 	checkText(r, exchangePath.Child("apiSecretPath"), exchange.APISecretPath, isKeyName, hidden{}, keyNameWords, 253)
+	if exchange.PassphrasePath != nil {
+		checkText(r, exchangePath.Child("passphrasePath"), exchange.PassphrasePath, isKeyName, hidden{}, keyNameWords, 253)
+	}
 	if exchange.BaseURL != nil {
 		if problem := baseURLProblem(*exchange.BaseURL); problem != "" {
 			r.malformed(exchangePath.Child("baseURL"), *exchange.BaseURL, hidden{}, problem, 2048)
@@ -199,7 +205,7 @@ func checkQuantity(r *report, path *field.Path, value *v1.Quantity) {
 		return
 	}
 	if _, ok := quantity(value.Text); !ok {
-		r.invalid(path, value.Text, quantityWords)
+		r.invalid(path, value.Written(), quantityWords)
 	}
 }
 
@@ -210,13 +216,13 @@ func checkDecimal(
 		r.add(field.Required(path, ""))
 		return
 	}
-	text := string(*value)
+	text := value.Text
 	if !isPlainDecimal(text) {
-		r.invalid(path, text, decimalWords)
+		r.invalid(path, value.Written(), decimalWords)
 		return
 	}
 	number := decimal(text)
 	if number.Sign() <= 0 || (bounded != nil && !bounded(number)) {
-		r.invalid(path, text, fmt.Sprintf("must be greater than 0%s", bounds))
+		r.invalid(path, value.Written(), fmt.Sprintf("must be greater than 0%s", bounds))
 	}
 }

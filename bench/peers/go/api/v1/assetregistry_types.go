@@ -7,7 +7,7 @@ import (
 
 // +kubebuilder:object:root=true
 
-// AssetRegistry is a catalogue of assets. The status is left out: admission never reads it.
+// AssetRegistry is a set of assets. The status is left out: admission never reads it.
 type AssetRegistry struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -8,9 +8,29 @@ type TradingBotStatus struct {
 	ObservedGeneration int64              `json:"observedGeneration,omitempty"`
 	ConfigHash         string             `json:"configHash,omitempty"`
 	Conditions         []metav1.Condition `json:"conditions,omitempty"`
+	Effective          *Effective         `json:"effective,omitempty"`
 	DeployedResources  []DeployedResource `json:"deployedResources,omitempty"`
 	Risk               *RiskStatus        `json:"risk,omitempty"`
 	Schedule           *ScheduleStatus    `json:"schedule,omitempty"`
+}
+
+// Effective are the values of fields whose default depends on another field.
+type Effective struct {
+	RiskManagement EffectiveRiskManagement `json:"riskManagement"`
+	Resources      EffectiveResources      `json:"resources"`
+}
+
+type EffectiveRiskManagement struct {
+	TakeProfitPercentage string `json:"takeProfitPercentage"`
+}
+
+type EffectiveResources struct {
+	Requests EffectiveRequests `json:"requests"`
+}
+
+type EffectiveRequests struct {
+	CPU    string `json:"cpu"`
+	Memory string `json:"memory"`
 }
 
 type DeployedResource struct {

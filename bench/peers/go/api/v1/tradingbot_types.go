@@ -35,7 +35,9 @@ type Exchange struct {
 	APIKeySecret  *string `json:"apiKeySecret,omitempty"`
 	APIKeyPath    *string `json:"apiKeyPath,omitempty"`
 	APISecretPath *string `json:"apiSecretPath,omitempty"`
-	BaseURL       *string `json:"baseURL,omitempty"`
+	// PassphrasePath is the key of an optional third credential.
+	PassphrasePath *string `json:"passphrasePath,omitempty"`
+	BaseURL        *string `json:"baseURL,omitempty"`
 }
 
 type Resources struct {

@@ -3,57 +3,54 @@ package v1
 import (
 	"encoding/json"
 	"math/big"
+	"strconv"
 	"strings"
 )
 
-// Decimal is a decimal number as text, kept as the user wrote it. A JSON number becomes the text of
-// the same number in plain notation.
-type Decimal string
-
-func (d *Decimal) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		var text string
-		if err := json.Unmarshal(data, &text); err != nil {
-			return err
-		}
-		*d = Decimal(text)
-		return nil
-	}
-	var number json.Number
-	if err := json.Unmarshal(data, &number); err != nil {
-		return err
-	}
-	*d = Decimal(plainText(number))
-	return nil
-}
-
-// Quantity is a Kubernetes quantity as the user wrote it: text, or a whole number without quotes.
+// Number is a decimal or a Kubernetes quantity as the user wrote it: text, or a whole number without
+// quotes. A fraction without quotes becomes the text of the same number in plain notation.
 // resource.Quantity would turn "0.5" into "500m", and a GitOps tool would see drift.
-type Quantity struct {
-	Text   string
-	Number bool
+type Number struct {
+	Text  string
+	Whole bool
 }
 
-func (q *Quantity) UnmarshalJSON(data []byte) error {
+// Both are written in the same two ways.
+type (
+	Decimal  = Number
+	Quantity = Number
+)
+
+func (n *Number) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
-		q.Number = false
-		return json.Unmarshal(data, &q.Text)
+		n.Whole = false
+		return json.Unmarshal(data, &n.Text)
 	}
 	var number json.Number
 	if err := json.Unmarshal(data, &number); err != nil {
 		return err
 	}
-	q.Text = plainText(number)
+	n.Text = plainText(number)
 	_, err := number.Int64()
-	q.Number = err == nil
+	n.Whole = err == nil
 	return nil
 }
 
-func (q Quantity) MarshalJSON() ([]byte, error) {
-	if q.Number {
-		return []byte(q.Text), nil
+func (n Number) MarshalJSON() ([]byte, error) {
+	if n.Whole {
+		return []byte(n.Text), nil
 	}
-	return json.Marshal(q.Text)
+	return json.Marshal(n.Text)
+}
+
+func (n Number) String() string { return n.Text }
+
+// Written is the value as JSON has it, for messages.
+func (n Number) Written() any {
+	if whole, err := strconv.ParseInt(n.Text, 10, 64); n.Whole && err == nil {
+		return whole
+	}
+	return n.Text
 }
 
 // plainText has no exponent and no trailing zeros: 1e3 is 1000, 2.50 is 2.5.

@@ -1,0 +1,146 @@
+"""The kinds of the group, each with its model and its rules."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from tradingbot_api import assetregistry
+from tradingbot_api.assetregistry import AssetRegistry, AssetRegistrySpec
+from tradingbot_api.errors import FieldError, Path
+from tradingbot_api.model import DNS_LABEL, Model
+from tradingbot_api.rules import assetregistry as assetregistry_rules
+from tradingbot_api.rules import pod as pod_rules
+from tradingbot_api.rules import tradingbot as tradingbot_rules
+from tradingbot_api.rules.findings import ItemRule, Rule
+from tradingbot_api.tradingbot import (
+    EXCHANGE_IS_IMMUTABLE,
+    NAME_LENGTH,
+    NAME_PATTERN,
+    TradingBot,
+    TradingBotSpec,
+)
+
+NAME: Path = ("metadata", "name")
+EXCHANGE_NAME: Path = ("spec", "exchange", "name")
+GENERATE_NAME: Path = ("metadata", "generateName")
+GENERATED_SUFFIX = "x" * 5
+"""The API server adds five random characters to the first 58 of `generateName`."""
+
+
+@dataclass(frozen=True)
+class NameForm:
+    """The form of `metadata.name`, which the CRD states as a CEL rule."""
+
+    pattern: str
+    length: int
+    detail: str
+
+    def errors(self, name: Any, prefix: Any) -> Iterable[FieldError]:
+        """Return what is wrong with the name of an object, or with the prefix that its name is
+        generated from. Either may be anything that JSON can hold."""
+        if isinstance(name, str) and name and self._holds(name):
+            return ()
+        return self._errors(name, prefix)
+
+    def _errors(self, name: Any, prefix: Any) -> Iterator[FieldError]:
+        if name in (None, "") and prefix in (None, ""):
+            yield FieldError.required(NAME)
+        elif name in (None, ""):
+            if not isinstance(prefix, str) or not self._holds(prefix[:58] + GENERATED_SUFFIX):
+                detail = f"with {len(GENERATED_SUFFIX)} characters added, {self.detail}"
+                yield FieldError.invalid(GENERATE_NAME, prefix, detail)
+        else:
+            yield FieldError.invalid(NAME, name, self.detail)
+
+    @cached_property
+    def _form(self) -> re.Pattern[str]:
+        return re.compile(self.pattern.removesuffix("$"), re.ASCII)
+
+    def _holds(self, name: str) -> bool:
+        return len(name) <= self.length and self._form.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Everything that admission needs to know about one kind."""
+
+    model: type[Model]
+    spec_model: type[Model]
+    rules: tuple[Rule | ItemRule, ...]
+    name: NameForm
+    update_errors: Callable[[Any, Any], Iterable[FieldError]]
+    """Mistakes of a step from one spec to another; parts that are malformed are None."""
+    immutable: tuple[Path, ...]
+    """What the schema lets nobody change."""
+    breaks_schema: Callable[[Any], bool]
+    """Whether the schema refuses the creation of a spec whose every field has the right form."""
+    spec_parser: TypeAdapter[Any]
+    list_keys: Mapping[Path, str]
+    """Lists whose items are known by the value of a key and not by their place, and that key."""
+    part_rules: tuple[tuple[str, tuple[Rule | ItemRule, ...]], ...] = ()
+    """Rules that concern one part of a spec, by the attribute of that part. Most specs do not have
+    it, and are not asked."""
+
+    def rules_for(self, spec: Any) -> tuple[Rule | ItemRule, ...]:
+        """Return the rules that can find something in a spec, which is typed as far as it is
+        valid."""
+        rules = self.rules
+        for attribute, more in self.part_rules:
+            if getattr(spec, attribute) is not None:
+                rules = (*rules, *more)
+        return rules
+
+
+def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[FieldError]:
+    """Report changes of what a bot keeps for its life."""
+    before = old.exchange.name if old.exchange else None
+    after = new.exchange.name if new.exchange else None
+    if before is not None and after is not None and before != after:
+        yield FieldError.invalid(EXCHANGE_NAME, after.value, EXCHANGE_IS_IMMUTABLE)
+    yield from pod_rules.storage_update_errors(old.pod, new.pod)
+
+
+def bot_breaks_schema(spec: TradingBotSpec) -> bool:
+    """Whether the schema refuses the creation of a bot whose every field has the right form."""
+    return tradingbot_rules.breaks_schema(spec) or pod_rules.has_doubles(spec.pod)
+
+
+KINDS: Mapping[str, Kind] = {
+    "TradingBot": Kind(
+        model=TradingBot,
+        spec_model=TradingBotSpec,
+        rules=tradingbot_rules.RULES,
+        part_rules=(("pod", pod_rules.RULES),),
+        name=NameForm(
+            NAME_PATTERN,
+            NAME_LENGTH,
+            f"must be a DNS-1035 label of at most {NAME_LENGTH} characters: lower-case letters,"
+            " digits and '-', beginning with a letter and ending with a letter or digit",
+        ),
+        update_errors=bot_update_errors,
+        immutable=(EXCHANGE_NAME, pod_rules.STORAGE_SIZE, pod_rules.STORAGE_CLASS),
+        breaks_schema=bot_breaks_schema,
+        spec_parser=TypeAdapter(TradingBotSpec),
+        list_keys={},
+    ),
+    "AssetRegistry": Kind(
+        model=AssetRegistry,
+        spec_model=AssetRegistrySpec,
+        rules=assetregistry_rules.RULES,
+        name=NameForm(
+            DNS_LABEL,
+            assetregistry.NAME_LENGTH,
+            f"must be a DNS-1123 label of at most {assetregistry.NAME_LENGTH} characters:"
+            " lower-case letters, digits and '-', beginning and ending with a letter or digit",
+        ),
+        update_errors=assetregistry_rules.forbidden_transitions,
+        immutable=(),
+        breaks_schema=assetregistry_rules.has_doubles,
+        spec_parser=TypeAdapter(AssetRegistrySpec),
+        list_keys={assetregistry_rules.ASSETS: "name"},
+    ),
+}

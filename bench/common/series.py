@@ -1,0 +1,34 @@
+"""Values that a benchmark measures several times."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+Say = Callable[[str], None]
+"""Prints what is measured now."""
+
+
+@dataclass
+class Series:
+    """Values of one quantity, one for each round.
+
+    `whole` is the value over all rounds, for a quantile of which one round has too few samples.
+    """
+
+    values: list[float] = field(default_factory=list)
+    whole: float | None = None
+
+    @property
+    def median(self) -> float:
+        return self.whole if self.whole is not None else median(self.values)
+
+    def as_json(self) -> dict[str, float]:
+        """Return median, minimum and maximum."""
+        return {
+            "median": round(self.median, 3),
+            "min": round(min(self.values), 3),
+            "max": round(max(self.values), 3),
+        }
+
+
+Measured = dict[str, Series]

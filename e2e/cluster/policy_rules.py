@@ -1,0 +1,80 @@
+"""The rules of a stored NetworkPolicy, enforced for one pod.
+
+The node's network (the CNI plugin `ptp`) enforces no NetworkPolicy. For a test, nftables do so: of
+the policy as it is stored, they drop what a network that enforces policies would drop. As there,
+the node itself always reaches its pods.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from installation import Installation
+from person import Object
+from tradingbot_node.host.netns import ENTER
+
+TABLE = "inet test-network-policy"
+
+
+@contextmanager
+def enforced(policy: Object, pod: Object, product: Installation) -> Iterator[None]:
+    """Enforce the policy for a pod that it selects."""
+    labels = pod["metadata"]["labels"].items()
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels
+    assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+    address = pod["status"]["podIP"]
+    rules = [
+        "ct state established,related accept",
+        *_ingress(policy, address, product),
+        f"ip daddr {address} drop",
+        *_egress(policy, address),
+        f"ip saddr {address} drop",
+    ]
+    chains = "".join(
+        f"chain {hook} {{ type filter hook {hook} priority 10; {'; '.join(rules)}; }}\n"
+        # To other pods, and to addresses of the node.
+        for hook in ("forward", "input")
+    )
+    _nft("-f", "-", stdin=f"table {TABLE} {{\n{chains}}}\n")
+    try:
+        yield
+    finally:
+        _nft("delete", "table", *TABLE.split())
+
+
+def _ingress(policy: Object, address: str, product: Installation) -> Iterator[str]:
+    for rule in policy["spec"]["ingress"]:
+        sources = {
+            found
+            for peer in rule["from"]
+            for namespace in _namespaces(peer, product)
+            for pod in product.objects("pods", "-n", namespace)
+            if (found := pod["status"].get("podIP"))
+        }
+        for port in rule["ports"]:
+            yield f"ip saddr {{ {', '.join(sources)} }} ip daddr {address} {_port(port)} accept"
+
+
+def _namespaces(peer: Object, product: Installation) -> list[str]:
+    assert peer.keys() == {"namespaceSelector"}, peer
+    labels = peer["namespaceSelector"]["matchLabels"].items()
+    selector = ",".join(f"{key}={value}" for key, value in labels)
+    found = product.objects("namespaces", "-l", selector)
+    return [namespace["metadata"]["name"] for namespace in found]
+
+
+def _egress(policy: Object, address: str) -> Iterator[str]:
+    for rule in policy["spec"]["egress"]:
+        assert rule.keys() == {"ports"}, rule
+        for port in rule["ports"]:
+            yield f"ip saddr {address} {_port(port)} accept"
+
+
+def _port(port: Object) -> str:
+    return f"{port['protocol'].lower()} dport {port['port']}"
+
+
+def _nft(*arguments: str, stdin: str | None = None) -> None:
+    command = [*ENTER, "nft", *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,36 @@
+"""Wait for a condition with a deadline, and stop at once when it cannot become true any more."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from tradingbot_dev.errors import NotReadyError
+from tradingbot_dev.processes.table import POLL_SECONDS, ProcessTable, tail
+
+
+def wait_until(
+    ready: Callable[[], bool],
+    *,
+    what: str,
+    seconds: float,
+    table: ProcessTable | None = None,
+    needs: Iterable[str] = (),
+) -> None:
+    """Poll `ready`.
+
+    Raises NotReadyError after `seconds`, and ProcessDiedError at once if one of the processes that
+    it `needs` has ended.
+    """
+    deadline = time.monotonic() + seconds
+    needed = tuple(needs)
+    while not ready():
+        for name in needed if table is not None else ():
+            assert table is not None
+            if table.running(name) is None:
+                raise table.died(name)
+        if time.monotonic() > deadline:
+            log = table.log_file(needed[-1]) if table is not None and needed else None
+            raise NotReadyError(
+                f"{what} is not ready after {seconds:.0f} s" + (f"; see {log}" if log else ""),
+                detail=tail(log) if log else "",
+            )
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,29 @@
+"""The directory, the network namespace and the addresses of the node. A machine has one node."""
+
+from pathlib import Path
+
+DIRECTORY = Path("/var/lib/tradingbot-node")
+"""Everything that the node writes. It is removed with the node."""
+
+LOCK = Path("/run/tradingbot-node.lock")
+NODE_NAME = "tradingbot-node"
+NAMESPACE = "tradingbot-node"
+"""The network namespace of the control plane, the kubelet and the pods' veth pairs."""
+
+CGROUP = "tradingbot-node"
+"""The control group of all pods and of nothing else, so that they are found after a crash."""
+
+CABLE = "tb-node"
+"""The machine's end of the veth pair to the namespace."""
+
+# From the range that RFC 2544 reserves for tests, so that no other network uses it.
+MACHINE_IP = "198.18.0.1"
+NODE_IP = "198.18.0.2"
+PREFIX = 30
+# Used inside the namespace only.
+PODS = "10.244.0.0/24"
+SERVICES = "10.96.0.0/16"
+API_SERVICE_IP = "10.96.0.1"
+DNS_SERVICE_IP = "10.96.0.10"
+
+NO_PROXY = ",".join(["127.0.0.1", "localhost", NODE_IP, PODS, SERVICES, ".svc"])

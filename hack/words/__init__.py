@@ -1,0 +1,1 @@
+"""Check the project's text for words that its glossary refuses."""

@@ -1,0 +1,167 @@
+"""What a restart of a bot is for: the parts in which what runs differs from what is declared.
+
+image, resources      of the container
+parameters, strategy, exchange, mode    of bot.json
+credentials           a value in the Secret, or the names of the Secret and its keys
+pod.FIELD             a field of spec.pod, or any other of the pod template
+exchange.proxyURL, exchange.caBundle    what they add to the pod
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from tradingbot_api.model import JsonObject
+from tradingbot_api.pod_parts import CA_ENV, PROXY_ENV
+
+from tradingbot_operator import RESTART_HASH
+from tradingbot_operator.bots.children import manifests
+from tradingbot_operator.bots.children.built_in_types import POD_TEMPLATE
+from tradingbot_operator.bots.children.differences import (
+    MISSING,
+    Difference,
+    Step,
+    differences_of,
+)
+from tradingbot_operator.bots.children.pod_options import (
+    CA_PATH,
+    CA_VOLUME,
+    CLAIM_VOLUME,
+    FILES_VOLUME,
+    PLACEMENT,
+    variables_of,
+)
+from tradingbot_operator.bots.children.surroundings import API_SERVER
+from tradingbot_operator.bots.observed import Observed, Running
+from tradingbot_operator.cluster.reading.untrusted import mapping
+
+_TEMPLATE: tuple[Step, ...] = ("spec", "template")
+_CONTAINER_PARTS = {"image": "image", "resources": "resources"}
+_STRATEGY_PARTS = {"image": "image", "parameters": "parameters"}
+_CREDENTIALS = "credentials"
+_VOLUMES = {CLAIM_VOLUME: "pod.storage", CA_VOLUME: "exchange.caBundle"}
+_REMOVABLE = frozenset(
+    (
+        *PLACEMENT,
+        *("volumes", "labels", "annotations"),
+        *("command", "args", "env", "envFrom", "volumeMounts"),
+    )
+)
+"""The fields of the pod and its container that are declared only if a spec asks for them."""
+_WHOLE = 2
+"""Steps to an item of such a field: its name, and the key of the item."""
+
+
+def restart_causes(
+    running: Running, declared: Running, observed: Observed, *, secret: str
+) -> tuple[str, ...]:
+    """Return the names of what differs between what runs and what is declared, each once."""
+    (old_template, old_config), (template, config) = running.unpacked(), declared.unpacked()
+    causes = partial(causes_of, proxied=_has_proxy(old_template) or _has_proxy(template))
+    found = [
+        *_config_causes(old_config.body, config.body),
+        *causes(_changed(old_template, template, observed)),
+    ]
+    if running.is_declared:
+        found += causes(_changed(template, old_template, observed))
+    credentials = f'{_CREDENTIALS} (Secret "{secret}")'
+    if running.revision not in {None, declared.revision}:
+        found.append(_CREDENTIALS)
+    if not found and not running.is_declared:
+        found += causes(_removed(old_template, template))
+    if not found and running.revision is None:
+        found.append(_CREDENTIALS)  # if nothing else differs, it must be that
+    named = (credentials if name == _CREDENTIALS else name for name in found)
+    return tuple(dict.fromkeys(named)) or ("pod",)
+
+
+def causes_of(changes: Iterable[Difference], *, proxied: bool = False) -> Iterator[str]:
+    """Yield the names of what these changes of a Deployment change in its pods.
+
+    `proxied` tells whether `exchange.proxyURL` is the source of the variables of a proxy.
+    """
+    for found in changes:
+        if found.steps[:2] != _TEMPLATE:
+            continue
+        steps = found.steps[2:]
+        rest = steps[1:] if steps[0] == "spec" else steps
+        if steps[0] == "metadata" and steps[1:]:
+            yield f"pod.{steps[1]}"
+        elif len(rest) < 3 or rest[0] != "containers":  # noqa: PLR2004 - the list, item and field
+            yield _of_volume(rest[:2], found) or f"pod.{rest[0]}"
+        else:
+            yield _of_container(rest[2:4], found, proxied=proxied)
+
+
+def _of_container(steps: tuple[Step, ...], found: Difference, *, proxied: bool) -> str:
+    field = str(steps[0])
+    names = _names(steps[1]) if field == "env" and steps[1:] else set()
+    if names & manifests.CREDENTIAL_VARIABLES:
+        return _CREDENTIALS
+    if proxied and not names.isdisjoint(PROXY_ENV):
+        return "exchange.proxyURL"
+    values = (mapping(side).get("value", side) for side in (found.declared, found.live))
+    if not names.isdisjoint(CA_ENV) and CA_PATH in values:
+        return "exchange.caBundle"
+    return _of_volume(steps, found) or _CONTAINER_PARTS.get(field, f"pod.{field}")
+
+
+def _of_volume(steps: tuple[Step, ...], found: Difference) -> str | None:
+    """Return the field that a volume, its mount or its group comes from, None if it is another."""
+    if steps == ("securityContext", "fsGroupChangePolicy"):
+        return _VOLUMES[CLAIM_VOLUME]
+    if steps[0] not in {"volumes", "volumeMounts"} or not steps[1:]:
+        return None
+    sides = (mapping(side).get("name") for side in (found.declared, found.live))
+    for name in {*_names(steps[1]), *map(str, sides)}:
+        if name.startswith(FILES_VOLUME):
+            return "pod.files"
+        if name in _VOLUMES:
+            return _VOLUMES[name]
+    return None
+
+
+def _has_proxy(template: JsonObject) -> bool:
+    """Return whether a template has the variables of `exchange.proxyURL`."""
+    env = variables_of(template)
+    hosts = (str(found.get("value")) for found in env if found.get("name") == "NO_PROXY")
+    return any(value.endswith(API_SERVER) for value in hosts)
+
+
+def _removed(live: JsonObject, declared: JsonObject) -> Iterator[Difference]:
+    """Yield what a live template has and a spec could have declared before.
+
+    Others may have added these too, so this is worth a look only if nothing else differs.
+    """
+    for found in differences_of(live, declared, POD_TEMPLATE, _TEMPLATE):
+        rest = found.steps[3:]  # without spec.template.spec, or spec.template.metadata
+        if rest[:1] == ("containers",):
+            rest = rest[2:]
+        # Deeper in, it is a default that the API server has filled in.
+        whole = rest[:1] and rest[0] in _REMOVABLE and len(rest) <= _WHOLE
+        if found.live is MISSING and whole and RESTART_HASH not in found.steps:
+            yield found
+
+
+def _names(step: Step) -> set[str]:
+    return {str(value) for _, value in step} if isinstance(step, tuple) else set()
+
+
+def _config_causes(old: JsonObject, new: JsonObject) -> Iterator[str]:
+    for part in manifests.RESTART_PARTS:
+        before, after = old.get(part), new.get(part)
+        if before == after:
+            continue
+        if part == "strategy" and isinstance(before, dict) and isinstance(after, dict):
+            for key in sorted(before.keys() | after.keys()):
+                if before.get(key) != after.get(key):
+                    yield _STRATEGY_PARTS.get(key, part)
+        else:
+            yield part
+
+
+def _changed(live: JsonObject, declared: JsonObject, observed: Observed) -> Iterator[Difference]:
+    """Yield what one template lacks and the other has, but for overridden fields."""
+    for found in differences_of(declared, live, POD_TEMPLATE, _TEMPLATE):
+        excused = observed.overrides.excuses("Deployment", found)
+        if not excused and RESTART_HASH not in found.steps:
+            yield found

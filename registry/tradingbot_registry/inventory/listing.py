@@ -1,0 +1,146 @@
+"""A page of the inventory: filter, order and total."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+import peewee
+from tradingbot_api.asset import AssetStatus
+
+from tradingbot_registry.inventory.graph import affected
+from tradingbot_registry.inventory.reads import records
+from tradingbot_registry.inventory.record import EffectiveStatus, Record
+from tradingbot_registry.storage.models import Asset, AssetTag, Tag, rows
+
+SORT_COLUMNS = {
+    "created_at": Asset.seq,
+    "updated_at": Asset.updated_at,
+    "name": Asset.name,
+    "type": Asset.type,
+    "status": Asset.status,
+}
+
+LAST_CHARACTER = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of the order."""
+
+    key: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Parameters of a page.
+
+    All filters must match. Of the values of one filter any may match, except `tag`: an asset must
+    have all of them.
+    """
+
+    type: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    effective_status: tuple[str, ...] = ()
+    managed_by: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    any_tag: tuple[str, ...] = ()
+    q: str | None = None
+    updated_since: datetime | None = None
+    external_ref_prefix: str | None = None
+    sort: tuple[Sort, ...] = (Sort("created_at"),)
+    page: int = 1
+    page_size: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The assets of one page, and the total."""
+
+    items: tuple[Record, ...]
+    page: int
+    page_size: int
+    total: int
+
+    @property
+    def pages(self) -> int:
+        """Number of pages; 0 if there are no assets."""
+        return -(-self.total // self.page_size)
+
+
+def find(listing: Listing) -> Page:
+    """Return the page. To be called in one snapshot, else the total may not match."""
+    query = Asset.select()
+    conditions = _conditions(listing)
+    if conditions:
+        query = query.where(reduce(and_, conditions))
+    order = [
+        SORT_COLUMNS[sort.key].desc() if sort.descending else SORT_COLUMNS[sort.key].asc()
+        for sort in listing.sort
+    ]
+    # seq last: without a unique key at the end, equal rows could change places between pages.
+    chosen = query.order_by(*order, Asset.seq).paginate(listing.page, listing.page_size)
+    return Page(
+        items=tuple(records(list(chosen))),
+        page=listing.page,
+        page_size=listing.page_size,
+        total=query.count(),
+    )
+
+
+def _conditions(listing: Listing) -> list[Any]:
+    conditions: list[Any] = []
+    for column, values in (
+        (Asset.type, listing.type),
+        (Asset.status, listing.status),
+        (Asset.managed_by, listing.managed_by),
+    ):
+        if values:
+            conditions.append(column.in_(list(values)))
+    if listing.effective_status:
+        conditions.append(
+            reduce(or_, [_effectively(status) for status in listing.effective_status])
+        )
+    conditions.extend(_carries({tag}) for tag in listing.tag)
+    if listing.any_tag:
+        conditions.append(_carries(listing.any_tag))
+    if listing.q:
+        conditions.append(Asset.name.contains(listing.q) | Asset.description.contains(listing.q))
+    if listing.updated_since is not None:
+        conditions.append(Asset.updated_at >= listing.updated_since)
+    if listing.external_ref_prefix:
+        # A range, not LIKE: a range uses the index and has no wildcards to escape.
+        conditions.append(
+            Asset.external_ref.between(
+                listing.external_ref_prefix, listing.external_ref_prefix + LAST_CHARACTER
+            )
+        )
+    return conditions
+
+
+def _effectively(status: str) -> Any:
+    if status == EffectiveStatus.FAILED:
+        return Asset.status == AssetStatus.FAILED
+    if status == EffectiveStatus.DEGRADED:
+        return (Asset.status != AssetStatus.FAILED) & Asset.seq.in_(affected())
+    return (Asset.status == status) & Asset.seq.not_in(affected())
+
+
+def _carries(names: Collection[str]) -> Any:
+    carriers = (
+        AssetTag.select(AssetTag.asset)
+        .join(Tag, on=(AssetTag.tag == Tag.id))
+        .where(Tag.name.in_(list(names)))
+    )
+    return Asset.seq.in_(carriers)
+
+
+def counts() -> list[tuple[str, str, int]]:
+    """Count the assets by type and status."""
+    query = Asset.select(Asset.type, Asset.status, peewee.fn.COUNT(Asset.seq)).group_by(
+        Asset.type, Asset.status
+    )
+    return [(type_, status, int(count)) for type_, status, count in rows(query)]

@@ -1,0 +1,116 @@
+"""An asset as a client requests it, and as the registry returns it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from tradingbot_api.asset import AssetStatus, AssetType
+
+from tradingbot_registry.problems import Reference
+
+
+class ManagedBy(StrEnum):
+    """Who manages an asset."""
+
+    USER = "user"
+    CRD = "crd"
+    OPERATOR = "operator"
+
+
+class EffectiveStatus(StrEnum):
+    """Status of an asset with its dependencies taken into account."""
+
+    DRAFT = "Draft"
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    FAILED = "Failed"
+    DEGRADED = "Degraded"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Reference to a credential, never the credential."""
+
+    name: str
+    key: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the reference as a JSON object."""
+        return {"name": self.name, "key": self.key}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, str] | None) -> Self | None:
+        """Parse a reference from a JSON object."""
+        return None if value is None else cls(name=value["name"], key=value["key"])
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalRef:
+    """The name of an asset at its owner: `source/namespace/name`."""
+
+    source: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The requested state of an asset.
+
+    None for `status`, `description` or `tags` keeps the current value. `depends_on` holds asset ids
+    and external references.
+    """
+
+    name: str
+    type: AssetType
+    config: Mapping[str, Any]
+    secret_ref: SecretRef | None
+    depends_on: tuple[str, ...]
+    status: AssetStatus | None
+    description: str | None
+    tags: frozenset[str] | None
+    managed_by: ManagedBy = ManagedBy.USER
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An asset as the registry returns it."""
+
+    seq: int
+    id: str
+    name: str
+    type: str
+    status: str
+    description: str
+    tags: tuple[str, ...]
+    config: Mapping[str, Any]
+    secret_ref: SecretRef | None
+    managed_by: str
+    external_ref: str | None
+    depends_on: tuple[str, ...]
+    unresolved: tuple[str, ...]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    effective_status: EffectiveStatus
+    caused_by: tuple[Reference, ...]
+
+
+def effective_status(status: str, *, has_causes: bool) -> EffectiveStatus:
+    """Return `status` with dependencies taken into account: a healthy asset on a failed one is
+    Degraded.
+    """
+    if status == AssetStatus.FAILED or not has_causes:
+        return EffectiveStatus(status)
+    return EffectiveStatus.DEGRADED
+
+
+def same_json(one: object, other: object) -> bool:
+    """Whether two JSON values have the same text: 1, 1.0 and true differ, key order does not."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

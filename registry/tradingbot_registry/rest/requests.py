@@ -1,0 +1,288 @@
+"""The JSON bodies that describe an asset in a request."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+from tradingbot_api.asset import (
+    MAX_CONFIG_BYTES,
+    REFERENCE_PATTERN,
+    REQUIRED_CONFIG,
+    config_problems,
+)
+from tradingbot_api.assetregistry import SecretRef as SecretRefModel
+
+from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, SecretRef, Wanted
+from tradingbot_registry.problems import Complaint, InvalidError
+from tradingbot_registry.rest.asset_fields import REQUIRED, asset_field, unique, whole
+
+MAX_NAME = 253
+MAX_DEPENDENCIES = 1000
+
+UUID_PATTERN = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+ITSELF = None
+"""A key in a tree of messages: the message is about the value itself."""
+
+EXAMPLE_ID = "7f0f3c1e-6f0a-4a54-9d6b-0d6f3c1b2a11"
+EXAMPLE_REF = "crd/default/registry.orders-db"
+
+COMPUTED = frozenset(
+    {"version", "createdAt", "updatedAt", "effectiveStatus", "causedBy", "unresolved"}
+)
+"""Fields that the registry computes. A body may have them, and they are ignored: an asset can be
+read, edited and put back.
+"""
+
+IDENTITY = frozenset({"id", "managedBy", "externalRef"})
+"""Fields that are set at creation. A body may have them and must not change them."""
+
+
+def _plain(name: str) -> None:
+    if name != name.strip() or not name.isprintable():
+        raise ma.ValidationError(
+            "May not begin or end with white space or contain control characters."
+        )
+
+
+class SecretRefSchema(ma.Schema):
+    """The credential of an asset: a key in a Kubernetes Secret."""
+
+    name = asset_field("name", model=SecretRefModel, required=True, example="orders-db")
+    key = asset_field("key", model=SecretRefModel, required=True, example="password")
+
+    @ma.post_load
+    def _record(self, data: dict[str, str], **_: object) -> SecretRef:
+        return SecretRef(**data)
+
+
+def _depends_on_item() -> fields.String:
+    return fields.String(
+        validate=whole(
+            f"{UUID_PATTERN}|{REFERENCE_PATTERN}",
+            "Must be the id of an asset or an external reference source/namespace/name.",
+        )
+    )
+
+
+class WantedSchema(ma.Schema):
+    """Common fields of all bodies that describe an asset."""
+
+    keeps_config = False
+    """Whether the config is the stored one. A credential that it has had since before the rule
+    against it does not keep people from changing something else."""
+
+    name = fields.String(
+        required=True,
+        error_messages=REQUIRED,
+        validate=[validate.Length(min=1, max=MAX_NAME), _plain],
+        metadata={
+            "description": "Name for people. Not unique; `id` is.",
+            "example": "orders-db",
+        },
+    )
+    type = asset_field(
+        "type",
+        required=True,
+        note="Some types need keys in `config`: "
+        + "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in REQUIRED_CONFIG.items())
+        + ".",
+        example="DatabaseConnection",
+    )
+    config = asset_field(
+        "config",
+        load_default=dict,
+        description=f"Facts about the asset: any JSON object of at most {MAX_CONFIG_BYTES} bytes."
+        " Never credentials: what looks like one, by its name or by its value, is refused at any"
+        " depth. Put the credential into a Secret and name the Secret in `secretRef`.",
+        example={"engine": "postgres", "host": "db.internal", "database": "orders"},
+    )
+    secret_ref = asset_field(
+        "secret_ref", nested=SecretRefSchema, load_default=None, note="null: no credential."
+    )
+    depends_on = fields.List(
+        _depends_on_item(),
+        data_key="dependsOn",
+        load_default=list,
+        validate=[validate.Length(max=MAX_DEPENDENCIES), unique],
+        metadata={
+            "description": "What it needs: asset ids, or external references"
+            " `source/namespace/name`. A reference to an asset that is not there yet is kept as"
+            " written and becomes the id once it appears. Cycles are refused.",
+            "example": [],
+        },
+    )
+
+    @ma.pre_load
+    def _drop_computed(self, data: Any, **_: object) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {key: value for key, value in data.items() if key not in COMPUTED}
+
+    @ma.validates_schema(skip_on_field_errors=False)
+    def _check_config(self, data: dict[str, Any], **_: object) -> None:
+        if "type" not in data or "config" not in data:
+            return
+        messages: dict[Any, Any] = {}
+        for problem in config_problems(data["type"], data["config"]):
+            if not problem.certain or (problem.credential and self.keeps_config):
+                continue
+            place = messages.setdefault("config", {})
+            for step in problem.pointer:
+                place = place.setdefault(step, {})
+            what = "Required value: " if problem.missing else ""
+            place.setdefault(ITSELF, []).append(what + problem.message)
+        if messages:
+            raise ma.ValidationError(messages)
+
+    @ma.post_load
+    def _wanted(self, data: dict[str, Any], **_: object) -> Wanted:
+        tags = data.get("tags")
+        return Wanted(
+            name=data["name"],
+            type=data["type"],
+            status=data.get("status"),
+            description=data.get("description"),
+            tags=None if tags is None else frozenset(tags),
+            config=data["config"],
+            secret_ref=data["secret_ref"],
+            depends_on=tuple(entry.lower() for entry in data["depends_on"]),
+            managed_by=data.get("managed_by", ManagedBy.USER),
+        )
+
+
+def _status(description: str) -> fields.Field[Any]:
+    return asset_field("status", description=description, example="Draft")
+
+
+def _description(**options: Any) -> fields.Field[Any]:
+    return asset_field("description", example="Orders of the matching engine", **options)
+
+
+def _tags(**options: Any) -> fields.Field[Any]:
+    return asset_field(
+        "tags", note="A set: the order is not kept.", example=["env:prod", "team-a"], **options
+    )
+
+
+LIFECYCLE = (
+    "Draft may become Active, Inactive or Failed; Active may become Inactive or Failed; Inactive"
+    " may become Active or Failed; Failed may become Active or Inactive; nothing returns to Draft."
+)
+
+
+class UserAssetSchema(WantedSchema):
+    """An asset that people keep, as it should be."""
+
+    description = _description(load_default="")
+    tags = _tags(load_default=list)
+
+
+class CreateSchema(UserAssetSchema):
+    """A new asset. The registry makes its `id`."""
+
+    status = _status(f"Status; default: Draft. {LIFECYCLE}")
+
+    @ma.pre_load
+    def _refuse_identity(self, data: Any, **_: object) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        peoples = {"managedBy": ManagedBy.USER, "externalRef": None}
+        given = {key for key in IDENTITY & data.keys() if data[key] != peoples.get(key, ...)}
+        if given:
+            raise ma.ValidationError({key: ["Read-only: leave it out."] for key in sorted(given)})
+        return {key: value for key, value in data.items() if key not in IDENTITY}
+
+
+class ReplaceSchema(UserAssetSchema):
+    """An asset as it should be.
+
+    What is left out gets its default, except `status`, which stays. What the registry works out
+    (`version`, `createdAt`, `updatedAt`, `effectiveStatus`, `causedBy`) may be there and is
+    ignored; `id`, `managedBy` and `externalRef` may be there if they are what they were.
+    """
+
+    status = _status(f"Status; if omitted, unchanged. {LIFECYCLE}")
+
+    @ma.pre_load
+    def _drop_identity(self, data: Any, **_: object) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {key: value for key, value in data.items() if key not in IDENTITY}
+
+
+class PatchSchema(ma.Schema):
+    """Changes to an asset: what is left out stays, null resets a field to its default."""
+
+    name = fields.String(metadata={"description": "New name.", "example": "orders-db"})
+    type = asset_field("type", checked=False, description="New type.")
+    status = asset_field(
+        "status", checked=False, description=f"Next status. {LIFECYCLE}", example="Active"
+    )
+    description = asset_field(
+        "description",
+        checked=False,
+        allow_none=True,
+        description="New description; null makes it empty.",
+    )
+    tags = asset_field(
+        "tags", checked=False, allow_none=True, description="All tags; null removes all tags."
+    )
+    config = asset_field(
+        "config",
+        checked=False,
+        allow_none=True,
+        description="Keys to set; a key that is null is removed.",
+    )
+    secret_ref = asset_field(
+        "secret_ref",
+        nested=SecretRefSchema,
+        description="New Secret and key; null removes them.",
+    )
+    depends_on = fields.List(
+        fields.String(),
+        data_key="dependsOn",
+        allow_none=True,
+        metadata={"description": "All dependencies; null removes all dependencies."},
+    )
+
+
+class UpsertSchema(WantedSchema):
+    """An asset as its owner wants it.
+
+    `status`, `description` and `tags` that are left out stay as they are, so that people can
+    describe and tag what a controller keeps.
+    """
+
+    status = _status(f"Status; if omitted, Draft for a new asset, else unchanged. {LIFECYCLE}")
+    description = _description()
+    tags = _tags()
+    managed_by = fields.Enum(
+        ManagedBy,
+        by_value=fields.String,
+        data_key="managedBy",
+        load_default=ManagedBy.OPERATOR,
+        metadata={
+            "description": "Who manages the asset; `user` hands it over to users, who may then edit"
+            " it.",
+            "example": "crd",
+        },
+    )
+
+
+def checked_ref(source: str, namespace: str, name: str) -> ExternalRef:
+    """Return the external reference of these parts. Raises InvalidError."""
+    ref = ExternalRef(source, namespace, name)
+    if re.fullmatch(REFERENCE_PATTERN, str(ref)) is None:
+        raise InvalidError(
+            [
+                Complaint(
+                    "",
+                    f"{str(ref)!r} is not an external reference: source, namespace and name are"
+                    " lower-case letters, digits and '-', in the name also '.'",
+                )
+            ]
+        )
+    return ref

@@ -1,0 +1,117 @@
+"""The schema and its history: forward only, each step in a transaction of its own.
+
+A released step never changes. It is SQL and not derived from `models`, because it must always do
+what it did when it was written.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tradingbot_registry.errors import SchemaError
+from tradingbot_registry.storage.database import SqliteFile, write
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: the version after it, and its statements."""
+
+    version: int
+    statements: tuple[str, ...]
+
+
+INITIAL = Migration(
+    1,
+    (
+        """CREATE TABLE asset (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            type TEXT NOT NULL,
+            status TEXT NOT NULL,
+            description TEXT NOT NULL,
+            config TEXT NOT NULL,
+            secret_ref TEXT,
+            managed_by TEXT NOT NULL,
+            external_ref TEXT UNIQUE,
+            version INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL
+        )""",
+        "CREATE INDEX asset_status ON asset (status)",
+        "CREATE INDEX asset_updated_at ON asset (updated_at)",
+        "CREATE TABLE tag (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+        """CREATE TABLE asset_tag (
+            asset INTEGER NOT NULL REFERENCES asset (seq) ON DELETE CASCADE,
+            tag INTEGER NOT NULL REFERENCES tag (id) ON DELETE RESTRICT,
+            PRIMARY KEY (asset, tag)
+        )""",
+        "CREATE INDEX asset_tag_tag ON asset_tag (tag)",
+        """CREATE TABLE dependency (
+            src INTEGER NOT NULL REFERENCES asset (seq) ON DELETE CASCADE,
+            dst INTEGER NOT NULL REFERENCES asset (seq) ON DELETE RESTRICT,
+            PRIMARY KEY (src, dst)
+        )""",
+        "CREATE INDEX dependency_dst ON dependency (dst, src)",
+        """CREATE TABLE pending_dependency (
+            src INTEGER NOT NULL REFERENCES asset (seq) ON DELETE CASCADE,
+            ref TEXT NOT NULL,
+            PRIMARY KEY (src, ref)
+        )""",
+        "CREATE INDEX pending_dependency_ref ON pending_dependency (ref)",
+    ),
+)
+
+# The former id of a deleted target: its dependents may name the target by it.
+GONE_TARGETS = Migration(2, ("ALTER TABLE pending_dependency ADD COLUMN target_id TEXT",))
+
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS)
+
+
+def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Migrate the schema to the latest version and return that.
+
+    Raises SchemaError for a database of a newer version or of another program.
+    """
+    newest = migrations[-1].version
+    found = write(database, lambda: _version(database))
+    if found > newest:
+        raise SchemaError(
+            f"its schema has version {found} and this program knows only {newest};"
+            " use the newer program again"
+        )
+    for migration in migrations:
+        write(database, lambda step=migration: _apply(database, step))  # type: ignore[misc]
+    return newest
+
+
+def _version(database: SqliteFile) -> int:
+    tables = set(database.get_tables())
+    if not tables:
+        return 0
+    if "schema_version" not in tables:
+        raise SchemaError(
+            "it belongs to another program: it has tables, and none is schema_version"
+        )
+    return int(_execute(database, "SELECT version FROM schema_version").fetchone()[0])
+
+
+def _apply(database: SqliteFile, step: Migration) -> None:
+    # Read again inside the transaction: another process may have migrated meanwhile.
+    found = _version(database)
+    if found >= step.version:
+        return
+    if found == 0:
+        _execute(database, "CREATE TABLE schema_version (version INTEGER NOT NULL)")
+        _execute(database, "INSERT INTO schema_version (version) VALUES (0)")
+    for statement in step.statements:
+        _execute(database, statement)
+    _execute(database, f"UPDATE schema_version SET version = {step.version:d}")  # noqa: S608
+    log.info("schema migrated", extra={"from_version": found, "to_version": step.version})
+
+
+def _execute(database: SqliteFile, statement: str) -> Any:
+    return database.execute_sql(statement)  # type: ignore[no-untyped-call]

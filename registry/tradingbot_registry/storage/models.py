@@ -1,0 +1,111 @@
+"""The tables that `migrations` creates.
+
+Links hold an asset's `seq` as a plain integer. The foreign keys are in the schema, and a peewee
+ForeignKeyField would query rows of other tables implicitly.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import peewee
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class TimestampField(peewee.TextField):
+    """A UTC time as RFC 3339 text of fixed width, so that text order is time order."""
+
+    def db_value(self, value: datetime | None) -> str | None:
+        """Return text for the database."""
+        return None if value is None else value.astimezone(UTC).strftime(TIME_FORMAT)
+
+    def python_value(self, value: str | None) -> datetime | None:
+        """Return the time."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class JSONText(peewee.TextField):
+    """A JSON value as ASCII text."""
+
+    def db_value(self, value: Any) -> str | None:
+        """Return text for the database."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def python_value(self, value: str | None) -> Any:
+        """Return the value."""
+        return None if value is None else json.loads(value)
+
+
+class Asset(peewee.Model):
+    """One piece of infrastructure. `seq` is the order of creation, `id` the public key."""
+
+    seq = peewee.AutoField()
+    id = peewee.UUIDField(unique=True)
+    name = peewee.TextField()
+    type = peewee.TextField()
+    status = peewee.TextField()
+    description = peewee.TextField()
+    config = JSONText()
+    secret_ref = JSONText(null=True)
+    managed_by = peewee.TextField()
+    external_ref = peewee.TextField(null=True, unique=True)
+    version = peewee.IntegerField()
+    created_at = TimestampField()
+    updated_at = TimestampField()
+
+
+class Tag(peewee.Model):
+    """A tag."""
+
+    id = peewee.AutoField()
+    name = peewee.TextField(unique=True)
+
+
+class AssetTag(peewee.Model):
+    """A tag of an asset."""
+
+    asset = peewee.IntegerField()
+    tag = peewee.IntegerField()
+
+    class Meta:
+        table_name = "asset_tag"
+        primary_key = peewee.CompositeKey("asset", "tag")
+
+
+class Dependency(peewee.Model):
+    """`src` depends on `dst`. The edges never form a cycle."""
+
+    src = peewee.IntegerField()
+    dst = peewee.IntegerField()
+
+    class Meta:
+        primary_key = peewee.CompositeKey("src", "dst")
+
+
+class PendingDependency(peewee.Model):
+    """`src` depends on an external reference that no asset has.
+
+    The asset does not exist yet, or was deleted and had the id `target_id`.
+    """
+
+    src = peewee.IntegerField()
+    ref = peewee.TextField()
+    target_id = peewee.TextField(null=True)
+
+    class Meta:
+        table_name = "pending_dependency"
+        primary_key = peewee.CompositeKey("src", "ref")
+
+
+def rows(query: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of the query as tuples."""
+    return list(query.tuples())
+
+
+MODELS = (Asset, Tag, AssetTag, Dependency, PendingDependency)
+
+
+def bind(database: peewee.Database) -> None:
+    """Set the database of the models: one database per process."""
+    database.bind(MODELS, bind_refs=False, bind_backrefs=False)
