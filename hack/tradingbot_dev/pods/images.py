@@ -13,7 +13,7 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 
-_ROOT = Path(__file__).resolve().parents[3]
+_HACK = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class LocalImage:
 
 IMAGES: Mapping[str, LocalImage] = {
     "ghcr.io/example/tradingbot-example-bot": LocalImage(
-        entrypoint=(sys.executable, str(_ROOT / "docs" / "examples" / "bot.py")),
-        environment={"TRADINGBOT_RISK_HOST": "{address}", "PYTHONUNBUFFERED": "1"},
+        entrypoint=(sys.executable, "-m", "tradingbot_dev.pods.example_bot"),
+        environment={"TRADINGBOT_RISK_HOST": "{address}", "PYTHONPATH": str(_HACK)},
     ),
 }
 """The command of each image, by its repository without tag and digest."""

@@ -53,7 +53,7 @@ def application(find: Find, *, ready: Callable[[], bool]) -> web.Application:
         return web.Response(text="ok" if ready() else "starting", status=200 if ready() else 503)
 
     async def logs(request: web.Request) -> web.StreamResponse:
-        return await _logs(request, _worker(request, find))
+        return await _logs(request, _worker(request, find, web.HTTPBadRequest))
 
     async def unsupported(request: web.Request) -> web.Response:
         worker = _worker(request, find)
@@ -78,10 +78,16 @@ def server_tls(*, ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def _worker(request: web.Request, find: Find) -> PodWorker:
+def _worker(
+    request: web.Request, find: Find, error: type[web.HTTPError] = web.HTTPNotFound
+) -> PodWorker:
+    """Return the worker of a pod. `error` is for a pod that has none.
+
+    Of an answer 404 to a request for logs, kubectl does not show the text.
+    """
     found = find(request.match_info["namespace"], request.match_info["pod"])
     if found is None:
-        raise web.HTTPNotFound(text=_NO_PROCESS)
+        raise error(text=_NO_PROCESS)
     return found
 
 

@@ -108,7 +108,11 @@ def container_plan(
         name=container["name"],
         command=(*image.entrypoint, *(localised(text, mounts) for text in arguments)),
         directory=directory.home,
-        environment={name: localised(value, mounts) for name, value in found.items()},
+        # What is given is local already: the checkout itself may be below /tmp.
+        environment={
+            name: value if given.get(name) == value else localised(value, mounts)
+            for name, value in found.items()
+        },
     )
 
 
