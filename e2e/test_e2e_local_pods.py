@@ -238,6 +238,19 @@ def test_a_pod_waits_for_its_secret_and_its_config_map(person: Person) -> None:
     eventually(lambda: not (person.system.plane.directory / "pods" / uid).exists())
 
 
+def test_a_pod_waits_for_a_port_that_is_taken_on_all_addresses(person: Person) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        pod = pod_of("a")
+        pod["spec"]["containers"][0]["ports"] = [{"containerPort": port}]
+        person.applied(config_map(), pod)
+        found = await_state(person, "a", "waiting", "CreateContainerError")
+        assert f"port {port} is taken on 127." in found["state"]["waiting"]["message"]
+    await_state(person, "a", "running")
+
+
 def test_a_crash_loop_shows_as_such(person: Person) -> None:
     broken = config_map()
     broken["data"]["bot.json"] = "{"

@@ -21,6 +21,7 @@ from tradingbot_dev.pods import status as pod_status
 from tradingbot_dev.pods.apiserver import STRATEGIC_MERGE, ApiError, ApiServer
 from tradingbot_dev.pods.backoff import Backoff
 from tradingbot_dev.pods.containers import Container, State
+from tradingbot_dev.pods.listening import taken_port
 from tradingbot_dev.pods.objects import (
     MissingError,
     Objects,
@@ -174,6 +175,9 @@ class PodWorker:
                 return await self._backed_off(found, backoff), until
         if volumes_missing:
             return replace(found, state=Waiting()), None
+        if taken := taken_port(declared, self.address):
+            await self._tell("Warning", "Failed", f"Error: {taken}")
+            return replace(found, state=Waiting("CreateContainerError", taken)), None
         try:
             plan = await self._plan(declared)
         except MissingError as error:
