@@ -121,6 +121,13 @@ def running_pod(person: Person, name: str, **spec: Any) -> tuple[str, int]:
     return uid, process(person.system, uid)
 
 
+def kubectl(person: Person, *arguments: str) -> subprocess.Popen[str]:
+    """Start kubectl in the namespace, to be read while it runs."""
+    command = [kubectl_path(), "-n", person.namespace, *arguments]
+    environment = {**os.environ, "KUBECONFIG": str(person.system.plane.kubeconfig)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
 def logs(person: Person, name: str, *options: str) -> str:
     done = person.kubectl("logs", name, *options)
     assert done.returncode == 0, done.stderr
@@ -180,9 +187,7 @@ def test_logs_are_those_of_the_process(person: Person) -> None:
 
 def test_followed_logs_end_with_the_process(person: Person) -> None:
     uid, pid = running_pod(person, "a")
-    command = [kubectl_path(), "-n", person.namespace, "logs", "a", "--follow"]
-    environment = {**os.environ, "KUBECONFIG": str(person.system.plane.kubeconfig)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as follows:
+    with kubectl(person, "logs", "a", "--follow") as follows:
         assert follows.stdout is not None
         first = follows.stdout.readline()
         os.kill(pid, signal.SIGTERM)
@@ -268,7 +273,14 @@ def test_a_crash_loop_shows_as_such(person: Person) -> None:
 
 def test_a_process_that_ends_when_asked_has_all_the_time_it_may_have(person: Person) -> None:
     uid, _ = running_pod(person, "a", terminationGracePeriodSeconds=600)
-    assert person.kubectl("delete", "pod", "a", "--timeout=30s").returncode == 0
+    with kubectl(
+        person, "get", "pod", "a", "--watch", "--output=jsonpath={.status.phase} "
+    ) as seen:
+        assert seen.stdout is not None
+        assert seen.stdout.read(8) == "Running "
+        assert person.kubectl("delete", "pod", "a", "--timeout=30s").returncode == 0
+        seen.terminate()
+        assert seen.communicate(timeout=PATIENCE)[0].split()[-1] == "Succeeded", "it was killed"
     assert processes(person.system, uid) == []
 
 
@@ -282,13 +294,14 @@ def test_a_process_that_does_not_end_is_killed_after_its_grace_period(person: Pe
 
 
 def test_another_agent_continues_with_the_processes_of_one_that_was_killed(person: Person) -> None:
-    uids, pids = zip(*(running_pod(person, name) for name in "abc"), strict=True)
+    uids, pids = zip(*(running_pod(person, name) for name in "abcd"), strict=True)
     plane = person.system.plane
     plane.table.kill(LOCAL_PODS)
     os.kill(pids[1], signal.SIGKILL)
     eventually(lambda: processes(person.system, uids[1]) == [])
     person.kubectl("delete", "pod", "c", "--grace-period=0", "--force")
     assert processes(person.system, uids[2]) == [pids[2]]
+    (plane.directory / "pods" / uids[3] / "pod.json").write_text("{")  # as by a full disk
 
     plane.start()
 
@@ -299,6 +312,7 @@ def test_another_agent_continues_with_the_processes_of_one_that_was_killed(perso
     assert processes(person.system, uids[0]) == [pids[0]]
     assert await_state(person, "a", "running")["restartCount"] == 0
     eventually(lambda: not (plane.directory / "pods" / uids[2]).exists())
+    eventually(lambda: len(found := processes(person.system, uids[3])) == 1 and found != [pids[3]])
     assert "profit" in logs(person, "a")
 
 
