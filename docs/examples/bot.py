@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 CONFIG = Path(os.environ.get("TRADINGBOT_CONFIG", "/etc/tradingbot/bot.json"))
+HOST = os.environ.get("TRADINGBOT_RISK_HOST", "")  # always all addresses in a pod
 PORT = int(os.environ.get("PORT", "8080"))  # always 8080 in a pod
 
 
@@ -109,7 +110,7 @@ def main() -> None:
             self.end_headers()
             self.wfile.write(body or b"")
 
-    server = ThreadingHTTPServer(("", PORT), Page)
+    server = ThreadingHTTPServer((HOST, PORT), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while not stop.wait(1):
         bot.turn(datetime.now(UTC))

@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 from tradingbot_dev.control_plane.ports import BASE_VARIABLE, Ports
+from tradingbot_dev.pods.ending import process_names
+from tradingbot_dev.pods.images import IMAGES
 from tradingbot_dev.processes.table import ProcessTable, marked
+from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_dev.product import lifecycle, tour
 from tradingbot_dev.product.manifests import ROOT, SAMPLE_BOT
 from tradingbot_dev.progress import Progress
@@ -140,6 +143,49 @@ def test_after_a_crash_up_brings_back_those_processes_and_no_other(
     after = running.pids()
     assert all(after.values())
     assert {other for other in after if after[other] != before[other]} == set(names)
+
+
+def test_local_pods_survive_up_and_their_agent_and_end_with_down(
+    running: Checkout, tmp_path: Path
+) -> None:
+    (image,) = IMAGES
+    text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
+    (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
+    running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")
+    table = ProcessTable(run=running.state / "run", log=running.state / "log")
+    what = "the process of the pod with its shim"
+    wait_until(lambda: len(local_processes(running)) == 2, what=what, seconds=30)
+    before = local_processes(running)
+
+    assert "nothing was changed" in running.done("up")
+    assert local_processes(running) == before
+
+    table.kill("local-pods")
+    assert "started local-pods in" in running.done("up")
+    assert local_processes(running) == before
+
+    table.kill("local-pods")
+    assert "stopped pod default/walker-" in running.done("down")
+    assert list(marked(running.state / "run")) == []
+
+    running.done("up")
+
+    def restarted() -> bool:
+        where = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
+        return running.kubectl("get", "pods", "-l=trading.io/bot=walker", f"-o={where}") == "1"
+
+    wait_until(restarted, what="the restarted pod", seconds=30)
+    running.kubectl("delete", "tradingbot", "walker")
+    wait_until(lambda: process_names(table) == [], what="the end of the pod", seconds=30)
+
+
+def local_processes(checkout: Checkout) -> set[int]:
+    """Return the pids of the processes of pods."""
+    table = ProcessTable(run=checkout.state / "run", log=checkout.state / "log")
+    sessions = {found.pid for name, found in table.all_running().items() if "pod-" in name}
+    return {
+        found.pid for found in marked(checkout.state / "run") if os.getsid(found.pid) in sessions
+    }
 
 
 def test_what_the_user_made_of_the_sample_survives_another_up(running: Checkout) -> None:

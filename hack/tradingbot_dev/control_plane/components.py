@@ -1,5 +1,7 @@
 """The command line of each component of the control plane. Nothing here has an effect."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from tradingbot_dev.control_plane import pki
@@ -11,9 +13,10 @@ KUBE_APISERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KWOK = "kwok"
+LOCAL_PODS = "local-pods"
 
 # Each group is stopped at once. The API server writes to etcd as it stops.
-STOP_ORDER = ((KWOK, SCHEDULER, CONTROLLER_MANAGER), (KUBE_APISERVER,), (ETCD,))
+STOP_ORDER = ((LOCAL_PODS, KWOK, SCHEDULER, CONTROLLER_MANAGER), (KUBE_APISERVER,), (ETCD,))
 
 NODE_NAME = "simulated"
 _FAKE = "kwok.x-k8s.io/node"
@@ -25,9 +28,10 @@ def start_order(layout: Layout) -> tuple[tuple[Program, ...], ...]:
     The API server waits for etcd by itself. The others exit if the roles that they need do not
     exist yet.
     """
+    local_pods = (_local_pods(layout),) if layout.local_pods else ()
     return (
         (_etcd(layout), _apiserver(layout)),
-        (_controllers(layout), _scheduler(layout), _kwok(layout)),
+        (_controllers(layout), _scheduler(layout), _kwok(layout), *local_pods),
     )
 
 
@@ -87,6 +91,13 @@ def _apiserver(layout: Layout) -> Program:
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
         "--profiling=false",
     ]
+    if layout.local_pods:
+        command += [
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--kubelet-certificate-authority={files.ca}",
+            f"--kubelet-client-certificate={files.certificate(pki.SERVER)}",
+            f"--kubelet-client-key={files.key(pki.SERVER)}",
+        ]
     if layout.audit:
         command += [
             f"--audit-policy-file={layout.audit_policy}",
@@ -99,6 +110,11 @@ def _apiserver(layout: Layout) -> Program:
 def _controllers(layout: Layout) -> Program:
     files = layout.pki
     kubeconfig = layout.client_kubeconfig(pki.CONTROLLER_MANAGER)
+    controllers: tuple[str, ...] = ()
+    if layout.local_pods:
+        # The addresses of local pods are on loopback, which endpoints may not be. The controllers
+        # would report that on every bot's Service, and nothing here forwards a Service.
+        controllers = ("--controllers=*,-endpoints-controller,-endpointslice-controller",)
     command = (
         str(layout.assets.kube_controller_manager),
         f"--kubeconfig={kubeconfig}",
@@ -114,6 +130,7 @@ def _controllers(layout: Layout) -> Program:
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         "--profiling=false",
+        *controllers,
     )
     return Program(CONTROLLER_MANAGER, command, ports=(layout.ports.controller_manager,))
 
@@ -139,7 +156,7 @@ def _kwok(layout: Layout) -> Program:
     command = (
         str(layout.assets.kwok),
         f"--kubeconfig={layout.kubeconfig}",
-        *(f"--config={stage}" for stage in layout.assets.kwok_stages),
+        *(f"--config={stage}" for stage in layout.stages),
         f"--manage-nodes-with-annotation-selector={_FAKE}=fake",
         "--node-lease-duration-seconds=40",
         "--cidr=10.244.0.0/16",
@@ -147,6 +164,24 @@ def _kwok(layout: Layout) -> Program:
         f"--server-address=127.0.0.1:{layout.ports.kwok}",
     )
     return Program(KWOK, command, ports=(layout.ports.kwok,))
+
+
+def _local_pods(layout: Layout) -> Program:
+    files = layout.pki
+    command = (
+        *(sys.executable, "-m", "tradingbot_dev.pods"),
+        f"--state={layout.directory}",
+        f"--node={NODE_NAME}",
+        f"--server={layout.server}",
+        f"--port={layout.ports.kubelet}",
+        f"--ca={files.ca}",
+        f"--certificate={files.certificate(pki.ADMIN)}",
+        f"--key={files.key(pki.ADMIN)}",
+        f"--serving-certificate={files.certificate(pki.SERVER)}",
+        f"--serving-key={files.key(pki.SERVER)}",
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return Program(LOCAL_PODS, command, environment, ports=(layout.ports.kubelet,))
 
 
 def node(*, pods: int) -> dict[str, Any]:

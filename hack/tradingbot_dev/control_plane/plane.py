@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tradingbot_dev.control_plane.components import NODE_NAME
 from tradingbot_dev.control_plane.kubeconfig import write_kubeconfig
 from tradingbot_dev.control_plane.layout import Layout
 from tradingbot_dev.control_plane.pki import ADMIN, CLIENTS
-from tradingbot_dev.control_plane.ports import Ports, demand_free
+from tradingbot_dev.control_plane.ports import LOOPBACK, Ports, demand_free
 from tradingbot_dev.errors import CommandFailedError, NotReadyError, ToolMissingError
 from tradingbot_dev.processes.guard import Guard
 from tradingbot_dev.processes.table import Identity, ProcessTable, Program
@@ -74,6 +74,8 @@ class ControlPlane(Layout):
                 started += [program.name for program in wave if ensure(self.table, program)]
                 self.await_api(seconds=seconds)
             self._await_node(seconds=seconds)
+            if self.local_pods:
+                self._await_local_pods(seconds=seconds)
         except BaseException:
             self.stop(only=self.table.started_since(before))
             raise
@@ -105,6 +107,20 @@ class ControlPlane(Layout):
             table=self.table,
             needs=(components.KUBE_APISERVER, components.KWOK),
         )
+
+    def _await_local_pods(self, *, seconds: float) -> None:
+        """Wait until the agent knows the pods, and has found the processes of the one before."""
+        wait_until(
+            self._kubelet_ready,
+            what="the agent of the local pods",
+            seconds=seconds,
+            table=self.table,
+            needs=(components.KUBE_APISERVER, components.LOCAL_PODS),
+        )
+
+    def _kubelet_ready(self) -> bool:
+        answer = replace(self.client, port=self.ports.kubelet, host=LOOPBACK).get("/healthz")
+        return answer is not None and answer.status == 200
 
     def stop(self, *, only: Collection[str] | None = None) -> list[str]:
         """Stop all processes or `only` these, in reverse order. Return those that were running."""
@@ -201,6 +217,10 @@ class ControlPlane(Layout):
             )
         if self.audit:
             self.audit_policy.write_text(json.dumps(components.audit_policy()))
+        if self.local_pods:
+            for path in self.stages:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self.stage_texts[path.name])
 
     def _api_ready(self) -> bool:
         answer = self.client.get("/readyz")
@@ -237,7 +257,9 @@ def ensure(table: ProcessTable, program: Program) -> bool:
 
 
 @contextmanager
-def temporary_control_plane(*, audit: bool = True, pods: int = PODS) -> Iterator[ControlPlane]:
+def temporary_control_plane(
+    *, audit: bool = True, pods: int = PODS, local_pods: bool = False
+) -> Iterator[ControlPlane]:
     """Run a control plane on free ports. Nothing of it is left, even after a SIGKILL."""
     with temporary_directory() as directory:
         control_plane = ControlPlane(
@@ -247,6 +269,7 @@ def temporary_control_plane(*, audit: bool = True, pods: int = PODS) -> Iterator
             temporary=True,
             audit=audit,
             pods=pods,
+            local_pods=local_pods,
         )
         control_plane.start()
         yield control_plane

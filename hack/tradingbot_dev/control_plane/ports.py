@@ -31,6 +31,7 @@ class Ports:
     webhooks_health: int
     operator_health: int
     registry: int
+    kubelet: int
 
     @classmethod
     def from_base(cls, base: int) -> "Ports":
@@ -38,7 +39,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> "Ports":
-        """Return the ports of `make up`: from TRADINGBOT_LOCAL_PORT_BASE, or 24680 to 24689."""
+        """Return the ports of `make up`: from TRADINGBOT_LOCAL_PORT_BASE, or 24680 to 24690."""
         text = os.environ.get(BASE_VARIABLE, str(DEFAULT_BASE))
         highest = 65535 - len(fields(cls))
         if not text.isdecimal() or not 1024 <= int(text) <= highest:

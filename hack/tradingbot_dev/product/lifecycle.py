@@ -14,6 +14,8 @@ from tradingbot_dev.control_plane import components
 from tradingbot_dev.control_plane.plane import ControlPlane
 from tradingbot_dev.control_plane.ports import Ports, demand_free
 from tradingbot_dev.errors import DiskSpaceError
+from tradingbot_dev.pods.containers import State
+from tradingbot_dev.pods.ending import end_all, process_names
 from tradingbot_dev.processes.table import Identity, ProcessTable, Program
 from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_dev.product import manifests
@@ -49,7 +51,7 @@ def up(state: Path, *, progress: Progress) -> Outcome:
     with only_one(state):
         _demand_room(state)
         programs = _programs(system)
-        known = {program.name for program in programs}
+        known = {program.name for program in programs} | set(process_names(plane.table))
         running = plane.table.all_running()
         before = {name: found for name, found in running.items() if name in known}
         plane.table.end_strays(keep=before.values())
@@ -85,9 +87,11 @@ def _undo(system: System, before: Mapping[str, Identity], progress: Progress) ->
 
 def down(state: Path) -> list[str]:
     """Stop everything that `up` started. Return the names of those that were running."""
-    stopped: list[str] = []
     with only_one(state):
         table = _table(state)
+        # Pods end while everything that they need still runs; the agent would restart them.
+        stopped = table.stop(components.LOCAL_PODS)
+        stopped += end_all(State(state))
         for names in STOP_ORDER:
             stopped += table.stop(*names)
         # Workers that outlived a killed parent, processes whose pid file was removed.
@@ -103,10 +107,13 @@ def clean(state: Path) -> list[str]:
 
 
 def restart(state: Path) -> list[str]:
-    """Stop the product's own processes, so that `up` starts them with the current code."""
+    """Stop the processes of our own code, so that `up` starts them with the current code.
+
+    The processes of pods stay: another agent continues with them.
+    """
     table = _table(state)
     with only_one(state):
-        return table.stop(OPERATOR, REGISTRY, WEBHOOKS)
+        return table.stop(components.LOCAL_PODS, OPERATOR, REGISTRY, WEBHOOKS)
 
 
 def status(state: Path) -> dict[str, int | None]:
@@ -121,7 +128,9 @@ def status(state: Path) -> dict[str, int | None]:
 def system_of(state: Path, *, progress: Progress | None = None) -> System:
     """Return the system whose state is in this directory, whether it runs or not."""
     ports = Ports.from_environment()
-    plane = ControlPlane(directory=state, ports=ports, assets=find_assets(progress=progress))
+    plane = ControlPlane(
+        directory=state, ports=ports, assets=find_assets(progress=progress), local_pods=True
+    )
     # The Lease shows `tradingbot doctor` whether the operator acts.
     return System(plane, {"TRADINGBOT_OPERATOR_LEADER_ELECTION": "true"})
 

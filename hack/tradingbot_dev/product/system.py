@@ -251,10 +251,13 @@ class System:
 
 @contextmanager
 def temporary_system(
-    *, audit: bool = True, environment: Mapping[str, str] | None = None
+    *,
+    audit: bool = True,
+    environment: Mapping[str, str] | None = None,
+    local_pods: bool = False,
 ) -> Iterator[System]:
     """Run the whole product on a new control plane. Nothing of it is left afterwards."""
-    with temporary_control_plane(audit=audit) as plane:
+    with temporary_control_plane(audit=audit, local_pods=local_pods) as plane:
         system = System(plane, environment or {})
         system.start()
         yield system

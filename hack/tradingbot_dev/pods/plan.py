@@ -1,0 +1,144 @@
+"""From a pod to the processes that run it. Pure.
+
+Without root, a process can't have a file system of its own. So the paths at which a container's
+volumes are mounted are replaced by local directories, in its variables and arguments; TMPDIR is
+what is mounted at /tmp. A program that has a path in its code, and not from there, does not find
+its file.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from tradingbot_dev.pods.environment import expanded, variables
+from tradingbot_dev.pods.images import IMAGES, LocalImage, local_image
+from tradingbot_dev.pods.objects import MissingError, Objects
+
+JsonObject = dict[str, Any]
+
+HOST_ADDRESS = "127.0.0.1"
+FIRST_ADDRESS = IPv4Address("127.64.0.0")
+ADDRESS_BITS = 22
+TEMPORARY = "/tmp"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class ContainerPlan:
+    """How to run one container."""
+
+    name: str
+    command: tuple[str, ...]
+    directory: Path
+    """The working directory, which is also its HOME."""
+    environment: Mapping[str, str] = field(repr=False)
+    """May have credentials."""
+
+
+@dataclass(frozen=True)
+class PodDirectory:
+    """The directory of one pod."""
+
+    path: Path
+
+    @property
+    def home(self) -> Path:
+        return self.path / "home"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "pod.json"
+
+    def volume(self, name: str) -> Path:
+        return self.path / "volumes" / name
+
+    def container(self, name: str) -> Path:
+        return self.path / "containers" / name
+
+
+def address_of(uid: str) -> str:
+    """Return the loopback address of a pod, one of the four million from 127.64.0.0 on.
+
+    Linux answers on all of 127.0.0.0/8. The address follows from the uid, so that it stays when
+    the agent is started again, and so that two control planes on one machine have different ones.
+    """
+    digest = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4])
+    return str(FIRST_ADDRESS + digest % (1 << ADDRESS_BITS))
+
+
+def container_plan(
+    pod: JsonObject,
+    container: JsonObject,
+    objects: Objects,
+    *,
+    directory: PodDirectory,
+    surroundings: Mapping[str, str],
+    images: Mapping[str, LocalImage] = IMAGES,
+) -> ContainerPlan:
+    """Return how to run a container of a pod whose status has the address.
+
+    `surroundings` are variables that every container of the cluster has. Raises MissingError if an
+    object or a key does not exist, or if the container needs what a local process can't have.
+    """
+    image = local_image(container["image"], images)
+    if image is None:
+        raise MissingError(f"no local command is known for the image {container['image']}")
+    if container.get("command"):
+        raise MissingError(
+            "command is not supported for a pod that runs as a process: its image's own command is"
+            " what runs; args are supported"
+        )
+    given = {
+        "PATH": _PATH,
+        "LANG": "C.UTF-8",
+        "HOME": str(directory.home),
+        "HOSTNAME": pod["metadata"]["name"],
+        **surroundings,
+        **image_variables(image, pod["status"]["podIP"]),
+    }
+    mounts = local_mounts(container, directory)
+    if TEMPORARY in mounts:
+        given["TMPDIR"] = str(mounts[TEMPORARY])
+    found = variables(pod, container, objects, given=given)
+    arguments = [expanded(text, found) for text in container.get("args") or image.arguments]
+    return ContainerPlan(
+        name=container["name"],
+        command=(*image.entrypoint, *(localised(text, mounts) for text in arguments)),
+        directory=directory.home,
+        # What is given is local already: the checkout itself may be below /tmp.
+        environment={
+            name: value if given.get(name) == value else localised(value, mounts)
+            for name, value in found.items()
+        },
+    )
+
+
+def image_variables(image: LocalImage, address: str) -> dict[str, str]:
+    """Return the variables of an image for a pod with this address."""
+    return {name: value.replace("{address}", address) for name, value in image.environment.items()}
+
+
+def local_mounts(container: JsonObject, directory: PodDirectory) -> dict[str, Path]:
+    """Return the local path of each path at which a container has a volume."""
+    return {
+        mount["mountPath"].rstrip("/"): directory.volume(mount["name"]) / mount.get("subPath", "")
+        for mount in container.get("volumeMounts") or ()
+    }
+
+
+def localised(text: str, mounts: Mapping[str, Path]) -> str:
+    """Replace the path of a mount at the beginning of a text, or behind its first `=`."""
+    name, equals, value = text.partition("=")
+    if equals and not text.startswith("/"):
+        return f"{name}={_local(value, mounts)}"
+    return _local(text, mounts)
+
+
+def _local(text: str, mounts: Mapping[str, Path]) -> str:
+    for path in sorted(mounts, key=len, reverse=True):
+        if text == path or text.startswith(f"{path}/"):
+            return f"{mounts[path]}{text.removeprefix(path)}"
+    return text
