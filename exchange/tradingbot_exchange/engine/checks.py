@@ -224,7 +224,7 @@ def check_room(
     account: Account, market: Market, orders: Sequence[Terms], leaving: Sequence[Entry]
 ) -> None:
     """Refuse more open orders than the instrument allows. Orders that can't rest don't count."""
-    resting = sum(terms.may_rest for terms in orders)
+    resting = len([terms for terms in orders if terms.may_rest])
     if not resting:
         return
     left = [entry for entry in leaving if entry.market is market]
@@ -234,7 +234,7 @@ def check_room(
             Reason.TOO_MANY_ORDERS,
             f"an account may have {market.instrument.max_orders} open orders of {market.symbol}",
         )
-    stops = sum(terms.stop is not None for terms in orders)
+    stops = len([terms for terms in orders if terms.stop is not None])
     if not stops:
         return
     count = account.stop_count(market.symbol) + stops
@@ -269,7 +269,8 @@ def check_post_only(terms: Terms, leaving: Sequence[Entry]) -> None:
 def check_funds(account: Account, asset: str, need: int, leaving: Sequence[Entry]) -> None:
     """Refuse an order that the account can't pay for."""
     free = account.free(asset)
-    free += sum(entry.held for entry in leaving if entry.hold_asset == asset)
+    if leaving:
+        free += sum(entry.held for entry in leaving if entry.hold_asset == asset)
     if need > free:
         raise RefusedError(
             Reason.INSUFFICIENT_BALANCE,
