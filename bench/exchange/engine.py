@@ -23,7 +23,7 @@ class Plan:
     """In each round."""
 
 
-FULL = Plan(rounds=9, orders=20_000)
+FULL = Plan(rounds=5, orders=20_000)
 QUICK = Plan(rounds=2, orders=5_000)
 
 
