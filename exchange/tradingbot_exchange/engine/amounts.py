@@ -21,6 +21,11 @@ def whole_steps(value: Decimal, step: Decimal) -> int | None:
     return None if rest else int(steps)
 
 
+def steps_down(value: Decimal, step: Decimal) -> int:
+    """Return `value / step`, rounded down. `value` is not negative, and below MAX_AMOUNT."""
+    return int(_EXACT.divide_int(value, step))
+
+
 def steps_up(value: Decimal, step: Decimal) -> int:
     """Return `value / step`, rounded up. `value` is not negative."""
     steps, rest = _EXACT.divmod(value, step)

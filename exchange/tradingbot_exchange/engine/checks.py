@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradingbot_exchange.engine.accounts import Account
-from tradingbot_exchange.engine.amounts import from_units, to_units, whole_steps
+from tradingbot_exchange.engine.amounts import (
+    MAX_AMOUNT,
+    from_units,
+    steps_down,
+    to_units,
+    whole_steps,
+)
 from tradingbot_exchange.engine.entries import Entry
 from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.types import (
@@ -142,6 +148,13 @@ def check_quantity(market: Market, quantity: Decimal) -> int:
             Reason.QUANTITY_STEP, f"quantity must be a multiple of {market.lot:f}, not {quantity}"
         )
     return lots
+
+
+def outside_lots(market: Market, quantity: Decimal) -> int:
+    """Return the whole lots in a quantity of the outside market, which has no limits."""
+    if not quantity.is_finite() or not 0 <= quantity < MAX_AMOUNT:
+        raise bad_parameters(f"quantity must not be negative, and is {quantity}")
+    return steps_down(quantity, market.lot)
 
 
 def _check_budget(market: Market, amount: Decimal) -> int:
