@@ -148,7 +148,7 @@ def _check_instrument(instrument: Instrument, saved: Mapping[str, str]) -> None:
             same = saved[name] == str(value)
         if not same:
             raise ValueError(
-                f"{instrument.symbol}: the snapshot was taken with {name} {saved[name]}, not {value}"
+                f"{instrument.symbol}: the snapshot is of {name} {saved[name]}, not {value}"
             )
 
 
