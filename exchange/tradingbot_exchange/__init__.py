@@ -1,0 +1,1 @@
+"""Simulated exchanges: a matching engine, seeded markets, and the exchanges' own APIs."""
