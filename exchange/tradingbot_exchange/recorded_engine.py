@@ -139,12 +139,12 @@ def _loaded(order: dict[str, Any]) -> NewOrder:
     return _ORDER.validate_python(order)
 
 
-def _halt(engine: RecordedEngine, symbol: str, halted: bool) -> list[Event]:  # noqa: FBT001
+def _halt(engine: RecordedEngine, symbol: str, halted: bool) -> list[Event]:
     engine.halt(symbol, halted=halted)
     return []
 
 
-def _open_account(engine: RecordedEngine, account: str, keeps: bool) -> list[Event]:  # noqa: FBT001
+def _open_account(engine: RecordedEngine, account: str, keeps: bool) -> list[Event]:
     engine.open_account(account, keeps_history=keeps)
     return []
 

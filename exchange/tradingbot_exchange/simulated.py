@@ -14,7 +14,6 @@ from tradingbot_exchange.engine.types import (
     NewOrder,
     OrderEvent,
     OrderType,
-    Reason,
     RefusedError,
     Side,
     TimeInForce,
@@ -69,7 +68,7 @@ class SimulatedVenue:
         self.market = market
         self.clock = clock
         self.board = FaultBoard()
-        self.cut_streams: Callable[[str], None] = lambda path: None
+        self.cut_streams: Callable[[str], None] = lambda _path: None
         """Cut the open streams whose path matches; set by the server."""
         self.step = -WARM_UP_STEPS - 1
         self._keys = dict(keys)
@@ -279,7 +278,7 @@ class SimulatedVenue:
                 self._begin(step.fault, now=now)
 
     def _fill_partly(self, account: str, order: NewOrder, now: int) -> list[Event]:
-        """Leave a user's order that would trade at once only a part of its quantity to trade with."""
+        """Leave an order that would trade at once only a part of its quantity to trade with."""
         active = None if account in PARTIES else self.board.partial_fill(order.symbol, now=now)
         if active is None or not isinstance(active.fault, PartialFills):
             return []

@@ -118,15 +118,14 @@ class GeneratedPrices:
         return _times(quotient, difference + self._dislocation(step))
 
     def span(self, symbol: str, first: int, last: int) -> Span:
-        """Return the prices between two steps, from the price at each quarter of the span.
+        """Return the prices between two steps, from the price at its ends and its middle.
 
         Spans that lie within each other agree in their opening and closing prices only: what lies
         between would cost a price for each step. The volume is random.
         """
-        quarters = [first + (last - first) * part // 4 for part in range(5)]
-        prices = [self.price(symbol, step) for step in quarters]
+        prices = [self.price(symbol, step) for step in (first, (first + last) // 2, last)]
         bits = mix(self._seed, 7, first, last)
-        beyond = (max(prices) - min(prices)) * uniform(bits, 0, 30) / 100
+        beyond = (max(prices) - min(prices)) * uniform(bits, 0, 60) / 100
         seconds = (last - first) * STEP_MS // 1000 + 1
         money = seconds * uniform(mix(bits), 5_000, 15_000)
         return Span(

@@ -49,6 +49,11 @@ class CandleFile:
         """The time at which every symbol has a price."""
         return max(rows[0].time for rows in self.rows.values())
 
+    @property
+    def end(self) -> int:
+        """When the last candle ends."""
+        return max(rows[-1].time for rows in self.rows.values()) + self.interval
+
 
 class ReplayedPrices:
     """The prices of a file. The file's time `origin` is step 0."""
@@ -71,8 +76,7 @@ class ReplayedPrices:
 
     def regime(self, step: int) -> str:
         """Return `replay`, or `ended` after the last row."""
-        last = max(times[-1] for times in self._times.values()) + self._file.interval
-        return "ended" if self._origin + step * STEP_MS >= last else "replay"
+        return "ended" if self._origin + step * STEP_MS >= self._file.end else "replay"
 
     def span(self, symbol: str, first: int, last: int) -> Span:
         """Return the prices between two steps: the file's own candles where they are whole."""
