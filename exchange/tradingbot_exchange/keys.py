@@ -157,6 +157,11 @@ def write_keys(path: Path, keys: KeysFile) -> None:
         raise KeysFileError(f"cannot write {path}: {error.strerror}") from error
 
 
+def api_keys(keys: KeysFile) -> tuple[ApiKey, ...]:
+    """Return what the exchange needs of keys that were just made."""
+    return tuple(key.api_key() for key in keys.keys)
+
+
 def _api_keys(path: Path, entries: Sequence[KeyEntry]) -> tuple[ApiKey, ...]:
     found: dict[str, ApiKey] = {}
     for number, entry in enumerate(entries):
