@@ -6,6 +6,7 @@ A dialect answers a WebSocket request with `EventStream` instead of `web.WebSock
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 
 class StreamControl(Protocol):
@@ -29,7 +30,7 @@ class EventStream(web.WebSocketResponse):
         super().__init__(heartbeat=heartbeat)
         self._control = request.config_dict.get(STREAM_CONTROL)
 
-    async def prepare(self, request: web.BaseRequest):  # type: ignore[no-untyped-def] # a private type
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Open the stream."""
         writer = await super().prepare(request)
         if self._control is not None:
