@@ -13,9 +13,7 @@ MAX_BODY = 1024 * 1024
 SUBSCRIBE_WITHIN_S = 5.0
 
 
-def application(
-    venue: Venue, *, subscribe_within_s: float = SUBSCRIBE_WITHIN_S
-) -> web.Application:
+def application(venue: Venue, *, subscribe_within_s: float = SUBSCRIBE_WITHIN_S) -> web.Application:
     """Return the application of a venue.
 
     REST is at the paths of `calls.CALLS`, and the WebSocket of market and user channels at `/` and

@@ -1,6 +1,15 @@
 """Errors that end a call with an HTTP status of its own, in the exchange's form."""
 
 import json
+from collections.abc import Mapping
+
+
+def compact(value: Mapping[str, object]) -> str:
+    """Return JSON without spaces.
+
+    The exchange's own client searches errors for `"error_details":"Missing required scopes"`.
+    """
+    return json.dumps(value, separators=(",", ":"))
 
 
 class ApiError(RuntimeError):
@@ -16,7 +25,7 @@ class ApiError(RuntimeError):
 
     def body(self) -> str:
         """Return the body of the answer."""
-        return json.dumps(
+        return compact(
             {"error": self.error, "error_details": self.details, "message": self.details}
         )
 
@@ -69,4 +78,4 @@ class LegacyAuthenticationError(UnauthorizedError):
 
     def body(self) -> str:
         """Return the body of the answer."""
-        return json.dumps({"errors": [{"id": "authentication_error", "message": self.details}]})
+        return compact({"errors": [{"id": "authentication_error", "message": self.details}]})

@@ -3,7 +3,12 @@
 from aiohttp import web
 
 from tradingbot_exchange.coinbase.errors import ApiError, RateLimitedError
-from tradingbot_exchange.coinbase.failures import FAILURES, Failure, OrderFailedError, error_response
+from tradingbot_exchange.coinbase.failures import (
+    FAILURES,
+    Failure,
+    OrderFailedError,
+    error_response,
+)
 from tradingbot_exchange.coinbase.rest import error_answer, json_answer
 from tradingbot_exchange.engine.types import Reason
 

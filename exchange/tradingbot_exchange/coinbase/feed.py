@@ -5,13 +5,13 @@ a queue for the socket; a client that reads too slowly is disconnected.
 """
 
 import asyncio
-import json
 from collections.abc import Iterable, Sequence
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tradingbot_exchange.coinbase import channels
 from tradingbot_exchange.coinbase.channels import HEARTBEATS, LEVEL2, USER, Days
+from tradingbot_exchange.coinbase.errors import compact
 from tradingbot_exchange.coinbase.identifiers import user_uuid
 from tradingbot_exchange.coinbase.orders import Orders
 from tradingbot_exchange.coinbase.rate_limits import PerSecond
@@ -48,7 +48,7 @@ class Feeds:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one client until it goes."""
-        stream = EventStream(request, max_msg_size=MAX_MESSAGE)
+        stream = EventStream(request)
         await stream.prepare(request)
         session = Session(self, stream, request.remote or "")
         await session.run()
@@ -116,20 +116,25 @@ class Session:
 
     def _on_message(self, text: str) -> None:
         try:
-            message = parse(text)
-            if not signed(message):
-                allowance = self._feeds.unsigned.take(self._address, now_ms=self._venue.now())
-                if not allowance.allowed:
-                    raise SubscriptionError("rate limit exceeded")
-            now_s = self._venue.client_time() // 1000
-            wanted = read(message, self._venue.keys, self._products, now_s=now_s)
+            wanted = self._admit(text)
         except SubscriptionError as error:
-            self._waiting.put_nowait(json.dumps({"type": "error", "message": str(error)}))
+            self._waiting.put_nowait(compact({"type": "error", "message": str(error)}))
             return
         if wanted.subscribe:
             self._subscribe(wanted)
         else:
             self._unsubscribe(wanted)
+
+    def _admit(self, text: str) -> Subscription:
+        if len(text) > MAX_MESSAGE:
+            raise SubscriptionError(f"a message has {MAX_MESSAGE} characters at most")
+        message = parse(text)
+        if not signed(message):
+            allowance = self._feeds.unsigned.take(self._address, now_ms=self._venue.now())
+            if not allowance.allowed:
+                raise SubscriptionError("rate limit exceeded")
+        now_s = self._venue.client_time() // 1000
+        return read(message, self._venue.keys, self._products, now_s=now_s)
 
     def _subscribe(self, wanted: Subscription) -> None:
         self._venue.advance()
@@ -246,4 +251,4 @@ class Session:
             "events": events,
         }
         self._sequence += 1
-        self._waiting.put_nowait(json.dumps(message, separators=(",", ":")))
+        self._waiting.put_nowait(compact(message))

@@ -1,6 +1,5 @@
 """The REST calls: from an HTTP request to the function that answers it."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from tradingbot_exchange.coinbase.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitedError,
+    compact,
 )
 from tradingbot_exchange.coinbase.order_requests import parse_json
 from tradingbot_exchange.coinbase.orders import Orders
@@ -149,7 +149,7 @@ def json_answer(
 ) -> web.Response:
     """Return a JSON body."""
     return web.Response(
-        text=json.dumps(value, separators=(",", ":")),
+        text=compact(value),
         status=status,
         content_type="application/json",
         headers=headers,
@@ -172,7 +172,9 @@ async def exchange_errors(request: web.Request, handler: HttpHandler) -> web.Str
         return error_answer(error)
     except web.HTTPNotFound:
         if request.path.startswith("/v2/"):
-            return json_answer({"errors": [{"id": "not_found", "message": "Not found"}]}, status=404)
+            return json_answer(
+                {"errors": [{"id": "not_found", "message": "Not found"}]}, status=404
+            )
         return error_answer(NotFoundError("no such path"))
     except web.HTTPMethodNotAllowed as error:
         failure = ApiError(405, "METHOD_NOT_ALLOWED", "the path has no such method")

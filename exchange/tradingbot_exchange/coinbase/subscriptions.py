@@ -80,9 +80,7 @@ def read(
     )
 
 
-def _key(
-    message: Mapping[str, object], keys: Mapping[str, ApiKey], *, now_s: int
-) -> ApiKey | None:
+def _key(message: Mapping[str, object], keys: Mapping[str, ApiKey], *, now_s: int) -> ApiKey | None:
     if not signed(message):
         return None
     token = message.get("jwt")
