@@ -125,9 +125,7 @@ REPLACE = (
     Parameter("cancelOrigClientOrderId", Kind.CLIENT_ID),
     Parameter("cancelNewClientOrderId", Kind.CLIENT_ID),
     RESTRICTIONS,
-    Parameter(
-        "orderRateLimitExceededMode", Kind.ENUM, choices=("DO_NOTHING", "CANCEL_ONLY")
-    ),
+    Parameter("orderRateLimitExceededMode", Kind.ENUM, choices=("DO_NOTHING", "CANCEL_ONLY")),
 )
 OCO = (
     *(SYMBOL, SIDE, RESPONSE, PREVENTION),
@@ -178,7 +176,9 @@ def _ticker_weight(values: Values) -> int:
     symbols = values.symbols()
     if symbols is None:
         return 2 if "symbol" in values else 80
-    return next(weight for most, weight in ((20, 2), (100, 40), (10**6, 80)) if len(symbols) <= most)
+    return next(
+        weight for most, weight in ((20, 2), (100, 40), (10**6, 80)) if len(symbols) <= most
+    )
 
 
 def _kline(name: str, websocket: str) -> Call:
@@ -269,9 +269,7 @@ MARKET_DATA = (
         websocket="ticker.24hr",
         weight=_ticker_weight,
         weights="2 for up to 20 symbols, 40 up to 100, 80 beyond or for all",
-        schema=Schema(
-            (ANY_SYMBOL, SYMBOLS, Parameter("type", Kind.ENUM, choices=TYPE), STATUS)
-        ),
+        schema=Schema((ANY_SYMBOL, SYMBOLS, Parameter("type", Kind.ENUM, choices=TYPE), STATUS)),
     ),
     Call(
         name="tickerPrice",
@@ -322,9 +320,7 @@ TRADING = (
         security=Security.TRADE,
         weight=lambda values: 20 if values.flag("computeCommissionRates") else 1,
         weights="1, or 20 with computeCommissionRates",
-        schema=Schema(
-            (*NEW_ORDER, Parameter("computeCommissionRates", Kind.BOOLEAN), *SIGNED)
-        ),
+        schema=Schema((*NEW_ORDER, Parameter("computeCommissionRates", Kind.BOOLEAN), *SIGNED)),
     ),
     _trade("cancelOrder", "DELETE", "order", "order.cancel", _CANCEL),
     _trade(
@@ -393,9 +389,7 @@ ACCOUNT = (
         ANY_SYMBOL,
         weights=_OPEN_WEIGHTS,
     ),
-    _account(
-        "allOrders", "allOrders", "allOrders", 20, SYMBOL, ORDER_ID, START, END, LIMIT
-    ),
+    _account("allOrders", "allOrders", "allOrders", 20, SYMBOL, ORDER_ID, START, END, LIMIT),
     _account(
         "queryOrderList",
         "orderList",

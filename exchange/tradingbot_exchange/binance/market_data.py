@@ -335,9 +335,7 @@ def ticker_24hr(spot: Spot, request: Request) -> object:
     """Return the statistics of the last 24 hours."""
     values = request.values
     mini = values.text("type") == "MINI"
-    return _one_or_many(
-        values, (_ticker(spot, name, mini=mini) for name in _names(spot, values))
-    )
+    return _one_or_many(values, (_ticker(spot, name, mini=mini) for name in _names(spot, values)))
 
 
 def ticker_price(spot: Spot, request: Request) -> object:
@@ -347,9 +345,7 @@ def ticker_price(spot: Spot, request: Request) -> object:
         last = spot.venue.engine.last_price(spot.symbols.instrument(name).symbol)
         return {"symbol": name, "price": amount(last or Decimal(0))}
 
-    return _one_or_many(
-        request.values, (price(name) for name in _names(spot, request.values))
-    )
+    return _one_or_many(request.values, (price(name) for name in _names(spot, request.values)))
 
 
 def book_ticker(spot: Spot, request: Request) -> object:

@@ -83,8 +83,10 @@ def _execution(event: OrderEvent) -> str:
 
 
 def _is_working(event: OrderEvent) -> bool:
-    return event.change is Change.TRIGGERED or type_name(event.order.request) not in STOPS or (
-        event.order.triggered is not None and event.status is not OrderStatus.WAITING
+    return (
+        event.change is Change.TRIGGERED
+        or type_name(event.order.request) not in STOPS
+        or (event.order.triggered is not None and event.status is not OrderStatus.WAITING)
     )
 
 

@@ -153,9 +153,7 @@ class WebSocketApi:
             answer["rateLimits"] = self._rate_limits(session, account)
         return answer
 
-    def _call(
-        self, session: Session, call: Call, parameters: dict[str, str]
-    ) -> tuple[str, object]:
+    def _call(self, session: Session, call: Call, parameters: dict[str, str]) -> tuple[str, object]:
         """Carry out a call of the table; also return the account whose orders it counts."""
         proof = self._proof(session, call.security, parameters)
         sent = _without_envelope(parameters)
@@ -163,9 +161,7 @@ class WebSocketApi:
         placing = call.security is Security.TRADE and proof.key is not None
         return (self._spot.venue.keys[proof.key].account if placing and proof.key else ""), result
 
-    def _proof(
-        self, session: Session, security: Security, parameters: dict[str, str]
-    ) -> Proof:
+    def _proof(self, session: Session, security: Security, parameters: dict[str, str]) -> Proof:
         if security is Security.NONE:
             return Proof()
         signature = parameters.get("signature")
@@ -198,9 +194,7 @@ class WebSocketApi:
 
     # Sessions
 
-    def _session_request(
-        self, session: Session, method: str, parameters: dict[str, str]
-    ) -> object:
+    def _session_request(self, session: Session, method: str, parameters: dict[str, str]) -> object:
         handle = self._methods.get(method)
         if handle is None:
             if method in _NOT_SUPPORTED:
@@ -319,7 +313,9 @@ def read_frame(text: str) -> tuple[object, str, dict[str, str]]:
     if not isinstance(method, str):
         raise BadFrameError(identifier, errors.missing("method"))
     if not isinstance(parameters, dict):
-        raise BadFrameError(identifier, ApiError(-1135, "JSON sent for parameter 'params' is not valid"))
+        raise BadFrameError(
+            identifier, ApiError(-1135, "JSON sent for parameter 'params' is not valid")
+        )
     try:
         sent = sent_by_json(parameters)
     except ApiError as error:
