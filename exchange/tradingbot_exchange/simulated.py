@@ -44,6 +44,8 @@ TRADES_KEPT = 5_000
 MAX_STEPS = 16
 """Steps of the market in one `advance`. After a longer pause, they are further apart."""
 
+_DEPTH = 1000
+
 WARM_UP_STEPS = 40
 """Steps before the start, so that there are books and trades at once."""
 
@@ -296,7 +298,7 @@ class SimulatedVenue:
         if active is None or not isinstance(active.fault, PartialFills):
             return []
         engine, instrument = self.recorded_engine, self.recorded_engine.instrument(order.symbol)
-        book = engine.book(order.symbol, 1)
+        book = engine.book(order.symbol, _DEPTH)
         opposite = book.asks if order.side is Side.BUY else book.bids
         if not opposite or order.stop_price is not None or order.post_only:
             return []
@@ -309,6 +311,13 @@ class SimulatedVenue:
         quantity = lots * instrument.lot
         if quantity < instrument.min_quantity or quantity * best < instrument.min_notional:
             return []
+        within = (
+            level.quantity
+            for level in opposite
+            if order.price is None or (order.price - level.price) * sign >= 0
+        )
+        if quantity >= sum(within):
+            return []  # the market has no more than that anyway
         try:
             engine.check(account, order)
         except RefusedError:
