@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tradingbot_exchange.binance import candles
-from tradingbot_exchange.binance.calls import INTERVALS
+from tradingbot_exchange.binance.call_parameters import INTERVALS
 from tradingbot_exchange.binance.market_data import (
     DayStatistics,
     best_levels,
@@ -207,15 +207,11 @@ class MarketFeed:
             encoded = _encode(body)
             if self._sent.get(key) != encoded:
                 self._sent[key] = encoded
-                changed.append(
-                    {"e": body["e"], "E": self._spot.venue.client_time(), **body}
-                )
+                changed.append({"e": body["e"], "E": self._spot.venue.client_time(), **body})
         if changed:
             self._send(stream, _encode(changed))
 
-    def _tick_depth(
-        self, stream: str, symbol: str, name: str, kind: str, *, fast: bool
-    ) -> None:
+    def _tick_depth(self, stream: str, symbol: str, name: str, kind: str, *, fast: bool) -> None:
         if kind != "depth":
             book = self._spot.venue.engine.book(symbol, int(kind.removeprefix("depth")))
             body: dict[str, object] = {
@@ -323,10 +319,7 @@ def _aggregate(trade: Trade) -> dict[str, int]:
     return {"a": trade.id, "f": trade.id, "l": trade.id}
 
 
-def _changes(
-    changed: Iterable[tuple[Decimal, Decimal]], *, falling: bool
-) -> list[list[str]]:
+def _changes(changed: Iterable[tuple[Decimal, Decimal]], *, falling: bool) -> list[list[str]]:
     return [
-        [amount(price), amount(quantity)]
-        for price, quantity in sorted(changed, reverse=falling)
+        [amount(price), amount(quantity)] for price, quantity in sorted(changed, reverse=falling)
     ]

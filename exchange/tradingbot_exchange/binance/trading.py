@@ -16,7 +16,7 @@ from tradingbot_exchange.binance.orders import (
 )
 from tradingbot_exchange.binance.parameters import Values
 from tradingbot_exchange.binance.spot import Request, Spot
-from tradingbot_exchange.binance.symbols import Symbols
+from tradingbot_exchange.binance.symbols import Symbols, amount
 from tradingbot_exchange.engine.matching import Engine
 from tradingbot_exchange.engine.types import (
     Event,
@@ -82,8 +82,8 @@ def test_order(spot: Spot, request: Request) -> object:
     instrument = spot.venue.engine.instrument(order.symbol)
     none = {"maker": shapes.ZERO, "taker": shapes.ZERO}
     rates = {
-        "maker": shapes.amount(instrument.maker_fee),
-        "taker": shapes.amount(instrument.taker_fee),
+        "maker": amount(instrument.maker_fee),
+        "taker": amount(instrument.taker_fee),
     }
     return {
         "standardCommissionForOrder": rates,
@@ -192,9 +192,7 @@ def cancel_order_list(spot: Spot, request: Request) -> object:
     if pair.symbol != request.symbol or pair.status is not ListStatus.EXECUTING:
         raise errors.unknown_cancel()
     cancel_id = values.text("newClientOrderId") or spot.settings.client_id()
-    order = next(
-        each for each in list_orders(spot, pair) if shapes.is_open(each)
-    )
+    order = next(each for each in list_orders(spot, pair) if shapes.is_open(each))
     _cancel(spot, request.account, order, cancel_id)
     pair = spot.venue.engine.order_list(request.account, pair.id)
     return _canceled_list(spot, pair, values.required_text("symbol"), cancel_id)
@@ -252,9 +250,7 @@ def _place_oco(spot: Spot, request: Request, read: _ReadOco) -> object:
     _check_list_id(spot, account, oco.client_id)
 
     def submit(engine: Engine, now: int) -> tuple[tuple[OrderList, list[Event]], list[Event]]:
-        result = engine.submit_oco(
-            account, oco.limit, oco.stop, client_id=oco.client_id, now=now
-        )
+        result = engine.submit_oco(account, oco.limit, oco.stop, client_id=oco.client_id, now=now)
         return result, result[1]
 
     pair, events = _counted(spot, account, _OCO_ORDERS, lambda: spot.apply(submit))
@@ -287,14 +283,10 @@ class _Replacement:
         """Return the answer. Raises ApiError (-2021, -2022) if a half failed."""
         cancel_failed = isinstance(self.canceled, ApiError)
         new_failed = self.placed is None or isinstance(self.placed, ApiError)
-        body = {
+        body: dict[str, object] = {
             "cancelResult": "FAILURE" if cancel_failed else "SUCCESS",
             "newOrderResult": (
-                "NOT_ATTEMPTED"
-                if self.placed is None
-                else "FAILURE"
-                if new_failed
-                else "SUCCESS"
+                "NOT_ATTEMPTED" if self.placed is None else "FAILURE" if new_failed else "SUCCESS"
             ),
             "cancelResponse": _body(self.canceled),
             "newOrderResponse": _body(self.placed),

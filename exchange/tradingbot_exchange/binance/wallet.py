@@ -20,9 +20,7 @@ def nothing(spot: Spot, request: Request) -> object:
 
 def coins(spot: Spot, request: Request) -> object:
     """Return the assets, none of which can be withdrawn, with the account's balances."""
-    return [
-        _coin(asset, held) for asset, held in balances_of(spot, request.account).items()
-    ]
+    return [_coin(asset, held) for asset, held in balances_of(spot, request.account).items()]
 
 
 def _coin(asset: str, held: Balance) -> dict[str, object]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from aiohttp import WSCloseCode, web
 
 from tradingbot_exchange.binance import errors, signing, user_events
-from tradingbot_exchange.binance.calls import CALLS, SIGNED, Call, Security
+from tradingbot_exchange.binance.call_parameters import SIGNED
+from tradingbot_exchange.binance.calls import CALLS, Call, Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values, sent_by_json
@@ -153,9 +154,7 @@ class WebSocketApi:
             answer["rateLimits"] = self._rate_limits(session, account)
         return answer
 
-    def _call(
-        self, session: Session, call: Call, parameters: dict[str, str]
-    ) -> tuple[str, object]:
+    def _call(self, session: Session, call: Call, parameters: dict[str, str]) -> tuple[str, object]:
         """Carry out a call of the table; also return the account whose orders it counts."""
         proof = self._proof(session, call.security, parameters)
         sent = _without_envelope(parameters)
@@ -163,9 +162,7 @@ class WebSocketApi:
         placing = call.security is Security.TRADE and proof.key is not None
         return (self._spot.venue.keys[proof.key].account if placing and proof.key else ""), result
 
-    def _proof(
-        self, session: Session, security: Security, parameters: dict[str, str]
-    ) -> Proof:
+    def _proof(self, session: Session, security: Security, parameters: dict[str, str]) -> Proof:
         if security is Security.NONE:
             return Proof()
         signature = parameters.get("signature")
@@ -198,9 +195,7 @@ class WebSocketApi:
 
     # Sessions
 
-    def _session_request(
-        self, session: Session, method: str, parameters: dict[str, str]
-    ) -> object:
+    def _session_request(self, session: Session, method: str, parameters: dict[str, str]) -> object:
         handle = self._methods.get(method)
         if handle is None:
             if method in _NOT_SUPPORTED:
@@ -319,7 +314,9 @@ def read_frame(text: str) -> tuple[object, str, dict[str, str]]:
     if not isinstance(method, str):
         raise BadFrameError(identifier, errors.missing("method"))
     if not isinstance(parameters, dict):
-        raise BadFrameError(identifier, ApiError(-1135, "JSON sent for parameter 'params' is not valid"))
+        raise BadFrameError(
+            identifier, ApiError(-1135, "JSON sent for parameter 'params' is not valid")
+        )
     try:
         sent = sent_by_json(parameters)
     except ApiError as error:
