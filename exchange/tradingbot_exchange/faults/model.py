@@ -6,7 +6,7 @@ time (which `--speed` accelerates); only the delay of `latency` is in real time.
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -233,3 +233,10 @@ StreamFault = CutStreams | DropEvents | DoubleEvents
 Fault = Annotated[MarketFault | RequestFault | StreamFault, Field(discriminator="type")]
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
+
+FAULT_TYPES: tuple[str, ...] = tuple(
+    get_args(kind.model_fields["type"].annotation)[0]
+    for group in (MarketFault, RequestFault, StreamFault)
+    for kind in get_args(group)
+)
+"""The types of faults, as they are written."""
