@@ -172,7 +172,7 @@ def _market_start(settings: ExchangeSettings) -> int | None:
 
 
 def _application(settings: ExchangeSettings) -> Application:
-    name = f"tradingbot_exchange.{settings.dialect.value}"
+    name = f"tradingbot_exchange.{settings.dialect.value}.app"
     try:
         application: Application = import_module(name).application
     except ModuleNotFoundError as error:

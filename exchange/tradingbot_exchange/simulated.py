@@ -94,6 +94,7 @@ class SimulatedVenue:
             history = CandleHistory(_past(market, symbol))
             self.candles_kept[symbol] = Candles(history, begin=market.begin)
         engine.before_order = self._fill_partly
+        engine.recording = journal is not None
 
     # What a dialect sees
 

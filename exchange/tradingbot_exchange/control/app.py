@@ -214,6 +214,7 @@ def _fault(active: ActiveFault) -> dict[str, Any]:
     fault = active.fault.model_dump(mode="json", by_alias=True, exclude_none=True)
     shown: dict[str, Any] = {
         "id": active.id,
+        "type": active.fault.type,
         **fault,
         "started": active.started,
         "hits": active.hits,

@@ -14,8 +14,12 @@ _ZERO = Decimal(0)
 _PLACES = Decimal("1e-8")
 
 
+def _name(field: str) -> str:
+    return to_camel(field).replace("Pnl", "PnL")
+
+
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, alias_generator=_name, populate_by_name=True)
 
 
 class BalanceLine(_Answer):

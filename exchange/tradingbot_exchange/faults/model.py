@@ -18,6 +18,7 @@ from pydantic import (
     TypeAdapter,
     WithJsonSchema,
 )
+from pydantic.alias_generators import to_camel
 
 from tradingbot_exchange.engine.types import Reason
 
@@ -64,7 +65,7 @@ _Percent = Annotated[Decimal, Field(gt=0, max_digits=9, decimal_places=4)]
 
 
 class _Fault(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
 class _Market(_Fault):
