@@ -8,6 +8,7 @@ from typing import Any
 import ccxt
 import ccxt.async_support
 import pytest
+
 from conftest import Exchange
 
 SYMBOL = "BTC/USDT"

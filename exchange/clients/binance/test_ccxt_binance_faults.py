@@ -5,8 +5,9 @@ from typing import Any
 
 import ccxt
 import pytest
-from conftest import Exchange
 from test_ccxt_binance import SYMBOL, options
+
+from conftest import Exchange
 
 
 @pytest.fixture(scope="module")

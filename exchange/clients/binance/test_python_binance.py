@@ -10,6 +10,7 @@ from binance.async_client import AsyncClient
 from binance.client import Client
 from binance.exceptions import BinanceAPIException
 from binance.ws.streams import BinanceSocketManager
+
 from conftest import Exchange
 
 SYMBOL = "BTCUSDT"
