@@ -2,7 +2,7 @@
 
 REST sends them in the query, in a form body, or in both (then the query's value counts); the
 WebSocket API sends JSON. Both become the same text values, and one `Schema` reads them. Errors are
-Binance's, in the order in which they are checked here: twice sent, unknown, empty, malformed, missing.
+Binance's, in the order in which they are checked here: sent twice, unknown, missing, malformed.
 """
 
 import json

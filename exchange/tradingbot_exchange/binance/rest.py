@@ -155,7 +155,9 @@ _SERVER_ERRORS = {
     ),
     504: (
         -1007,
-        "Timeout waiting for response from backend server. "
-        "Send status unknown; execution status unknown.",
+        (
+            "Timeout waiting for response from backend server. "
+            "Send status unknown; execution status unknown."
+        ),
     ),
 }

@@ -59,7 +59,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request whose parameters and signature are checked. `account` is empty for public ones."""
+    """One request that was checked. `account` is empty if the call is public."""
 
     values: Values
     account: str

@@ -16,7 +16,7 @@ from tradingbot_exchange.binance.orders import (
 )
 from tradingbot_exchange.binance.parameters import Values
 from tradingbot_exchange.binance.spot import Request, Spot
-from tradingbot_exchange.binance.symbols import Symbols
+from tradingbot_exchange.binance.symbols import Symbols, amount
 from tradingbot_exchange.engine.matching import Engine
 from tradingbot_exchange.engine.types import (
     Event,
@@ -82,8 +82,8 @@ def test_order(spot: Spot, request: Request) -> object:
     instrument = spot.venue.engine.instrument(order.symbol)
     none = {"maker": shapes.ZERO, "taker": shapes.ZERO}
     rates = {
-        "maker": shapes.amount(instrument.maker_fee),
-        "taker": shapes.amount(instrument.taker_fee),
+        "maker": amount(instrument.maker_fee),
+        "taker": amount(instrument.taker_fee),
     }
     return {
         "standardCommissionForOrder": rates,
@@ -283,7 +283,7 @@ class _Replacement:
         """Return the answer. Raises ApiError (-2021, -2022) if a half failed."""
         cancel_failed = isinstance(self.canceled, ApiError)
         new_failed = self.placed is None or isinstance(self.placed, ApiError)
-        body = {
+        body: dict[str, object] = {
             "cancelResult": "FAILURE" if cancel_failed else "SUCCESS",
             "newOrderResult": (
                 "NOT_ATTEMPTED" if self.placed is None else "FAILURE" if new_failed else "SUCCESS"

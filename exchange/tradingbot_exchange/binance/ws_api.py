@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from aiohttp import WSCloseCode, web
 
 from tradingbot_exchange.binance import errors, signing, user_events
-from tradingbot_exchange.binance.calls import CALLS, SIGNED, Call, Security
+from tradingbot_exchange.binance.call_parameters import SIGNED
+from tradingbot_exchange.binance.calls import CALLS, Call, Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values, sent_by_json
