@@ -161,7 +161,7 @@ def _rows(
 
 
 def _row(values: Mapping[str, str]) -> Row:
-    time = _time(values["time"])
+    time = parse_time(values["time"])
     prices = [_decimal(name, values[name]) for name in ("open", "high", "low", "close")]
     opening, high, low, close = prices
     if min(prices) <= 0:
@@ -184,7 +184,7 @@ def _decimal(name: str, text: str) -> Decimal:
     return value
 
 
-def _time(text: str) -> int:
+def parse_time(text: str) -> int:
     if text.isascii() and text.isdigit():
         time = int(text) if len(text) <= _DIGITS else _LATEST + 1
         if time > _LATEST:

@@ -18,7 +18,7 @@ class DialectName(StrEnum):
     COINBASE = "coinbase"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Symbol:
     """An instrument with its market.
 
