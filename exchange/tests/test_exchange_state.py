@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,8 @@ def test_an_exchange_goes_on_where_it_was_killed(
                 if action == "bid"
                 else market(Side.BUY if action == "buy" else Side.SELL, "0.1")
             )
-            try:
+            with suppress(RefusedError):
                 venue.apply(lambda e, now, order=order: e.submit("main", order, now=now))  # type: ignore[misc]
-            except RefusedError:
-                pass
         elif action == "cancel":
             for open_order in venue.engine.open_orders("main"):
                 number = open_order.id
