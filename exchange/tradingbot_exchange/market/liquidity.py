@@ -72,7 +72,7 @@ def quotes(symbol: Symbol, middle: Decimal, *, seed: int, percent: Decimal) -> l
 
 
 def requote(engine: Engine, symbol: Symbol, wanted: list[Quote], *, now: int) -> list[Event]:
-    """Bring the house's orders to `wanted`. Orders of users that stand in the way are filled."""
+    """Bring the house's orders to `wanted`. They fill the orders of users that they meet."""
     events: list[Event] = []
     missing = {(quote.side, quote.price): quote for quote in wanted}
     for order in engine.open_orders(HOUSE, symbol.instrument.symbol):
