@@ -191,6 +191,35 @@ def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "x.db", Clock())
 
 
+def test_after_a_change_that_can_not_be_written_nothing_more_is_accepted(tmp_path: Path) -> None:
+    clock = Clock()
+    stored = opened(tmp_path / "x.db", clock)
+    stored.venue.credit("main", "BTC", Decimal(1))
+    pages = stored._file._database.execute("PRAGMA page_count").fetchone()[0]
+    stored._file._database.execute(f"PRAGMA max_page_count = {pages}")
+    done = 0
+
+    def deposit_until_full() -> None:
+        nonlocal done
+        while True:
+            stored.venue.credit("main", "USDT", Decimal(1))
+            done += 1
+
+    with pytest.raises(StateError, match=r"cannot write .* full"):
+        deposit_until_full()
+    stored._file._database.execute("PRAGMA max_page_count = 100000")
+    with pytest.raises(StateError, match=r"cannot write .* full"):
+        stored.venue.credit("main", "USDT", Decimal(1))
+    with pytest.raises(StateError, match=r"cannot write .* full"):
+        stored.maintain()
+    with pytest.raises(StateError, match=r"cannot write .* full"):
+        stored.close()
+    again = opened(tmp_path / "x.db", clock)
+    assert again.venue.engine.balances("main")["BTC"].free == 11
+    assert again.venue.engine.balances("main")["USDT"].free == 1_000_000 + done
+    again.close()
+
+
 def test_the_journal_is_replaced_by_a_snapshot_before_it_grows_without_bound(
     tmp_path: Path,
 ) -> None:

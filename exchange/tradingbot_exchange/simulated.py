@@ -314,7 +314,7 @@ class SimulatedVenue:
         if not events or not self._listeners:
             return
         shown = [event for event in events if not _is_private(event)]
-        for listener in tuple(self._listeners):
+        for listener in tuple(self._listeners) if shown else ():
             listener(shown)
 
     def _commit(self) -> None:

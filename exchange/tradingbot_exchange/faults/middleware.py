@@ -71,9 +71,11 @@ def _refusal(fault: Fault, errors: FaultErrors) -> web.Response | None:
 
 
 async def _mistreated(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+    if isinstance(fault, DropRequest):
+        return _closed(request)
+    if "Upgrade" in request.headers:
+        return await handler(request)  # a stream: its answer is all that follows
     match fault:
-        case DropRequest():
-            return _closed(request)
         case LoseAnswer():
             await _carried_out(request, handler)
             return _closed(request)
