@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import unquote_plus
 
 from tradingbot_exchange.binance import errors
@@ -56,6 +56,8 @@ LEGAL_RANGES: Mapping[Kind, str] = {
 """What a value may look like, as Binance names it in its error."""
 
 _PATTERNS = {kind: re.compile(legal) for kind, legal in LEGAL_RANGES.items()}
+_DECIMALS = frozenset({Kind.DECIMAL, Kind.WINDOW})
+_NUMBERS = _DECIMALS | {Kind.LONG, Kind.TIME}
 _INVALID_ENUM = {
     "type": (-1116, "Invalid orderType."),
     "side": (-1117, "Invalid side."),
@@ -82,22 +84,16 @@ class Parameter:
             raise errors.empty(self.name)
         kind = self.kind
         if kind is Kind.ENUM:
-            return self._choice(text)
+            return text if text in self.choices else self._refuse_choice()
         if _PATTERNS[kind].fullmatch(text) is None:
             raise errors.illegal(self.name, LEGAL_RANGES[kind])
-        if kind is Kind.DECIMAL or kind is Kind.WINDOW:
-            return self._decimal(text)
-        if kind is Kind.LONG or kind is Kind.TIME:
-            return self._integer(text)
+        if kind in _NUMBERS:
+            return self._decimal(text) if kind in _DECIMALS else self._integer(text)
         if kind is Kind.BOOLEAN:
             return text == "true"
-        if kind is Kind.SYMBOLS:
-            return self._symbols(text)
-        return text
+        return self._symbols(text) if kind is Kind.SYMBOLS else text
 
-    def _choice(self, text: str) -> str:
-        if text in self.choices:
-            return text
+    def _refuse_choice(self) -> NoReturn:
         if self.name in _INVALID_ENUM:
             raise ApiError(*_INVALID_ENUM[self.name])
         if self.name.lower().endswith("timeinforce"):
