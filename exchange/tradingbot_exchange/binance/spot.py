@@ -101,6 +101,8 @@ class Spot:
         weight, charged = 1, False
         try:
             key = self.identify(call.security, proof)
+            if key is not None and proof.payload is None and call.security.signed:
+                raise errors.bad_signature()
             values = call.schema.read(sent)
             weight = call.weigh(values)
             if key is not None and call.security.signed:
@@ -148,9 +150,8 @@ class Spot:
         signing.check_time(timestamp, window, now=now)
         if proof.signature is None:
             return
-        if proof.payload is None or not signing.verifies(
-            key.secret, proof.payload, proof.signature
-        ):
+        payload = proof.payload
+        if payload is None or not signing.verifies(key.secret, payload, proof.signature):
             raise errors.bad_signature()
 
     # The engine
