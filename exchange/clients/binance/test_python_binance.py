@@ -34,8 +34,8 @@ def redirected(base: type, exchange: Exchange) -> type:
 def client(exchange: Exchange) -> Any:
     client = redirected(Client, exchange)(exchange.key, exchange.secret)
     yield client
-    if client.get_open_orders(symbol=SYMBOL):
-        client._delete("openOrders", True, data={"symbol": SYMBOL})
+    for order in client.get_open_orders(symbol=SYMBOL):
+        client.cancel_order(symbol=SYMBOL, orderId=order["orderId"])
     client.close_connection()
 
 

@@ -5,7 +5,7 @@ Paths, names, parameters and weights are Binance's (rest-api.md and web-socket-a
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from tradingbot_exchange.binance.call_parameters import (
     ANY_SYMBOL,
@@ -32,7 +32,7 @@ from tradingbot_exchange.binance.call_parameters import (
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
 
 
-class Security(Enum):
+class Security(StrEnum):
     """What a call needs. KEY is a key without a signature, as some of /sapi take it."""
 
     NONE = "NONE"
@@ -43,7 +43,7 @@ class Security(Enum):
     @property
     def signed(self) -> bool:
         """Whether a timestamp and a signature are mandatory."""
-        return self in {Security.USER_DATA, Security.TRADE}
+        return self is Security.TRADE or self is Security.USER_DATA
 
 
 Weight = int | Callable[[Values], int]

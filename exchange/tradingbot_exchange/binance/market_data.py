@@ -29,8 +29,8 @@ def ping(spot: Spot, request: Request) -> object:
 
 def time(spot: Spot, request: Request) -> object:
     """Return the time with which timestamps are compared."""
-    del request
-    return {"serverTime": spot.venue.client_time()}
+    del spot
+    return {"serverTime": request.time}
 
 
 def exchange_info(spot: Spot, request: Request) -> object:
@@ -44,7 +44,7 @@ def exchange_info(spot: Spot, request: Request) -> object:
     names = _names(spot, values) if permissions is None or "SPOT" in permissions else []
     return {
         "timezone": "UTC",
-        "serverTime": spot.venue.client_time(),
+        "serverTime": request.time,
         "rateLimits": rate_limits(spot),
         "exchangeFilters": [],
         "symbols": [

@@ -220,7 +220,7 @@ class WebSocketApi:
         values = _SESSION.read(_without_envelope(parameters))
         if key is None or (ed25519_only and not signing.is_ed25519(key.secret)):
             raise ApiError(-1020, "This operation is only supported with Ed25519 API keys.")
-        self._spot.check_proof(key, proof, values)
+        self._spot.check_proof(key, proof, values, now=self._spot.venue.client_time())
         return key
 
     def _logon(self, session: Session, parameters: dict[str, str]) -> object:
