@@ -269,6 +269,26 @@ def test_the_outside_market_fills_no_more_than_its_quantity() -> None:
     assert (first.filled, second.filled) == (D(1), D("0.25"))
 
 
+def test_the_outside_market_may_trade_any_quantity_and_fills_whole_lots_of_it() -> None:
+    engine = funded("ada")
+    placed, _ = engine.submit("ada", order(SELL, "1", "30000"), now=1)
+    engine.trade_through("BTC-USDT", D(30000), quantity=D("0.123456789"), now=2)
+    assert placed.filled == D("0.12345")
+    engine.trade_through("BTC-USDT", D(30000), quantity=D(0), now=3)
+    assert placed.filled == D("0.12345")
+    engine.trade_through("BTC-USDT", D(30000), quantity=D(1000000), now=4)
+    assert placed.status is OrderStatus.FILLED
+    for quantity in (D(-1), D("NaN"), D("Infinity")):
+        with pytest.raises(RefusedError, match="BAD_PARAMETERS"):
+            engine.trade_through("BTC-USDT", D(30000), quantity=quantity, now=5)
+
+
+@pytest.mark.parametrize(("price", "reason"), [("0", "PRICE_RANGE"), ("1.001", "PRICE_TICK")])
+def test_the_outside_market_trades_at_prices_of_the_instrument(price: str, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        funded("ada").trade_through("BTC-USDT", D(price), now=1)
+
+
 def test_a_halted_symbol_takes_no_orders_and_does_not_trade() -> None:
     engine = at("30000", "ada")
     placed, _ = engine.submit("ada", order(BUY, "1", "29000"), now=1)
