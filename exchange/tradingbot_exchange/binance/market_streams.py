@@ -51,13 +51,15 @@ class StreamSession:
 
     def send(self, stream: str, message: str) -> None:
         """Send a message of a stream."""
-        if self._combined:
-            message = f'{{"stream":"{stream}","data":{message}}}'
-        self.connection.send(message)
+        self.connection.send(self._framed(stream, message))
 
-    def shut_down(self, time: int) -> None:
-        """Notify the client that the server ends."""
-        self.send("!serverShutdown", _encode(user_events.server_shutdown(time=time)))
+    def _framed(self, stream: str, message: str) -> str:
+        return f'{{"stream":"{stream}","data":{message}}}' if self._combined else message
+
+    async def shut_down(self, time: int) -> None:
+        """Notify the client that the server ends, and close."""
+        message = _encode(user_events.server_shutdown(time=time))
+        await self.connection.say_goodbye(self._framed("!serverShutdown", message))
 
     def open_streams(self, names: list[str]) -> None:
         """Subscribe to the streams that a path names; unknown ones never send anything."""
@@ -216,6 +218,4 @@ class MarketStreams:
         if self._clock is not None:
             self._clock.cancel()
         now = self._spot.venue.client_time()
-        for session in tuple(self._open):
-            session.shut_down(now)
-            await session.connection.close(WSCloseCode.GOING_AWAY, b"server shutdown")
+        await asyncio.gather(*(session.shut_down(now) for session in self._open))

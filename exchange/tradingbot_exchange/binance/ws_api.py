@@ -4,11 +4,12 @@ One frame is one request `{id, method, params}`, and one answer `{id, status, re
 rateLimits}`. Events come between answers, wrapped as `{subscriptionId, event}`.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from tradingbot_exchange.binance import errors, signing, user_events
 from tradingbot_exchange.binance.call_parameters import SIGNED
@@ -124,9 +125,8 @@ class WebSocketApi:
     async def shut_down(self) -> None:
         """Tell all clients that the server ends, and close their connections."""
         event = {"event": user_events.server_shutdown(time=self._spot.venue.client_time())}
-        for session in tuple(self._open):
-            session.connection.send(_encode(event))
-            await session.connection.close(WSCloseCode.GOING_AWAY, b"server shutdown")
+        text = _encode(event)
+        await asyncio.gather(*(each.connection.say_goodbye(text) for each in self._open))
 
     # One request
 
