@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -402,10 +403,7 @@ def test_what_the_twin_of_a_triggered_stop_becomes_is_expired(server: Server) ->
             )
 
         await asyncio.to_thread(server.on_loop, fall)
-        reports = {}
-        while not any(report["x"] == "TRADE" for report in reports.values()):
-            report = await client.next_event("executionReport")
-            reports[report["i"], report["x"]] = report
+        reports: dict[tuple[int, str], Any] = {}
         while (limit, "EXPIRED") not in reports:
             report = await client.next_event("executionReport")
             reports[report["i"], report["x"]] = report
@@ -425,8 +423,6 @@ def test_a_deposit_is_a_balance_update(server: Server) -> None:
         await client.ask_signed("userDataStream.subscribe.signature")
 
         def deposit() -> None:
-            from decimal import Decimal
-
             server.venue.credit("alice", "ETH", Decimal("1.5"))
 
         await asyncio.to_thread(server.on_loop, deposit)

@@ -1,4 +1,4 @@
-"""Connections to the market streams: `/ws`, `/ws/<stream>` and `/stream?streams=<a>/<b>`.
+"""Connections to the market streams: `/ws`, `/ws/<a>/<b>` and `/stream?streams=<a>/<b>`.
 
 A path segment that is not a stream (`/ws/0`, as ccxt opens it) opens a connection without one.
 Clients change what they receive with SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY and
@@ -168,8 +168,8 @@ class MarketStreams:
 
     async def raw(self, request: web.Request) -> web.StreamResponse:
         """Serve `/ws`: messages as they are."""
-        name = request.match_info.get("stream", "")
-        return await self._serve(request, [name] if "@" in name else [], combined=False)
+        names = request.match_info.get("streams", "").split("/")
+        return await self._serve(request, [each for each in names if "@" in each], combined=False)
 
     async def combined(self, request: web.Request) -> web.StreamResponse:
         """Serve `/stream`: messages with the name of their stream."""
