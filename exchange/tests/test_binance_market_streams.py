@@ -183,6 +183,7 @@ def test_differences_on_a_queried_book_give_the_next_queried_book(server: Server
         last = snapshot["lastUpdateId"]
         for _ in range(30):
             event = await stream.until(lambda message: message.get("e") == "depthUpdate")
+            assert not pending or event["U"] == pending[-1]["u"] + 1
             pending.append(event)
             if event["u"] <= last:
                 continue

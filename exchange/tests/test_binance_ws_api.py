@@ -342,6 +342,8 @@ def test_fills_are_reported_one_by_one(server: Server) -> None:
         assert report["X"] == "FILLED"
         position = await client.next_event("outboundAccountPosition")
         assert {each["a"] for each in position["B"]} == {"BTC", "USDT"}
+        await client.ask("ping")
+        assert client.events == []  # a trade is not a deposit
 
     on(server, scene)
 
