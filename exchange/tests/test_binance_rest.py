@@ -85,7 +85,7 @@ def test_a_payload_that_is_signed_before_it_is_encoded_is_refused(server: Server
 
 
 def test_bytes_that_are_not_encoded_are_refused(server: Server) -> None:
-    body = f"{NEW}&timestamp={server.clock.now}".replace("BTCUSDT", "１２３").encode()
+    body = f"{NEW}&timestamp={server.clock.now}".replace("BTCUSDT", "\uff11\uff12\uff13").encode()
     mac = hmac.new(HMAC.secret.encode(), body, hashlib.sha256).hexdigest()
     answer = server.send("POST", ORDER, body=body + f"&signature={mac}".encode(), key=HMAC.name)
     assert answer.error[1] == -1022

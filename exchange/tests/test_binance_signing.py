@@ -39,7 +39,7 @@ def test_the_documented_example_has_the_documented_signature() -> None:
 
 
 def test_a_percent_encoded_symbol_is_signed_as_it_is_sent() -> None:
-    encoded = DOCUMENTED.replace("LTCBTC", quote("１２３４５６"))
+    encoded = DOCUMENTED.replace("LTCBTC", quote("\uff11\uff12\uff13\uff14\uff15\uff16"))
     expected = "e1353ec6b14d888f1164ae9af8228a3dbd508bc82eb867db8ab6046442f33ef3"
     assert sign(DOCUMENTED_SECRET, encoded.encode()) == expected
 
@@ -109,8 +109,8 @@ def test_a_parameter_whose_name_ends_like_the_signature_is_none() -> None:
 
 
 def test_parameters_of_the_websocket_api_are_signed_by_name_without_encoding() -> None:
-    parameters = {"symbol": "１", "apiKey": "k", "signature": "s", "quantity": "1.0"}
-    assert sorted_payload(parameters) == "apiKey=k&quantity=1.0&symbol=１".encode()
+    parameters = {"symbol": "\uff11", "apiKey": "k", "signature": "s", "quantity": "1.0"}
+    assert sorted_payload(parameters) == "apiKey=k&quantity=1.0&symbol=\uff11".encode()
 
 
 @pytest.mark.parametrize(

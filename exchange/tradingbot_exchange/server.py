@@ -118,6 +118,8 @@ async def _serve(
     await asyncio.wait([market, stopping], return_when=asyncio.FIRST_COMPLETED)
     for site in sites:
         await site.stop()
+    # A dialect says goodbye in its own words before the streams are closed.
+    await runners[0].shutdown()
     await streams.close()
     for runner in runners:
         await runner.cleanup()

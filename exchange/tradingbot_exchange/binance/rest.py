@@ -1,18 +1,16 @@
 """Binance's REST: one aiohttp handler for every call of the table."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from tradingbot_exchange.binance import signing
 from tradingbot_exchange.binance.calls import CALLS, NOT_SUPPORTED, Call
 from tradingbot_exchange.binance.errors import ApiError, not_supported, refusal
-from tradingbot_exchange.binance.parameters import sent_by_rest
-from tradingbot_exchange.binance.spot import Proof, Spot
+from tradingbot_exchange.binance.framing import read_request
+from tradingbot_exchange.binance.spot import Spot
 from tradingbot_exchange.engine.types import Reason, RefusedError
 
-KEY_HEADER = "X-MBX-APIKEY"
 _JSON = "application/json;charset=UTF-8"
 _NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
 _PLACING = frozenset({"newOrder", "newOco", "newOldOco", "cancelReplace"})
@@ -54,15 +52,6 @@ def _responder(spot: Spot, call: Call) -> Respond:
 def raw_query(request: web.BaseRequest) -> bytes:
     """Return the query as it was sent, byte by byte."""
     return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
-
-
-def read_request(
-    headers: Mapping[str, str], query: bytes, body: bytes
-) -> tuple[dict[str, str], Proof]:
-    """Return the parameters of a request, and what its signature covers. Raises ApiError."""
-    payload, signature = signing.signed_payload(query, body)
-    encoded = payload if payload.isascii() else None
-    return sent_by_rest(query, body), Proof(headers.get(KEY_HEADER), encoded, signature)
 
 
 def usage_headers(spot: Spot, call: Call, address: str, now: int) -> dict[str, str]:
