@@ -1,7 +1,7 @@
-"""WebSockets: subscriptions of one client, and what it is told.
+"""WebSockets: the subscriptions of a client, and the messages that it receives.
 
-Everything runs in one event loop. The engine's events are turned into messages at once, and wait in
-a queue for the socket; a client that reads too slowly is disconnected.
+Everything runs in one event loop. Events of the engine become messages at once, which wait in a
+queue for the socket. A client that reads too slowly is disconnected.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ MAX_WAITING = 10_000
 """Messages that wait for a slow client before it is disconnected."""
 MAX_MESSAGE = 64 * 1024
 BATCH_S = 5
-"""How often the channels `ticker_batch` and `status` tell something."""
+"""Seconds between messages of the channels `ticker_batch` and `status`."""
 
 
 class Feeds:
@@ -47,7 +47,7 @@ class Feeds:
         self.subscribe_within_s = subscribe_within_s
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one client until it goes."""
+        """Serve one client until it disconnects."""
         stream = EventStream(request)
         await stream.prepare(request)
         session = Session(self, stream, request.remote or "")
@@ -71,7 +71,7 @@ class Session:
         self._beats = 0
 
     async def run(self) -> None:
-        """Read, write and beat until the client goes or is disconnected."""
+        """Read, write and send heartbeats until one side disconnects."""
         stop_listening = self._venue.listen(self._on_events)
         tasks = [
             asyncio.create_task(work)
@@ -107,11 +107,11 @@ class Session:
             self._venue.advance()
             if HEARTBEATS in self._subscribed:
                 now = self._venue.now()
-                self._tell(HEARTBEATS, [channels.heartbeat(now, self._beats)])
-            self._tell_candles("update", self._of("candles"), 1)
+                self._send(HEARTBEATS, [channels.heartbeat(now, self._beats)])
+            self._send_candles("update", self._of("candles"), 1)
             if self._beats % BATCH_S == 0:
-                self._tell_tickers("ticker_batch", "update", self._of("ticker_batch"))
-                self._tell_status("update")
+                self._send_tickers("ticker_batch", "update", self._of("ticker_batch"))
+                self._send_status("update")
         await self._stream.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too slow")
 
     def _on_message(self, text: str) -> None:
@@ -164,29 +164,29 @@ class Session:
             channel: [user_uuid(self._account or "")] if channel == USER else list(names)
             for channel, names in self._subscribed.items()
         }
-        self._tell("subscriptions", [{"subscriptions": shown}])
+        self._send("subscriptions", [{"subscriptions": shown}])
 
     def _snapshot(self, channel: str, names: Sequence[str]) -> None:
         match channel:
             case "ticker" | "ticker_batch":
-                self._tell_tickers(channel, "snapshot", names)
+                self._send_tickers(channel, "snapshot", names)
             case "market_trades":
                 for name in names:
                     trades = self._venue.trades(name, limit=channels.SNAPSHOT_TRADES)
-                    self._tell(channel, [channels.market_trades("snapshot", trades)])
+                    self._send(channel, [channels.market_trades("snapshot", trades)])
             case "candles":
-                self._tell_candles("snapshot", names, channels.SNAPSHOT_CANDLES)
+                self._send_candles("snapshot", names, channels.SNAPSHOT_CANDLES)
             case "status":
-                self._tell_status("snapshot")
+                self._send_status("snapshot")
             case "level2":
                 for name in names:
                     book = self._venue.engine.book(name, channels.SNAPSHOT_LEVELS)
                     event = channels.level2_snapshot(book, name, self._venue.now())
-                    self._tell(LEVEL2, [event])
+                    self._send(LEVEL2, [event])
             case "user":
-                self._tell_open_orders()
+                self._send_open_orders()
 
-    def _tell_open_orders(self) -> None:
+    def _send_open_orders(self) -> None:
         views = [
             view
             for view in self._feeds.orders.open(self._account or "")
@@ -194,24 +194,24 @@ class Session:
         ]
         step = channels.ORDERS_PER_SNAPSHOT
         for start in range(0, len(views) or 1, step):
-            self._tell(USER, [channels.user_orders("snapshot", views[start : start + step])])
+            self._send(USER, [channels.user_orders("snapshot", views[start : start + step])])
 
     def _on_events(self, events: Sequence[Event]) -> None:
         trades = [each.trade for each in events if isinstance(each, TradeEvent)]
         for symbol in dict.fromkeys(trade.symbol for trade in trades):
             of_symbol = [trade for trade in trades if trade.symbol == symbol]
             if symbol in self._subscribed.get("market_trades", ()):
-                self._tell("market_trades", [channels.market_trades("update", of_symbol)])
+                self._send("market_trades", [channels.market_trades("update", of_symbol)])
             if symbol in self._subscribed.get("ticker", ()):
-                self._tell_tickers("ticker", "update", (symbol,))
+                self._send_tickers("ticker", "update", (symbol,))
         for event in events:
             if isinstance(event, BookEvent) and event.symbol in self._subscribed.get(LEVEL2, ()):
-                self._tell(LEVEL2, [channels.level2_update(event)])
+                self._send(LEVEL2, [channels.level2_update(event)])
         if USER in self._subscribed:
-            self._tell_changed_orders(events)
+            self._send_changed_orders(events)
 
-    def _tell_changed_orders(self, events: Sequence[Event]) -> None:
-        """Tell of each order that one change has touched, once, with its figures after it."""
+    def _send_changed_orders(self, events: Sequence[Event]) -> None:
+        """Send each order that one change has touched once, with its figures after the change."""
         views = {}
         for event in events:
             if not isinstance(event, OrderEvent) or event.order.account != self._account:
@@ -220,29 +220,29 @@ class Session:
                 view = self._feeds.orders.view(event.order)
                 views[view.uuid] = view
         if views:
-            self._tell(USER, [channels.user_orders("update", list(views.values()))])
+            self._send(USER, [channels.user_orders("update", list(views.values()))])
 
-    def _tell_tickers(self, channel: str, kind: str, names: Iterable[str]) -> None:
+    def _send_tickers(self, channel: str, kind: str, names: Iterable[str]) -> None:
         with_book = channel == "ticker"
         found = [
             channels.ticker(self._venue, self._feeds.days, name, with_book=with_book)
             for name in names
         ]
         if found:
-            self._tell(channel, [channels.tickers(kind, found)])
+            self._send(channel, [channels.tickers(kind, found)])
 
-    def _tell_candles(self, kind: str, names: Iterable[str], count: int) -> None:
+    def _send_candles(self, kind: str, names: Iterable[str], count: int) -> None:
         for name in names:
-            self._tell("candles", [channels.candles(self._venue, kind, name, count)])
+            self._send("candles", [channels.candles(self._venue, kind, name, count)])
 
-    def _tell_status(self, kind: str) -> None:
+    def _send_status(self, kind: str) -> None:
         if names := self._of("status"):
-            self._tell("status", [channels.status(self._venue, kind, names)])
+            self._send("status", [channels.status(self._venue, kind, names)])
 
     def _of(self, channel: str) -> tuple[str, ...]:
         return tuple(self._subscribed.get(channel, ()))
 
-    def _tell(self, channel: str, events: Sequence[channels.Event]) -> None:
+    def _send(self, channel: str, events: Sequence[channels.Event]) -> None:
         message = {
             "channel": channels.SENT_AS.get(channel, channel),
             "client_id": "",
