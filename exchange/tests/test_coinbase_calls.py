@@ -160,7 +160,7 @@ def test_other_faults_read_as_failures_of_the_exchange() -> None:
 
 def test_parsing_writing_and_signing_need_no_http_server() -> None:
     """A gateway reuses these modules, and brings its own server."""
-    modules = [
+    modules = (
         "authentication",
         "engine_orders",
         "failures",
@@ -168,7 +168,7 @@ def test_parsing_writing_and_signing_need_no_http_server() -> None:
         "order_views",
         "signing",
         "wire",
-    ]
+    )
     imports = "; ".join(f"import tradingbot_exchange.coinbase.{name}" for name in modules)
     check = f"import sys; {imports}; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

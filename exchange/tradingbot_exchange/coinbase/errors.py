@@ -59,7 +59,7 @@ class RateLimitedError(ApiError):
 
 
 class UnauthorizedError(ApiError):
-    """A missing or wrong signature. `reason` is for tests and logs: the answer does not contain it."""
+    """A missing or wrong signature. The answer does not contain `reason`."""
 
     content_type = "text/plain"
 

@@ -50,7 +50,7 @@ class Feeds:
         """Serve one client until it disconnects."""
         stream = EventStream(request)
         await stream.prepare(request)
-        session = Session(self, stream, request.remote or "")
+        session = Session(self, stream, request)
         await session.run()
         return stream
 
@@ -58,11 +58,11 @@ class Feeds:
 class Session:
     """One client: its subscriptions, and the messages that wait for it."""
 
-    def __init__(self, feeds: Feeds, stream: EventStream, address: str) -> None:
+    def __init__(self, feeds: Feeds, stream: EventStream, request: web.Request) -> None:
         self._feeds = feeds
         self._venue = feeds.venue
         self._stream = stream
-        self._address = address
+        self._request = request
         self._subscribed: dict[str, dict[str, None]] = {}
         self._account: str | None = None
         self._products = frozenset(each.symbol for each in feeds.venue.engine.instruments())
@@ -78,12 +78,16 @@ class Session:
             for work in (self._read(), self._write(), self._beat(), self._expect_subscription())
         ]
         try:
-            await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop_listening()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            error = task.exception()
+            if error is not None and not isinstance(error, ConnectionError):
+                raise error
 
     async def _read(self) -> None:
         async for message in self._stream:
@@ -101,7 +105,7 @@ class Session:
             await self._stream.close(code=WSCloseCode.POLICY_VIOLATION, message=b"no subscription")
 
     async def _beat(self) -> None:
-        while self._waiting.qsize() <= MAX_WAITING:
+        while True:
             await asyncio.sleep(1)
             self._beats += 1
             self._venue.advance()
@@ -112,13 +116,12 @@ class Session:
             if self._beats % BATCH_S == 0:
                 self._send_tickers("ticker_batch", "update", self._of("ticker_batch"))
                 self._send_status("update")
-        await self._stream.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too slow")
 
     def _on_message(self, text: str) -> None:
         try:
             wanted = self._admit(text)
         except SubscriptionError as error:
-            self._waiting.put_nowait(compact({"type": "error", "message": str(error)}))
+            self._put(compact({"type": "error", "message": str(error)}))
             return
         if wanted.subscribe:
             self._subscribe(wanted)
@@ -130,7 +133,9 @@ class Session:
             raise SubscriptionError(f"a message has {MAX_MESSAGE} characters at most")
         message = parse(text)
         if not signed(message):
-            allowance = self._feeds.unsigned.take(self._address, now_ms=self._venue.now())
+            allowance = self._feeds.unsigned.take(
+                self._request.remote or "", now_ms=self._venue.now()
+            )
             if not allowance.allowed:
                 raise SubscriptionError("rate limit exceeded")
         now_s = self._venue.client_time() // 1000
@@ -251,4 +256,13 @@ class Session:
             "events": events,
         }
         self._sequence += 1
-        self._waiting.put_nowait(compact(message))
+        self._put(compact(message))
+
+    def _put(self, text: str) -> None:
+        """Let a message wait for the socket. A client that does not read is disconnected.
+
+        A closing handshake would wait for that client, too.
+        """
+        self._waiting.put_nowait(text)
+        if self._waiting.qsize() > MAX_WAITING and self._request.transport is not None:
+            self._request.transport.abort()
