@@ -5,7 +5,11 @@ from decimal import Decimal
 
 import pytest
 from engine_samples import BTC, BUY, COARSE, SELL, D, free_and_held, funded, order, refusal
+from hypothesis import given
+from hypothesis import strategies as st
+from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.matching import Engine
+from tradingbot_exchange.engine.plans import most_lots
 from tradingbot_exchange.engine.types import (
     Balance,
     BalanceEvent,
@@ -21,6 +25,7 @@ from tradingbot_exchange.engine.types import (
     TradeEvent,
 )
 
+FEES = [D("0"), D("0.001"), D("0.0013"), D("0.25"), D("0.9999999")]
 IOC, FOK, GTD = TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD
 
 
@@ -227,6 +232,21 @@ def test_a_buy_whose_fee_is_in_quote_holds_the_highest_fee() -> None:
     spent, _ = engine.submit("ada", order(BUY, quote="15531"), now=4)
     # 0.5 BTC cost 15,500 and 31 of fee.
     assert (spent.filled, spent.fees) == (D("0.5"), {"USDT": D(31)})
+
+
+@given(st.integers(1, 10**10), st.integers(1, 1000), st.integers(0, 10**8), st.sampled_from(FEES))
+def test_a_quote_quantity_buys_as_many_lots_as_it_pays_for_with_the_fee(
+    money: int, price: int, spent: int, fee: Decimal
+) -> None:
+    market = Market(replace(COARSE, fee_in_quote=True, maker_fee=fee, taker_fee=fee))
+    lots = most_lots(market, price, money, spent=spent, with_fee=True)
+
+    def cost(lots: int) -> int:
+        total = spent + lots * price * market.notional_units
+        return total + market.fee_units(total * market.taker_fee)
+
+    assert lots == 0 or cost(lots) <= money
+    assert cost(lots + 1) > money
 
 
 def test_an_order_that_meets_its_own_account_ends_the_older_one() -> None:
