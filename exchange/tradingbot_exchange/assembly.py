@@ -13,7 +13,7 @@ from tradingbot_exchange.faults.scenario import ScenarioStep, read_scenario
 from tradingbot_exchange.market.market import Market
 from tradingbot_exchange.market.prices import STEP_MS, GeneratedPrices, Prices
 from tradingbot_exchange.market.replay import ReplayedPrices, read_candles
-from tradingbot_exchange.market.symbols import DialectName, Symbol, default_symbols
+from tradingbot_exchange.market.symbols import DialectName, Symbol, default_symbols, scaled
 from tradingbot_exchange.recorded_engine import RecordedEngine
 from tradingbot_exchange.simulated import Journal, SimulatedVenue
 from tradingbot_exchange.venue import ApiKey
@@ -68,12 +68,15 @@ def venue_of(
 ) -> SimulatedVenue:
     """Return an exchange around an engine. Raises ExchangeError."""
     symbols = default_symbols(choices.dialect)
+    prices = prices_of(choices, symbols, begin)
+    scenario = scenario_of(choices, symbols)
+    symbols = tuple(scaled(s, prices.price(s.instrument.symbol, 0)) for s in symbols)
     return SimulatedVenue(
         engine=engine,
-        market=Market(symbols, prices_of(choices, symbols, begin), seed=choices.seed, begin=begin),
+        market=Market(symbols, prices, seed=choices.seed, begin=begin),
         clock=clock,
         keys={key.name: key for key in keys},
-        scenario=scenario_of(choices, symbols),
+        scenario=scenario,
         journal=journal,
     )
 

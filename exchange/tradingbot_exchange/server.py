@@ -19,7 +19,7 @@ from aiohttp import web
 from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.control.app import control_app
 from tradingbot_exchange.errors import CertificateError, ListenError, SettingError
-from tradingbot_exchange.faults.middleware import fault_middleware
+from tradingbot_exchange.faults.middleware import FaultMiddleware
 from tradingbot_exchange.faults.stream_faults import OpenStreams
 from tradingbot_exchange.keys import api_keys, keys_text, make_keys, read_keys, write_keys
 from tradingbot_exchange.market.replay import parse_time
@@ -96,9 +96,10 @@ async def _serve(
     control: socket.socket,
     tls: ssl.SSLContext | None,
 ) -> None:
-    streams = OpenStreams(venue)
+    streams = OpenStreams(venue.board, venue.clock.now)
+    venue.cut_streams = streams.cut
     app[STREAM_CONTROL] = streams
-    app.middlewares.insert(0, fault_middleware(venue))
+    app.middlewares.insert(0, FaultMiddleware(venue.board, venue.clock.now))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,6 +118,8 @@ async def _serve(
     await asyncio.wait([market, stopping], return_when=asyncio.FIRST_COMPLETED)
     for site in sites:
         await site.stop()
+    # A dialect says goodbye in its own words before the streams are closed.
+    await runners[0].shutdown()
     await streams.close()
     for runner in runners:
         await runner.cleanup()
@@ -172,15 +175,9 @@ def _market_start(settings: ExchangeSettings) -> int | None:
 
 
 def _application(settings: ExchangeSettings) -> Application:
-    name = f"tradingbot_exchange.{settings.dialect.value}.app"
-    try:
-        application: Application = import_module(name).application
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise SettingError(
-            f"--dialect {settings.dialect.value} is not part of this build"
-        ) from error
+    # Imported here: an exchange needs one of the dialects.
+    module = import_module(f"tradingbot_exchange.{settings.dialect.value}.app")
+    application: Application = module.application
     return application
 
 

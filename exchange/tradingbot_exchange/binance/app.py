@@ -20,7 +20,7 @@ def application(venue: Venue, settings: Settings | None = None) -> web.Applicati
     app = web.Application(middlewares=[not_found])
     app[FAULT_ERRORS] = BinanceFaultErrors()
     app.add_routes(routes(spot))
-    for path in ("/ws", "/ws/", "/ws/{stream}"):
+    for path in ("/ws", "/ws/", "/ws/{streams:.+}"):
         app.router.add_get(path, streams.raw)
     app.router.add_get("/stream", streams.combined)
     app.router.add_get("/ws-api/v3", websocket_api.handle)

@@ -1,4 +1,4 @@
-"""Connections to the market streams: `/ws`, `/ws/<stream>` and `/stream?streams=<a>/<b>`.
+"""Connections to the market streams: `/ws`, `/ws/<a>/<b>` and `/stream?streams=<a>/<b>`.
 
 A path segment that is not a stream (`/ws/0`, as ccxt opens it) opens a connection without one.
 Clients change what they receive with SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY and
@@ -51,13 +51,15 @@ class StreamSession:
 
     def send(self, stream: str, message: str) -> None:
         """Send a message of a stream."""
-        if self._combined:
-            message = f'{{"stream":"{stream}","data":{message}}}'
-        self.connection.send(message)
+        self.connection.send(self._framed(stream, message))
 
-    def shut_down(self, time: int) -> None:
-        """Notify the client that the server ends."""
-        self.send("!serverShutdown", _encode(user_events.server_shutdown(time=time)))
+    def _framed(self, stream: str, message: str) -> str:
+        return f'{{"stream":"{stream}","data":{message}}}' if self._combined else message
+
+    async def shut_down(self, time: int) -> None:
+        """Notify the client that the server ends, and close."""
+        message = _encode(user_events.server_shutdown(time=time))
+        await self.connection.say_goodbye(self._framed("!serverShutdown", message))
 
     def open_streams(self, names: list[str]) -> None:
         """Subscribe to the streams that a path names; unknown ones never send anything."""
@@ -79,16 +81,17 @@ class StreamSession:
         try:
             frame = _read(text)
             identifier = _identifier(frame)
-            handle = self._methods.get(str(frame["method"]))
-            if handle is None:
-                text = f"Invalid request: unknown variant `{frame['method']}`, expected one of {_METHODS}"
-                raise StreamError(2, text)
-            parameters = frame.get("params", [])
-            if not isinstance(parameters, list):
-                raise StreamError(2, "Invalid request: params must be an array")
-            return {"result": handle(parameters), "id": identifier}
+            handle = self._method(str(frame["method"]))
+            return {"result": handle(_parameters(frame)), "id": identifier}
         except StreamError as error:
             return {"error": {"code": error.code, "msg": error.message}, "id": identifier}
+
+    def _method(self, name: str) -> Callable[[list[object]], object]:
+        handle = self._methods.get(name)
+        if handle is None:
+            text = f"Invalid request: unknown variant `{name}`, expected one of {_METHODS}"
+            raise StreamError(2, text)
+        return handle
 
     def _subscribe(self, parameters: list[object]) -> None:
         names = [str(each) for each in parameters]
@@ -138,6 +141,13 @@ def _read(text: str) -> dict[str, object]:
     return frame
 
 
+def _parameters(frame: dict[str, object]) -> list[object]:
+    parameters = frame.get("params", [])
+    if not isinstance(parameters, list):
+        raise StreamError(2, "Invalid request: params must be an array")
+    return parameters
+
+
 def _identifier(frame: dict[str, object]) -> object:
     identifier = frame.get("id")
     if isinstance(identifier, bool) or not isinstance(identifier, int | str | None):
@@ -158,8 +168,8 @@ class MarketStreams:
 
     async def raw(self, request: web.Request) -> web.StreamResponse:
         """Serve `/ws`: messages as they are."""
-        name = request.match_info.get("stream", "")
-        return await self._serve(request, [name] if "@" in name else [], combined=False)
+        names = request.match_info.get("streams", "").split("/")
+        return await self._serve(request, [each for each in names if "@" in each], combined=False)
 
     async def combined(self, request: web.Request) -> web.StreamResponse:
         """Serve `/stream`: messages with the name of their stream."""
@@ -208,6 +218,4 @@ class MarketStreams:
         if self._clock is not None:
             self._clock.cancel()
         now = self._spot.venue.client_time()
-        for session in tuple(self._open):
-            session.shut_down(now)
-            await session.connection.close(WSCloseCode.GOING_AWAY, b"server shutdown")
+        await asyncio.gather(*(session.shut_down(now) for session in self._open))

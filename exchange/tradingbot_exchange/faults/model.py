@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from tradingbot_exchange.engine.types import Reason
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-_DURATION = re.compile(r"(-?\d{1,9}(?:\.\d{1,3})?)\s?(ms|s|m|h)")
+_DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,3})?)\s?(ms|s|m|h)")
 _LONGEST = 30 * 24 * 3_600_000
 
 
