@@ -1,14 +1,16 @@
 """From `spec.strategy.parameters` to the typed parameters of a built-in strategy."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from tradingbot_api.credentials import detect, names_credential
-from tradingbot_api.errors import MAX_LISTED, SHOWN_KEY, FieldError, MapKey, Path
-from tradingbot_api.strategies.forms import Form
+from tradingbot_api.errors import SHOWN_KEY, FieldError, MapKey, Path
+from tradingbot_api.strategies.forms import ChoiceForm, Form
 from tradingbot_api.strategies.parameters import (
     ArbitrageParameters,
     DcaParameters,
@@ -37,6 +39,14 @@ PARAMETERS_OF: Mapping[str, type[StrategyParameters]] = {
 """The parameters of each built-in strategy, by `spec.strategy.type`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """An error in parameters, and the parameters that the broken rule reads."""
+
+    error: FieldError
+    reads: tuple[str, ...]
+
+
 def parse(
     strategy_type: str, parameters: Mapping[str, str]
 ) -> StrategyParameters | list[FieldError]:
@@ -52,10 +62,24 @@ def parse(
     try:
         return model.model_validate(dict(parameters))
     except ValidationError as failure:
-        found = [*_errors(strategy_type, model, parameters, failure)]
-    names = [*forms_of(model)]
-    found.sort(key=lambda error: _rank(names, str(error.path[-1])))
-    return found
+        found = _mistakes(strategy_type, model, parameters, failure, ())
+    return [mistake.error for mistake in found]
+
+
+def mistakes(
+    strategy_type: str, parameters: Mapping[str, str], *, known: Collection[str] = ()
+) -> list[Mistake]:
+    """Return the mistakes in the parameters of a built-in strategy, in the order of `parse`.
+
+    A mistake in a `known` parameter has been reported already: nothing more is said of that
+    parameter, and no rule that reads it is asked. Its value may be missing from `parameters`.
+    """
+    model = PARAMETERS_OF[strategy_type]
+    try:
+        model.model_validate(dict(parameters))
+    except ValidationError as failure:
+        return _mistakes(strategy_type, model, parameters, failure, known)
+    return []
 
 
 @cache
@@ -77,40 +101,53 @@ def defaults_of(model: type[Parameters]) -> Mapping[str, str | None]:
     }
 
 
-def _errors(
+def _mistakes(
     strategy_type: str,
     model: type[StrategyParameters],
     parameters: Mapping[str, str],
     failure: ValidationError,
-) -> Iterator[FieldError]:
-    """Yield the errors of single parameters, then those between parameters that are valid."""
-    broken = set()
-    unknown = 0
-    for detail in failure.errors(include_url=False):
-        if not detail["loc"]:
-            continue  # a cross-field rule; all of them are asked below
-        name = str(detail["loc"][0])
-        where = (*PARAMETERS, MapKey(name))
-        if detail["type"] == "missing":
-            broken.add(name)
-            yield FieldError.required(where, f"{strategy_type} needs it")
-        elif detail["type"] == "extra_forbidden":
-            unknown += 1
-            if unknown <= MAX_LISTED:
-                yield _unknown(strategy_type, name, forms_of(model))
-        else:
-            broken.add(name)
-            hidden = names_credential(name) or detect(name, parameters[name]) is not None
-            yield FieldError.invalid(
-                where, detail["input"], detail["ctx"]["detail"], sensitive=hidden
-            )
+    known: Collection[str],
+) -> list[Mistake]:
+    details = {str(error["loc"][0]): error for error in failure.errors() if error["loc"]}
+    found = [
+        Mistake(_error(strategy_type, model, name, detail), (name,))
+        for name, detail in details.items()
+        if name not in known
+    ]
+    found += _conflicts(model, parameters, {*details, *known})
+    names = [*forms_of(model)]
+    return sorted(found, key=lambda mistake: _rank(names, str(mistake.error.path[-1])))
+
+
+def _error(
+    strategy_type: str, model: type[StrategyParameters], name: str, detail: ErrorDetails
+) -> FieldError:
+    where = (*PARAMETERS, MapKey(name))
+    if detail["type"] == "missing":
+        return FieldError.required(where, f"{strategy_type} needs this parameter")
+    if detail["type"] == "extra_forbidden":
+        return _unknown(strategy_type, name, forms_of(model))
+    form, hidden = forms_of(model)[name], detect(name, str(detail["input"])) is not None
+    if isinstance(form, ChoiceForm) and not hidden:
+        return FieldError.not_supported(where, detail["input"], form.choices)
+    return FieldError.invalid(where, detail["input"], detail["ctx"]["detail"], sensitive=hidden)
+
+
+def _conflicts(
+    model: type[StrategyParameters], parameters: Mapping[str, str], broken: set[str]
+) -> Iterator[Mistake]:
+    """Yield the cross-field rules that do not hold, among those that read no broken parameter."""
     typed = _valid_part(model, parameters, broken)
     for rule in model.cross_rules:
-        if broken.isdisjoint(rule.reads):
-            problem = rule.problem(typed)
-            if problem is not None:
-                value = parameters.get(rule.parameter) or defaults_of(model)[rule.parameter]
-                yield FieldError.invalid((*PARAMETERS, MapKey(rule.parameter)), value, problem)
+        problem = rule.problem(typed) if broken.isdisjoint(rule.reads) else None
+        if problem is None:
+            continue
+        value = parameters.get(rule.parameter)
+        if value is None:
+            value = defaults_of(model)[rule.parameter]
+            problem += f"; {value} is the default"
+        where = (*PARAMETERS, MapKey(rule.parameter))
+        yield Mistake(FieldError.invalid(where, value, problem), rule.reads)
 
 
 def _valid_part(
