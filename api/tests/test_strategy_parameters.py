@@ -30,7 +30,8 @@ from tradingbot_api.strategies.forms import (
     IntegerForm,
     SymbolForm,
 )
-from tradingbot_api.strategies.parse import forms_of, mistakes
+from tradingbot_api.strategies.parameters import forms_of
+from tradingbot_api.strategies.parse import mistakes
 from tradingbot_api.tradingbot import PARAMETER_KEY, StrategyType
 
 REQUIRED: dict[str, dict[str, str]] = {
