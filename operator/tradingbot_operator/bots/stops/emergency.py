@@ -75,7 +75,7 @@ def must_stop(
     if isinstance(spec, dict) and spec.get("paused") is True:
         return Reason.PAUSED
     try:
-        bot = Bot.read(body, now=now)
+        bot = context.read(body, now=now)
     except Exception:
         logger.exception("Could not parse %s", key)
         return Reason.UNREADABLE
