@@ -9,6 +9,8 @@ MINUTES ?= 30
 BOTS ?= 500
 IMAGE ?=
 DIGEST ?=
+# With a file for the names of flaky tests, as in CI, a failed test runs a second time, alone.
+PYTEST := $(if $(TRADINGBOT_FLAKY_TESTS),flakes,pytest)
 REPOSITORY ?=
 TAG ?=
 
@@ -48,7 +50,7 @@ test: install ## run the tests; for some of them: TESTS="operator/tests -k drift
 coverage: install ## run the tests, and report the coverage of every process that they start
 	@$(DEV) assets
 	@rm -rf .local/coverage && mkdir -p .local/coverage
-	@.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@PYTHONPATH=hack .venv/bin/coverage run -m $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 

@@ -27,9 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Write the measured coverage: xdist kills a worker that takes long to exit."""
+    """Write the measured coverage: xdist kills a worker that takes long to exit.
+
+    The measurement stops before. Otherwise the worker would write again when it exits, and to be
+    killed then would destroy the file: coverage writes without a journal.
+    """
     measured = Coverage.current()
     if measured is not None:
+        measured.stop()
         measured.save()
 
 

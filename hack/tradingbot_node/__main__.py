@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flakes import LIST_VARIABLE
 from tradingbot_dev.errors import LocalClusterError
 from tradingbot_dev.progress import Progress
 from tradingbot_dev.toolchain.assets import find_assets
@@ -76,7 +77,8 @@ def _chosen(rest: list[str]) -> list[str]:
 def _become_pytest(arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+    runner = "flakes" if os.environ.get(LIST_VARIABLE) else "pytest"
+    os.execv(sys.executable, [sys.executable, "-m", runner, *arguments])
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
