@@ -13,18 +13,17 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import yaml
+from reads import Object, read_items, read_object, without_managed_fields
 from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_dev.product.system import System
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "config" / "samples"
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 BOT = "arb-bot-binance"
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 """Seconds within which the system must have settled; it mostly takes one."""
-
-Object = dict[str, Any]
-
 
 Found = TypeVar("Found")
 
@@ -68,16 +67,24 @@ class Person:
 
     def get(self, kind: str, name: str) -> Object | None:
         """The stored object, or None."""
-        done = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout else None
+        try:
+            found = read_object(self.system.plane, self.namespace, kind, name)
+        except RecursionError:  # its managed fields, which kubectl leaves out, are a deep nest
+            done = self.kubectl("get", kind, name, "-o", "json")
+            assert done.returncode == 0, done.stderr
+            found = json.loads(done.stdout)
+        return without_managed_fields(found) if found is not None else None
 
     def items(self, kind: str, *, bot: str) -> list[Object]:
         """The stored objects of a kind that belong to a bot."""
-        done = self.kubectl("get", kind, "-l", f"trading.io/bot={bot}", "-o", "json")
-        assert done.returncode == 0, done.stderr
-        found: list[Object] = json.loads(done.stdout)["items"]
-        return found
+        chosen = f"trading.io/bot={bot}"
+        try:
+            found = list(read_items(self.system.plane, self.namespace, kind, labels=chosen))
+        except RecursionError:  # as above
+            done = self.kubectl("get", kind, "-l", chosen, "-o", "json")
+            assert done.returncode == 0, done.stderr
+            found = json.loads(done.stdout)["items"]
+        return [without_managed_fields(item) for item in found]
 
     def await_phase(self, name: str, phase: str, *, seconds: float = PATIENCE) -> Object:
         """The bot once it is in that phase and its status is of its newest generation."""
@@ -103,11 +110,7 @@ class Person:
 
     def listed(self, kinds: str, *, selector: str = "") -> list[Object]:
         """Return all stored objects of these kinds in the namespace, with their managed fields."""
-        chosen = ("-l", selector) if selector else ()
-        done = self.kubectl("get", kinds, *chosen, "-o", "json", "--show-managed-fields")
-        assert done.returncode == 0, done.stderr
-        found: list[Object] = json.loads(done.stdout)["items"]
-        return found
+        return list(read_items(self.system.plane, self.namespace, kinds, labels=selector))
 
     def patched(self, kind: str, name: str, patch: object, *options: str) -> None:
         """Merge `patch` into an object; it must be accepted."""
@@ -129,10 +132,7 @@ class Person:
 
     def warnings(self, name: str, reason: str, *, kind: str = "TradingBot") -> list[str]:
         """Return the messages of the Warning events of a reason on an object."""
-        fields = f"involvedObject.kind={kind},involvedObject.name={name},reason={reason}"
-        done = self.kubectl("get", "events", "--field-selector", fields, "-o", "json")
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)["items"]
+        found = self._events(f"involvedObject.kind={kind}", name, f"reason={reason}")
         return [event["message"] for event in found if event["type"] == "Warning"]
 
     def metric(self, name: str, *, port: int | None = None) -> float | None:
@@ -147,22 +147,16 @@ class Person:
 
     def events(self, name: str) -> list[str]:
         """Reasons of the events on a bot, oldest first."""
-        done = self.kubectl(
-            "get",
-            "events",
-            "--field-selector",
-            f"involvedObject.kind=TradingBot,involvedObject.name={name}",
-            "-o",
-            "jsonpath={.items[*].reason}",
-        )
-        return done.stdout.split()
+        return [event["reason"] for event in self._events("involvedObject.kind=TradingBot", name)]
 
     def count_of(self, name: str, reason: str) -> int:
         """Return how often the events of a reason on a bot say that they have happened."""
-        fields = f"involvedObject.kind=TradingBot,involvedObject.name={name},reason={reason}"
-        done = self.kubectl("get", "events", "--field-selector", fields, "-o", "json")
-        assert done.returncode == 0, done.stderr
-        return sum(event["count"] for event in json.loads(done.stdout)["items"])
+        found = self._events("involvedObject.kind=TradingBot", name, f"reason={reason}")
+        return sum(event["count"] for event in found)
+
+    def _events(self, kind: str, name: str, *more: str) -> list[Object]:
+        fields = ",".join((kind, f"involvedObject.name={name}", *more))
+        return list(read_items(self.system.plane, self.namespace, "events", fields=fields))
 
     def registry(self, path: str) -> Any:
         """What the registry answers at `/api/v1/PATH`; None for 404."""

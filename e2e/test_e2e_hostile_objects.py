@@ -80,7 +80,7 @@ def test_a_standby_becomes_ready_beside_deep_objects_and_obeys_a_stop(tenants: P
         identity = system.plane.table.running(SECOND)
         assert identity is not None
         identity.send(signal.SIGTERM)
-        eventually(lambda: system.plane.table.running(SECOND) is None, seconds=15)
+        eventually(lambda: system.plane.table.running(SECOND) is None)
     finally:
         system.plane.table.kill(SECOND)
 

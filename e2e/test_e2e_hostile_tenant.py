@@ -197,7 +197,7 @@ def test_bots_are_halted_and_admitted_in_time_while_one_tenant_attacks_in_every_
     tenant = HostileTenant.admitted(Person(system, "hostile"), bots)
     before, halted, admitted = pids(system), [], []
     with Kubelet(system) as kubelet, Attacks(tenant.attacks()) as attacks:
-        eventually(attacks.all_landed, seconds=60)
+        eventually(attacks.all_landed)
         for number in range(ROUNDS):
             admitted.append(bystander.applies(f"bystander-{number}"))
             halted.append(victim.loses(f"victim-{number}"))

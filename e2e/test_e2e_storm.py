@@ -170,7 +170,7 @@ def test_an_operator_killed_again_and_again_in_a_storm_loses_and_leaves_nothing(
     try:
         # The first halts come before the first kill, so that there is a latch that may be lost.
         system.start_one(OPERATOR)
-        eventually(lambda: len(storm.halted) >= SPARED, seconds=60)
+        eventually(lambda: len(storm.halted) >= SPARED)
         system.kill(OPERATOR)
         for kill in range(KILLS):
             if kill in {KILLS // 3, 2 * KILLS // 3}:
@@ -186,7 +186,7 @@ def test_an_operator_killed_again_and_again_in_a_storm_loses_and_leaves_nothing(
         blowing.join(timeout=30)
         system.start_one(OPERATOR)
     assert storm.done > KILLS
-    found = eventually(lambda: settled(storm) or True, seconds=90) and settled(storm)
+    found = eventually(lambda: settled(storm) or True) and settled(storm)
     by_uid = {bot["metadata"]["uid"]: bot for bot in found}
     lost = [
         bot["metadata"]["name"]

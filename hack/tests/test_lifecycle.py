@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tradingbot_dev.control_plane.ports import BASE_VARIABLE, Ports
 from tradingbot_dev.processes.table import ProcessTable, marked
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_dev.product import lifecycle, tour
 from tradingbot_dev.product.manifests import ROOT, SAMPLE_BOT
 from tradingbot_dev.progress import Progress
@@ -216,14 +217,14 @@ def test_an_interrupted_up_stops_what_it_had_started(
         stderr=subprocess.PIPE,
         text=True,
     ) as starting:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + STUCK_SECONDS
         table = ProcessTable(run=checkout.state / "run", log=checkout.state / "log")
         while table.running("kube-apiserver") is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         for number in numbers:
             starting.send_signal(number)
-        said, complaint = starting.communicate(timeout=60)
+        said, complaint = starting.communicate(timeout=STUCK_SECONDS)
     assert checkout.commands() == []
     assert starting.returncode == 130
     assert complaint.strip() == "interrupted"

@@ -33,7 +33,7 @@ from tradingbot_dev.processes.table import Identity, ProcessTable, Program
 from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_dev.toolchain.assets import find_assets
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PODS = 2000
 SYSTEM_NAMESPACE = "tradingbot-system"
 # Every start requests a new token. It outlives a machine that is never restarted.
