@@ -25,12 +25,15 @@ BOT = "arb-bot-binance"
 PATIENCE = STUCK_SECONDS
 """Seconds within which the system must have settled; it mostly takes one."""
 
+LONGEST_PAUSE = 0.3
+
 Found = TypeVar("Found")
 
 
 def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found:
     """What `look` returns once that is true; AssertionErrors on the way are waited out."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    deadline = begun + seconds
     while True:
         try:
             found = look()
@@ -41,7 +44,8 @@ def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found
             if found:
                 return found
             assert time.monotonic() < deadline, f"not so within {seconds} s, last seen: {found!r}"
-        time.sleep(0.1)
+        # Less often if it takes long: several tests run on two cores, and all of them wait.
+        time.sleep(min(0.05 + (time.monotonic() - begun) / 10, LONGEST_PAUSE))
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Person:
 
     def warnings(self, name: str, reason: str, *, kind: str = "TradingBot") -> list[str]:
         """Return the messages of the Warning events of a reason on an object."""
-        found = self._events(f"involvedObject.kind={kind}", name, f"reason={reason}")
+        found = self.events_of(name, reason, kind=kind)
         return [event["message"] for event in found if event["type"] == "Warning"]
 
     def metric(self, name: str, *, port: int | None = None) -> float | None:
@@ -147,15 +151,16 @@ class Person:
 
     def events(self, name: str) -> list[str]:
         """Reasons of the events on a bot, oldest first."""
-        return [event["reason"] for event in self._events("involvedObject.kind=TradingBot", name)]
+        return [event["reason"] for event in self.events_of(name)]
 
     def count_of(self, name: str, reason: str) -> int:
         """Return how often the events of a reason on a bot say that they have happened."""
-        found = self._events("involvedObject.kind=TradingBot", name, f"reason={reason}")
-        return sum(event["count"] for event in found)
+        return sum(event["count"] for event in self.events_of(name, reason))
 
-    def _events(self, kind: str, name: str, *more: str) -> list[Object]:
-        fields = ",".join((kind, f"involvedObject.name={name}", *more))
+    def events_of(self, name: str, reason: str = "", *, kind: str = "TradingBot") -> list[Object]:
+        """Return the events on an object, of a reason if it is given, oldest first."""
+        fields = f"involvedObject.kind={kind},involvedObject.name={name}"
+        fields += f",reason={reason}" if reason else ""
         return list(read_items(self.system.plane, self.namespace, "events", fields=fields))
 
     def registry(self, path: str) -> Any:

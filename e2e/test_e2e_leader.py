@@ -114,16 +114,13 @@ def credential(kubeconfig: Path) -> str:
 def writes(pair: Pair) -> list[tuple[str, str, str]]:
     """Token, when it came and when it was done: every write but of leases that had an effect."""
     found = []
-    for event in pair.system.plane.audit_events():
-        (token, *_) = event["user"].get("extra", {}).get(CREDENTIAL, [""])
-        kind = event.get("objectRef", {}).get("resource")
-        done = event.get("responseStatus", {}).get("code", 0) < 300
-        if token in pair.tokens and event["verb"] not in READS and kind != "leases" and done:
-            found.append((token, event["requestReceivedTimestamp"], event["stageTimestamp"]))
+    for token in pair.tokens:
+        for event in pair.system.plane.audit_events(containing=token):
+            kind = event.get("objectRef", {}).get("resource")
+            done = event.get("responseStatus", {}).get("code", 0) < 300
+            if event["verb"] not in READS and kind != "leases" and done:
+                found.append((token, event["requestReceivedTimestamp"], event["stageTimestamp"]))
     return sorted(found, key=lambda one: one[1])
-
-
-CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
 def assert_one_after_the_other(pair: Pair) -> None:

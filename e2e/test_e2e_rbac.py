@@ -120,7 +120,8 @@ def objects(system: System, kind: str, *arguments: str) -> list[Object]:
 
 def events_of(system: System, account: str) -> list[Object]:
     user = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
-    return [event for event in system.plane.audit_events() if event["user"]["username"] == user]
+    found = system.plane.audit_events(containing=user)
+    return [event for event in found if event["user"]["username"] == user]
 
 
 def decision(event: Object, what: str) -> str:
