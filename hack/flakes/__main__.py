@@ -6,11 +6,13 @@ TRADINGBOT_FLAKY_TESTS names. The run passes with at most three names in this fi
 fails twice fails the run, and so do an error of collection and a crashed worker, at once.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent
@@ -28,22 +30,29 @@ def main(arguments: Sequence[str]) -> int:
     if not listed:
         print(f"error: {LIST_VARIABLE} does not name a file for flaky tests", file=sys.stderr)
         return 2
-    code, first = run_pytest(arguments)
+    with locked(Path(listed), fcntl.LOCK_SH):
+        code, first = run_pytest(arguments)
     if code != FAILED or first is None:
         return code
-    flaky_before = names_in(Path(listed))
-    if not may_run_again(first.failures, flaky_before=len(flaky_before)):
-        return code
-    names = [failure.name for failure in first.failures]
+    # Another run beside this one ends its first pass before.
+    with locked(Path(listed), fcntl.LOCK_EX):
+        return run_again(first.failures, Path(listed))
+
+
+def run_again(failures: Sequence[Failure], listed: Path) -> int:
+    """Run the failed tests a second time, and report and list the flaky ones."""
+    if not may_run_again(failures, flaky_before=len(listed.read_text().splitlines())):
+        return FAILED
+    names = [failure.name for failure in failures]
     print(f"\n== these tests failed, and run a second time, alone: {', '.join(names)}", flush=True)
     # Without the arguments: no worker runs another test beside these.
-    second_code, second = run_pytest(names)
+    code, second = run_pytest(names)
     passed = second.passed if second is not None else frozenset()
-    flaky = [failure for failure in first.failures if failure.name in passed]
-    with Path(listed).open("a") as lines:
+    flaky = [failure for failure in failures if failure.name in passed]
+    with listed.open("a") as lines:
         lines.writelines(f"{failure.name}\n" for failure in flaky)
     print(report(flaky), flush=True)
-    return second_code if len(flaky) == len(names) else FAILED
+    return code if len(flaky) == len(names) else FAILED
 
 
 def may_run_again(failures: Sequence[Failure], *, flaky_before: int) -> bool:
@@ -52,9 +61,12 @@ def may_run_again(failures: Sequence[Failure], *, flaky_before: int) -> bool:
     return bool(failures) and only_tests and flaky_before + len(failures) <= MOST_FLAKY
 
 
-def names_in(path: Path) -> list[str]:
-    """Return the names of the tests that were flaky so far."""
-    return path.read_text().splitlines() if path.exists() else []
+@contextmanager
+def locked(path: Path, kind: int) -> Iterator[None]:
+    """Hold a shared or exclusive lock on a file, which is created if it is missing."""
+    with path.open("a") as file:
+        fcntl.flock(file, kind)
+        yield
 
 
 def report(flaky: Sequence[Failure]) -> str:

@@ -1,13 +1,17 @@
 """In CI, a test that failed runs a second time, alone; what passes then is reported as flaky."""
 
+import fcntl
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import IO
 
 import pytest
+from tradingbot_dev.processes.waiting import wait_until
 
 HACK = Path(__file__).parents[1]
 
@@ -181,3 +185,22 @@ def test_without_a_list_nothing_runs() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "TRADINGBOT_FLAKY_TESTS does not name a file" in done.stderr
+
+
+def test_a_second_run_waits_until_a_run_beside_it_has_ended_its_first(project: Project) -> None:
+    project.write("test_it.py", FLAKY)
+    with project.listed.open("w") as beside:
+        fcntl.flock(beside, fcntl.LOCK_SH)
+        with ThreadPoolExecutor() as threads:
+            running = threads.submit(project.run)
+            wait_until(lambda: waits_for_lock(beside), what="the second run")
+            assert project.flaky() == []
+            fcntl.flock(beside, fcntl.LOCK_UN)
+            assert running.result().returncode == 0
+    assert project.flaky() == NAMES
+
+
+def waits_for_lock(file: IO[str]) -> bool:
+    inode = f":{os.fstat(file.fileno()).st_ino} "
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and inode in line for line in lines)
