@@ -4,6 +4,8 @@ DEV := PYTHONPATH=hack .venv/bin/python -m tradingbot_dev
 RELEASE := PYTHONPATH=hack .venv/bin/python -m release
 TESTS ?=
 LOCK ?=
+# Two of them mostly wait for a control plane.
+WORKERS ?= 4
 KILLS ?= 100
 MINUTES ?= 30
 BOTS ?= 500
@@ -45,12 +47,12 @@ tour: install ## show the tour of `make up` again
 
 test: install ## run the tests; for some of them: TESTS="operator/tests -k drift"
 	@$(DEV) assets
-	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 coverage: install ## run the tests, and report the coverage of every process that they start
 	@$(DEV) assets
 	@rm -rf .local/coverage && mkdir -p .local/coverage
-	@PYTHONPATH=hack .venv/bin/coverage run -m $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@PYTHONPATH=hack .venv/bin/coverage run -m $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 

@@ -64,7 +64,7 @@ def read_object(plane: ControlPlane, namespace: str, kind: str, name: str) -> Ob
     resource = _known(kind)
     path = f"{resource.root}/namespaces/{namespace}/{resource.plural}/{name}"
     status, body = _request(plane, path)
-    if status == 404:
+    if status == 404 and b'"Status"' in body:  # without, the kind itself is unknown
         return None
     assert status == 200, body
     return dict(json.loads(body))
