@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from person import PATIENCE, Person, eventually, sample_bot
+from person import Person, eventually, sample_bot
 from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.control_plane.ports import Ports
 from tradingbot_dev.product.system import OPERATOR, System
@@ -28,7 +28,11 @@ LEASE = 10
 """Seconds, as in an installation."""
 TAKEOVER = 15.0
 """Seconds within which the other operator acts: the lease, and some for its first write."""
-LONG_LEASE = 300
+LONG_LEASE = 60
+HANDED_OVER_WITHIN = 40.0
+"""A standby reads a lease of 60 seconds every 6 seconds. One that was not released would run out 48
+seconds after the end of its holder, or later."""
+
 # As one that was released: the first of the two need not wait for it to run out.
 FREE = {
     "apiVersion": "coordination.k8s.io/v1",
@@ -193,7 +197,7 @@ def test_one_that_is_told_to_stop_hands_over_at_once(pair: Pair, person: Person)
     other = pair.other(leader)
     person.running_bot()
     leader.send(signal.SIGTERM)
-    mended(person, within=PATIENCE)  # a lease that had to run out would take longer
+    mended(person, within=HANDED_OVER_WITHIN)
     assert other.leads()
     leader.await_end()
     assert '"Released the lease"' in leader.log

@@ -134,9 +134,7 @@ class Storm:
 def settled(storm: Storm) -> list[Object]:
     """All bots of the namespace; AssertionError as long as one is not as declared."""
     person = storm.person
-    done = person.kubectl("get", "tbot", "-o", "json")
-    assert done.returncode == 0, done.stderr
-    found: list[Object] = json.loads(done.stdout)["items"]
+    found = person.listed("tbot")
     for bot in found:
         name, status = bot["metadata"]["name"], bot.get("status", {})
         assert "deletionTimestamp" not in bot["metadata"], f"{name} is still being deleted"
