@@ -25,18 +25,20 @@ SHARED = {
         *("e2e/test_e2e_admission_ways.py", "e2e/test_e2e_asset_registry.py"),
         *("e2e/test_e2e_bot.py", "e2e/test_e2e_credentials.py", "e2e/test_e2e_kustomize.py"),
         *("e2e/test_e2e_leader.py", "e2e/test_e2e_orphans.py", "e2e/test_e2e_restores.py"),
+        *("e2e/test_e2e_refused_children.py",),
         *("e2e/test_e2e_risk.py", "e2e/test_e2e_storm.py", "e2e/test_e2e_waiting_pods.py"),
     ),
     "system 2": (
         *("e2e/test_e2e_bad_answers.py", "e2e/test_e2e_crashes.py"),
         *("e2e/test_e2e_drifted_children.py", "e2e/test_e2e_faults.py"),
         *("e2e/test_e2e_hostile_bots.py", "e2e/test_e2e_hostile_objects.py"),
-        *("e2e/test_e2e_pod_options.py", "e2e/test_e2e_refused_children.py"),
+        *("e2e/test_e2e_pod_options.py",),
         *("e2e/test_e2e_restarts.py", "e2e/test_e2e_stops.py"),
     ),
 }
 """Files whose tests use a fixture of the session that starts a control plane, which costs 8 seconds
-of CPU time. One worker runs all files of an entry, so that they share it."""
+of CPU time. One worker runs all files of an entry, so that they share it. The two entries with a
+system take about the same time."""
 WITHOUT_NODE = ("e2e/cluster/test_cluster_image.py", "e2e/cluster/test_cluster_control_groups.py")
 """All other files there share the machine's only node."""
 GROUPS = {path: name for name, paths in SHARED.items() for path in paths}
