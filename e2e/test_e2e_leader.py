@@ -24,6 +24,7 @@ from tradingbot_dev.product.system import OPERATOR, System
 BOT = "arb-bot-binance"
 NAMESPACE = "tradingbot-system"
 READS = {"get", "list", "watch"}
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
 LEASE = 10
 """Seconds, as in an installation."""
 TAKEOVER = 15.0
@@ -120,9 +121,11 @@ def writes(pair: Pair) -> list[tuple[str, str, str]]:
     found = []
     for token in pair.tokens:
         for event in pair.system.plane.audit_events(containing=token):
+            # The request that issued the token has it too.
+            is_its = event["user"].get("extra", {}).get(CREDENTIAL) == [token]
             kind = event.get("objectRef", {}).get("resource")
             done = event.get("responseStatus", {}).get("code", 0) < 300
-            if event["verb"] not in READS and kind != "leases" and done:
+            if is_its and event["verb"] not in READS and kind != "leases" and done:
                 found.append((token, event["requestReceivedTimestamp"], event["stageTimestamp"]))
     return sorted(found, key=lambda one: one[1])
 
