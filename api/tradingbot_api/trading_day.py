@@ -11,8 +11,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from tradingbot_api.schedule import minute_of_day
-
-from tradingbot_operator.schedule.trading_hours import instant
+from tradingbot_api.trading_hours import instant
 
 ONE = timedelta(days=1)
 
