@@ -25,6 +25,7 @@ COPY webhooks webhooks
 COPY operator operator
 COPY registry registry
 COPY certs certs
+COPY exchange exchange
 COPY kubeconfig kubeconfig
 COPY cli cli
 # --no-deps: the dependencies were installed above. The build back end is also pinned by its hash.

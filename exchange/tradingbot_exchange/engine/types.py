@@ -1,7 +1,8 @@
 """The words of the engine: instruments, orders, fills, events and refusals.
 
 Quantities are in the base asset and prices in the quote asset, as `Decimal`. Times are milliseconds
-since the epoch. The names are those of the field (FIX, Binance, Coinbase); a dialect translates them.
+since the epoch. The names are those of the field (FIX, Binance, Coinbase); a dialect
+translates them.
 """
 
 from collections.abc import Mapping
@@ -96,8 +97,8 @@ class Instrument:
     """What can be traded, and in which steps.
 
     `tick * lot` is a multiple of ASSET_UNIT, so every notional is exact. Fees are fractions
-    (0.001 is 0.1 %) of what the order receives: of the base asset for a buy, of the quote asset for a
-    sale, unless `fee_in_quote` (Coinbase charges a buy in the quote asset).
+    (0.001 is 0.1 %) of what the order receives: of the base asset for a buy, of the quote asset for
+    a sale, unless `fee_in_quote` (Coinbase charges a buy in the quote asset).
     """
 
     symbol: str
@@ -272,7 +273,7 @@ class ListStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderList:
-    """Two orders of which one cancels the other. `orders` are their ids: the limit, then the stop."""
+    """Two orders of which one ends the other. `orders` are their ids: the limit, then the stop."""
 
     id: int
     account: str
@@ -300,7 +301,7 @@ class TradeEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookEvent:
-    """Levels of a book that changed, once for each call and symbol. Quantity 0: the level is gone."""
+    """Levels of a book that changed, once for each call and symbol. Quantity 0: no such level."""
 
     symbol: str
     bids: tuple[Level, ...]

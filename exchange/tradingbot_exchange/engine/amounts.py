@@ -1,0 +1,43 @@
+"""Exact conversion between decimals, for callers, and whole numbers, for the engine.
+
+The conversions do not depend on the caller's decimal context.
+"""
+
+from decimal import Context, Decimal, InvalidOperation
+
+from tradingbot_exchange.engine.types import ASSET_UNIT
+
+# More digits than any product of two amounts below MAX_AMOUNT has.
+_EXACT = Context(prec=120, traps=[InvalidOperation])
+
+MAX_AMOUNT = Decimal(10) ** 30
+"""Above every amount that the engine accepts."""
+
+
+def whole_steps(value: Decimal, step: Decimal) -> int | None:
+    """Return `value / step`, or None if this is not a whole number. `value` is below MAX_AMOUNT."""
+    steps, rest = _EXACT.divmod(value, step)
+    return None if rest else int(steps)
+
+
+def steps_up(value: Decimal, step: Decimal) -> int:
+    """Return `value / step`, rounded up. `value` is not negative."""
+    steps, rest = _EXACT.divmod(value, step)
+    return int(steps) + (1 if rest else 0)
+
+
+def times(step: Decimal, count: int) -> Decimal:
+    """Return `step * count`, with as many decimal places as `step`."""
+    return _EXACT.multiply(step, count)
+
+
+def from_units(units: int) -> Decimal:
+    """Return an amount of an asset, with eight decimal places."""
+    return _EXACT.multiply(ASSET_UNIT, units)
+
+
+def to_units(amount: Decimal) -> int | None:
+    """Return an amount in ASSET_UNIT, or None if it is not finite, too large or too fine."""
+    if not amount.is_finite() or abs(amount) >= MAX_AMOUNT:
+        return None
+    return whole_steps(amount, ASSET_UNIT)

@@ -1,0 +1,100 @@
+"""The events of one call, and the balances before it."""
+
+from tradingbot_exchange.engine.accounts import Account, Purse
+from tradingbot_exchange.engine.entries import Entry
+from tradingbot_exchange.engine.markets import Market
+from tradingbot_exchange.engine.types import (
+    BalanceEvent,
+    BookEvent,
+    Change,
+    Event,
+    Fill,
+    Level,
+    OrderEvent,
+    Reason,
+)
+
+
+class Journal:
+    """Collects the events of one call. Every balance and book must be changed through it."""
+
+    __slots__ = ("_before", "_markets", "events", "now")
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.events: list[Event] = []
+        self._before: dict[Account, dict[str, tuple[int, int]]] = {}
+        self._markets: list[Market] = []
+
+    def purse(self, account: Account, asset: str) -> Purse:
+        """Return a purse that is about to change."""
+        purse = account.purse(asset)
+        before = self._before.get(account)
+        if before is None:
+            self._before[account] = {asset: (purse.free, purse.held)}
+        elif asset not in before:
+            before[asset] = (purse.free, purse.held)
+        return purse
+
+    def changes_book(self, market: Market) -> None:
+        """Note that the call may change a book."""
+        if market not in self._markets:
+            self._markets.append(market)
+
+    def order(
+        self,
+        entry: Entry,
+        change: Change,
+        *,
+        fill: Fill | None = None,
+        reason: Reason | None = None,
+    ) -> None:
+        """Record a change of an order."""
+        order = entry.order
+        order.updated = self.now
+        self.events.append(
+            OrderEvent(
+                change=change,
+                order=order,
+                status=order.status,
+                filled=order.filled,
+                filled_quote=order.filled_quote,
+                time=self.now,
+                fill=fill,
+                reason=reason,
+            )
+        )
+
+    def close(self) -> list[Event]:
+        """Add what changed in books and balances, and return all events."""
+        for market in self._markets:
+            self._close_book(market)
+        for account, assets in self._before.items():
+            balances = {
+                asset: account.purses[asset].balance()
+                for asset, (free, held) in assets.items()
+                if (purse := account.purses[asset]).free != free or purse.held != held
+            }
+            if balances:
+                self.events.append(
+                    BalanceEvent(account=account.name, balances=balances, time=self.now)
+                )
+        return self.events
+
+    def _close_book(self, market: Market) -> None:
+        bids = market.bids.changes()
+        asks = market.asks.changes()
+        market.rising.changed.clear()
+        market.falling.changed.clear()
+        if not bids and not asks:
+            return
+        market.sequence += 1
+        self.events.append(
+            BookEvent(
+                symbol=market.symbol,
+                bids=tuple(Level(market.price(p), market.quantity(lots)) for p, lots in bids),
+                asks=tuple(Level(market.price(p), market.quantity(lots)) for p, lots in asks),
+                sequence=market.sequence,
+                time=self.now,
+            )
+        )
