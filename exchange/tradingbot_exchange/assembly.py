@@ -13,9 +13,9 @@ from tradingbot_exchange.faults.scenario import ScenarioStep, read_scenario
 from tradingbot_exchange.market.market import Market
 from tradingbot_exchange.market.prices import STEP_MS, GeneratedPrices, Prices
 from tradingbot_exchange.market.replay import ReplayedPrices, read_candles
-from tradingbot_exchange.market.symbols import DialectName, Symbol, default_symbols
+from tradingbot_exchange.market.symbols import DialectName, Symbol, default_symbols, scaled
 from tradingbot_exchange.recorded_engine import RecordedEngine
-from tradingbot_exchange.simulated import SimulatedVenue
+from tradingbot_exchange.simulated import Journal, SimulatedVenue
 from tradingbot_exchange.venue import ApiKey
 
 _NORMAL_SPEED = Decimal(1)
@@ -47,21 +47,38 @@ def simulated_venue(
     choices: Choices, *, keys: Iterable[ApiKey] = (), wall: Wall = wall_clock
 ) -> SimulatedVenue:
     """Return an exchange in memory, at its first moment. Raises ExchangeError."""
+    engine = RecordedEngine(symbol.instrument for symbol in default_symbols(choices.dialect))
     anchor = first_anchor(wall(), choices.speed)
-    symbols = default_symbols(choices.dialect)
     begin = anchor.market // 1000 * 1000
-    market = Market(symbols, prices_of(choices, symbols, begin), seed=choices.seed, begin=begin)
-    engine = RecordedEngine([symbol.instrument for symbol in symbols])
-    market.open_parties(engine)
-    venue = SimulatedVenue(
-        engine=engine,
-        market=market,
-        clock=MarketClock(wall, anchor),
-        keys={key.name: key for key in keys},
-        scenario=scenario_of(choices, symbols),
-    )
+    clock = MarketClock(wall, anchor)
+    venue = venue_of(choices, engine, clock=clock, begin=begin, keys=keys)
+    venue.market.open_parties(engine)
     open_accounts(venue, choices.balances)
     return venue
+
+
+def venue_of(
+    choices: Choices,
+    engine: RecordedEngine,
+    *,
+    clock: MarketClock,
+    begin: int,
+    keys: Iterable[ApiKey],
+    journal: Journal | None = None,
+) -> SimulatedVenue:
+    """Return an exchange around an engine. Raises ExchangeError."""
+    symbols = default_symbols(choices.dialect)
+    prices = prices_of(choices, symbols, begin)
+    scenario = scenario_of(choices, symbols)
+    symbols = tuple(scaled(s, prices.price(s.instrument.symbol, 0)) for s in symbols)
+    return SimulatedVenue(
+        engine=engine,
+        market=Market(symbols, prices, seed=choices.seed, begin=begin),
+        clock=clock,
+        keys={key.name: key for key in keys},
+        scenario=scenario,
+        journal=journal,
+    )
 
 
 def prices_of(choices: Choices, symbols: Sequence[Symbol], begin: int) -> Prices:

@@ -31,6 +31,8 @@ class RecordedEngine(Engine):
         self._early: list[Event] = []
         self._deep = False
         self.before_order: Before | None = None
+        self.recording = True
+        """Whether calls are recorded. Without a journal, nobody reads them."""
 
     def taken_calls(self) -> list[Call]:
         """Return the calls since the last time."""
@@ -57,7 +59,8 @@ class RecordedEngine(Engine):
         """Accept an order and match it."""
         self._prepare(account, order, now)
         result = super().submit(account, order, now=now)
-        self._calls.append(["submit", account, _dumped(order), now])
+        if self.recording:
+            self._calls.append(["submit", account, _dumped(order), now])
         return result
 
     def submit_oco(

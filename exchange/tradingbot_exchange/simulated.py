@@ -20,13 +20,21 @@ from tradingbot_exchange.engine.types import (
     Trade,
     TradeEvent,
 )
-from tradingbot_exchange.faults.board import ActiveFault, FaultBoard
-from tradingbot_exchange.faults.model import Crash, CutStreams, Fault, Halt, PartialFills, Spike
+from tradingbot_exchange.faults.board import ACTIVE_FAULT, ActiveFault, FaultBoard
+from tradingbot_exchange.faults.model import (
+    Crash,
+    CutStreams,
+    Fault,
+    Halt,
+    MarketFault,
+    PartialFills,
+    Spike,
+)
 from tradingbot_exchange.faults.scenario import Calm, ScenarioStep
 from tradingbot_exchange.market.candles import CandleHistory, Candles
 from tradingbot_exchange.market.liquidity import HOUSE, PARTIES
 from tradingbot_exchange.market.market import Conditions, Market
-from tradingbot_exchange.market.shocks import Shock
+from tradingbot_exchange.market.shocks import SHOCK, Shock
 from tradingbot_exchange.recorded_engine import RecordedEngine
 from tradingbot_exchange.venue import ApiKey, Candle, Listener
 
@@ -35,6 +43,8 @@ TRADES_KEPT = 5_000
 
 MAX_STEPS = 16
 """Steps of the market in one `advance`. After a longer pause, they are further apart."""
+
+_DEPTH = 1000
 
 WARM_UP_STEPS = 40
 """Steps before the start, so that there are books and trades at once."""
@@ -74,6 +84,7 @@ class SimulatedVenue:
         self._keys = dict(keys)
         self._scenario = sorted(scenario, key=lambda step: step.at)
         self._played = 0
+        self._changed = True
         self._journal = journal
         self._listeners: list[Listener] = []
         self._resting: dict[str, int] = {}
@@ -85,6 +96,7 @@ class SimulatedVenue:
             history = CandleHistory(_past(market, symbol))
             self.candles_kept[symbol] = Candles(history, begin=market.begin)
         engine.before_order = self._fill_partly
+        engine.recording = journal is not None
 
     # What a dialect sees
 
@@ -206,6 +218,7 @@ class SimulatedVenue:
 
     def _begin(self, fault: Fault, *, now: int) -> ActiveFault:
         active = self.board.add(fault, now=now)
+        self._changed = True
         if isinstance(fault, Crash | Spike):
             move = fault.percent if isinstance(fault, Spike) else -fault.percent
             end = {} if fault.hold is None else {"end": now + fault.over + fault.hold}
@@ -229,6 +242,7 @@ class SimulatedVenue:
         return ended
 
     def _ended(self, active: ActiveFault, *, now: int) -> None:
+        self._changed = True
         if isinstance(active.fault, Crash | Spike):
             self.market.shocks.end(active.id, now=now)
         elif isinstance(active.fault, Halt):
@@ -252,6 +266,7 @@ class SimulatedVenue:
             self._ended(active, now=now)
         for shock_id in self.market.shocks.forget_past(now):
             self.board.discard(shock_id)
+            self._changed = True
         events = engine.expire(now=now)
         for symbol in self.market.symbols:
             events += self.market.run(engine, symbol, step, self._conditions(symbol, now))
@@ -283,7 +298,7 @@ class SimulatedVenue:
         if active is None or not isinstance(active.fault, PartialFills):
             return []
         engine, instrument = self.recorded_engine, self.recorded_engine.instrument(order.symbol)
-        book = engine.book(order.symbol, 1)
+        book = engine.book(order.symbol, _DEPTH)
         opposite = book.asks if order.side is Side.BUY else book.bids
         if not opposite or order.stop_price is not None or order.post_only:
             return []
@@ -296,11 +311,19 @@ class SimulatedVenue:
         quantity = lots * instrument.lot
         if quantity < instrument.min_quantity or quantity * best < instrument.min_notional:
             return []
+        within = (
+            level.quantity
+            for level in opposite
+            if order.price is None or (order.price - level.price) * sign >= 0
+        )
+        if quantity >= sum(within):
+            return []  # the market has no more than that anyway
         try:
             engine.check(account, order)
         except RefusedError:
             return []
         self.board.count(active)
+        self._changed = True
         self._resting[order.symbol] = now + active.fault.rest
         house = Side.SELL if order.side is Side.BUY else Side.BUY
         events: list[Event] = []
@@ -332,8 +355,36 @@ class SimulatedVenue:
 
     def _commit(self) -> None:
         calls = self.recorded_engine.taken_calls()
-        if self._journal is not None:
-            self._journal.record({"step": self.step, "calls": calls})
+        if self._journal is None:
+            return
+        entry: dict[str, Any] = {"step": self.step, "calls": calls}
+        if self._changed:
+            self._changed = False
+            entry["market"] = self.market_state()
+        self._journal.record(entry)
+
+    def market_state(self) -> dict[str, Any]:
+        """Return what faults have done to the market, as JSON values."""
+        return {
+            "played": self._played,
+            "resting": dict(self._resting),
+            "shocks": [SHOCK.dump_python(s, mode="json") for s in self.market.shocks.active],
+            "faults": [
+                ACTIVE_FAULT.dump_python(active, mode="json", by_alias=True)
+                for active in self.board
+                if isinstance(active.fault, MarketFault)
+            ],
+        }
+
+    def restore(self, *, step: int, market: dict[str, Any], events: Sequence[Event]) -> None:
+        """Go on where an earlier process stood, after the `events` that it has seen."""
+        self.step = step
+        self._played = market["played"]
+        self._resting = dict(market["resting"])
+        self.market.shocks.active = [SHOCK.validate_python(s) for s in market["shocks"]]
+        for active in market["faults"]:
+            self.board.restore(ACTIVE_FAULT.validate_python(active))
+        self._keep(events)
 
 
 def _is_private(event: Event) -> bool:

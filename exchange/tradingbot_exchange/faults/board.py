@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from pydantic import TypeAdapter
+
 from tradingbot_exchange.faults.model import (
     ClockSkew,
     Crash,
@@ -44,6 +46,9 @@ class ActiveFault:
     ends: int | None
     remaining: int | None
     hits: int = 0
+
+
+ACTIVE_FAULT: TypeAdapter[ActiveFault] = TypeAdapter(ActiveFault)
 
 
 @dataclass(frozen=True, slots=True)

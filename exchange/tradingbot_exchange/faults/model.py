@@ -6,7 +6,7 @@ time (which `--speed` accelerates); only the delay of `latency` is in real time.
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -18,11 +18,12 @@ from pydantic import (
     TypeAdapter,
     WithJsonSchema,
 )
+from pydantic.alias_generators import to_camel
 
 from tradingbot_exchange.engine.types import Reason
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-_DURATION = re.compile(r"(-?\d{1,9}(?:\.\d{1,3})?)\s?(ms|s|m|h)")
+_DURATION = re.compile(r"(-?\d{1,12}(?:\.\d{1,3})?)\s?(ms|s|m|h)")
 _LONGEST = 30 * 24 * 3_600_000
 
 
@@ -64,7 +65,7 @@ _Percent = Annotated[Decimal, Field(gt=0, max_digits=9, decimal_places=4)]
 
 
 class _Fault(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
 class _Market(_Fault):
@@ -233,3 +234,10 @@ StreamFault = CutStreams | DropEvents | DoubleEvents
 Fault = Annotated[MarketFault | RequestFault | StreamFault, Field(discriminator="type")]
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
+
+FAULT_TYPES: tuple[str, ...] = tuple(
+    get_args(kind.model_fields["type"].annotation)[0]
+    for group in (MarketFault, RequestFault, StreamFault)
+    for kind in get_args(group)
+)
+"""The types of faults, as they are written."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tradingbot_exchange.errors import ScenarioError
 from tradingbot_exchange.faults.model import (
+    FAULT_TYPES,
     Duration,
     MarketFault,
     RequestFault,
@@ -91,9 +92,17 @@ def read_scenario(path: Path, *, symbols: tuple[str, ...]) -> tuple[ScenarioStep
 def problems(error: ValidationError) -> list[str]:
     """Return each error of a fault's fields, with its place."""
     found = []
-    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+    for detail in error.errors(include_url=False, include_input=False):
         parts = [str(part) for part in detail["loc"]]
         place = ".".join(part for part in parts if part != "fault")
         message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "union_tag_invalid":
+            place = f"{place}.type".removeprefix(".")
+            message = (
+                f"{detail['ctx']['tag']!r} is not a fault; supported: {', '.join(FAULT_TYPES)}"
+            )
+        elif detail["type"] == "union_tag_not_found":
+            place = f"{place}.type".removeprefix(".")
+            message = f"required; supported: {', '.join(FAULT_TYPES)}"
         found.append(f"{place}: {message}" if place else message)
     return found

@@ -1,7 +1,7 @@
 """Candles: recorded from trades since the start of the exchange, computed from prices before."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -65,15 +65,17 @@ class RecordedCandles:
         if whole is not None:
             yield whole
 
-    def snapshot(self) -> dict[str, list[list[str]]]:
-        """Return all candles as JSON values."""
-        return {str(i): [_row(candle) for candle in kept] for i, kept in self._kept.items()}
+    def rows_since(self, time: int) -> Iterator[tuple[int, int, list[str]]]:
+        """Iterate over the candles that trades since `time` have changed: interval, start, row."""
+        for interval, kept in self._kept.items():
+            for candle in _since(kept, bucket(time, interval)):
+                yield interval, candle.start, _row(candle)
 
-    def restore(self, state: dict[str, list[list[str]]]) -> None:
-        """Take the candles of `snapshot`."""
+    def restore(self, rows: Mapping[int, Iterable[list[str]]]) -> None:
+        """Take the rows by interval, oldest first."""
         for interval, kept in self._kept.items():
             kept.clear()
-            kept.extend(_candle(row) for row in state.get(str(interval), []))
+            kept.extend(_candle(row) for row in rows.get(interval, ()))
 
 
 class CandleHistory:

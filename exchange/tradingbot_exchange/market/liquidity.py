@@ -6,6 +6,7 @@ anyone's. The decisions are pure; `requote` and `take` carry them out.
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 
 from tradingbot_exchange.engine.matching import Engine
 from tradingbot_exchange.engine.types import (
@@ -128,6 +129,7 @@ def _submitted(engine: Engine, account: str, order: NewOrder, *, now: int) -> li
         return []
 
 
+@lru_cache(maxsize=4096)
 def _size(symbol: Symbol, price: Decimal, *, seed: int, percent: Decimal) -> Decimal:
     instrument = symbol.instrument
     bits = mix(seed, int(price / instrument.tick))

@@ -82,28 +82,26 @@ class ReplayedPrices:
         """Return the prices between two steps: the file's own candles where they are whole."""
         start, end = self._origin + first * STEP_MS, self._origin + last * STEP_MS
         times, rows = self._times[symbol], self._file.rows[symbol]
-        opening, closing = self.price(symbol, first), self.price(symbol, last)
-        whole = Span(opening, max(opening, closing), min(opening, closing), closing, Decimal(0))
+        still = self.price(symbol, first)
+        whole: Span | None = None
         for row in rows[max(bisect_right(times, start) - 1, 0) : bisect_right(times, end - 1)]:
-            share = min(row.time + self._file.interval, end) - max(row.time, start)
-            if share <= 0:
-                continue
-            if share == self._file.interval:
-                high, low = row.high, row.low
-            else:
-                steps = range(
-                    max(row.time, start), min(row.time + self._file.interval, end), STEP_MS
-                )
-                prices = [_within(row, t - row.time, self._file.interval) for t in _some(steps)]
-                high, low = max(prices), min(prices)
-            whole = Span(
-                whole.open,
-                max(whole.high, high),
-                min(whole.low, low),
-                whole.close,
-                whole.volume + row.volume * share / self._file.interval,
-            )
-        return whole
+            part = self._part(row, start, end)
+            if part is not None:
+                whole = part if whole is None else _joined(whole, part)
+        return whole or Span(still, still, still, still, Decimal(0))
+
+    def _part(self, row: Row, start: int, end: int) -> Span | None:
+        """Return what of a row is in [start, end)."""
+        interval = self._file.interval
+        begin, finish = max(row.time, start), min(row.time + interval, end)
+        if begin >= finish:
+            return None
+        if finish - begin == interval:
+            return Span(row.open, row.high, row.low, row.close, row.volume)
+        moments = (*_some(range(begin, finish, STEP_MS)), finish)
+        prices = [_within(row, moment - row.time, interval) for moment in moments]
+        volume = row.volume * (finish - begin) / interval
+        return Span(prices[0], max(prices), min(prices), prices[-1], volume)
 
 
 def read_candles(path: Path, *, symbols: Sequence[str]) -> CandleFile:
@@ -161,7 +159,7 @@ def _rows(
 
 
 def _row(values: Mapping[str, str]) -> Row:
-    time = _time(values["time"])
+    time = parse_time(values["time"])
     prices = [_decimal(name, values[name]) for name in ("open", "high", "low", "close")]
     opening, high, low, close = prices
     if min(prices) <= 0:
@@ -184,7 +182,7 @@ def _decimal(name: str, text: str) -> Decimal:
     return value
 
 
-def _time(text: str) -> int:
+def parse_time(text: str) -> int:
     if text.isascii() and text.isdigit():
         time = int(text) if len(text) <= _DIGITS else _LATEST + 1
         if time > _LATEST:
@@ -225,6 +223,16 @@ def _within(row: Row, elapsed: int, interval: int) -> Decimal:
     if leg >= len(points) - 1:
         return row.close
     return points[leg] + (points[leg + 1] - points[leg]) * place / interval
+
+
+def _joined(first: Span, second: Span) -> Span:
+    return Span(
+        first.open,
+        max(first.high, second.high),
+        min(first.low, second.low),
+        second.close,
+        first.volume + second.volume,
+    )
 
 
 def _some(steps: range) -> Sequence[int]:

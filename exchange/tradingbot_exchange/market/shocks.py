@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
+from pydantic import TypeAdapter
+
 from tradingbot_exchange.engine.types import Instrument
 
 _CONTEXT = Context(prec=18)
@@ -35,6 +37,9 @@ class Shock:
     def is_over(self, now: int) -> bool:
         """Whether the prices have returned."""
         return now >= self.end + self.over
+
+
+SHOCK: TypeAdapter[Shock] = TypeAdapter(Shock)
 
 
 class Shocks:

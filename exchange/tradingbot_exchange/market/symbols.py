@@ -4,7 +4,7 @@ Ticks, lots, minimum notionals and fees are those of the exchanges, rounded up w
 would be smaller than the smallest amount of an asset.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ class DialectName(StrEnum):
     COINBASE = "coinbase"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Symbol:
     """An instrument with its market.
 
@@ -64,6 +64,18 @@ def default_symbols(dialect: DialectName) -> tuple[Symbol, ...]:
             start_price="0.05", size="10", gap="0.00003",
         ),
     )  # fmt: skip
+
+
+def scaled(symbol: Symbol, price: Decimal) -> Symbol:
+    """Return the symbol with another start price, and levels that are worth as much as before."""
+    tick, lot = symbol.instrument.tick, symbol.instrument.lot
+    factor = price / symbol.start_price
+    return replace(
+        symbol,
+        start_price=price,
+        gap=max(symbol.gap * factor // tick, Decimal(1)) * tick,
+        size=max(symbol.size / factor // lot, Decimal(1)) * lot,
+    )
 
 
 def _symbol(

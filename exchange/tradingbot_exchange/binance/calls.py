@@ -1,0 +1,460 @@
+"""The calls of Binance spot that exist here: one table for REST, the WebSocket API and the docs.
+
+Paths, names, parameters and weights are Binance's (rest-api.md and web-socket-api.md, 2026-07-21).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
+
+
+class Security(Enum):
+    """What a call needs. KEY is a key without a signature, as some of /sapi take it."""
+
+    NONE = "NONE"
+    KEY = "KEY"
+    USER_DATA = "USER_DATA"
+    TRADE = "TRADE"
+
+    @property
+    def signed(self) -> bool:
+        """Whether a timestamp and a signature are mandatory."""
+        return self in {Security.USER_DATA, Security.TRADE}
+
+
+Weight = int | Callable[[Values], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call. `path` begins with /api or /sapi; `websocket` is its name in the WebSocket API."""
+
+    name: str
+    method: str
+    path: str
+    websocket: str | None = None
+    security: Security = Security.NONE
+    weight: Weight = 1
+    free_if_successful: bool = False
+    """Calls that only cost weight when they fail, since 2026-04-02."""
+    weights: str = ""
+    """The weight in words, where it is not one number."""
+    schema: Schema = field(default_factory=lambda: Schema(()))
+
+    def weigh(self, values: Values) -> int:
+        """Return the weight of a request."""
+        return self.weight if isinstance(self.weight, int) else self.weight(values)
+
+
+SIGNED = (
+    Parameter("timestamp", Kind.LONG, mandatory=True),
+    Parameter("recvWindow", Kind.WINDOW),
+    Parameter("signature", Kind.TEXT),
+)
+"""What every SIGNED call takes. A session of the WebSocket API needs no signature."""
+
+SYMBOL = Parameter("symbol", Kind.SYMBOL, mandatory=True)
+ANY_SYMBOL = Parameter("symbol", Kind.SYMBOL)
+SYMBOLS = Parameter("symbols", Kind.SYMBOLS)
+STATUS = Parameter("symbolStatus", Kind.ENUM, choices=("TRADING", "HALT", "BREAK"))
+LIMIT = Parameter("limit", Kind.LONG, limit=1000)
+START = Parameter("startTime", Kind.TIME)
+END = Parameter("endTime", Kind.TIME)
+FROM_ID = Parameter("fromId", Kind.LONG)
+ORDER_ID = Parameter("orderId", Kind.LONG)
+ORIG_CLIENT_ID = Parameter("origClientOrderId", Kind.CLIENT_ID)
+NEW_CLIENT_ID = Parameter("newClientOrderId", Kind.CLIENT_ID)
+TYPE = ("FULL", "MINI")
+
+INTERVALS = (
+    *("1s", "1m", "3m", "5m", "15m", "30m"),
+    *("1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"),
+)
+
+SIDES = ("BUY", "SELL")
+ORDER_TYPES = (
+    *("LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"),
+    *("TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "LIMIT_MAKER"),
+)
+TIMES_IN_FORCE = ("GTC", "IOC", "FOK")
+RESPONSES = ("ACK", "RESULT", "FULL")
+PREVENTION_MODES = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
+CANCEL_RESTRICTIONS = ("ONLY_NEW", "ONLY_PARTIALLY_FILLED")
+
+
+def leg_parameters(prefix: str) -> tuple[Parameter, ...]:
+    """Return the parameters of an order that an order list has for each leg, with its prefix."""
+
+    def named(name: str) -> str:
+        return prefix + name[0].upper() + name[1:] if prefix else name
+
+    return (
+        Parameter(named("type"), Kind.ENUM, mandatory=True, choices=ORDER_TYPES),
+        Parameter(named("timeInForce"), Kind.ENUM, choices=TIMES_IN_FORCE),
+        Parameter(named("price"), Kind.DECIMAL),
+        Parameter(named("stopPrice"), Kind.DECIMAL),
+        Parameter(named("trailingDelta"), Kind.LONG),
+        Parameter(named("icebergQty"), Kind.DECIMAL),
+        Parameter(named("strategyId"), Kind.LONG),
+        Parameter(named("strategyType"), Kind.LONG),
+        Parameter(named("pegPriceType"), Kind.ENUM, choices=("PRIMARY_PEG", "MARKET_PEG")),
+        Parameter(named("pegOffsetType"), Kind.ENUM, choices=("PRICE_LEVEL",)),
+        Parameter(named("pegOffsetValue"), Kind.LONG),
+    )
+
+
+SIDE = Parameter("side", Kind.ENUM, mandatory=True, choices=SIDES)
+RESPONSE = Parameter("newOrderRespType", Kind.ENUM, choices=RESPONSES)
+PREVENTION = Parameter("selfTradePreventionMode", Kind.ENUM, choices=PREVENTION_MODES)
+RESTRICTIONS = Parameter("cancelRestrictions", Kind.ENUM, choices=CANCEL_RESTRICTIONS)
+NEW_ORDER = (
+    *(SYMBOL, SIDE, *leg_parameters(""), NEW_CLIENT_ID, RESPONSE, PREVENTION),
+    Parameter("quantity", Kind.DECIMAL),
+    Parameter("quoteOrderQty", Kind.DECIMAL),
+)
+REPLACE = (
+    Parameter(
+        "cancelReplaceMode",
+        Kind.ENUM,
+        mandatory=True,
+        choices=("STOP_ON_FAILURE", "ALLOW_FAILURE"),
+    ),
+    Parameter("cancelOrderId", Kind.LONG),
+    Parameter("cancelOrigClientOrderId", Kind.CLIENT_ID),
+    Parameter("cancelNewClientOrderId", Kind.CLIENT_ID),
+    RESTRICTIONS,
+    Parameter("orderRateLimitExceededMode", Kind.ENUM, choices=("DO_NOTHING", "CANCEL_ONLY")),
+)
+OCO = (
+    *(SYMBOL, SIDE, RESPONSE, PREVENTION),
+    Parameter("quantity", Kind.DECIMAL, mandatory=True),
+    Parameter("listClientOrderId", Kind.CLIENT_ID),
+    *leg_parameters("above"),
+    Parameter("aboveClientOrderId", Kind.CLIENT_ID),
+    *leg_parameters("below"),
+    Parameter("belowClientOrderId", Kind.CLIENT_ID),
+)
+OLD_OCO = (
+    *(SYMBOL, SIDE, RESPONSE, PREVENTION),
+    Parameter("quantity", Kind.DECIMAL, mandatory=True),
+    Parameter("listClientOrderId", Kind.CLIENT_ID),
+    Parameter("limitClientOrderId", Kind.CLIENT_ID),
+    Parameter("price", Kind.DECIMAL, mandatory=True),
+    Parameter("limitStrategyId", Kind.LONG),
+    Parameter("limitStrategyType", Kind.LONG),
+    Parameter("limitIcebergQty", Kind.DECIMAL),
+    Parameter("trailingDelta", Kind.LONG),
+    Parameter("stopClientOrderId", Kind.CLIENT_ID),
+    Parameter("stopPrice", Kind.DECIMAL, mandatory=True),
+    Parameter("stopStrategyId", Kind.LONG),
+    Parameter("stopStrategyType", Kind.LONG),
+    Parameter("stopLimitPrice", Kind.DECIMAL),
+    Parameter("stopIcebergQty", Kind.DECIMAL),
+    Parameter("stopLimitTimeInForce", Kind.ENUM, choices=TIMES_IN_FORCE),
+)
+
+
+def _depth_weight(values: Values) -> int:
+    limit = values.limit(100)
+    return next(weight for most, weight in DEPTH_WEIGHTS if limit <= most)
+
+
+DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
+"""The weight of a depth request up to a limit."""
+
+
+def _by_symbols(one: int, every: int) -> Callable[[Values], int]:
+    def weigh(values: Values) -> int:
+        return one if "symbol" in values else every
+
+    return weigh
+
+
+def _ticker_weight(values: Values) -> int:
+    symbols = values.symbols()
+    if symbols is None:
+        return 2 if "symbol" in values else 80
+    return next(
+        weight for most, weight in ((20, 2), (100, 40), (10**6, 80)) if len(symbols) <= most
+    )
+
+
+def _kline(name: str, websocket: str) -> Call:
+    return Call(
+        name=name,
+        method="GET",
+        path=f"/api/v3/{name}",
+        websocket=websocket,
+        weight=2,
+        schema=Schema(
+            (
+                SYMBOL,
+                Parameter("interval", Kind.ENUM, mandatory=True, choices=INTERVALS),
+                *(START, END, LIMIT),
+                Parameter("timeZone", Kind.TEXT),
+            )
+        ),
+    )
+
+
+GENERAL = (
+    Call(name="ping", method="GET", path="/api/v3/ping", websocket="ping"),
+    Call(name="time", method="GET", path="/api/v3/time", websocket="time"),
+    Call(
+        name="exchangeInfo",
+        method="GET",
+        path="/api/v3/exchangeInfo",
+        websocket="exchangeInfo",
+        weight=20,
+        schema=Schema(
+            (
+                *(ANY_SYMBOL, SYMBOLS, STATUS),
+                Parameter("permissions", Kind.TEXT),
+                Parameter("showPermissionSets", Kind.BOOLEAN),
+            )
+        ),
+    ),
+)
+
+MARKET_DATA = (
+    Call(
+        name="depth",
+        method="GET",
+        path="/api/v3/depth",
+        websocket="depth",
+        weight=_depth_weight,
+        weights="5, 25, 50, 250 for a limit up to 100, 500, 1000, 5000",
+        schema=Schema((SYMBOL, Parameter("limit", Kind.LONG, limit=5000), STATUS)),
+    ),
+    Call(
+        name="trades",
+        method="GET",
+        path="/api/v3/trades",
+        websocket="trades.recent",
+        weight=25,
+        schema=Schema((SYMBOL, LIMIT)),
+    ),
+    Call(
+        name="historicalTrades",
+        method="GET",
+        path="/api/v3/historicalTrades",
+        websocket="trades.historical",
+        weight=25,
+        schema=Schema((SYMBOL, LIMIT, FROM_ID)),
+    ),
+    Call(
+        name="aggTrades",
+        method="GET",
+        path="/api/v3/aggTrades",
+        websocket="trades.aggregate",
+        weight=4,
+        schema=Schema((SYMBOL, FROM_ID, START, END, LIMIT)),
+    ),
+    _kline("klines", "klines"),
+    _kline("uiKlines", "uiKlines"),
+    Call(
+        name="avgPrice",
+        method="GET",
+        path="/api/v3/avgPrice",
+        websocket="avgPrice",
+        weight=2,
+        schema=Schema((SYMBOL,)),
+    ),
+    Call(
+        name="ticker24hr",
+        method="GET",
+        path="/api/v3/ticker/24hr",
+        websocket="ticker.24hr",
+        weight=_ticker_weight,
+        weights="2 for up to 20 symbols, 40 up to 100, 80 beyond or for all",
+        schema=Schema((ANY_SYMBOL, SYMBOLS, Parameter("type", Kind.ENUM, choices=TYPE), STATUS)),
+    ),
+    Call(
+        name="tickerPrice",
+        method="GET",
+        path="/api/v3/ticker/price",
+        websocket="ticker.price",
+        weight=_by_symbols(2, 4),
+        weights="2 for one symbol, 4 otherwise",
+        schema=Schema((ANY_SYMBOL, SYMBOLS, STATUS)),
+    ),
+    Call(
+        name="bookTicker",
+        method="GET",
+        path="/api/v3/ticker/bookTicker",
+        websocket="ticker.book",
+        weight=_by_symbols(2, 4),
+        weights="2 for one symbol, 4 otherwise",
+        schema=Schema((ANY_SYMBOL, SYMBOLS, STATUS)),
+    ),
+)
+
+
+def _trade(
+    name: str, method: str, path: str, websocket: str, parameters: tuple[Parameter, ...]
+) -> Call:
+    return Call(
+        name=name,
+        method=method,
+        path=f"/api/v3/{path}",
+        websocket=websocket,
+        security=Security.TRADE,
+        weight=1,
+        free_if_successful=True,
+        weights="1 if it fails",
+        schema=Schema((*parameters, *SIGNED)),
+    )
+
+
+_CANCEL = (SYMBOL, ORDER_ID, ORIG_CLIENT_ID, NEW_CLIENT_ID, RESTRICTIONS)
+
+TRADING = (
+    _trade("newOrder", "POST", "order", "order.place", NEW_ORDER),
+    Call(
+        name="testOrder",
+        method="POST",
+        path="/api/v3/order/test",
+        websocket="order.test",
+        security=Security.TRADE,
+        weight=lambda values: 20 if values.flag("computeCommissionRates") else 1,
+        weights="1, or 20 with computeCommissionRates",
+        schema=Schema((*NEW_ORDER, Parameter("computeCommissionRates", Kind.BOOLEAN), *SIGNED)),
+    ),
+    _trade("cancelOrder", "DELETE", "order", "order.cancel", _CANCEL),
+    _trade(
+        "cancelReplace",
+        "POST",
+        "order/cancelReplace",
+        "order.cancelReplace",
+        (*NEW_ORDER, *REPLACE),
+    ),
+    _trade("cancelOpenOrders", "DELETE", "openOrders", "openOrders.cancelAll", (SYMBOL,)),
+    _trade("newOco", "POST", "orderList/oco", "orderList.place.oco", OCO),
+    _trade("newOldOco", "POST", "order/oco", "orderList.place", OLD_OCO),
+    _trade(
+        "cancelOrderList",
+        "DELETE",
+        "orderList",
+        "orderList.cancel",
+        (
+            *(SYMBOL, NEW_CLIENT_ID),
+            Parameter("orderListId", Kind.LONG),
+            Parameter("listClientOrderId", Kind.CLIENT_ID),
+        ),
+    ),
+)
+
+
+def _account(
+    name: str,
+    path: str,
+    websocket: str,
+    weight: Weight,
+    *parameters: Parameter,
+    weights: str = "",
+) -> Call:
+    return Call(
+        name=name,
+        method="GET",
+        path=f"/api/v3/{path}",
+        websocket=websocket,
+        security=Security.USER_DATA,
+        weight=weight,
+        weights=weights,
+        schema=Schema((*parameters, *SIGNED)),
+    )
+
+
+_OPEN_WEIGHTS = "6 for one symbol, 80 for all"
+_BY_ORDER = "20, or 5 with orderId"
+
+ACCOUNT = (
+    _account(
+        "account",
+        "account",
+        "account.status",
+        20,
+        Parameter("omitZeroBalances", Kind.BOOLEAN),
+    ),
+    _account("commission", "account/commission", "account.commission", 20, SYMBOL),
+    _account("orderCounts", "rateLimit/order", "account.rateLimits.orders", 40),
+    _account("queryOrder", "order", "order.status", 4, SYMBOL, ORDER_ID, ORIG_CLIENT_ID),
+    _account(
+        "openOrders",
+        "openOrders",
+        "openOrders.status",
+        _by_symbols(6, 80),
+        ANY_SYMBOL,
+        weights=_OPEN_WEIGHTS,
+    ),
+    _account("allOrders", "allOrders", "allOrders", 20, SYMBOL, ORDER_ID, START, END, LIMIT),
+    _account(
+        "queryOrderList",
+        "orderList",
+        "orderList.status",
+        4,
+        Parameter("orderListId", Kind.LONG),
+        ORIG_CLIENT_ID,
+    ),
+    _account("allOrderLists", "allOrderList", "allOrderLists", 20, FROM_ID, START, END, LIMIT),
+    _account("openOrderLists", "openOrderList", "openOrderLists.status", 6),
+    _account(
+        "myTrades",
+        "myTrades",
+        "myTrades",
+        lambda values: 5 if "orderId" in values else 20,
+        *(SYMBOL, ORDER_ID, START, END, FROM_ID, LIMIT),
+        weights=_BY_ORDER,
+    ),
+    _account("myFilters", "myFilters", "myFilters", 40, SYMBOL),
+)
+
+
+def _wallet(name: str, path: str, *parameters: Parameter, key_only: bool = False) -> Call:
+    return Call(
+        name=name,
+        method="GET",
+        path=f"/sapi/v1/{path}",
+        security=Security.KEY if key_only else Security.USER_DATA,
+        schema=Schema(parameters if key_only else (*parameters, *SIGNED)),
+    )
+
+
+SAPI = (
+    Call(name="systemStatus", method="GET", path="/sapi/v1/system/status"),
+    _wallet("coins", "capital/config/getall"),
+    _wallet("tradeFee", "asset/tradeFee", ANY_SYMBOL),
+    _wallet("accountStatus", "account/status"),
+    _wallet("apiTradingStatus", "account/apiTradingStatus"),
+    _wallet("apiRestrictions", "account/apiRestrictions"),
+    _wallet("marginPairs", "margin/allPairs", ANY_SYMBOL, key_only=True),
+    _wallet("isolatedMarginPairs", "margin/isolated/allPairs", ANY_SYMBOL, key_only=True),
+    _wallet("delistSchedule", "spot/delist-schedule", key_only=True),
+)
+
+CALLS = (*GENERAL, *MARKET_DATA, *TRADING, *ACCOUNT, *SAPI)
+"""Every call that is answered here."""
+
+NOT_SUPPORTED = frozenset(
+    {
+        ("POST", "/api/v3/orderList/oto"),
+        ("POST", "/api/v3/orderList/otoco"),
+        ("POST", "/api/v3/orderList/opo"),
+        ("POST", "/api/v3/orderList/opoco"),
+        ("POST", "/api/v3/sor/order"),
+        ("POST", "/api/v3/sor/order/test"),
+        ("PUT", "/api/v3/order/amend/keepPriority"),
+        ("GET", "/api/v3/order/amendments"),
+        ("GET", "/api/v3/executionRules"),
+        ("GET", "/api/v3/historicalBlockTrades"),
+        ("GET", "/api/v3/referencePrice"),
+        ("GET", "/api/v3/referencePrice/calculation"),
+        ("GET", "/api/v3/ticker"),
+        ("GET", "/api/v3/ticker/tradingDay"),
+        ("GET", "/api/v3/myPreventedMatches"),
+        ("GET", "/api/v3/myAllocations"),
+    }
+)
+"""Calls that Binance has. Here they are refused with -1020, so that no client takes them as done."""

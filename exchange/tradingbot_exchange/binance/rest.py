@@ -1,0 +1,161 @@
+"""Binance's REST: one aiohttp handler for every call of the table."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from tradingbot_exchange.binance import signing
+from tradingbot_exchange.binance.calls import CALLS, NOT_SUPPORTED, Call
+from tradingbot_exchange.binance.errors import ApiError, not_supported, refusal
+from tradingbot_exchange.binance.parameters import sent_by_rest
+from tradingbot_exchange.binance.spot import Proof, Spot
+from tradingbot_exchange.engine.types import Reason, RefusedError
+
+KEY_HEADER = "X-MBX-APIKEY"
+_NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
+_PLACING = frozenset({"newOrder", "newOco", "newOldOco", "cancelReplace"})
+"""Calls whose success carries the order counts."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(spot: Spot) -> list[web.RouteDef]:
+    """Return the routes of all calls, and of those that are refused."""
+    defined = [web.route(call.method, call.path, _responder(spot, call)) for call in CALLS]
+    refused = [web.route(method, path, _refuse) for method, path in sorted(NOT_SUPPORTED)]
+    return [*defined, *refused]
+
+
+def _responder(spot: Spot, call: Call) -> Respond:
+    takes_body = call.method != "GET"
+
+    async def respond(request: web.Request) -> web.Response:
+        body = await request.read() if takes_body and request.can_read_body else b""
+        address = request.remote or ""
+        try:
+            sent, proof = read_request(request.headers, raw_query(request), body)
+            answer = spot.answer(call, sent, proof, address=address)
+        except ApiError as error:
+            return _respond(spot, call, address, error.body(), error=error)
+        headers = {}
+        if call.name in _PLACING:
+            account = spot.venue.keys[proof.key or ""].account
+            headers = order_count_headers(spot, account)
+        return _respond(spot, call, address, answer, headers=headers)
+
+    return respond
+
+
+def raw_query(request: web.BaseRequest) -> bytes:
+    """Return the query as it was sent, byte by byte."""
+    return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
+
+
+def read_request(
+    headers: Mapping[str, str], query: bytes, body: bytes
+) -> tuple[dict[str, str], Proof]:
+    """Return the parameters of a request, and what its signature covers. Raises ApiError."""
+    payload, signature = signing.signed_payload(query, body)
+    encoded = payload if payload.isascii() else None
+    return sent_by_rest(query, body), Proof(headers.get(KEY_HEADER), encoded, signature)
+
+
+def order_count_headers(spot: Spot, account: str) -> dict[str, str]:
+    """Return the headers with the number of unfilled orders."""
+    counts = spot.order_counts.counts(account, now=spot.venue.client_time())
+    return {interval.header: str(count) for interval, _, count in counts}
+
+
+def _respond(
+    spot: Spot,
+    call: Call,
+    address: str,
+    body: object,
+    *,
+    error: ApiError | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    if call.path.startswith("/sapi/"):
+        all_headers = {"X-SAPI-USED-IP-WEIGHT-1M": "1"}
+    else:
+        used = str(spot.weights.used(address, now=spot.venue.client_time()))
+        all_headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+    if headers:
+        all_headers.update(headers)
+    if error is not None and error.retry_after is not None:
+        all_headers["Retry-After"] = str(error.retry_after)
+    return web.Response(
+        body=_encode(body).encode(),
+        status=200 if error is None else error.status,
+        headers=all_headers,
+        content_type="application/json",
+        charset="UTF-8",
+    )
+
+
+def error_response(error: ApiError) -> web.Response:
+    """Return an error without a call, such as one of a fault."""
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return web.Response(
+        body=_encode(error.body()).encode(),
+        status=error.status,
+        headers=headers,
+        content_type="application/json",
+        charset="UTF-8",
+    )
+
+
+async def _refuse(request: web.Request) -> web.Response:
+    del request
+    return error_response(not_supported())
+
+
+@web.middleware
+async def not_found(request: web.Request, handler: Respond) -> web.StreamResponse:
+    """Answer unknown paths, and methods that a path does not have, as Binance's front end does."""
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(ApiError(-1000, "The request is too large.", status=413))
+
+
+class BinanceFaultErrors:
+    """The errors that faults answer with."""
+
+    def rate_limited(self, retry_after: int) -> web.Response:
+        """Return 429 with -1003."""
+        text = "Too much request weight used; please use WebSocket Streams for live updates."
+        return error_response(ApiError(-1003, text, status=429, retry_after=retry_after))
+
+    def banned(self, retry_after: int) -> web.Response:
+        """Return 418 with -1003."""
+        text = "Way too much request weight used; IP banned. Please use WebSocket Streams."
+        return error_response(ApiError(-1003, text, status=418, retry_after=retry_after))
+
+    def server_error(self, status: int) -> web.Response:
+        """Return the body that Binance sends with the status."""
+        if status not in _SERVER_ERRORS:
+            return web.Response(status=status)
+        return error_response(ApiError(*_SERVER_ERRORS[status], status=status))
+
+    def rejected(self, reason: Reason) -> web.Response:
+        """Return what an order is answered that the engine refuses."""
+        return error_response(refusal(RefusedError(reason)))
+
+
+_SERVER_ERRORS = {
+    500: (-1001, "Internal error; unable to process your request. Please try again."),
+    503: (
+        -1008,
+        "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    ),
+    504: (
+        -1007,
+        "Timeout waiting for response from backend server. "
+        "Send status unknown; execution status unknown.",
+    ),
+}
