@@ -111,11 +111,6 @@ class Account:
             self._count(fill)
             self.last = fill
 
-    def roll(self, day_start: int) -> None:
-        """Begin a new trading day. Every fill before it has been counted, and none after it."""
-        self._day_start = day_start
-        self._begin()
-
     def positions(self) -> dict[str, Position]:
         """Return what is held, by asset."""
         return {
@@ -154,7 +149,8 @@ class Account:
             ),
             ZERO,
         )
-        return self._realized + now - start
+        realized = ZERO if self._at_start is None else self._realized  # no fill today yet
+        return realized + now - start
 
     def _begin(self) -> None:
         self._at_start = self._state()

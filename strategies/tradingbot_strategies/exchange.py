@@ -86,5 +86,5 @@ class Exchange(Protocol):
     async def protect(self, cover: NewCover) -> None:
         """Send a protective order. Raises as `submit`."""
 
-    async def cancel(self, order: OrderState) -> None:
-        """Cancel an order. Returns once it is no longer open. Raises as `submit`."""
+    async def cancel(self, order: OrderState) -> OrderState:
+        """Cancel an order, and return how it ended once it is no longer open. Raises as `submit`."""

@@ -63,8 +63,13 @@ class LocalAccount:
         self._house: dict[str, tuple[int, ...]] = {}
         """The house's open orders, by symbol."""
         self._fills: dict[str, list[RawFill]] = {}
+        self.changes = 0
+        """Grows with each change of an order of the bot."""
         if BOT in engine.accounts():
             self._keep(engine.fills(BOT))
+        if HOUSE in engine.accounts():  # left over in a restored engine
+            for order in engine.open_orders(HOUSE):
+                engine.cancel(HOUSE, order.id, now=clock())
 
     @classmethod
     def open(
@@ -111,6 +116,26 @@ class LocalAccount:
             if order.status in _OPEN:
                 placed.append(order.id)
         self._house[symbol] = tuple(placed)
+
+    def reach(self, symbol: str, quote: Quote) -> None:
+        """Trade the smallest quantity between bid and ask, so that stops see the price.
+
+        A stop that the bid has reached is triggered, whatever the last trade was.
+        """
+        instrument = self.engine.instrument(symbol)
+        middle = (quote.bid + quote.ask) / 2 // instrument.tick * instrument.tick
+        reached = any(
+            order.stop_price is not None and order.stop_price >= quote.bid
+            for order in self.open_orders(symbol)
+        )
+        self._heed(
+            self.engine.trade_through(
+                symbol,
+                quote.bid if reached else middle,
+                now=self._clock(),
+                quantity=instrument.min_quantity,
+            )
+        )
 
     def withdraw(self, symbol: str) -> None:
         """Take the house's orders away."""
@@ -168,19 +193,19 @@ class LocalAccount:
     def cancel(self, order: OrderState) -> OrderState:
         """Cancel an order and return how it ended. Raises NotAcceptedError."""
         try:
-            self.engine.cancel(BOT, int(order.order_ids[0]), now=self._clock())
+            _, events = self.engine.cancel(BOT, int(order.order_ids[0]), now=self._clock())
         except RefusedError as error:
             raise NotAcceptedError(str(error)) from error
+        self._heed(events)
         ended = self.order(order.order_ids[0])
         assert ended is not None  # noqa: S101 - the engine keeps it
         return ended
 
     def _heed(self, events: Sequence[Event]) -> None:
-        self._keep(
-            event.fill
-            for event in events
-            if isinstance(event, OrderEvent) and event.fill and event.fill.account == BOT
-        )
+        for event in events:
+            if isinstance(event, OrderEvent) and event.order.account == BOT:
+                self.changes += 1
+                self._keep([event.fill] if event.fill else [])
 
     def _keep(self, fills: Iterable[Fill]) -> None:
         for fill in fills:
