@@ -1,9 +1,13 @@
-"""Measure the webhooks or the operator against a peer in Go, print a table, write it as JSON."""
+"""Measure the webhooks or the operator against a peer in Go, or the exchange by itself.
+
+Prints a table and writes it as JSON.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
+from bench.exchange.benchmark import exchange
 from bench.operator.benchmark import add_operator_arguments, operator
 from bench.webhooks.benchmark import webhooks
 
@@ -14,7 +18,7 @@ def main() -> None:
     """Run a benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "benchmark", nargs="?", choices=["webhooks", "operator"], default="webhooks"
+        "benchmark", nargs="?", choices=["webhooks", "operator", "exchange"], default="webhooks"
     )
     parser.add_argument(
         "--quick", action="store_true", help="few and short rounds, to try it; writes no results"
@@ -25,6 +29,8 @@ def main() -> None:
         operator(arguments, results=RESULTS, say=_say)
     elif arguments.only or arguments.bots:
         parser.error("--only and --bots need the benchmark `operator`")
+    elif arguments.benchmark == "exchange":
+        exchange(quick=arguments.quick, results=RESULTS, say=_say)
     else:
         webhooks(quick=arguments.quick, results=RESULTS, say=_say)
 

@@ -9,8 +9,8 @@ from typing import Any
 from bench.common.peer import pinned_versions
 
 
-def machine(go_version: str, packages: tuple[str, ...]) -> dict[str, Any]:
-    """Return the machine, and the versions of Python, Go, the peer and these packages."""
+def hardware() -> dict[str, Any]:
+    """Return the machine and the version of Python."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -24,6 +24,12 @@ def machine(go_version: str, packages: tuple[str, ...]) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
+    }
+
+
+def machine(go_version: str, packages: tuple[str, ...]) -> dict[str, Any]:
+    """Return the machine, and the versions of Python, Go, the peer and these packages."""
+    return hardware() | {
         "go": go_version,
         "peer": pinned_versions(),
         "server": {name: version(name) for name in packages},

@@ -1,35 +1,16 @@
 """The results of the operators' benchmark: a record, and a table for readers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from bench.common.machine import machine
 from bench.common.series import Measured
+from bench.common.targets import at_most, under
 from bench.operator.parity import OperatorParity
 
 Record = dict[str, Any]
 Results = dict[int, dict[str, Measured]]
 """By number of bots, operator and quantity."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A limit for a figure."""
-
-    text: str
-    holds: Callable[[float], bool]
-
-
-def at_most(limit: float) -> Target:
-    """Return a target that includes `limit`."""
-    return Target(f"at most {limit:g}", lambda value: value <= limit)
-
-
-def under(limit: float) -> Target:
-    """Return a target that excludes `limit`."""
-    return Target(f"under {limit:g}", lambda value: value < limit)
 
 
 TARGETS = {

@@ -207,7 +207,7 @@ class Client:
         async with self.session.request(
             method, f"http://{self.host}{path}", data=data, headers=signed
         ) as response:
-            return Answer(response.status, dict(response.headers), await response.text())
+            return Answer(response.status, response.headers, await response.text())
 
     async def get(self, path: str, **options: Any) -> Any:
         """Return the JSON of a call that succeeds. A second passes, for the rate limit."""

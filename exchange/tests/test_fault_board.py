@@ -227,7 +227,7 @@ def test_orders_that_would_not_trade_at_once_do_not_use_up_a_partial_fill() -> N
     fault = made.fault(type="partial-fills")
     made.submit(limit(Side.BUY, "0.1", Decimal(50000)))
     with pytest.raises(RefusedError):
-        made.submit(market(Side.BUY, "9000"))
+        made.submit(limit(Side.BUY, "9000", Decimal(61000)))
     stop = market(Side.SELL, "0.1")
     made.submit(
         type(stop)(

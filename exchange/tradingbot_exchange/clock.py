@@ -18,12 +18,15 @@ class Anchor:
 
 
 class MarketClock:
-    """The time of the market. It never goes back, even if the real clock does."""
+    """The time of the market. It never goes back, even if the real clock does.
 
-    def __init__(self, wall: Wall, anchor: Anchor) -> None:
+    `latest` is a time that the market has reached already.
+    """
+
+    def __init__(self, wall: Wall, anchor: Anchor, *, latest: int = 0) -> None:
         self.wall = wall
         self.anchor = anchor
-        self._latest = anchor.market
+        self._latest = max(anchor.market, latest)
 
     def now(self) -> int:
         """Return milliseconds since the epoch, with speed and without skew."""

@@ -19,7 +19,7 @@ from aiohttp import web
 from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.control.app import control_app
 from tradingbot_exchange.errors import CertificateError, ListenError, SettingError
-from tradingbot_exchange.faults.middleware import fault_middleware
+from tradingbot_exchange.faults.middleware import FaultMiddleware
 from tradingbot_exchange.faults.stream_faults import OpenStreams
 from tradingbot_exchange.keys import api_keys, keys_text, make_keys, read_keys, write_keys
 from tradingbot_exchange.market.replay import parse_time
@@ -96,9 +96,10 @@ async def _serve(
     control: socket.socket,
     tls: ssl.SSLContext | None,
 ) -> None:
-    streams = OpenStreams(venue)
+    streams = OpenStreams(venue.board, venue.clock.now)
+    venue.cut_streams = streams.cut
     app[STREAM_CONTROL] = streams
-    app.middlewares.insert(0, fault_middleware(venue))
+    app.middlewares.insert(0, FaultMiddleware(venue.board, venue.clock.now))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

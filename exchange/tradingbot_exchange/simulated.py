@@ -13,10 +13,6 @@ from tradingbot_exchange.engine.types import (
     Event,
     NewOrder,
     OrderEvent,
-    OrderType,
-    RefusedError,
-    Side,
-    TimeInForce,
     Trade,
     TradeEvent,
 )
@@ -32,7 +28,7 @@ from tradingbot_exchange.faults.model import (
 )
 from tradingbot_exchange.faults.scenario import Calm, ScenarioStep
 from tradingbot_exchange.market.candles import CandleHistory, Candles
-from tradingbot_exchange.market.liquidity import HOUSE, PARTIES
+from tradingbot_exchange.market.liquidity import PARTIES, partial_quote, quote_only
 from tradingbot_exchange.market.market import Conditions, Market
 from tradingbot_exchange.market.shocks import SHOCK, Shock
 from tradingbot_exchange.recorded_engine import RecordedEngine
@@ -43,8 +39,6 @@ TRADES_KEPT = 5_000
 
 MAX_STEPS = 16
 """Steps of the market in one `advance`. After a longer pause, they are further apart."""
-
-_DEPTH = 1000
 
 WARM_UP_STEPS = 40
 """Steps before the start, so that there are books and trades at once."""
@@ -297,44 +291,14 @@ class SimulatedVenue:
         active = None if account in PARTIES else self.board.partial_fill(order.symbol, now=now)
         if active is None or not isinstance(active.fault, PartialFills):
             return []
-        engine, instrument = self.recorded_engine, self.recorded_engine.instrument(order.symbol)
-        book = engine.book(order.symbol, _DEPTH)
-        opposite = book.asks if order.side is Side.BUY else book.bids
-        if not opposite or order.stop_price is not None or order.post_only:
-            return []
-        best = opposite[0].price
-        sign = 1 if order.side is Side.BUY else -1
-        if order.price is not None and (order.price - best) * sign < 0:
-            return []
-        wanted = order.quantity or (order.quote_quantity or Decimal(0)) / best
-        lots = wanted * active.fault.percent / 100 // instrument.lot
-        quantity = lots * instrument.lot
-        if quantity < instrument.min_quantity or quantity * best < instrument.min_notional:
-            return []
-        within = (
-            level.quantity
-            for level in opposite
-            if order.price is None or (order.price - level.price) * sign >= 0
-        )
-        if quantity >= sum(within):
-            return []  # the market has no more than that anyway
-        try:
-            engine.check(account, order)
-        except RefusedError:
+        percent = active.fault.percent
+        quote = partial_quote(self.recorded_engine, account, order, percent=percent)
+        if quote is None:
             return []
         self.board.count(active)
         self._changed = True
         self._resting[order.symbol] = now + active.fault.rest
-        house = Side.SELL if order.side is Side.BUY else Side.BUY
-        events: list[Event] = []
-        for quote in engine.open_orders(HOUSE, order.symbol):
-            if quote.request.side is house:
-                events += engine.cancel(HOUSE, quote.id, now=now)[1]
-        offer = NewOrder(
-            symbol=order.symbol, side=house, type=OrderType.LIMIT,
-            time_in_force=TimeInForce.GTC, quantity=quantity, price=best,
-        )  # fmt: skip
-        return events + engine.submit(HOUSE, offer, now=now)[1]
+        return quote_only(self.recorded_engine, order.symbol, quote, now=now)
 
     # Records
 
@@ -350,7 +314,7 @@ class SimulatedVenue:
         if not events or not self._listeners:
             return
         shown = [event for event in events if not _is_private(event)]
-        for listener in tuple(self._listeners):
+        for listener in tuple(self._listeners) if shown else ():
             listener(shown)
 
     def _commit(self) -> None:

@@ -40,6 +40,7 @@ class StateFile:
         """Open or create the file. Raises StateError."""
         self._path = path
         self._entries = 0
+        self._failure = ""
         try:
             self._database = sqlite3.connect(path, isolation_level=None, timeout=0.2)
             try:
@@ -110,17 +111,25 @@ class StateFile:
         return [row for (row,) in reversed(rows)]
 
     def record(self, entry: dict[str, Any]) -> None:
-        """Commit a change. Raises StateError."""
+        """Commit a change. Raises StateError, and from then on always: a change is missing."""
+        self.check()
         try:
             self._database.execute("INSERT INTO journal (entry) VALUES (?)", (_text(entry),))
         except sqlite3.Error as error:
-            raise StateError(f"cannot write {self._path}: {error}") from error
+            self._failure = f"cannot write {self._path}: {error}"
+            raise StateError(self._failure) from error
         self._entries += 1
+
+    def check(self) -> None:
+        """Raise StateError if a change could not be written. The exchange must end then."""
+        if self._failure:
+            raise StateError(self._failure)
 
     def save(
         self, *, meta: dict[str, Any], state: dict[str, Any], candles: Iterable[CandleRow]
     ) -> int:
         """Replace snapshot and journal by a new snapshot; return its length. Raises StateError."""
+        self.check()
         text = _text(state)
         run = self._database.execute
         try:

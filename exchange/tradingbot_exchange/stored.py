@@ -65,7 +65,11 @@ class StoredVenue:
         return self._choices.seed
 
     def maintain(self) -> None:
-        """Make a snapshot if the journal has become long. Call it now and then."""
+        """Make a snapshot if the journal has become long. Call it now and then.
+
+        Raises StateError, also if an earlier change could not be written.
+        """
+        self._file.check()
         if self._file.entries >= max(_FEWEST, self._snapshot_bytes // _BYTES_PER_CHANGE):
             self.save()
 
@@ -103,7 +107,8 @@ class StoredVenue:
     def _begin(self, keys: Iterable[ApiKey], wall: Wall) -> None:
         anchor = first_anchor(wall(), self._choices.speed)
         engine = RecordedEngine(s.instrument for s in default_symbols(self._choices.dialect))
-        self.venue = self._venue(engine, anchor.market // 1000 * 1000, anchor, keys, wall)
+        clock = MarketClock(wall, anchor)
+        self.venue = self._venue(engine, anchor.market // 1000 * 1000, clock, keys)
         self.venue.market.open_parties(engine)
 
     def _resume(
@@ -119,7 +124,8 @@ class StoredVenue:
             raise StateError(f"{self._path} can't be read: {error}") from error
         latest = begin + step * STEP_MS
         anchor = next_anchor(old, wall=wall(), speed=self._choices.speed, latest=latest)
-        self.venue = self._venue(engine, begin, anchor, keys, wall)
+        clock = MarketClock(wall, anchor, latest=latest)
+        self.venue = self._venue(engine, begin, clock, keys)
         for symbol, trades in state["trades"].items():
             self.venue.trades_kept[symbol].extend(_TRADE.validate_python(t) for t in trades)
         for symbol, candles in self.venue.candles_kept.items():
@@ -133,14 +139,8 @@ class StoredVenue:
         self._saved = self.venue.market.time_of(state["step"])
 
     def _venue(
-        self,
-        engine: RecordedEngine,
-        begin: int,
-        anchor: Anchor,
-        keys: Iterable[ApiKey],
-        wall: Wall,
+        self, engine: RecordedEngine, begin: int, clock: MarketClock, keys: Iterable[ApiKey]
     ) -> SimulatedVenue:
-        clock = MarketClock(wall, anchor)
         return venue_of(
             self._choices, engine, clock=clock, begin=begin, keys=keys, journal=self._file
         )

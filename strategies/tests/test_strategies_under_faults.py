@@ -58,7 +58,7 @@ def config_of(strategy_type: str, parameters: dict[str, str], **risk: object) ->
             "mode": "Paper",
             "risk": {
                 "maxPositionSize": "200",
-                "dailyLossLimit": "2",
+                "dailyLossLimit": "1",
                 "stopLossPercentage": "1.5",
                 "takeProfitPercentage": "2",
                 "maxOpenPositions": 1,
@@ -205,7 +205,7 @@ async def trade(judge: Judge, strategy_type: str) -> int:
 
 @pytest.mark.parametrize("strategy_type", TYPES)
 def test_no_limit_is_exceeded_and_every_report_equals_the_statement(strategy_type: str) -> None:
-    reports = entries = halts = 0
+    reports = entries = losses = 0
     for seed in range(SEEDS):
         # Midnight is some minutes ahead: about half of the runs see two trading days.
         start = MIDNIGHT_IN_BERLIN - 120_000 - seed * 2_000
@@ -218,9 +218,9 @@ def test_no_limit_is_exceeded_and_every_report_equals_the_statement(strategy_typ
             error.add_note(f"seed {seed}")
             raise
         entries += judge.entries
-        halts += bool(judge.lost_on)
+        losses += bool(judge.lost_on)
 
     assert reports > SEEDS * TURNS / 3
     assert entries > SEEDS / 2
     if strategy_type in {"MarketMaking", "Grid", "TrendFollowing"}:
-        assert halts > 5
+        assert losses > 0

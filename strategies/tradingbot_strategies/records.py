@@ -59,19 +59,23 @@ class Records:
         """
         orders: list[OrderState] = []
         for symbol in self._markets:
-            own = [o for o in await self._exchange.open_orders(symbol) if self._learn(o)]
-            state = sorted((order.order_ids[0], order.filled) for order in own)
+            mine = [o for o in await self._exchange.open_orders(symbol) if self._learn(o)]
+            state = sorted((order.order_ids[0], order.filled) for order in mine)
             if state != self._last_seen.get(symbol):
                 self._dirty.add(symbol)
             self._last_seen[symbol] = state
-            orders += own
-        found: list[OwnFill] = []
+            orders += mine
+        raw: dict[str, Sequence[RawFill]] = {}
         for symbol in self._markets:
             if symbol in self._dirty or now - self._read[symbol] >= READ_ALL_EVERY:
-                found += await self._new_fills(symbol)
-                self._read[symbol] = now
-                self._dirty.discard(symbol)
-        self._count(sorted(found))
+                raw[symbol] = await self._exchange.fills(symbol, self._newest[symbol])
+        own = [await self._own(fill) for fills in raw.values() for fill in fills]
+        # Everything was read: from here on nothing can fail, so no fill is lost or counted twice.
+        for symbol, fills in raw.items():
+            self._newest[symbol] = max((fill.number for fill in fills), default=self._newest[symbol])
+            self._read[symbol] = now
+            self._dirty.discard(symbol)
+        self._count(sorted(fill for fill in own if fill is not None))
         self.open = orders
 
     def start_day(self, day_start: int) -> None:
@@ -101,15 +105,6 @@ class Records:
         for order_id in order.order_ids:
             self._labels[order.symbol, order_id] = label
         return label is not None
-
-    async def _new_fills(self, symbol: str) -> list[OwnFill]:
-        found = []
-        for raw in await self._exchange.fills(symbol, self._newest[symbol]):
-            fill = await self._own(raw)
-            if fill is not None:
-                found.append(fill)
-            self._newest[symbol] = max(self._newest[symbol], raw.number)
-        return found
 
     async def _own(self, raw: RawFill) -> OwnFill | None:
         key = raw.symbol, raw.order_id

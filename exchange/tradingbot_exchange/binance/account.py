@@ -85,7 +85,7 @@ def commission(spot: Spot, request: Request) -> object:
 
 def order_counts(spot: Spot, request: Request) -> object:
     """Return how many unfilled orders the account has placed."""
-    counts = spot.order_counts.counts(request.account, now=spot.venue.client_time())
+    counts = spot.order_counts.counts(request.account, now=request.time)
     return [
         {
             "rateLimitType": "ORDERS",

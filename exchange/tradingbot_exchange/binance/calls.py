@@ -5,12 +5,34 @@ Paths, names, parameters and weights are Binance's (rest-api.md and web-socket-a
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
+from tradingbot_exchange.binance.call_parameters import (
+    ANY_SYMBOL,
+    END,
+    FROM_ID,
+    INTERVALS,
+    LIMIT,
+    MAYBE_SIGNED,
+    NEW_CLIENT_ID,
+    NEW_ORDER,
+    OCO,
+    OLD_OCO,
+    ORDER_ID,
+    ORIG_CLIENT_ID,
+    REPLACE,
+    RESTRICTIONS,
+    SIGNED,
+    START,
+    STATUS,
+    SYMBOL,
+    SYMBOLS,
+    TYPE,
+)
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
 
 
-class Security(Enum):
+class Security(StrEnum):
     """What a call needs. KEY is a key without a signature, as some of /sapi take it."""
 
     NONE = "NONE"
@@ -21,7 +43,7 @@ class Security(Enum):
     @property
     def signed(self) -> bool:
         """Whether a timestamp and a signature are mandatory."""
-        return self in {Security.USER_DATA, Security.TRADE}
+        return self is Security.TRADE or self is Security.USER_DATA
 
 
 Weight = int | Callable[[Values], int]
@@ -48,114 +70,6 @@ class Call:
         return self.weight if isinstance(self.weight, int) else self.weight(values)
 
 
-SIGNED = (
-    Parameter("timestamp", Kind.LONG, mandatory=True),
-    Parameter("recvWindow", Kind.WINDOW),
-    Parameter("signature", Kind.TEXT),
-)
-"""What every SIGNED call takes. A session of the WebSocket API needs no signature."""
-
-SYMBOL = Parameter("symbol", Kind.SYMBOL, mandatory=True)
-ANY_SYMBOL = Parameter("symbol", Kind.SYMBOL)
-SYMBOLS = Parameter("symbols", Kind.SYMBOLS)
-STATUS = Parameter("symbolStatus", Kind.ENUM, choices=("TRADING", "HALT", "BREAK"))
-LIMIT = Parameter("limit", Kind.LONG, limit=1000)
-START = Parameter("startTime", Kind.TIME)
-END = Parameter("endTime", Kind.TIME)
-FROM_ID = Parameter("fromId", Kind.LONG)
-ORDER_ID = Parameter("orderId", Kind.LONG)
-ORIG_CLIENT_ID = Parameter("origClientOrderId", Kind.CLIENT_ID)
-NEW_CLIENT_ID = Parameter("newClientOrderId", Kind.CLIENT_ID)
-TYPE = ("FULL", "MINI")
-
-INTERVALS = (
-    *("1s", "1m", "3m", "5m", "15m", "30m"),
-    *("1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"),
-)
-
-SIDES = ("BUY", "SELL")
-ORDER_TYPES = (
-    *("LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"),
-    *("TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "LIMIT_MAKER"),
-)
-TIMES_IN_FORCE = ("GTC", "IOC", "FOK")
-RESPONSES = ("ACK", "RESULT", "FULL")
-PREVENTION_MODES = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
-CANCEL_RESTRICTIONS = ("ONLY_NEW", "ONLY_PARTIALLY_FILLED")
-
-
-def leg_parameters(prefix: str) -> tuple[Parameter, ...]:
-    """Return the parameters of an order that an order list has for each leg, with its prefix."""
-
-    def named(name: str) -> str:
-        return prefix + name[0].upper() + name[1:] if prefix else name
-
-    return (
-        Parameter(named("type"), Kind.ENUM, mandatory=True, choices=ORDER_TYPES),
-        Parameter(named("timeInForce"), Kind.ENUM, choices=TIMES_IN_FORCE),
-        Parameter(named("price"), Kind.DECIMAL),
-        Parameter(named("stopPrice"), Kind.DECIMAL),
-        Parameter(named("trailingDelta"), Kind.LONG),
-        Parameter(named("icebergQty"), Kind.DECIMAL),
-        Parameter(named("strategyId"), Kind.LONG),
-        Parameter(named("strategyType"), Kind.LONG),
-        Parameter(named("pegPriceType"), Kind.ENUM, choices=("PRIMARY_PEG", "MARKET_PEG")),
-        Parameter(named("pegOffsetType"), Kind.ENUM, choices=("PRICE_LEVEL",)),
-        Parameter(named("pegOffsetValue"), Kind.LONG),
-    )
-
-
-SIDE = Parameter("side", Kind.ENUM, mandatory=True, choices=SIDES)
-RESPONSE = Parameter("newOrderRespType", Kind.ENUM, choices=RESPONSES)
-PREVENTION = Parameter("selfTradePreventionMode", Kind.ENUM, choices=PREVENTION_MODES)
-RESTRICTIONS = Parameter("cancelRestrictions", Kind.ENUM, choices=CANCEL_RESTRICTIONS)
-NEW_ORDER = (
-    *(SYMBOL, SIDE, *leg_parameters(""), NEW_CLIENT_ID, RESPONSE, PREVENTION),
-    Parameter("quantity", Kind.DECIMAL),
-    Parameter("quoteOrderQty", Kind.DECIMAL),
-)
-REPLACE = (
-    Parameter(
-        "cancelReplaceMode",
-        Kind.ENUM,
-        mandatory=True,
-        choices=("STOP_ON_FAILURE", "ALLOW_FAILURE"),
-    ),
-    Parameter("cancelOrderId", Kind.LONG),
-    Parameter("cancelOrigClientOrderId", Kind.CLIENT_ID),
-    Parameter("cancelNewClientOrderId", Kind.CLIENT_ID),
-    RESTRICTIONS,
-    Parameter("orderRateLimitExceededMode", Kind.ENUM, choices=("DO_NOTHING", "CANCEL_ONLY")),
-)
-OCO = (
-    *(SYMBOL, SIDE, RESPONSE, PREVENTION),
-    Parameter("quantity", Kind.DECIMAL, mandatory=True),
-    Parameter("listClientOrderId", Kind.CLIENT_ID),
-    *leg_parameters("above"),
-    Parameter("aboveClientOrderId", Kind.CLIENT_ID),
-    *leg_parameters("below"),
-    Parameter("belowClientOrderId", Kind.CLIENT_ID),
-)
-OLD_OCO = (
-    *(SYMBOL, SIDE, RESPONSE, PREVENTION),
-    Parameter("quantity", Kind.DECIMAL, mandatory=True),
-    Parameter("listClientOrderId", Kind.CLIENT_ID),
-    Parameter("limitClientOrderId", Kind.CLIENT_ID),
-    Parameter("price", Kind.DECIMAL, mandatory=True),
-    Parameter("limitStrategyId", Kind.LONG),
-    Parameter("limitStrategyType", Kind.LONG),
-    Parameter("limitIcebergQty", Kind.DECIMAL),
-    Parameter("trailingDelta", Kind.LONG),
-    Parameter("stopClientOrderId", Kind.CLIENT_ID),
-    Parameter("stopPrice", Kind.DECIMAL, mandatory=True),
-    Parameter("stopStrategyId", Kind.LONG),
-    Parameter("stopStrategyType", Kind.LONG),
-    Parameter("stopLimitPrice", Kind.DECIMAL),
-    Parameter("stopIcebergQty", Kind.DECIMAL),
-    Parameter("stopLimitTimeInForce", Kind.ENUM, choices=TIMES_IN_FORCE),
-)
-
-
 def _depth_weight(values: Values) -> int:
     limit = values.limit(100)
     return next(weight for most, weight in DEPTH_WEIGHTS if limit <= most)
@@ -170,6 +84,9 @@ def _by_symbols(one: int, every: int) -> Callable[[Values], int]:
         return one if "symbol" in values else every
 
     return weigh
+
+
+_TICKER_WEIGHTS = ((20, 2), (100, 40), (10**6, 80))
 
 
 def _ticker_weight(values: Values) -> int:
@@ -418,7 +335,7 @@ def _wallet(name: str, path: str, *parameters: Parameter, key_only: bool = False
         method="GET",
         path=f"/sapi/v1/{path}",
         security=Security.KEY if key_only else Security.USER_DATA,
-        schema=Schema(parameters if key_only else (*parameters, *SIGNED)),
+        schema=Schema((*parameters, *(MAYBE_SIGNED if key_only else SIGNED))),
     )
 
 
@@ -457,4 +374,4 @@ NOT_SUPPORTED = frozenset(
         ("GET", "/api/v3/myAllocations"),
     }
 )
-"""Calls that Binance has. Here they are refused with -1020, so that no client takes them as done."""
+"""Calls that Binance has, and that are refused here with -1020."""

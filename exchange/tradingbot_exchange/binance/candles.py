@@ -72,7 +72,7 @@ def candles(
 
 
 def _between(venue: Venue, symbol: str, interval: str, start: int, end: int) -> list[Candle]:
-    if interval not in {"1w", "1M"}:
+    if interval != "1M":
         return venue.candles(symbol, length(interval), start=start, end=end)
     first = start_of(interval, start)
     days = venue.candles(symbol, DAY, start=first, end=end)

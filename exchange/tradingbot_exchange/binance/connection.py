@@ -43,7 +43,7 @@ class Connection:
             self._overrun = True
 
     async def messages(self) -> AsyncIterator[str]:
-        """Iterate over the client's text messages until it leaves, and send what waits meanwhile."""
+        """Iterate over the client's messages until it leaves; send what waits meanwhile."""
         writer = asyncio.create_task(self._write())
         try:
             async for message in self._stream:

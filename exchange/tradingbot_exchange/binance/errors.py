@@ -87,10 +87,13 @@ def invalid(name: str) -> ApiError:
     return ApiError(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
+def too_many(sent: int) -> ApiError:
+    """Return the error for parameters of a call that has none."""
+    return ApiError(-1101, f"Too many parameters; expected '0' and received '{sent}'.")
+
+
 def unread(*, read: int, sent: int) -> ApiError:
     """Return the error for parameters that the call does not have."""
-    if read == 0:
-        return ApiError(-1101, f"Too many parameters; expected '0' and received '{sent}'.")
     text = f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'."
     return ApiError(-1104, text)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tradingbot_exchange.binance import candles
-from tradingbot_exchange.binance.calls import INTERVALS
+from tradingbot_exchange.binance.call_parameters import INTERVALS
 from tradingbot_exchange.binance.market_data import (
     DayStatistics,
     best_levels,

@@ -5,14 +5,13 @@ them. Time is the exchange's, in milliseconds.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tradingbot_exchange.binance.errors import ApiError
 
 _MINUTE = 60_000
 _RAW_INTERVAL = 5 * _MINUTE
 _LONGEST_BAN = 3 * 24 * 60 * _MINUTE
-_LETTERS = {"SECOND": "S", "MINUTE": "M", "DAY": "D"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +41,13 @@ class OrderInterval:
     length: int
     """In milliseconds."""
 
-    @property
-    def header(self) -> str:
-        """The header that carries its count."""
-        return f"X-MBX-ORDER-COUNT-{self.number}{_LETTERS[self.name]}"
+    header: str
+    """The header that carries its count."""
 
 
 ORDER_INTERVALS = (
-    OrderInterval("SECOND", 10, 10_000),
-    OrderInterval("DAY", 1, 24 * 60 * _MINUTE),
+    OrderInterval("SECOND", 10, 10_000, "X-MBX-ORDER-COUNT-10S"),
+    OrderInterval("DAY", 1, 24 * 60 * _MINUTE, "X-MBX-ORDER-COUNT-1D"),
 )
 
 
@@ -141,8 +138,10 @@ def _seconds(milliseconds: int) -> int:
 
 @dataclass(slots=True)
 class _Account:
-    starts: list[int]
-    counts: list[int]
+    until: int = 0
+    """When the shortest interval ends."""
+    starts: list[int] = field(default_factory=lambda: [-1] * len(ORDER_INTERVALS))
+    counts: list[int] = field(default_factory=lambda: [0] * len(ORDER_INTERVALS))
 
 
 class OrderCounts:
@@ -154,25 +153,20 @@ class OrderCounts:
 
     def add(self, account: str, orders: int, *, now: int) -> None:
         """Count orders. Raises ApiError (429) and counts nothing if there are too many."""
-        counted = self._current(account, now)
-        for interval, count, most in zip(ORDER_INTERVALS, counted.counts, self._most, strict=True):
-            if count + orders > most:
-                per = f"{interval.number} {interval.name}"
-                raise ApiError(
-                    -1015,
-                    f"Too many new orders; current limit is {most} orders per {per}.",
-                    status=429,
-                    retry_after=_seconds(interval.length - now % interval.length),
-                )
-        for index in range(len(counted.counts)):
-            counted.counts[index] += orders
+        counts = self._current(account, now).counts
+        for index, most in enumerate(self._most):
+            if counts[index] + orders > most:
+                raise _too_many_orders(ORDER_INTERVALS[index], most, now)
+        for index in range(len(counts)):
+            counts[index] += orders
 
     def give_back(self, account: str, orders: int, *, now: int) -> None:
         """Uncount orders that were refused, or that are filled for the first time."""
         if account not in self._accounts:
             return
-        counted = self._current(account, now)
-        counted.counts = [max(0, count - orders) for count in counted.counts]
+        counts = self._current(account, now).counts
+        for index, count in enumerate(counts):
+            counts[index] = max(0, count - orders)
 
     def counts(self, account: str, *, now: int) -> Iterator[tuple[OrderInterval, int, int]]:
         """Return each interval, its limit and its count."""
@@ -181,8 +175,21 @@ class OrderCounts:
     def _current(self, account: str, now: int) -> _Account:
         counted = self._accounts.get(account)
         if counted is None:
-            counted = self._accounts[account] = _Account([-1, -1], [0, 0])
-        for index, interval in enumerate(ORDER_INTERVALS):
-            if counted.starts[index] != now // interval.length:
-                counted.starts[index], counted.counts[index] = now // interval.length, 0
+            counted = self._accounts[account] = _Account()
+        shortest = ORDER_INTERVALS[0].length
+        if not counted.until - shortest <= now < counted.until:
+            counted.until = (now // shortest + 1) * shortest
+            for index, interval in enumerate(ORDER_INTERVALS):
+                if counted.starts[index] != now // interval.length:
+                    counted.starts[index], counted.counts[index] = now // interval.length, 0
         return counted
+
+
+def _too_many_orders(interval: OrderInterval, most: int, now: int) -> ApiError:
+    return ApiError(
+        -1015,
+        f"Too many new orders; current limit is {most} orders per"
+        f" {interval.number} {interval.name}.",
+        status=429,
+        retry_after=_seconds(interval.length - now % interval.length),
+    )

@@ -13,8 +13,9 @@ from tradingbot_exchange.binance.spot import Request, Spot
 from tradingbot_exchange.binance.symbols import amount, symbol_information
 from tradingbot_exchange.engine.types import Level, Trade
 
-DAY = 24 * 60 * 60 * 1000
 _MINUTE = 60_000
+_HOUR = 60 * _MINUTE
+DAY = 24 * _HOUR
 _AVERAGE_MINUTES = 5
 _BEFORE_FIRST = -1
 """An id before all trades; 0 asks the venue for the newest ones."""
@@ -28,8 +29,8 @@ def ping(spot: Spot, request: Request) -> object:
 
 def time(spot: Spot, request: Request) -> object:
     """Return the time with which timestamps are compared."""
-    del request
-    return {"serverTime": spot.venue.client_time()}
+    del spot
+    return {"serverTime": request.time}
 
 
 def exchange_info(spot: Spot, request: Request) -> object:
@@ -43,7 +44,7 @@ def exchange_info(spot: Spot, request: Request) -> object:
     names = _names(spot, values) if permissions is None or "SPOT" in permissions else []
     return {
         "timezone": "UTC",
-        "serverTime": spot.venue.client_time(),
+        "serverTime": request.time,
         "rateLimits": rate_limits(spot),
         "exchangeFilters": [],
         "symbols": [
@@ -269,9 +270,9 @@ class DayStatistics:
 
 
 def day_statistics(spot: Spot, symbol: str) -> DayStatistics:
-    """Return the statistics of a symbol, from candles of one minute."""
+    """Return the statistics of a symbol, from the 24 candles of one hour that it is in."""
     now = spot.venue.now()
-    found = spot.venue.candles(symbol, _MINUTE, start=now - DAY, end=now)
+    found = spot.venue.candles(symbol, _HOUR, start=now - DAY + 1, end=now)
     newest = spot.venue.trades(symbol, limit=1)
     last = spot.venue.engine.last_price(symbol) or (found[-1].close if found else Decimal(0))
     return DayStatistics(

@@ -79,16 +79,17 @@ class StreamSession:
         try:
             frame = _read(text)
             identifier = _identifier(frame)
-            handle = self._methods.get(str(frame["method"]))
-            if handle is None:
-                text = f"Invalid request: unknown variant `{frame['method']}`, expected one of {_METHODS}"
-                raise StreamError(2, text)
-            parameters = frame.get("params", [])
-            if not isinstance(parameters, list):
-                raise StreamError(2, "Invalid request: params must be an array")
-            return {"result": handle(parameters), "id": identifier}
+            handle = self._method(str(frame["method"]))
+            return {"result": handle(_parameters(frame)), "id": identifier}
         except StreamError as error:
             return {"error": {"code": error.code, "msg": error.message}, "id": identifier}
+
+    def _method(self, name: str) -> Callable[[list[object]], object]:
+        handle = self._methods.get(name)
+        if handle is None:
+            text = f"Invalid request: unknown variant `{name}`, expected one of {_METHODS}"
+            raise StreamError(2, text)
+        return handle
 
     def _subscribe(self, parameters: list[object]) -> None:
         names = [str(each) for each in parameters]
@@ -136,6 +137,13 @@ def _read(text: str) -> dict[str, object]:
     if "method" not in frame:
         raise StreamError(2, "Invalid request: missing field `method`")
     return frame
+
+
+def _parameters(frame: dict[str, object]) -> list[object]:
+    parameters = frame.get("params", [])
+    if not isinstance(parameters, list):
+        raise StreamError(2, "Invalid request: params must be an array")
+    return parameters
 
 
 def _identifier(frame: dict[str, object]) -> object:

@@ -168,7 +168,7 @@ def strategy(values: Values, prefix: Prefix) -> dict[str, str]:
 
 
 def check_prevention(values: Values) -> None:
-    """Raise ApiError if the request asks for another self-trade prevention than exchangeInfo says."""
+    """Raise ApiError for a self-trade prevention mode that exchangeInfo does not list."""
     mode = values.text("selfTradePreventionMode")
     if mode is not None and mode != PREVENTION_MODE:
         raise errors.invalid("selfTradePreventionMode")

@@ -2,16 +2,16 @@
 
 REST sends them in the query, in a form body, or in both (then the query's value counts); the
 WebSocket API sends JSON. Both become the same text values, and one `Schema` reads them. Errors are
-Binance's, in the order in which they are checked here: twice sent, unknown, empty, malformed, missing.
+Binance's, in the order in which they are checked here: sent twice, unknown, missing, malformed.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import Enum
-from typing import Any, cast
+from enum import StrEnum
+from typing import Any, NoReturn, cast
 from urllib.parse import unquote_plus
 
 from tradingbot_exchange.binance import errors
@@ -22,10 +22,12 @@ _LARGEST_LONG = 2**63 - 1
 _PLACES = 8
 """Decimal places of a price or quantity that Binance accepts."""
 _WINDOW_PLACES = 3
+_DIGITS = 12
+"""Digits before the point: quantities and prices stay below 10^12."""
 _SYMBOL = r"[A-Z0-9-_.]{1,20}"
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """The type of a parameter."""
 
     SYMBOL = "symbol"
@@ -56,6 +58,9 @@ LEGAL_RANGES: Mapping[Kind, str] = {
 """What a value may look like, as Binance names it in its error."""
 
 _PATTERNS = {kind: re.compile(legal) for kind, legal in LEGAL_RANGES.items()}
+_ANYTHING = re.compile(".*")
+_DECIMALS = frozenset({Kind.DECIMAL, Kind.WINDOW})
+_NUMBERS = _DECIMALS | {Kind.LONG, Kind.TIME}
 _INVALID_ENUM = {
     "type": (-1116, "Invalid orderType."),
     "side": (-1117, "Invalid side."),
@@ -75,6 +80,10 @@ class Parameter:
     choices: tuple[str, ...] = ()
     limit: int | None = None
     """Larger values count as this one, as Binance documents it for `limit`."""
+    matches: Callable[[str], re.Match[str] | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matches", _PATTERNS.get(self.kind, _ANYTHING).fullmatch)
 
     def value(self, text: str) -> object:
         """Return the value of the text. Raises ApiError."""
@@ -82,22 +91,16 @@ class Parameter:
             raise errors.empty(self.name)
         kind = self.kind
         if kind is Kind.ENUM:
-            return self._choice(text)
-        if _PATTERNS[kind].fullmatch(text) is None:
+            return text if text in self.choices else self._refuse_choice()
+        if self.matches(text) is None:
             raise errors.illegal(self.name, LEGAL_RANGES[kind])
-        if kind is Kind.DECIMAL or kind is Kind.WINDOW:
-            return self._decimal(text)
-        if kind is Kind.LONG or kind is Kind.TIME:
-            return self._integer(text)
+        if kind in _NUMBERS:
+            return self._decimal(text) if kind in _DECIMALS else self._integer(text)
         if kind is Kind.BOOLEAN:
             return text == "true"
-        if kind is Kind.SYMBOLS:
-            return self._symbols(text)
-        return text
+        return self._symbols(text) if kind is Kind.SYMBOLS else text
 
-    def _choice(self, text: str) -> str:
-        if text in self.choices:
-            return text
+    def _refuse_choice(self) -> NoReturn:
         if self.name in _INVALID_ENUM:
             raise ApiError(*_INVALID_ENUM[self.name])
         if self.name.lower().endswith("timeinforce"):
@@ -105,11 +108,11 @@ class Parameter:
         raise errors.invalid(self.name)
 
     def _decimal(self, text: str) -> Decimal:
-        places = _WINDOW_PLACES if self.kind is Kind.WINDOW else _PLACES
         whole, _, fraction = text.partition(".")
-        if len(fraction.rstrip("0")) > places:
+        places = _WINDOW_PLACES if self.kind is Kind.WINDOW else _PLACES
+        if len(fraction) > places and len(fraction.rstrip("0")) > places:
             raise errors.too_precise(self.name)
-        if len(whole.lstrip("0")) > 12:  # noqa: PLR2004 - quantities and prices stay below 10^12
+        if len(whole) > _DIGITS and len(whole.lstrip("0")) > _DIGITS:
             raise errors.overflowed(self.name)
         return Decimal(text)
 
@@ -173,35 +176,33 @@ class Schema:
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self.parameters = tuple(parameters)
-        self._by_name = {parameter.name: parameter for parameter in self.parameters}
+        self._readers = {each.name: each.value for each in self.parameters}
         self._mandatory = tuple(each.name for each in self.parameters if each.mandatory)
 
     def read(self, sent: Mapping[str, str]) -> Values:
         """Return the typed values of what was sent. Raises ApiError."""
-        by_name = self._by_name
-        if not sent.keys() <= by_name.keys():
-            known = sum(1 for name in sent if name in by_name)
-            raise errors.unread(read=known if by_name else 0, sent=len(sent))
+        readers = self._readers
+        if not sent.keys() <= readers.keys():
+            if not readers:
+                raise errors.too_many(len(sent))
+            raise errors.unread(read=len(sent.keys() & readers.keys()), sent=len(sent))
         for name in self._mandatory:
             if not sent.get(name):
                 raise errors.missing(name)
-        return Values({name: by_name[name].value(text) for name, text in sent.items()})
+        return Values({name: readers[name](text) for name, text in sent.items()})
 
 
 def decode(encoded: bytes) -> dict[str, str]:
     """Return the parameters of a query or form body. Raises ApiError if one is sent twice."""
-    parameters: dict[str, str] = {}
     if not encoded:
-        return parameters
-    for pair in encoded.decode("utf-8", "replace").split("&"):
-        if not pair:
-            continue
-        name, _, value = pair.partition("=")
-        if "%" in pair or "+" in pair:
-            name, value = unquote_plus(name), unquote_plus(value)
-        if name in parameters:
-            raise errors.duplicated()
-        parameters[name] = value
+        return {}
+    pairs = [pair.partition("=") for pair in encoded.decode("utf-8", "replace").split("&") if pair]
+    if b"%" in encoded or b"+" in encoded:
+        parameters = {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+    else:
+        parameters = {name: value for name, _, value in pairs}
+    if len(parameters) < len(pairs):
+        raise errors.duplicated()
     return parameters
 
 

@@ -13,6 +13,7 @@ from tradingbot_exchange.binance.spot import Proof, Spot
 from tradingbot_exchange.engine.types import Reason, RefusedError
 
 KEY_HEADER = "X-MBX-APIKEY"
+_JSON = "application/json;charset=UTF-8"
 _NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
 _PLACING = frozenset({"newOrder", "newOco", "newOldOco", "cancelReplace"})
 """Calls whose success carries the order counts."""
@@ -33,17 +34,19 @@ def _responder(spot: Spot, call: Call) -> Respond:
 
     async def respond(request: web.Request) -> web.Response:
         body = await request.read() if takes_body and request.can_read_body else b""
-        address = request.remote or ""
+        address, now = request.remote or "", spot.venue.client_time()
         try:
             sent, proof = read_request(request.headers, raw_query(request), body)
             answer = spot.answer(call, sent, proof, address=address)
         except ApiError as error:
-            return _respond(spot, call, address, error.body(), error=error)
-        headers = {}
+            headers = usage_headers(spot, call, address, now)
+            return error_response(error, headers)
+        headers = usage_headers(spot, call, address, now)
         if call.name in _PLACING:
             account = spot.venue.keys[proof.key or ""].account
-            headers = order_count_headers(spot, account)
-        return _respond(spot, call, address, answer, headers=headers)
+            for interval, _, count in spot.order_counts.counts(account, now=now):
+                headers[interval.header] = str(count)
+        return web.Response(body=_encode(answer).encode(), headers=headers)
 
     return respond
 
@@ -62,49 +65,20 @@ def read_request(
     return sent_by_rest(query, body), Proof(headers.get(KEY_HEADER), encoded, signature)
 
 
-def order_count_headers(spot: Spot, account: str) -> dict[str, str]:
-    """Return the headers with the number of unfilled orders."""
-    counts = spot.order_counts.counts(account, now=spot.venue.client_time())
-    return {interval.header: str(count) for interval, _, count in counts}
-
-
-def _respond(
-    spot: Spot,
-    call: Call,
-    address: str,
-    body: object,
-    *,
-    error: ApiError | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
+def usage_headers(spot: Spot, call: Call, address: str, now: int) -> dict[str, str]:
+    """Return the content type, and how much of its weight the address has used."""
     if call.path.startswith("/sapi/"):
-        all_headers = {"X-SAPI-USED-IP-WEIGHT-1M": "1"}
-    else:
-        used = str(spot.weights.used(address, now=spot.venue.client_time()))
-        all_headers = {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
-    if headers:
-        all_headers.update(headers)
-    if error is not None and error.retry_after is not None:
-        all_headers["Retry-After"] = str(error.retry_after)
-    return web.Response(
-        body=_encode(body).encode(),
-        status=200 if error is None else error.status,
-        headers=all_headers,
-        content_type="application/json",
-        charset="UTF-8",
-    )
+        return {"Content-Type": _JSON, "X-SAPI-USED-IP-WEIGHT-1M": "1"}
+    used = str(spot.weights.used(address, now=now))
+    return {"Content-Type": _JSON, "X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
 
 
-def error_response(error: ApiError) -> web.Response:
-    """Return an error without a call, such as one of a fault."""
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return web.Response(
-        body=_encode(error.body()).encode(),
-        status=error.status,
-        headers=headers,
-        content_type="application/json",
-        charset="UTF-8",
-    )
+def error_response(error: ApiError, headers: dict[str, str] | None = None) -> web.Response:
+    """Return an error. Those of faults come without headers of their own."""
+    headers = {"Content-Type": _JSON} if headers is None else headers
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return web.Response(body=_encode(error.body()).encode(), status=error.status, headers=headers)
 
 
 async def _refuse(request: web.Request) -> web.Response:
@@ -155,7 +129,9 @@ _SERVER_ERRORS = {
     ),
     504: (
         -1007,
-        "Timeout waiting for response from backend server. "
-        "Send status unknown; execution status unknown.",
+        (
+            "Timeout waiting for response from backend server. "
+            "Send status unknown; execution status unknown."
+        ),
     ),
 }

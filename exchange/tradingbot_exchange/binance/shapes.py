@@ -56,6 +56,12 @@ def is_open(order: Order) -> bool:
     return order.status in _OPEN
 
 
+def expiry_of(reason: Reason | None) -> str | None:
+    """Return why an order expired, or None if it was canceled."""
+    expiry = None if reason is None else EXPIRIES.get(reason)
+    return None if expiry is None else expiry.value
+
+
 def quantity(order: Order) -> Decimal:
     """Return origQty: a market order by quote quantity has what it filled."""
     return order.filled if order.request.quote_quantity is not None else order.quantity
@@ -132,8 +138,8 @@ def _conditional(order: Order) -> dict[str, object]:
             fields[tag] = int(request.attributes[tag])
     if order.ended_by is Reason.SELF_TRADE:
         fields["preventedQuantity"] = amount(order.quantity - order.filled)
-    elif order.status in _ENDED and order.ended_by in EXPIRIES:
-        fields["expiryReason"] = EXPIRIES[order.ended_by].value
+    elif order.status in _ENDED and (expiry := expiry_of(order.ended_by)) is not None:
+        fields["expiryReason"] = expiry
     return fields
 
 

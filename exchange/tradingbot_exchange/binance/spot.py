@@ -59,10 +59,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request whose parameters and signature are checked. `account` is empty for public ones."""
+    """One request that was checked. `account` is empty if the call is public.
+
+    `time` is when it arrived, by the clock that clients compare theirs with.
+    """
 
     values: Values
     account: str
+    time: int
     symbol: str = ""
     """The engine's name of the parameter `symbol`."""
 
@@ -97,32 +101,31 @@ class Spot:
         weight, charged = 1, False
         try:
             key = self.identify(call.security, proof)
+            if key is not None and proof.payload is None and call.security.signed:
+                raise errors.bad_signature()
             values = call.schema.read(sent)
             weight = call.weigh(values)
             if key is not None and call.security.signed:
-                self.check_proof(key, proof, values)
+                self.check_proof(key, proof, values, now=now)
             if weighed and not call.free_if_successful:
                 charged = True
                 self.weights.charge(address, weight, now=now)
             if not call.free_if_successful:
                 self.venue.advance()
-            return self._handlers[call.name](self, self._request(values, key))
+            return self._handlers[call.name](self, self._request(values, key, now))
         except RefusedError as error:
-            raise self._failed(errors.refusal(error), address, weight, charged=charged) from error
-        except ApiError as error:
-            if weighed:
-                self._failed(error, address, weight, charged=charged)
+            if weighed and not charged:
+                self.weights.add(address, weight, now=now)
+            raise errors.refusal(error) from error
+        except ApiError:
+            if weighed and not charged:
+                self.weights.add(address, weight, now=now)
             raise
 
-    def _request(self, values: Values, key: ApiKey | None) -> Request:
+    def _request(self, values: Values, key: ApiKey | None, now: int) -> Request:
         name = values.text("symbol")
         symbol = self.symbols.instrument(name).symbol if name is not None else ""
-        return Request(values, "" if key is None else key.account, symbol)
-
-    def _failed(self, error: ApiError, address: str, weight: int, *, charged: bool) -> ApiError:
-        if not charged:
-            self.weights.add(address, weight, now=self.venue.client_time())
-        return error
+        return Request(values, "" if key is None else key.account, now, symbol)
 
     def identify(self, security: Security, proof: Proof) -> ApiKey | None:
         """Return the key of a request, or None if it needs none. Raises ApiError (-2014, -2015)."""
@@ -136,7 +139,7 @@ class Spot:
             raise errors.rejected_key()
         return key
 
-    def check_proof(self, key: ApiKey, proof: Proof, values: Values) -> None:
+    def check_proof(self, key: ApiKey, proof: Proof, values: Values, *, now: int) -> None:
         """Check the time window and the signature. Raises ApiError (-1102, -1021, -1022)."""
         if proof.signature is None and not proof.session:
             raise errors.missing("signature")
@@ -144,12 +147,11 @@ class Spot:
         if timestamp is None:
             raise errors.missing("timestamp")
         window = values.decimal("recvWindow")
-        signing.check_time(timestamp, window, now=self.venue.client_time())
+        signing.check_time(timestamp, window, now=now)
         if proof.signature is None:
             return
-        if proof.payload is None or not signing.verifies(
-            key.secret, proof.payload, proof.signature
-        ):
+        payload = proof.payload
+        if payload is None or not signing.verifies(key.secret, payload, proof.signature):
             raise errors.bad_signature()
 
     # The engine

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from tradingbot_exchange.binance import errors
-from tradingbot_exchange.binance.calls import ORDER_TYPES
+from tradingbot_exchange.binance.call_parameters import ORDER_TYPES
 from tradingbot_exchange.engine.types import Instrument
 
 PREVENTION_MODE = "EXPIRE_MAKER"
@@ -53,15 +53,7 @@ def filters(instrument: Instrument) -> list[dict[str, object]]:
             "maxPrice": amount(instrument.max_price),
             "tickSize": amount(instrument.tick),
         },
-        *(
-            {
-                "filterType": name,
-                "minQty": amount(instrument.min_quantity),
-                "maxQty": amount(instrument.max_quantity),
-                "stepSize": amount(instrument.lot),
-            }
-            for name in ("LOT_SIZE", "MARKET_LOT_SIZE")
-        ),
+        *(_lot_filter(name, instrument) for name in ("LOT_SIZE", "MARKET_LOT_SIZE")),
         {
             "filterType": "PERCENT_PRICE_BY_SIDE",
             "bidMultiplierUp": f"{1 + band:.4f}",
@@ -81,6 +73,15 @@ def filters(instrument: Instrument) -> list[dict[str, object]]:
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": instrument.max_orders},
         {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": instrument.max_stops},
     ]
+
+
+def _lot_filter(name: str, instrument: Instrument) -> dict[str, object]:
+    return {
+        "filterType": name,
+        "minQty": amount(instrument.min_quantity),
+        "maxQty": amount(instrument.max_quantity),
+        "stepSize": amount(instrument.lot),
+    }
 
 
 def symbol_information(

@@ -16,7 +16,7 @@ from tradingbot_exchange.binance.orders import (
 )
 from tradingbot_exchange.binance.parameters import Values
 from tradingbot_exchange.binance.spot import Request, Spot
-from tradingbot_exchange.binance.symbols import Symbols
+from tradingbot_exchange.binance.symbols import Symbols, amount
 from tradingbot_exchange.engine.matching import Engine
 from tradingbot_exchange.engine.types import (
     Event,
@@ -38,22 +38,24 @@ def new_order(spot: Spot, request: Request) -> object:
     """Place an order."""
     order = read_order(request.values, spot.symbols, client_id=spot.settings.client_id())
     response = response_type(request.values, type_name(order))
-    placed, events = _place(spot, request.account, order)
+    placed, events = _place(spot, request, order)
     fills = fills_of(placed, events) if response == "FULL" else ()
     return shapes.new_order(placed, request.values.required_text("symbol"), response, fills)
 
 
-def _place(spot: Spot, account: str, order: NewOrder) -> tuple[Order, list[Event]]:
+def _place(spot: Spot, request: Request, order: NewOrder) -> tuple[Order, list[Event]]:
+    account = request.account
+
     def submit(engine: Engine, now: int) -> tuple[tuple[Order, list[Event]], list[Event]]:
         result = engine.submit(account, order, now=now)
         return result, result[1]
 
-    return _counted(spot, account, 1, lambda: spot.apply(submit))
+    return _counted(spot, request, 1, lambda: spot.apply(submit))
 
 
-def _counted(spot: Spot, account: str, orders: int, place: Callable[[], T]) -> T:
+def _counted(spot: Spot, request: Request, orders: int, place: Callable[[], T]) -> T:
     """Place orders and count them, unless they are refused."""
-    now = spot.venue.client_time()
+    account, now = request.account, request.time
     spot.order_counts.add(account, orders, now=now)
     try:
         return place()
@@ -82,8 +84,8 @@ def test_order(spot: Spot, request: Request) -> object:
     instrument = spot.venue.engine.instrument(order.symbol)
     none = {"maker": shapes.ZERO, "taker": shapes.ZERO}
     rates = {
-        "maker": shapes.amount(instrument.maker_fee),
-        "taker": shapes.amount(instrument.taker_fee),
+        "maker": amount(instrument.maker_fee),
+        "taker": amount(instrument.taker_fee),
     }
     return {
         "standardCommissionForOrder": rates,
@@ -253,7 +255,7 @@ def _place_oco(spot: Spot, request: Request, read: _ReadOco) -> object:
         result = engine.submit_oco(account, oco.limit, oco.stop, client_id=oco.client_id, now=now)
         return result, result[1]
 
-    pair, events = _counted(spot, account, _OCO_ORDERS, lambda: spot.apply(submit))
+    pair, events = _counted(spot, request, _OCO_ORDERS, lambda: spot.apply(submit))
     orders = list_orders(spot, pair)
     reports = []
     for order in orders:
@@ -283,7 +285,7 @@ class _Replacement:
         """Return the answer. Raises ApiError (-2021, -2022) if a half failed."""
         cancel_failed = isinstance(self.canceled, ApiError)
         new_failed = self.placed is None or isinstance(self.placed, ApiError)
-        body = {
+        body: dict[str, object] = {
             "cancelResult": "FAILURE" if cancel_failed else "SUCCESS",
             "newOrderResult": (
                 "NOT_ATTEMPTED" if self.placed is None else "FAILURE" if new_failed else "SUCCESS"
@@ -319,7 +321,7 @@ def cancel_replace(spot: Spot, request: Request) -> object:
     order = read_order(values, spot.symbols, client_id=spot.settings.client_id())
     _check_filters(spot, request.account, order)
     cancel_only = values.text("orderRateLimitExceededMode") == "CANCEL_ONLY"
-    limited = _count_replacement(spot, request.account)
+    limited = _count_replacement(spot, request)
     if limited is not None and not cancel_only:
         raise limited
     result = _Replacement(_cancel_half(spot, request))
@@ -338,9 +340,9 @@ def _check_filters(spot: Spot, account: str, order: NewOrder) -> None:
             raise
 
 
-def _count_replacement(spot: Spot, account: str) -> ApiError | None:
+def _count_replacement(spot: Spot, request: Request) -> ApiError | None:
     try:
-        spot.order_counts.add(account, 1, now=spot.venue.client_time())
+        spot.order_counts.add(request.account, 1, now=request.time)
     except ApiError as error:
         return error
     return None

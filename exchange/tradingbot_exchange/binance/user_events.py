@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradingbot_exchange.binance import shapes
-from tradingbot_exchange.binance.errors import EXPIRIES
 from tradingbot_exchange.binance.orders import STOPS, STRATEGY_ID, STRATEGY_TYPE, type_name
 from tradingbot_exchange.binance.symbols import PREVENTION_MODE, amount
 from tradingbot_exchange.engine.types import (
@@ -123,8 +122,8 @@ def _conditional(event: OrderEvent) -> dict[str, object]:
             fields[letter] = int(order.request.attributes[tag])
     if event.reason is Reason.SELF_TRADE:
         fields["A"] = fields["B"] = amount(order.quantity - event.filled)
-    elif event.change is not Change.FILLED and event.reason in EXPIRIES:
-        fields["eR"] = EXPIRIES[event.reason].value
+    elif (expiry := shapes.expiry_of(event.reason)) is not None:
+        fields["eR"] = expiry
     return fields
 
 

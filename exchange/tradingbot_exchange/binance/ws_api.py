@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from aiohttp import WSCloseCode, web
 
 from tradingbot_exchange.binance import errors, signing, user_events
-from tradingbot_exchange.binance.calls import CALLS, SIGNED, Call, Security
+from tradingbot_exchange.binance.call_parameters import SIGNED
+from tradingbot_exchange.binance.calls import CALLS, Call, Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values, sent_by_json
@@ -219,7 +220,7 @@ class WebSocketApi:
         values = _SESSION.read(_without_envelope(parameters))
         if key is None or (ed25519_only and not signing.is_ed25519(key.secret)):
             raise ApiError(-1020, "This operation is only supported with Ed25519 API keys.")
-        self._spot.check_proof(key, proof, values)
+        self._spot.check_proof(key, proof, values, now=self._spot.venue.client_time())
         return key
 
     def _logon(self, session: Session, parameters: dict[str, str]) -> object:

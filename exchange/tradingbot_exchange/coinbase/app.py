@@ -23,6 +23,6 @@ def application(venue: Venue, *, subscribe_within_s: float = SUBSCRIBE_WITHIN_S)
     feeds = Feeds(venue, orders, subscribe_within_s=subscribe_within_s)
     app = web.Application(middlewares=[exchange_errors], client_max_size=MAX_BODY)
     app[FAULT_ERRORS] = CoinbaseFaultErrors()
-    app.add_routes(Rest(venue, orders).routes())
+    Rest(venue, orders).add_routes(app)
     app.add_routes([web.get(path, feeds.handle, allow_head=False) for path in ("/", "/ws")])
     return app

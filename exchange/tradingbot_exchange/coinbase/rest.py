@@ -78,9 +78,10 @@ class Rest:
         self._by_key = PerSecond(PRIVATE_PER_SECOND)
         self._by_address = PerSecond(PUBLIC_PER_SECOND)
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return a route for each call of the table."""
-        return [web.route(call.method, call.path, self._handler(call)) for call in CALLS]
+    def add_routes(self, app: web.Application) -> None:
+        """Add a route for each call of the table, and for no other method."""
+        for call in CALLS:
+            app.router.add_route(call.method, call.path, self._handler(call))
 
     def _handler(self, call: Call) -> HttpHandler:
         name = f"{call.method} {call.path}"

@@ -3,6 +3,7 @@
 The conversions do not depend on the caller's decimal context.
 """
 
+from collections.abc import Callable
 from decimal import Context, Decimal, InvalidOperation
 
 from tradingbot_exchange.engine.types import ASSET_UNIT
@@ -20,20 +21,24 @@ def whole_steps(value: Decimal, step: Decimal) -> int | None:
     return None if rest else int(steps)
 
 
+def steps_down(value: Decimal, step: Decimal) -> int:
+    """Return `value / step`, rounded down. `value` is not negative, and below MAX_AMOUNT."""
+    return int(_EXACT.divide_int(value, step))
+
+
 def steps_up(value: Decimal, step: Decimal) -> int:
     """Return `value / step`, rounded up. `value` is not negative."""
     steps, rest = _EXACT.divmod(value, step)
     return int(steps) + (1 if rest else 0)
 
 
-def times(step: Decimal, count: int) -> Decimal:
-    """Return `step * count`, with as many decimal places as `step`."""
-    return _EXACT.multiply(step, count)
+times: Callable[[Decimal, int], Decimal] = _EXACT.multiply
+"""Return a step times a number, with as many decimal places as the step."""
 
 
 def from_units(units: int) -> Decimal:
     """Return an amount of an asset, with eight decimal places."""
-    return _EXACT.multiply(ASSET_UNIT, units)
+    return times(ASSET_UNIT, units)
 
 
 def to_units(amount: Decimal) -> int | None:

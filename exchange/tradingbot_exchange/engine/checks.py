@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradingbot_exchange.engine.accounts import Account
-from tradingbot_exchange.engine.amounts import from_units, to_units, whole_steps
+from tradingbot_exchange.engine.amounts import (
+    MAX_AMOUNT,
+    from_units,
+    steps_down,
+    to_units,
+    whole_steps,
+)
 from tradingbot_exchange.engine.entries import Entry
 from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.types import (
@@ -144,6 +150,13 @@ def check_quantity(market: Market, quantity: Decimal) -> int:
     return lots
 
 
+def outside_lots(market: Market, quantity: Decimal) -> int:
+    """Return the whole lots in a quantity of the outside market, which has no limits."""
+    if not quantity.is_finite() or not 0 <= quantity < MAX_AMOUNT:
+        raise bad_parameters(f"quantity must not be negative, and is {quantity}")
+    return steps_down(quantity, market.lot)
+
+
 def _check_budget(market: Market, amount: Decimal) -> int:
     if not amount.is_finite():
         raise bad_parameters(f"quote_quantity must be a number, not {amount}")
@@ -224,7 +237,7 @@ def check_room(
     account: Account, market: Market, orders: Sequence[Terms], leaving: Sequence[Entry]
 ) -> None:
     """Refuse more open orders than the instrument allows. Orders that can't rest don't count."""
-    resting = sum(terms.may_rest for terms in orders)
+    resting = len([terms for terms in orders if terms.may_rest])
     if not resting:
         return
     left = [entry for entry in leaving if entry.market is market]
@@ -234,7 +247,7 @@ def check_room(
             Reason.TOO_MANY_ORDERS,
             f"an account may have {market.instrument.max_orders} open orders of {market.symbol}",
         )
-    stops = sum(terms.stop is not None for terms in orders)
+    stops = len([terms for terms in orders if terms.stop is not None])
     if not stops:
         return
     count = account.stop_count(market.symbol) + stops
@@ -269,7 +282,8 @@ def check_post_only(terms: Terms, leaving: Sequence[Entry]) -> None:
 def check_funds(account: Account, asset: str, need: int, leaving: Sequence[Entry]) -> None:
     """Refuse an order that the account can't pay for."""
     free = account.free(asset)
-    free += sum(entry.held for entry in leaving if entry.hold_asset == asset)
+    if leaving:
+        free += sum(entry.held for entry in leaving if entry.hold_asset == asset)
     if need > free:
         raise RefusedError(
             Reason.INSUFFICIENT_BALANCE,

@@ -1,7 +1,9 @@
 """The events of one call, and the balances before it."""
 
 from tradingbot_exchange.engine.accounts import Account, Purse
+from tradingbot_exchange.engine.amounts import times
 from tradingbot_exchange.engine.entries import Entry
+from tradingbot_exchange.engine.ladder import Ladder
 from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.types import (
     BalanceEvent,
@@ -70,10 +72,11 @@ class Journal:
         for market in self._markets:
             self._close_book(market)
         for account, assets in self._before.items():
+            purses = account.purses
             balances = {
-                asset: account.purses[asset].balance()
+                asset: purse.balance()
                 for asset, (free, held) in assets.items()
-                if (purse := account.purses[asset]).free != free or purse.held != held
+                if (purse := purses[asset]).free != free or purse.held != held
             }
             if balances:
                 self.events.append(
@@ -82,19 +85,23 @@ class Journal:
         return self.events
 
     def _close_book(self, market: Market) -> None:
-        bids = market.bids.changes()
-        asks = market.asks.changes()
-        market.rising.changed.clear()
-        market.falling.changed.clear()
+        bids, asks = _levels(market, market.bids), _levels(market, market.asks)
         if not bids and not asks:
             return
         market.sequence += 1
         self.events.append(
             BookEvent(
                 symbol=market.symbol,
-                bids=tuple(Level(market.price(p), market.quantity(lots)) for p, lots in bids),
-                asks=tuple(Level(market.price(p), market.quantity(lots)) for p, lots in asks),
+                bids=bids,
+                asks=asks,
                 sequence=market.sequence,
                 time=self.now,
             )
         )
+
+
+def _levels(market: Market, side: Ladder) -> tuple[Level, ...]:
+    if not side.changed:
+        return ()
+    tick, lot = market.tick, market.lot
+    return tuple([Level(times(tick, price), times(lot, lots)) for price, lots in side.changes()])

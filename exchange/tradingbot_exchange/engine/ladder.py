@@ -36,12 +36,14 @@ class PriceLevel:
 class Ladder:
     """Levels of entries, best first: highest first for bids, lowest first for asks.
 
-    `changed` has the lots of each level as they were before the current call, for a BookEvent.
+    `changed` has the lots of each level as they were before the current call, for a BookEvent. It
+    stays empty for stops (`public=False`), which nobody sees.
     """
 
-    __slots__ = ("_keys", "_levels", "_sign", "changed")
+    __slots__ = ("_keys", "_levels", "_public", "_sign", "changed")
 
-    def __init__(self, *, highest_first: bool) -> None:
+    def __init__(self, *, highest_first: bool, public: bool = True) -> None:
+        self._public: Final = public
         # Keys are ascending, and the best one is the last: there a list grows and shrinks cheaply.
         self._sign: Final = 1 if highest_first else -1
         self._keys: list[int] = []
@@ -81,7 +83,8 @@ class Ladder:
         else:
             entry.previous = level.tail
             level.tail.next = level.tail = entry
-        self.changed.setdefault(price, level.lots)
+        if self._public:
+            self.changed.setdefault(price, level.lots)
         level.lots += entry.lots
         entry.level = level
 
@@ -95,7 +98,8 @@ class Ladder:
     def remove(self, entry: Entry) -> None:
         """Remove an entry from its level, and the level if it is empty."""
         level = _level_of(entry)
-        self.changed.setdefault(level.price, level.lots)
+        if self._public:
+            self.changed.setdefault(level.price, level.lots)
         level.lots -= entry.lots
         before, after = entry.previous, entry.next
         entry.level = entry.previous = entry.next = None

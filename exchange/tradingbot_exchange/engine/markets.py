@@ -48,9 +48,9 @@ class Market:
 
         self.bids = Ladder(highest_first=True)
         self.asks = Ladder(highest_first=False)
-        self.rising = Ladder(highest_first=False)
+        self.rising = Ladder(highest_first=False, public=False)
         """Stops that trigger when the price rises to them."""
-        self.falling = Ladder(highest_first=True)
+        self.falling = Ladder(highest_first=True, public=False)
         """Stops that trigger when the price falls to them."""
         self.last: int | None = None
         self.halted = False

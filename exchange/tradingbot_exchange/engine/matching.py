@@ -14,7 +14,7 @@ from tradingbot_exchange.engine.admission import (
     admit_order,
 )
 from tradingbot_exchange.engine.amounts import from_units, to_units
-from tradingbot_exchange.engine.checks import bad_parameters, check_price, check_quantity
+from tradingbot_exchange.engine.checks import bad_parameters, check_price, outside_lots
 from tradingbot_exchange.engine.entries import Entry
 from tradingbot_exchange.engine.execution import Execution
 from tradingbot_exchange.engine.ladder import Ladder
@@ -206,12 +206,13 @@ class Engine:
         """Let the outside market trade at `price`, with `quantity` at most (None: without limit).
 
         Bids above `price` and asks below it are filled at their own price, by a party that has no
-        account; orders at `price` too. Then stops that `price` reaches are triggered. A halted
-        symbol does not trade: nothing happens.
+        account; orders at `price` too. Then stops that `price` reaches are triggered. `quantity` is
+        rounded down to whole lots, and has no other limit. A halted symbol does not trade: nothing
+        happens.
         """
         market = self._state.market(symbol)
         ticks = check_price(market, "price", price)
-        lots = None if quantity is None else check_quantity(market, quantity)
+        lots = None if quantity is None else outside_lots(market, quantity)
         if market.halted:
             return []
         execution = Execution(self._state, now)

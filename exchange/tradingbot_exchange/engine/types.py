@@ -42,7 +42,11 @@ class TimeInForce(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """The state of an order. WAITING: its stop price has not been reached."""
+    """The state of an order.
+
+    WAITING: its stop price has not been reached. CANCELED: a user asked for it. EXPIRED: the
+    exchange ended it, for the reason in `ended_by`.
+    """
 
     WAITING = "WAITING"
     OPEN = "OPEN"
@@ -116,11 +120,12 @@ class Instrument:
     taker_fee: Decimal
     fee_in_quote: bool = False
     max_orders: int = 200
-    """Open orders of one account."""
+    """Open orders of one account, waiting ones included. Orders that can't rest are not limited."""
     max_stops: int = 5
     """Orders of one account that wait for their stop price."""
     price_band: Decimal = Decimal("0.8")
-    """How far a price may be from the last one, as a fraction, on the costly side."""
+    """How far a limit may be from the last price, as a fraction, on the costly side: above it for a
+    buy, below it for a sale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from tradingbot_exchange.faults.board import FaultBoard
 from tradingbot_exchange.faults.errors import FAULT_ERRORS, FaultErrors, PlainErrors
 from tradingbot_exchange.faults.model import (
     Ban,
@@ -18,29 +20,27 @@ from tradingbot_exchange.faults.model import (
     Reject,
     ServerError,
 )
-from tradingbot_exchange.simulated import SimulatedVenue
 
 log = logging.getLogger(__name__)
 
 
-def fault_middleware(venue: SimulatedVenue) -> "Middleware":
-    """Return a middleware with the faults of `venue`. It must be the outermost one."""
-    return Middleware(venue)
+class FaultMiddleware:
+    """Delays, refuses, loses or doubles what matches a fault. It must be the outermost one.
 
-
-class Middleware:
-    """Delays, refuses, loses or doubles what matches a fault."""
+    `now` returns the exchange's time without skew.
+    """
 
     __middleware_version__ = 1
     """Tells aiohttp that this is a middleware of its present style."""
 
-    def __init__(self, venue: SimulatedVenue) -> None:
-        self._venue = venue
+    def __init__(self, board: FaultBoard, now: Callable[[], int]) -> None:
+        self._board = board
+        self._now = now
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request."""
         operation = f"{request.method} {request.path}"
-        verdict = self._venue.board.verdict(operation, now=self._venue.clock.now())
+        verdict = self._board.verdict(operation, now=self._now())
         if verdict.delay or verdict.fault is not None:
             kind = "latency" if verdict.fault is None else verdict.fault.type
             log.info("fault %s applies to %s", kind, operation)
@@ -71,9 +71,11 @@ def _refusal(fault: Fault, errors: FaultErrors) -> web.Response | None:
 
 
 async def _mistreated(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+    if isinstance(fault, DropRequest):
+        return _closed(request)
+    if "Upgrade" in request.headers:
+        return await handler(request)  # a stream: its answer is all that follows
     match fault:
-        case DropRequest():
-            return _closed(request)
         case LoseAnswer():
             await _carried_out(request, handler)
             return _closed(request)

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from weakref import WeakKeyDictionary
 
 from aiohttp import WSCloseCode, web
 
-from tradingbot_exchange.simulated import SimulatedVenue
+from tradingbot_exchange.faults.board import FaultBoard
 from tradingbot_exchange.streams import EventStream
 
 log = logging.getLogger(__name__)
@@ -16,26 +17,25 @@ _CLOSE_SECONDS = 0.3
 
 
 class OpenStreams:
-    """All open streams: the StreamControl of the server."""
+    """All open streams: the StreamControl of the server.
 
-    def __init__(self, venue: SimulatedVenue) -> None:
-        self._venue = venue
+    `now` returns the exchange's time without skew.
+    """
+
+    def __init__(self, board: FaultBoard, now: Callable[[], int]) -> None:
+        self._board = board
+        self._now = now
         self._open: WeakKeyDictionary[EventStream, web.BaseRequest] = WeakKeyDictionary()
-        venue.cut_streams = self.cut
 
     def opened(self, stream: EventStream, request: web.BaseRequest) -> None:
         """Notice a stream; cut it if a fault refuses new ones."""
         self._open[stream] = request
-        if self._venue.board.refuses_stream(request.path, now=self._venue.clock.now()):
+        if self._board.refuses_stream(request.path, now=self._now()):
             _abort(request)
 
     def copies(self, text: str) -> int:
         """Return how often to send `text`."""
-        return self._venue.board.copies(text, now=self._venue.clock.now())
-
-    def count(self) -> int:
-        """Return the number of open streams."""
-        return sum(not stream.closed for stream in self._open)
+        return self._board.copies(text, now=self._now())
 
     def cut(self, path: str) -> None:
         """Close connections of streams whose path matches, without a farewell."""

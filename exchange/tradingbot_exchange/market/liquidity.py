@@ -29,6 +29,7 @@ FUNDS = Decimal(10**9)
 """What each of them has of every asset at the start."""
 
 LEVELS = 12
+_DEPTH = 1000
 _HALF_SPREAD = Decimal("0.00015")
 _DEPLETED = Decimal("0.3")
 """A level that is down to this part of its size is quoted again."""
@@ -71,7 +72,7 @@ def quotes(symbol: Symbol, middle: Decimal, *, seed: int, percent: Decimal) -> l
 
 
 def requote(engine: Engine, symbol: Symbol, wanted: list[Quote], *, now: int) -> list[Event]:
-    """Bring the house's orders to `wanted`. Orders of users that stand in the way are filled."""
+    """Bring the house's orders to `wanted`. They fill the orders of users that they meet."""
     events: list[Event] = []
     missing = {(quote.side, quote.price): quote for quote in wanted}
     for order in engine.open_orders(HOUSE, symbol.instrument.symbol):
@@ -119,6 +120,52 @@ def take(engine: Engine, symbol: Symbol, middle: Decimal, *, bits: int, now: int
         price=levels[0].price,
     )
     return _submitted(engine, TAKERS, order, now=now)
+
+
+def partial_quote(
+    engine: Engine, account: str, order: NewOrder, *, percent: Decimal
+) -> Quote | None:
+    """Return the quote of the house that fills `percent` of an order, at the best price.
+
+    None for an order that would not trade at once, is refused, or gets no more than that anyway.
+    """
+    instrument, sign = engine.instrument(order.symbol), 1 if order.side is Side.BUY else -1
+    book = engine.book(order.symbol, _DEPTH)
+    levels = [
+        level
+        for level in (book.asks if order.side is Side.BUY else book.bids)
+        if order.price is None or (order.price - level.price) * sign >= 0
+    ]
+    if not levels or order.stop_price is not None or order.post_only:
+        return None
+    best = levels[0].price
+    wanted = order.quantity or (order.quote_quantity or Decimal(0)) / best
+    quantity = _floor(wanted * percent / _HUNDRED, instrument.lot)
+    if not instrument.min_quantity <= quantity < sum(level.quantity for level in levels):
+        return None
+    if quantity * best < instrument.min_notional:
+        return None
+    try:
+        engine.check(account, order)
+    except RefusedError:
+        return None
+    return Quote(Side.SELL if order.side is Side.BUY else Side.BUY, best, quantity)
+
+
+def quote_only(engine: Engine, symbol: str, quote: Quote, *, now: int) -> list[Event]:
+    """Make `quote` the house's only order of its side."""
+    events: list[Event] = []
+    for order in engine.open_orders(HOUSE, symbol):
+        if order.request.side is quote.side:
+            events += engine.cancel(HOUSE, order.id, now=now)[1]
+    offer = NewOrder(
+        symbol=symbol,
+        side=quote.side,
+        type=OrderType.LIMIT,
+        quantity=quote.quantity,
+        price=quote.price,
+    )
+    return events + _submitted(engine, HOUSE, offer, now=now)
 
 
 def _submitted(engine: Engine, account: str, order: NewOrder, *, now: int) -> list[Event]:

@@ -1,0 +1,66 @@
+"""The results of the exchange's benchmark: a record, and a table for readers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.common.series import Measured
+from bench.common.targets import Target, at_least
+from bench.exchange.engine import RESTING, Plan
+
+Record = dict[str, Any]
+
+TARGETS: dict[str, Target] = {
+    f"engine_orders_per_second_{resting}": at_least(20_000) for resting in RESTING
+}
+
+
+def record(*, machine: dict[str, Any], engine: dict[int, Measured], plan: Plan) -> Record:
+    """Return everything that was measured, and the figures with targets."""
+    figures = {
+        f"engine_{name}_{resting}": round(measured[name].median, 1)
+        for name in ("orders_per_second", "p50_us", "p99_us")
+        for resting, measured in engine.items()
+    }
+    return {
+        "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        "machine": machine,
+        "method": {
+            "rounds": plan.rounds,
+            "orders_per_round": plan.orders,
+            "values": "median, min and max over rounds; CPU time of one core",
+        },
+        "engine": {
+            str(resting): {name: series.as_json() for name, series in measured.items()}
+            for resting, measured in engine.items()
+        },
+        "figures": figures,
+        "targets": {name: target.text for name, target in TARGETS.items()},
+        "met": {name: target.holds(figures[name]) for name, target in TARGETS.items()},
+    }
+
+
+def table(whole: Record) -> str:
+    """Return the record as a table."""
+    where = whole["machine"]
+    lines = [
+        f"{where['cores']} cores of {where['processor']}, Python {where['python']}",
+        "",
+        f"{'the engine, resting orders':28}{'orders/s':>22}{'p50 us':>20}{'p99 us':>20}",
+    ]
+    lines += [
+        f"{int(resting):<28,}"
+        f"{_spread(values['orders_per_second'], 0):>22}"
+        f"{_spread(values['p50_us'], 1):>20}"
+        f"{_spread(values['p99_us'], 1):>20}"
+        for resting, values in whole["engine"].items()
+    ]
+    lines += ["", f"{'figures':36}{'target':>18}{'measured':>12}  met"]
+    for key, value in whole["figures"].items():
+        target = whole["targets"].get(key, "")
+        met = {True: "yes", False: "NO", None: ""}[whole["met"].get(key)]
+        lines.append(f"{key:36}{target:>18}{value:>12g}  {met}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: dict[str, float], digits: int) -> str:
+    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}-{values['max']:.{digits}f})"
