@@ -59,7 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         ("--take-profit-percentage", "10", "Percent of the entry value"),
     ):
         parser.add_argument(
-            flag, type=_positive, default=Decimal(default), help=f"{text} (default: {default})"
+            flag, type=positive, default=Decimal(default), help=f"{text} (default: {default})"
         )
     parser.add_argument("--max-open-positions", type=int, default=1, help="(default: 1)")
     parser.add_argument(
@@ -101,7 +101,8 @@ def backtest(options: argparse.Namespace) -> str:
     return _json(outcome, figures) if options.output == "json" else _text(chosen, figures)
 
 
-def _positive(text: str) -> Decimal:
+def positive(text: str) -> Decimal:
+    """Read a flag that is a number greater than 0."""
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -1,6 +1,7 @@
 """The command `tradingbot-strategies`: run a bot, or test a strategy on past prices."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,11 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "backtest":
-            print(backtest_command.backtest(options))
+            print(backtest_command.backtest(options), flush=True)
             return 0
         return run_command.run(options)
     except (StrategiesError, ExchangeError) as error:
         print(f"{_PROGRAM}: error: {error}", file=sys.stderr)
         return _USAGE if isinstance(error, UsageError) else _FAILED
+    except BrokenPipeError:  # the reader has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return 130

@@ -6,6 +6,7 @@ engine, with every fault that an exchange has.
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from tradingbot_exchange.engine.types import Side
 from tradingbot_strategies.catalog import Strategy
 from tradingbot_strategies.exchange import (
     Exchange,
+    ExchangeError,
     NotAcceptedError,
     UnavailableError,
     UnknownOutcomeError,
@@ -98,6 +100,11 @@ class Trader:
         self.report: RiskReport | None = None
         """The newest figures, None if they are not known."""
 
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that are traded, once `start` has returned."""
+        return list(self._markets)
+
     # Calls of the runtime
 
     def configure(self, config: BotConfig) -> None:
@@ -152,6 +159,15 @@ class Trader:
         await self._in_flight.settle(self._clock())
         if not complete or self._in_flight.symbols:
             raise UnavailableError("not every entry order is known to be cancelled")
+
+    async def withdraw_entries(self) -> None:
+        """Try to cancel the entry orders that were seen last: while nothing is known, none may fill."""
+        for order in self._records.open:
+            label = self._ids.label(order.client_id)
+            if label is not None and label.role is Role.ENTRY:
+                with suppress(ExchangeError):
+                    await self._exchange.cancel(order)
+                    logger.info("%s", describe(Cancel(order)))
 
     # Looking
 
