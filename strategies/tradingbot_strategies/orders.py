@@ -96,14 +96,14 @@ class ClientIds:
         digest = hashlib.sha256(f"{namespace}/{name}".encode()).hexdigest()
         self.prefix = f"tb{digest[:10]}"
         self._form = re.compile(
-            rf"{self.prefix}-([{''.join(Role)}])([A-Za-z0-9]{{0,4}})-[0-9a-z]+\.[0-9a-z]+[a-c]?"
+            rf"{self.prefix}-([{''.join(Role)}])([A-Za-z0-9]{{0,4}})-[0-9a-z]+-[0-9a-z]+[a-c]?"
         )
         self._started = base36(started)
         self._numbers: Iterator[int] = count(1)
 
     def new(self, role: Role, tag: str = "") -> str:
-        """Return an id that was not used before: at most 34 letters, digits, `-` and `.`."""
-        return f"{self.prefix}-{role}{tag}-{self._started}.{base36(next(self._numbers))}"
+        """Return an id that was not used before: at most 34 letters, digits and `-`."""
+        return f"{self.prefix}-{role}{tag}-{self._started}-{base36(next(self._numbers))}"
 
     def label(self, client_id: str) -> Label | None:
         """Return what an id says, None if it is not one of this bot."""

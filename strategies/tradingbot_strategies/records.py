@@ -38,6 +38,8 @@ class Records:
         self._dirty = set(markets)
         self._last_seen: dict[str, Sequence[tuple[str, Decimal]]] = {}
         self._day_start = 0
+        self._loaded = False
+        """Whether fills of an earlier process are counted already: new ones are logged."""
         self.account = self._new_account()
         self.open: list[OrderState] = []
         """Own open orders, as last read."""
@@ -76,6 +78,7 @@ class Records:
             self._read[symbol] = now
             self._dirty.discard(symbol)
         self._count(sorted(fill for fill in own if fill is not None))
+        self._loaded = True
         self.open = orders
 
     def start_day(self, day_start: int) -> None:
@@ -138,7 +141,7 @@ class Records:
     def _count(self, found: list[OwnFill]) -> None:
         if not found:
             return
-        for fill in found:
+        for fill in found if self._loaded else ():
             word = "bought" if fill.side is Side.BUY else "sold"
             logger.info("%s %s %s at %s", word, fill.quantity, fill.symbol, fill.price)
         late = bool(self._fills) and found[0] < self._fills[-1]

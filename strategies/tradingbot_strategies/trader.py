@@ -309,6 +309,7 @@ class Trader:
         try:
             if isinstance(step, Cancel):
                 ended = await self._exchange.cancel(step.order)
+                logger.info("%s", describe(step))
                 return ended.filled == step.order.filled
             await self._send(step, client_id)
         except NotAcceptedError as error:
