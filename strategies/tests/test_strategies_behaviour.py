@@ -128,9 +128,7 @@ class TestMarketMaking:
         assert bot.prices(Side.BUY) == [] or bot.held("BTC") * 55000 < 240
 
     def test_sells_no_more_than_its_lower_inventory_limit_allows(self) -> None:
-        bot = RunningBot(
-            world(), "MarketMaking", {**self.PARAMETERS, "minInventory": "100"}
-        )
+        bot = RunningBot(world(), "MarketMaking", {**self.PARAMETERS, "minInventory": "100"})
         for price in (59800, 59600, 59900, 60300, 60800, 61300):
             bot.world.price("BTC-USDT", str(price))
             bot.wait(2000)
@@ -148,9 +146,7 @@ class TestMarketMaking:
     def test_both_sides_move_down_when_it_holds_much(self) -> None:
         prices = {}
         for skew in ("0", "1"):
-            bot = RunningBot(
-                world(), "MarketMaking", {**self.PARAMETERS, "inventorySkew": skew}
-            )
+            bot = RunningBot(world(), "MarketMaking", {**self.PARAMETERS, "inventorySkew": skew})
             for price in ("59800", "59600", "59600"):
                 bot.world.price("BTC-USDT", price)
                 bot.wait(2000)
@@ -230,9 +226,7 @@ class TestTrendFollowing:
 
     @pytest.mark.parametrize("average", ["Simple", "Exponential"])
     def test_enters_and_exits_on_crossovers_only(self, average: str) -> None:
-        bot = RunningBot(
-            world(), "TrendFollowing", {**self.PARAMETERS, "average": average}
-        )
+        bot = RunningBot(world(), "TrendFollowing", {**self.PARAMETERS, "average": average})
         prices = [60000, 60000, 60000, 61000, 62000, 62500, 60500, 60000, 61500, 61600, 59000]
         trades: list[tuple[int, Side]] = []
         seen = 0
@@ -247,9 +241,7 @@ class TestTrendFollowing:
         assert trades == [(3, Side.BUY), (6, Side.SELL), (8, Side.BUY), (10, Side.SELL)]
 
     def test_does_not_buy_again_after_a_stop_loss_in_the_same_candle(self) -> None:
-        bot = RunningBot(
-            world(), "TrendFollowing", self.PARAMETERS, stopLossPercentage="2"
-        )
+        bot = RunningBot(world(), "TrendFollowing", self.PARAMETERS, stopLossPercentage="2")
         bot.world.price("BTC-USDT", "61000")
         bot.wait(MINUTE)
         bot.world.price("BTC-USDT", "59000")

@@ -73,7 +73,12 @@ class LocalAccount:
 
     @classmethod
     def open(
-        cls, instruments: Iterable[Instrument], clock: Callable[[], int], *, asset: str, money: Decimal
+        cls,
+        instruments: Iterable[Instrument],
+        clock: Callable[[], int],
+        *,
+        asset: str,
+        money: Decimal,
     ) -> "LocalAccount":
         """Return an account with `money` of one asset, on a new engine."""
         account = cls(Engine(instruments), clock)

@@ -29,7 +29,15 @@ from tradingbot_strategies.in_flight import LATEST_ARRIVAL, InFlight
 from tradingbot_strategies.intervals import milliseconds
 from tradingbot_strategies.limits import Limits, exposure, open_assets, permitted
 from tradingbot_strategies.orders import ClientIds, NewCover, NewOrder, Role
-from tradingbot_strategies.plan import Cancel, Place, Protect, Step, as_resting, is_entry_step, steps
+from tradingbot_strategies.plan import (
+    Cancel,
+    Place,
+    Protect,
+    Step,
+    as_resting,
+    is_entry_step,
+    steps,
+)
 from tradingbot_strategies.protection import close_all, exits
 from tradingbot_strategies.records import Records
 from tradingbot_strategies.view import Closes, Market, Quote, Resting, View, Wish
