@@ -3,12 +3,12 @@
 import asyncio
 from decimal import Decimal
 
+from trading_world import D, MemoryStore, World, account_in
 from tradingbot_api.contract import BotConfig
 from tradingbot_exchange.engine.types import Fill, Side
 from tradingbot_strategies.catalog import strategy
 from tradingbot_strategies.local import BOT, LocalAccount
 from tradingbot_strategies.trader import Trader
-from trading_world import D, MemoryStore, World, account_in
 
 START = 1_767_000_000_000
 """A full minute."""
