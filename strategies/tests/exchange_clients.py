@@ -20,7 +20,7 @@ class BaseError(Exception):
     """As in ccxt."""
 
 
-class InvalidOrder(BaseError):
+class InvalidOrder(BaseError):  # noqa: N818
     """As in ccxt."""
 
 
@@ -28,7 +28,7 @@ class OrderNotFound(InvalidOrder):
     """As in ccxt."""
 
 
-class BadRequest(BaseError):
+class BadRequest(BaseError):  # noqa: N818
     """As in ccxt."""
 
 
@@ -80,9 +80,7 @@ class BinanceClient(_Client):
             signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
             query += f"&signature={signature}"
         url = f"{self._root}/api/v3/{_BINANCE_PATHS.get(path, path)}?{query}"
-        async with self._session.request(
-            method, url, headers={"X-MBX-APIKEY": KEY}
-        ) as answer:
+        async with self._session.request(method, url, headers={"X-MBX-APIKEY": KEY}) as answer:
             body = json.loads(await answer.text())
             if answer.status >= 400:
                 raise _BINANCE_ERRORS.get(body["code"], BadRequest)(f"binance {json.dumps(body)}")

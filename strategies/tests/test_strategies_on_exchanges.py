@@ -127,9 +127,7 @@ def test_a_market_maker_reports_what_the_exchange_has_recorded(dialect: DialectN
         await trader.stop()
         sides = {order.side for order in await made.exchange.open_orders(made.symbol)}
         assert Side.BUY not in sides
-        covered = sum(
-            (o.remaining for o in await made.exchange.open_orders(made.symbol)), D(0)
-        )
+        covered = sum((o.remaining for o in await made.exchange.open_orders(made.symbol)), D(0))
         (market,) = (await made.exchange.markets([made.symbol])).values()
         assert covered == market.quantity_down(statement(made)[1])
 

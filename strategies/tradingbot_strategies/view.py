@@ -44,6 +44,10 @@ class Market:
         """Return the largest quantity in lots that is not above `quantity`."""
         return (quantity / self.lot).to_integral_value(ROUND_FLOOR) * self.lot
 
+    def quantity_up(self, quantity: Decimal) -> Decimal:
+        """Return the smallest quantity in lots that is not below `quantity`."""
+        return (quantity / self.lot).to_integral_value(ROUND_CEILING) * self.lot
+
     def accepts(self, quantity: Decimal, price: Decimal) -> bool:
         """Whether an order of this size is large enough for the exchange."""
         return quantity >= self.min_quantity and quantity * price >= self.min_notional
