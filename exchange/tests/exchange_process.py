@@ -149,7 +149,7 @@ class Exchange:
 
     def close(self) -> None:
         if self.process.poll() is None:
-            self.stop(signal.SIGKILL)
+            self.stop()
 
 
 @dataclass

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from binance_harness import Answer, Server, serving
+from binance_harness import ROOMY, Answer, Server, serving
+from tradingbot_exchange.binance.limits import RateLimits
+from tradingbot_exchange.binance.spot import Settings
 
 OCO = "/api/v3/orderList/oco"
 REPLACE = "/api/v3/order/cancelReplace"
@@ -204,3 +206,27 @@ def test_filters_are_checked_before_the_cancel(server: Server) -> None:
 
 def test_an_order_to_cancel_must_be_named(server: Server) -> None:
     assert replace(server).error[1] == -1102
+
+
+@pytest.mark.parametrize(
+    ("mode", "canceled", "status"),
+    [
+        ("STOP_ON_FAILURE", True, 429),
+        ("STOP_ON_FAILURE", False, 429),
+        ("ALLOW_FAILURE", True, 409),
+        ("ALLOW_FAILURE", False, 400),
+    ],
+)
+def test_a_cancel_may_be_wanted_although_there_are_too_many_orders(
+    mode: str, canceled: bool, status: int
+) -> None:
+    limits = RateLimits(weight=ROOMY.weight, orders_10s=1)
+    with serving(Settings(limits=limits)) as server:
+        number = server.order().json["orderId"]
+        wanted = {"cancelOrderId": number if canceled else 999, "cancelReplaceMode": mode}
+        assert replace(server, **wanted).error[:2] == (429, -1015)
+        assert len(open_prices(server)) == 1
+        answer = replace(server, **wanted, orderRateLimitExceededMode="CANCEL_ONLY")
+        assert answer.status == status
+        assert answer.json["data"]["cancelResult"] == ("SUCCESS" if canceled else "FAILURE")
+        assert len(open_prices(server)) == (0 if canceled else 1)

@@ -1,5 +1,6 @@
 """Reading parameters, and Binance's errors for wrong ones."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -119,17 +120,20 @@ def test_a_json_null_is_an_empty_parameter() -> None:
         sent_by_json({"a": None})
 
 
+def code_of(call: Callable[[], object]) -> int:
+    """Return the code of the call's error, or 0. Other errors pass through."""
+    try:
+        call()
+    except ApiError as error:
+        return error.code
+    return 0
+
+
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_bytes_are_parameters_or_an_error_of_the_exchange(query: bytes, body: bytes) -> None:
-    try:
-        SCHEMA.read(sent_by_rest(query, body))
-    except ApiError as error:
-        assert error.code in {-1101, -1102, -1104}
+    assert code_of(lambda: SCHEMA.read(sent_by_rest(query, body))) in {0, -1101, -1102, -1104}
 
 
 @given(st.sampled_from([each.name for each in SCHEMA.parameters]), st.text(max_size=30))
 def test_any_text_is_a_value_or_an_error_of_the_exchange(name: str, text: str) -> None:
-    try:
-        SCHEMA.read({"symbol": "BTCUSDT", name: text})
-    except ApiError as error:
-        assert -1200 < error.code < -1000
+    assert -1200 < code_of(lambda: SCHEMA.read({"symbol": "BTCUSDT", name: text})) <= 0

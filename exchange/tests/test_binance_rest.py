@@ -85,7 +85,7 @@ def test_a_payload_that_is_signed_before_it_is_encoded_is_refused(server: Server
 
 
 def test_bytes_that_are_not_encoded_are_refused(server: Server) -> None:
-    body = f"{NEW}&timestamp={server.clock.now}".replace("BTCUSDT", "１２３").encode()
+    body = f"{NEW}&timestamp={server.clock.now}".replace("BTCUSDT", "\uff11\uff12\uff13").encode()
     mac = hmac.new(HMAC.secret.encode(), body, hashlib.sha256).hexdigest()
     answer = server.send("POST", ORDER, body=body + f"&signature={mac}".encode(), key=HMAC.name)
     assert answer.error[1] == -1022
@@ -280,6 +280,17 @@ def test_an_order_that_cannot_be_placed_has_the_documented_error(
     answer = server.order(**changes)
     assert answer.error[:2] == (400, code)
     assert text in answer.error[2]
+
+
+def test_an_order_does_not_trade_with_its_own_account(server: Server) -> None:
+    best = float(server.get("/api/v3/ticker/bookTicker", symbol="BTCUSDT").json["bidPrice"])
+    price = f"{best + 0.01:.2f}"
+    maker = server.order(price=price).json
+    taker = server.order(side="SELL", price=price, timeInForce="IOC").json
+    assert (taker["status"], taker["executedQty"]) == ("EXPIRED", "0.00000000")
+    assert taker["selfTradePreventionMode"] == "EXPIRE_MAKER"
+    found = server.signed("GET", ORDER, symbol="BTCUSDT", orderId=maker["orderId"]).json
+    assert (found["status"], found["preventedQuantity"]) == ("EXPIRED_IN_MATCH", "0.01000000")
 
 
 def test_an_iceberg_quantity_of_zero_is_no_iceberg(server: Server) -> None:

@@ -1,5 +1,7 @@
 """The table of calls, the table of refusals, and the documentation of both."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,18 @@ def test_the_document_lists_every_refusal() -> None:
     text = DOCUMENT.read_text()
     rows = [f"| {reason} | {code} | {message} |" for reason, (code, message) in REFUSALS.items()]
     assert [row for row in rows if row not in text] == []
+
+
+PURE = (
+    *("account", "call_parameters", "calls", "candles", "errors", "framing", "handlers"),
+    *("limits", "market_data", "orders", "parameters", "shapes", "signing", "spot", "symbols"),
+    *("trading", "user_events", "user_stream", "wallet", "feed"),
+)
+"""Modules that a gateway can use without a server."""
+
+
+def test_parsing_writing_and_signing_need_no_http() -> None:
+    code = "import sys; sys.modules['aiohttp'] = None; import " + ", ".join(
+        f"tradingbot_exchange.binance.{name}" for name in PURE
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,8 @@
 """The table of calls: what is served, to whom, how often, and what the documentation says."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,19 @@ def test_other_faults_read_as_failures_of_the_exchange() -> None:
     assert faults.rate_limited(7).headers["retry-after"] == "7"
     assert '"error":"INTERNAL"' in str(faults.server_error(500).text)
     assert faults.server_error(503).text == '{"message":"Service Unavailable"}'
+
+
+def test_parsing_writing_and_signing_need_no_http_server() -> None:
+    """A gateway reuses these modules, and brings its own server."""
+    modules = (
+        "authentication",
+        "engine_orders",
+        "failures",
+        "order_requests",
+        "order_views",
+        "signing",
+        "wire",
+    )
+    imports = "; ".join(f"import tradingbot_exchange.coinbase.{name}" for name in modules)
+    check = f"import sys; {imports}; sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -1,6 +1,7 @@
 """WebSockets: who may subscribe to what, and what is told."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from coinbase_harness import (
     served,
     token,
 )
+from tradingbot_exchange.coinbase import feed
 from tradingbot_exchange.coinbase.feed import MAX_MESSAGE
 from tradingbot_exchange.coinbase.signing import legacy_signature
 from tradingbot_exchange.engine.types import Side
+from tradingbot_exchange.venue import Candle
 
 FAILURE = {"type": "error", "message": "authentication failure"}
 
@@ -363,6 +366,39 @@ def test_a_connection_without_a_subscription_is_closed(subscribed: bool) -> None
             assert closed.data == 1008
 
     asyncio.run(scenario())
+
+
+def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MAX_WAITING", 50)
+
+    async def scenario(client: Client) -> None:
+        client.venue.kept_candles = [candle(START - number * 300_000) for number in range(100)]
+        async with client.socket() as socket:
+            for _ in range(2000):
+                await socket.subscribe("candles", "BTC-USD", jwt=token())
+            async with asyncio.timeout(20):
+                while client.venue.listeners:  # noqa: ASYNC110  the server tells nobody
+                    await asyncio.sleep(0.01)
+            while (await socket.stream.receive()).type is WSMsgType.TEXT:
+                pass
+            assert socket.stream.close_code == 1006
+
+    run(scenario, quiet_venue())
+
+
+def candle(start: int) -> Candle:
+    """Return a candle."""
+    price = Decimal(100)
+    return Candle(
+        start=start,
+        open=price,
+        high=price,
+        low=price,
+        close=price,
+        volume=price,
+        quote_volume=price,
+        trades=1,
+    )
 
 
 def test_a_client_that_goes_is_no_longer_listened_for() -> None:

@@ -1,6 +1,5 @@
 """What single orders do, with figures computed by hand."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -197,36 +196,6 @@ def test_a_quote_quantity_that_is_worth_less_than_a_lot_is_refused() -> None:
     assert refusal(engine, "bob", request) is Reason.QUANTITY_RANGE
     request = order(BUY, quote="0.2", symbol="A-B")
     assert engine.submit("bob", request, now=1)[0].filled == D("0.01")
-
-
-def test_fees_are_rounded_up_once_for_each_order() -> None:
-    tiny = D("0.0000001")
-    instrument = replace(COARSE, min_notional=D(0), maker_fee=tiny, taker_fee=tiny)
-    engine = funded("ada", "bob", instrument=instrument, quote="1000")
-    sale, _ = engine.submit("ada", order(SELL, "0.03", "3.5", symbol="A-B"), now=1)
-    for _ in range(3):
-        engine.submit("bob", order(BUY, "0.01", "3.5", symbol="A-B", tif=IOC), now=2)
-    # 0.0000000035 for each fill, 0.0000000105 in all: two units, of which the first is charged with
-    # the first fill, and the second when the exact sum has passed one unit.
-    assert [fill.fee for fill in engine.fills("ada")] == [D("1E-8"), 0, D("1E-8")]
-    assert sale.fees == {"B": D("2E-8")}
-    # The taker's are orders of their own.
-    assert [fill.fee for fill in engine.fills("bob")] == [D("1E-8")] * 3
-
-
-def test_a_buy_whose_fee_is_in_quote_holds_the_highest_fee() -> None:
-    engine = funded("ada", "bob", instrument=replace(BTC, fee_in_quote=True))
-    engine.submit("ada", order(BUY, "1", "30000"), now=1)
-    assert free_and_held(engine, "ada", "USDT") == (D(969940), D(30060))
-    engine.submit("bob", order(SELL, "0.5", "30000"), now=2)
-    # As a maker, 15 instead of 30 of fee were charged.
-    assert free_and_held(engine, "ada", "USDT") == (D(969955), D(15030))
-    assert free_and_held(engine, "ada", "BTC") == (D("10.5"), 0)
-    assert free_and_held(engine, "bob", "USDT") == (D(1014970), 0)
-    engine.submit("bob", order(SELL, "1", "31000"), now=3)
-    spent, _ = engine.submit("ada", order(BUY, quote="15531"), now=4)
-    # 0.5 BTC cost 15,500 and 31 of fee.
-    assert (spent.filled, spent.fees) == (D("0.5"), {"USDT": D(31)})
 
 
 def test_an_order_that_meets_its_own_account_ends_the_older_one() -> None:

@@ -94,7 +94,7 @@ def test_stops_trigger_in_price_time_order_within_the_trade_that_reaches_them() 
 
 
 def test_a_cascade_of_stops_runs_to_its_end_in_one_call() -> None:
-    deep = 3000
+    deep = 1200
     roomy = replace(BTC, max_stops=deep, max_orders=2 * deep, price_band=D(100))
     engine = Engine([roomy])
     for account in ("ada", "bob"):
@@ -315,7 +315,10 @@ def test_a_snapshot_is_json_and_says_which_instruments_it_needs() -> None:
     saved = json.loads(json.dumps(engine.snapshot()))
     with pytest.raises(ValueError, match="BTC-USDT"):
         Engine.restore([ETH], saved)
-    again = Engine.restore([BTC, ETH], saved)
+    for changed in ({"tick": D("0.1")}, {"lot": D("0.0001")}, {"fee_in_quote": True}):
+        with pytest.raises(ValueError, match=next(iter(changed))):
+            Engine.restore([replace(BTC, **changed), ETH], saved)  # type: ignore[arg-type]
+    again = Engine.restore([replace(BTC, max_orders=1), ETH], saved)
     assert again.snapshot() == engine.snapshot()
     assert repr(again.expire(now=50)) == repr(engine.expire(now=50))
 

@@ -73,7 +73,8 @@ def test_a_thousand_candles_exist_at_the_first_moment(interval: int) -> None:
         assert after.start - before.start == interval
         assert after.low <= min(after.open, after.close)
         assert after.high >= max(after.open, after.close)
-    for before, after in itertools.pairwise(found):
+    past = [candle for candle in found if candle.start < made.venue.market.begin]
+    for before, after in itertools.pairwise(past):
         assert before.close == after.open
 
 

@@ -120,6 +120,8 @@ async def _serve(
     await asyncio.wait([market, stopping], return_when=asyncio.FIRST_COMPLETED)
     for site in sites:
         await site.stop()
+    # A dialect says goodbye in its own words before the streams are closed.
+    await runners[0].shutdown()
     await streams.close()
     for runner in runners:
         await runner.cleanup()
@@ -180,15 +182,9 @@ def _market_start(settings: ExchangeSettings) -> int | None:
 
 
 def _application(settings: ExchangeSettings) -> Application:
-    name = f"tradingbot_exchange.{settings.dialect.value}.app"
-    try:
-        application: Application = import_module(name).application
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise SettingError(
-            f"--dialect {settings.dialect.value} is not part of this build"
-        ) from error
+    # Imported here: an exchange needs one of the dialects.
+    module = import_module(f"tradingbot_exchange.{settings.dialect.value}.app")
+    application: Application = module.application
     return application
 
 

@@ -141,7 +141,7 @@ def test_the_old_arguments_of_an_oco_are_refused(client: Any) -> None:
             price=price(client, 1.1),
             stopPrice=price(client, 0.9),
         )
-    assert raised.value.code == -1104
+    assert raised.value.code == -1102
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -11,6 +11,7 @@ from tradingbot_exchange.streams import EventStream
 PING_SECONDS = 20.0
 """How often the server pings. A client that does not answer within half of it is cut off."""
 
+_GOODBYE_SECONDS = 0.5
 _LONGEST_QUEUE = 10_000
 """Messages that wait for a slow client."""
 
@@ -42,7 +43,7 @@ class Connection:
         except asyncio.QueueFull:
             self._overrun = True
 
-    async def messages(self) -> AsyncIterator[str]:
+    async def messages(self) -> AsyncGenerator[str]:
         """Iterate over the client's messages until it leaves; send what waits meanwhile."""
         writer = asyncio.create_task(self._write())
         try:
@@ -64,5 +65,14 @@ class Connection:
                 await self._stream.send_str(text)
 
     async def close(self, code: int, reason: bytes) -> None:
-        """Close the WebSocket."""
+        """Close the WebSocket. Messages that wait are lost."""
         await self._stream.close(code=code, message=reason)
+
+    async def say_goodbye(self, text: str) -> None:
+        """Send what waits and a last message, as far as the client reads it in time, and close."""
+        self.send(text)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                while not self._queue.empty():
+                    await self._stream.send_str(self._queue.get_nowait())
+                await self.close(WSCloseCode.GOING_AWAY, b"server shutdown")

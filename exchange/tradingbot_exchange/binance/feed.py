@@ -127,7 +127,7 @@ class MarketFeed:
             if stream in self._subscribers:
                 message = {
                     "e": kind,
-                    "E": self._spot.venue.client_time(),
+                    "E": self._spot.venue.now(),
                     "s": name,
                     **own,
                     "p": amount(trade.price),
@@ -193,7 +193,7 @@ class MarketFeed:
                 continue
             elif kind in _TICKERS:
                 body = self._ticker(name, symbol, kind)
-                stamp = {"e": body.pop("e"), "E": self._spot.venue.client_time()}
+                stamp = {"e": body.pop("e"), "E": self._spot.venue.now()}
                 self._send_change(stream, body, stamp=stamp)
             elif kind.startswith("kline_"):
                 self._tick_candle(stream, symbol, name, kind.removeprefix("kline_"))
@@ -207,7 +207,7 @@ class MarketFeed:
             encoded = _encode(body)
             if self._sent.get(key) != encoded:
                 self._sent[key] = encoded
-                changed.append({"e": body["e"], "E": self._spot.venue.client_time(), **body})
+                changed.append({"e": body["e"], "E": self._spot.venue.now(), **body})
         if changed:
             self._send(stream, _encode(changed))
 
@@ -227,7 +227,7 @@ class MarketFeed:
         self._differences[key] = _Difference(difference.last + 1, difference.last)
         message = {
             "e": "depthUpdate",
-            "E": self._spot.venue.client_time(),
+            "E": self._spot.venue.now(),
             "s": name,
             "U": difference.first,
             "u": difference.last,
@@ -256,7 +256,7 @@ class MarketFeed:
     ) -> dict[str, object]:
         return {
             "e": "kline",
-            "E": self._spot.venue.client_time(),
+            "E": self._spot.venue.now(),
             "s": name,
             "k": {
                 "t": candle.start,

@@ -1,4 +1,4 @@
-"""Connections to the market streams: `/ws`, `/ws/<stream>` and `/stream?streams=<a>/<b>`.
+"""Connections to the market streams: `/ws`, `/ws/<a>/<b>` and `/stream?streams=<a>/<b>`.
 
 A path segment that is not a stream (`/ws/0`, as ccxt opens it) opens a connection without one.
 Clients change what they receive with SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY and
@@ -7,7 +7,9 @@ GET_PROPERTY.
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
+from contextlib import aclosing
 
 from aiohttp import WSCloseCode, web
 
@@ -15,6 +17,8 @@ from tradingbot_exchange.binance import user_events
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.feed import FAST, SLOW, MarketFeed
 from tradingbot_exchange.binance.spot import Spot
+
+log = logging.getLogger(__name__)
 
 MAX_STREAMS = 1024
 """Streams of one connection."""
@@ -51,13 +55,15 @@ class StreamSession:
 
     def send(self, stream: str, message: str) -> None:
         """Send a message of a stream."""
-        if self._combined:
-            message = f'{{"stream":"{stream}","data":{message}}}'
-        self.connection.send(message)
+        self.connection.send(self._framed(stream, message))
 
-    def shut_down(self, time: int) -> None:
-        """Notify the client that the server ends."""
-        self.send("!serverShutdown", _encode(user_events.server_shutdown(time=time)))
+    def _framed(self, stream: str, message: str) -> str:
+        return f'{{"stream":"{stream}","data":{message}}}' if self._combined else message
+
+    async def shut_down(self, time: int) -> None:
+        """Notify the client that the server ends, and close."""
+        message = _encode(user_events.server_shutdown(time=time))
+        await self.connection.say_goodbye(self._framed("!serverShutdown", message))
 
     def open_streams(self, names: list[str]) -> None:
         """Subscribe to the streams that a path names; unknown ones never send anything."""
@@ -155,6 +161,13 @@ def _identifier(frame: dict[str, object]) -> object:
     return identifier
 
 
+def _report(clock: "asyncio.Task[None]") -> None:
+    """Log why the periodic streams ended, unless the server ends."""
+    error = None if clock.cancelled() else clock.exception()
+    if error is not None:
+        log.error("the periodic market streams have stopped", exc_info=error)
+
+
 class MarketStreams:
     """All connections to the market streams, and the clock that drives the periodic ones."""
 
@@ -166,8 +179,8 @@ class MarketStreams:
 
     async def raw(self, request: web.Request) -> web.StreamResponse:
         """Serve `/ws`: messages as they are."""
-        name = request.match_info.get("stream", "")
-        return await self._serve(request, [name] if "@" in name else [], combined=False)
+        names = request.match_info.get("streams", "").split("/")
+        return await self._serve(request, [each for each in names if "@" in each], combined=False)
 
     async def combined(self, request: web.Request) -> web.StreamResponse:
         """Serve `/stream`: messages with the name of their stream."""
@@ -181,23 +194,30 @@ class MarketStreams:
         session = StreamSession(self._feed, connection, combined=combined)
         session.open_streams(names)
         self._open.append(session)
-        second, count = 0, 0
         try:
-            async for text in connection.messages():
-                now = self._spot.venue.client_time() // 1000
-                second, count = now, count + 1 if now == second else 1
-                if count > self._spot.settings.stream_messages:
-                    await connection.close(WSCloseCode.POLICY_VIOLATION, b"Too many requests")
-                    break
-                connection.send(_encode(session.answer(text)))
+            await self._listen(session)
         finally:
             self._open.remove(session)
             session.close()
         return connection.response
 
+    async def _listen(self, session: StreamSession) -> None:
+        """Answer a client's messages until it leaves, or sends too many in a second."""
+        second, count = 0, 0
+        async with aclosing(session.connection.messages()) as messages:
+            async for text in messages:
+                now = self._spot.venue.client_time() // 1000
+                second, count = now, count + 1 if now == second else 1
+                if count > self._spot.settings.stream_messages:
+                    reason = b"Too many requests"
+                    await session.connection.close(WSCloseCode.POLICY_VIOLATION, reason)
+                    return
+                session.connection.send(_encode(session.answer(text)))
+
     def start(self) -> None:
         """Begin with the periodic streams."""
         self._clock = asyncio.create_task(self._run())
+        self._clock.add_done_callback(_report)
 
     async def _run(self) -> None:
         fast_ticks = round(SLOW / FAST)
@@ -216,6 +236,4 @@ class MarketStreams:
         if self._clock is not None:
             self._clock.cancel()
         now = self._spot.venue.client_time()
-        for session in tuple(self._open):
-            session.shut_down(now)
-            await session.connection.close(WSCloseCode.GOING_AWAY, b"server shutdown")
+        await asyncio.gather(*(session.shut_down(now) for session in self._open))

@@ -2,7 +2,7 @@
 
 REST sends them in the query, in a form body, or in both (then the query's value counts); the
 WebSocket API sends JSON. Both become the same text values, and one `Schema` reads them. Errors are
-Binance's, in the order in which they are checked here: sent twice, unknown, missing, malformed.
+Binance's, in the order in which they are checked here: sent twice, missing, malformed, unknown.
 """
 
 import json
@@ -182,14 +182,15 @@ class Schema:
     def read(self, sent: Mapping[str, str]) -> Values:
         """Return the typed values of what was sent. Raises ApiError."""
         readers = self._readers
-        if not sent.keys() <= readers.keys():
-            if not readers:
-                raise errors.too_many(len(sent))
-            raise errors.unread(read=len(sent.keys() & readers.keys()), sent=len(sent))
+        if sent and not readers:
+            raise errors.too_many(len(sent))
         for name in self._mandatory:
             if not sent.get(name):
                 raise errors.missing(name)
-        return Values({name: readers[name](text) for name, text in sent.items()})
+        values = {name: readers[name](text) for name, text in sent.items() if name in readers}
+        if len(values) < len(sent):
+            raise errors.unread(read=len(values), sent=len(sent))
+        return Values(values)
 
 
 def decode(encoded: bytes) -> dict[str, str]:

@@ -1,25 +1,23 @@
 """Binance's REST: one aiohttp handler for every call of the table."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from tradingbot_exchange.binance import signing
 from tradingbot_exchange.binance.calls import CALLS, NOT_SUPPORTED, Call
 from tradingbot_exchange.binance.errors import ApiError, not_supported, refusal
-from tradingbot_exchange.binance.parameters import sent_by_rest
-from tradingbot_exchange.binance.spot import Proof, Spot
+from tradingbot_exchange.binance.framing import read_request
+from tradingbot_exchange.binance.spot import Spot
 from tradingbot_exchange.engine.types import Reason, RefusedError
 
-KEY_HEADER = "X-MBX-APIKEY"
 _JSON = "application/json;charset=UTF-8"
 _NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
 _PLACING = frozenset({"newOrder", "newOco", "newOldOco", "cancelReplace"})
 """Calls whose success carries the order counts."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Respond = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def routes(spot: Spot) -> list[web.RouteDef]:
@@ -56,15 +54,6 @@ def raw_query(request: web.BaseRequest) -> bytes:
     return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
 
 
-def read_request(
-    headers: Mapping[str, str], query: bytes, body: bytes
-) -> tuple[dict[str, str], Proof]:
-    """Return the parameters of a request, and what its signature covers. Raises ApiError."""
-    payload, signature = signing.signed_payload(query, body)
-    encoded = payload if payload.isascii() else None
-    return sent_by_rest(query, body), Proof(headers.get(KEY_HEADER), encoded, signature)
-
-
 def usage_headers(spot: Spot, call: Call, address: str, now: int) -> dict[str, str]:
     """Return the content type, and how much of its weight the address has used."""
     if call.path.startswith("/sapi/"):
@@ -86,15 +75,10 @@ async def _refuse(request: web.Request) -> web.Response:
     return error_response(not_supported())
 
 
-@web.middleware
-async def not_found(request: web.Request, handler: Respond) -> web.StreamResponse:
+async def not_found(request: web.Request) -> web.Response:
     """Answer unknown paths, and methods that a path does not have, as Binance's front end does."""
-    try:
-        return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
-    except web.HTTPRequestEntityTooLarge:
-        return error_response(ApiError(-1000, "The request is too large.", status=413))
+    del request
+    return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
 
 
 class BinanceFaultErrors:

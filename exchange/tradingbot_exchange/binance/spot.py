@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 from tradingbot_exchange.binance import errors, signing
 from tradingbot_exchange.binance.calls import Call, Security
 from tradingbot_exchange.binance.errors import ApiError
+from tradingbot_exchange.binance.framing import Proof
 from tradingbot_exchange.binance.limits import OrderCounts, RateLimits, RequestWeights
 from tradingbot_exchange.binance.parameters import Values
 from tradingbot_exchange.binance.symbols import Symbols
@@ -41,20 +42,6 @@ class Settings:
     stream_messages: int = 5
     """Messages that a market stream accepts in a second."""
     client_id: Callable[[], str] = random_client_id
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """Who sends a request, and how this is proven.
-
-    `payload` is what the signature covers, or None if it is not encoded as it must be. A request
-    of a session that has logged on needs no signature.
-    """
-
-    key: str | None = None
-    payload: bytes | None = b""
-    signature: bytes | None = None
-    session: bool = False
 
 
 @dataclass(frozen=True, slots=True)

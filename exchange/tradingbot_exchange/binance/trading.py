@@ -149,7 +149,7 @@ def cancel_order(spot: Spot, request: Request) -> object:
 
 def _check_restrictions(order: Order, values: Values) -> None:
     restriction = values.text("cancelRestrictions")
-    if restriction is None:
+    if restriction is None or not shapes.is_open(order):
         return
     status = shapes.status_of(order.status, order.ended_by)
     if status != restriction.removeprefix("ONLY_"):
@@ -281,8 +281,11 @@ class _Replacement:
     canceled: dict[str, object] | ApiError
     placed: dict[str, object] | ApiError | None = None
 
-    def answer(self) -> dict[str, object]:
-        """Return the answer. Raises ApiError (-2021, -2022) if a half failed."""
+    def answer(self, *, limited: bool) -> dict[str, object]:
+        """Return the answer. Raises ApiError (-2021, -2022) if a half failed.
+
+        `limited`: the new order was one too many, which is HTTP 429.
+        """
         cancel_failed = isinstance(self.canceled, ApiError)
         new_failed = self.placed is None or isinstance(self.placed, ApiError)
         body: dict[str, object] = {
@@ -294,9 +297,9 @@ class _Replacement:
             "newOrderResponse": _body(self.placed),
         }
         if cancel_failed and new_failed:
-            raise ApiError(-2022, "Order cancel-replace failed.", data=body)
+            status = 429 if limited else 400
+            raise ApiError(-2022, "Order cancel-replace failed.", status=status, data=body)
         if cancel_failed or new_failed:
-            limited = isinstance(self.placed, ApiError) and self.placed.retry_after is not None
             raise ApiError(
                 -2021,
                 "Order cancel-replace partially failed.",
@@ -325,11 +328,10 @@ def cancel_replace(spot: Spot, request: Request) -> object:
     if limited is not None and not cancel_only:
         raise limited
     result = _Replacement(_cancel_half(spot, request))
-    stopped = values.text("cancelReplaceMode") == "STOP_ON_FAILURE"
-    if isinstance(result.canceled, ApiError) and stopped:
-        return result.answer()
-    result.placed = limited if limited is not None else _new_half(spot, request, order)
-    return result.answer()
+    stops = values.text("cancelReplaceMode") == "STOP_ON_FAILURE"
+    if not (stops and isinstance(result.canceled, ApiError)):
+        result.placed = _new_half(spot, request, order) if limited is None else limited
+    return result.answer(limited=stops and limited is not None)
 
 
 def _check_filters(spot: Spot, account: str, order: NewOrder) -> None:

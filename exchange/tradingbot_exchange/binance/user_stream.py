@@ -62,7 +62,7 @@ class UserStreams:
                     deliver(written)
 
     def _write(self, event: Event, number: int, *, traded: bool) -> list[dict[str, object]]:
-        time = self._spot.venue.client_time()
+        time = self._spot.venue.now()
         symbols = self._spot.symbols
         if isinstance(event, OrderEvent):
             report = user_events.execution_report(

@@ -4,21 +4,25 @@ One frame is one request `{id, method, params}`, and one answer `{id, status, re
 rateLimits}`. Events come between answers, wrapped as `{subscriptionId, event}`.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from tradingbot_exchange.binance import errors, signing, user_events
 from tradingbot_exchange.binance.call_parameters import SIGNED
 from tradingbot_exchange.binance.calls import CALLS, Call, Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
-from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values, sent_by_json
+from tradingbot_exchange.binance.framing import BadFrameError, Proof, read_frame, without_envelope
+from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
 from tradingbot_exchange.binance.rest import error_response
-from tradingbot_exchange.binance.spot import Proof, Spot
+from tradingbot_exchange.binance.spot import Spot
 from tradingbot_exchange.binance.user_stream import UserStreams
+from tradingbot_exchange.engine.types import RefusedError
 from tradingbot_exchange.venue import ApiKey
 
 CONNECT_WEIGHT = 2
@@ -26,7 +30,6 @@ SESSION_WEIGHT = 2
 MAX_SUBSCRIPTIONS = 1000
 """Subscriptions that one connection may have at the same time."""
 
-_LONGEST_ID = 36
 _TOO_MANY = 429
 _BANNED = 418
 
@@ -113,8 +116,9 @@ class WebSocketApi:
         session.return_rate_limits = request.query.get("returnRateLimits") != "false"
         self._open.append(session)
         try:
-            async for text in connection.messages():
-                connection.send(_encode(self.answer(session, text)))
+            async with aclosing(connection.messages()) as messages:
+                async for text in messages:
+                    connection.send(_encode(self.answer(session, text)))
         finally:
             self._open.remove(session)
             for subscription in session.subscriptions.values():
@@ -124,9 +128,8 @@ class WebSocketApi:
     async def shut_down(self) -> None:
         """Tell all clients that the server ends, and close their connections."""
         event = {"event": user_events.server_shutdown(time=self._spot.venue.client_time())}
-        for session in tuple(self._open):
-            session.connection.send(_encode(event))
-            await session.connection.close(WSCloseCode.GOING_AWAY, b"server shutdown")
+        text = _encode(event)
+        await asyncio.gather(*(each.connection.say_goodbye(text) for each in self._open))
 
     # One request
 
@@ -148,8 +151,9 @@ class WebSocketApi:
             answer = {"id": identifier, "status": 200, "result": result}
         except BadFrameError as error:
             answer = _failure(error.identifier, error.error, self._spot.venue.client_time())
-        except ApiError as error:
-            answer = _failure(identifier, error, self._spot.venue.client_time())
+        except (ApiError, RefusedError) as error:
+            told = errors.refusal(error) if isinstance(error, RefusedError) else error
+            answer = _failure(identifier, told, self._spot.venue.client_time())
         if show_limits:
             answer["rateLimits"] = self._rate_limits(session, account)
         return answer
@@ -157,7 +161,7 @@ class WebSocketApi:
     def _call(self, session: Session, call: Call, parameters: dict[str, str]) -> tuple[str, object]:
         """Carry out a call of the table; also return the account whose orders it counts."""
         proof = self._proof(session, call.security, parameters)
-        sent = _without_envelope(parameters)
+        sent = without_envelope(parameters)
         result = self._spot.answer(call, sent, proof, address=session.address)
         placing = call.security is Security.TRADE and proof.key is not None
         return (self._spot.venue.keys[proof.key].account if placing and proof.key else ""), result
@@ -217,7 +221,7 @@ class WebSocketApi:
             parameters["signature"].encode(),
         )
         key = self._spot.identify(Security.USER_DATA, proof)
-        values = _SESSION.read(_without_envelope(parameters))
+        values = _SESSION.read(without_envelope(parameters))
         if key is None or (ed25519_only and not signing.is_ed25519(key.secret)):
             raise ApiError(-1020, "This operation is only supported with Ed25519 API keys.")
         self._spot.check_proof(key, proof, values, now=self._spot.venue.client_time())
@@ -288,49 +292,6 @@ class WebSocketApi:
         session.subscriptions.pop(number).end()
         event = user_events.stream_terminated(time=self._spot.venue.client_time())
         session.connection.send(_encode({"subscriptionId": number, "event": event}))
-
-
-class BadFrameError(ValueError):
-    """Raised for a frame that is not a request. `identifier` is its id, if it has one."""
-
-    def __init__(self, identifier: object, error: ApiError) -> None:
-        super().__init__(str(error))
-        self.identifier = identifier
-        self.error = error
-
-
-def read_frame(text: str) -> tuple[object, str, dict[str, str]]:
-    """Return id, method without a version, and parameters of a request. Raises BadFrameError."""
-    try:
-        frame = json.loads(text, parse_float=str)
-    except (ValueError, RecursionError) as error:
-        raise BadFrameError(None, ApiError(-1135, "Invalid JSON Request")) from error
-    if not isinstance(frame, dict):
-        raise BadFrameError(None, ApiError(-1135, "Invalid JSON Request"))
-    identifier = frame.get("id")
-    if not isinstance(identifier, int | str | None) or len(str(identifier)) > _LONGEST_ID:
-        raise BadFrameError(None, errors.illegal("id", "^[a-zA-Z0-9-_]{1,36}$"))
-    method, parameters = frame.get("method"), frame.get("params", {})
-    if not isinstance(method, str):
-        raise BadFrameError(identifier, errors.missing("method"))
-    if not isinstance(parameters, dict):
-        raise BadFrameError(
-            identifier, ApiError(-1135, "JSON sent for parameter 'params' is not valid")
-        )
-    try:
-        sent = sent_by_json(parameters)
-    except ApiError as error:
-        raise BadFrameError(identifier, error) from error
-    return identifier, method.removeprefix("v3/"), sent
-
-
-def _without_envelope(parameters: dict[str, str]) -> dict[str, str]:
-    """Return the parameters of the call itself."""
-    return {
-        name: text
-        for name, text in parameters.items()
-        if name not in {"apiKey", "returnRateLimits"}
-    }
 
 
 def _read(schema: Schema, parameters: dict[str, str]) -> Values:

@@ -7,6 +7,7 @@ the claim of the URI, and the old CB-ACCESS headers.
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -86,8 +87,11 @@ def check_token(
 
 def load_public_key(secret: str) -> PublicKey | None:
     """Return the public key of a key's `secret`, or None if that is an HMAC secret."""
-    if not secret.lstrip().startswith("-----BEGIN"):
-        return None
+    return _load_pem(secret) if secret.lstrip().startswith("-----BEGIN") else None
+
+
+@lru_cache(maxsize=1024)
+def _load_pem(secret: str) -> PublicKey | None:
     try:
         key = serialization.load_pem_public_key(secret.encode())
     except ValueError:

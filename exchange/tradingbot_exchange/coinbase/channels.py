@@ -1,4 +1,4 @@
-"""What the WebSocket channels say: the events of each, without the envelope."""
+"""The events of the WebSocket channels, without the envelope."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ class RateLimitedError(ApiError):
 
 
 class UnauthorizedError(ApiError):
-    """A missing or wrong signature. `reason` is for tests and logs: the answer does not tell it."""
+    """A missing or wrong signature. The answer does not contain `reason`."""
 
     content_type = "text/plain"
 
@@ -72,7 +72,7 @@ class UnauthorizedError(ApiError):
 
 
 class LegacyAuthenticationError(UnauthorizedError):
-    """A wrong CB-ACCESS signature. Here the exchange says what is wrong."""
+    """A wrong CB-ACCESS signature. The answer contains the reason."""
 
     content_type = "application/json"
 

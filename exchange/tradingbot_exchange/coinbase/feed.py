@@ -1,7 +1,7 @@
-"""WebSockets: subscriptions of one client, and what it is told.
+"""WebSockets: the subscriptions of a client, and the messages that it receives.
 
-Everything runs in one event loop. The engine's events are turned into messages at once, and wait in
-a queue for the socket; a client that reads too slowly is disconnected.
+Everything runs in one event loop. Events of the engine become messages at once, which wait in a
+queue for the socket. A client that reads too slowly is disconnected.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ MAX_WAITING = 10_000
 """Messages that wait for a slow client before it is disconnected."""
 MAX_MESSAGE = 64 * 1024
 BATCH_S = 5
-"""How often the channels `ticker_batch` and `status` tell something."""
+"""Seconds between messages of the channels `ticker_batch` and `status`."""
 
 
 class Feeds:
@@ -47,10 +47,10 @@ class Feeds:
         self.subscribe_within_s = subscribe_within_s
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one client until it goes."""
+        """Serve one client until it disconnects."""
         stream = EventStream(request)
         await stream.prepare(request)
-        session = Session(self, stream, request.remote or "")
+        session = Session(self, stream, request)
         await session.run()
         return stream
 
@@ -58,11 +58,11 @@ class Feeds:
 class Session:
     """One client: its subscriptions, and the messages that wait for it."""
 
-    def __init__(self, feeds: Feeds, stream: EventStream, address: str) -> None:
+    def __init__(self, feeds: Feeds, stream: EventStream, request: web.Request) -> None:
         self._feeds = feeds
         self._venue = feeds.venue
         self._stream = stream
-        self._address = address
+        self._request = request
         self._subscribed: dict[str, dict[str, None]] = {}
         self._account: str | None = None
         self._products = frozenset(each.symbol for each in feeds.venue.engine.instruments())
@@ -71,19 +71,23 @@ class Session:
         self._beats = 0
 
     async def run(self) -> None:
-        """Read, write and beat until the client goes or is disconnected."""
+        """Read, write and send heartbeats until one side disconnects."""
         stop_listening = self._venue.listen(self._on_events)
         tasks = [
             asyncio.create_task(work)
             for work in (self._read(), self._write(), self._beat(), self._expect_subscription())
         ]
         try:
-            await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop_listening()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            error = task.exception()
+            if error is not None and not isinstance(error, ConnectionError):
+                raise error
 
     async def _read(self) -> None:
         async for message in self._stream:
@@ -101,24 +105,23 @@ class Session:
             await self._stream.close(code=WSCloseCode.POLICY_VIOLATION, message=b"no subscription")
 
     async def _beat(self) -> None:
-        while self._waiting.qsize() <= MAX_WAITING:
+        while True:
             await asyncio.sleep(1)
             self._beats += 1
             self._venue.advance()
             if HEARTBEATS in self._subscribed:
                 now = self._venue.now()
-                self._tell(HEARTBEATS, [channels.heartbeat(now, self._beats)])
-            self._tell_candles("update", self._of("candles"), 1)
+                self._send(HEARTBEATS, [channels.heartbeat(now, self._beats)])
+            self._send_candles("update", self._of("candles"), 1)
             if self._beats % BATCH_S == 0:
-                self._tell_tickers("ticker_batch", "update", self._of("ticker_batch"))
-                self._tell_status("update")
-        await self._stream.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too slow")
+                self._send_tickers("ticker_batch", "update", self._of("ticker_batch"))
+                self._send_status("update")
 
     def _on_message(self, text: str) -> None:
         try:
             wanted = self._admit(text)
         except SubscriptionError as error:
-            self._waiting.put_nowait(compact({"type": "error", "message": str(error)}))
+            self._put(compact({"type": "error", "message": str(error)}))
             return
         if wanted.subscribe:
             self._subscribe(wanted)
@@ -130,7 +133,9 @@ class Session:
             raise SubscriptionError(f"a message has {MAX_MESSAGE} characters at most")
         message = parse(text)
         if not signed(message):
-            allowance = self._feeds.unsigned.take(self._address, now_ms=self._venue.now())
+            allowance = self._feeds.unsigned.take(
+                self._request.remote or "", now_ms=self._venue.now()
+            )
             if not allowance.allowed:
                 raise SubscriptionError("rate limit exceeded")
         now_s = self._venue.client_time() // 1000
@@ -164,29 +169,29 @@ class Session:
             channel: [user_uuid(self._account or "")] if channel == USER else list(names)
             for channel, names in self._subscribed.items()
         }
-        self._tell("subscriptions", [{"subscriptions": shown}])
+        self._send("subscriptions", [{"subscriptions": shown}])
 
     def _snapshot(self, channel: str, names: Sequence[str]) -> None:
         match channel:
             case "ticker" | "ticker_batch":
-                self._tell_tickers(channel, "snapshot", names)
+                self._send_tickers(channel, "snapshot", names)
             case "market_trades":
                 for name in names:
                     trades = self._venue.trades(name, limit=channels.SNAPSHOT_TRADES)
-                    self._tell(channel, [channels.market_trades("snapshot", trades)])
+                    self._send(channel, [channels.market_trades("snapshot", trades)])
             case "candles":
-                self._tell_candles("snapshot", names, channels.SNAPSHOT_CANDLES)
+                self._send_candles("snapshot", names, channels.SNAPSHOT_CANDLES)
             case "status":
-                self._tell_status("snapshot")
+                self._send_status("snapshot")
             case "level2":
                 for name in names:
                     book = self._venue.engine.book(name, channels.SNAPSHOT_LEVELS)
                     event = channels.level2_snapshot(book, name, self._venue.now())
-                    self._tell(LEVEL2, [event])
+                    self._send(LEVEL2, [event])
             case "user":
-                self._tell_open_orders()
+                self._send_open_orders()
 
-    def _tell_open_orders(self) -> None:
+    def _send_open_orders(self) -> None:
         views = [
             view
             for view in self._feeds.orders.open(self._account or "")
@@ -194,24 +199,24 @@ class Session:
         ]
         step = channels.ORDERS_PER_SNAPSHOT
         for start in range(0, len(views) or 1, step):
-            self._tell(USER, [channels.user_orders("snapshot", views[start : start + step])])
+            self._send(USER, [channels.user_orders("snapshot", views[start : start + step])])
 
     def _on_events(self, events: Sequence[Event]) -> None:
         trades = [each.trade for each in events if isinstance(each, TradeEvent)]
         for symbol in dict.fromkeys(trade.symbol for trade in trades):
             of_symbol = [trade for trade in trades if trade.symbol == symbol]
             if symbol in self._subscribed.get("market_trades", ()):
-                self._tell("market_trades", [channels.market_trades("update", of_symbol)])
+                self._send("market_trades", [channels.market_trades("update", of_symbol)])
             if symbol in self._subscribed.get("ticker", ()):
-                self._tell_tickers("ticker", "update", (symbol,))
+                self._send_tickers("ticker", "update", (symbol,))
         for event in events:
             if isinstance(event, BookEvent) and event.symbol in self._subscribed.get(LEVEL2, ()):
-                self._tell(LEVEL2, [channels.level2_update(event)])
+                self._send(LEVEL2, [channels.level2_update(event)])
         if USER in self._subscribed:
-            self._tell_changed_orders(events)
+            self._send_changed_orders(events)
 
-    def _tell_changed_orders(self, events: Sequence[Event]) -> None:
-        """Tell of each order that one change has touched, once, with its figures after it."""
+    def _send_changed_orders(self, events: Sequence[Event]) -> None:
+        """Send each order that one change has touched once, with its figures after the change."""
         views = {}
         for event in events:
             if not isinstance(event, OrderEvent) or event.order.account != self._account:
@@ -220,29 +225,29 @@ class Session:
                 view = self._feeds.orders.view(event.order)
                 views[view.uuid] = view
         if views:
-            self._tell(USER, [channels.user_orders("update", list(views.values()))])
+            self._send(USER, [channels.user_orders("update", list(views.values()))])
 
-    def _tell_tickers(self, channel: str, kind: str, names: Iterable[str]) -> None:
+    def _send_tickers(self, channel: str, kind: str, names: Iterable[str]) -> None:
         with_book = channel == "ticker"
         found = [
             channels.ticker(self._venue, self._feeds.days, name, with_book=with_book)
             for name in names
         ]
         if found:
-            self._tell(channel, [channels.tickers(kind, found)])
+            self._send(channel, [channels.tickers(kind, found)])
 
-    def _tell_candles(self, kind: str, names: Iterable[str], count: int) -> None:
+    def _send_candles(self, kind: str, names: Iterable[str], count: int) -> None:
         for name in names:
-            self._tell("candles", [channels.candles(self._venue, kind, name, count)])
+            self._send("candles", [channels.candles(self._venue, kind, name, count)])
 
-    def _tell_status(self, kind: str) -> None:
+    def _send_status(self, kind: str) -> None:
         if names := self._of("status"):
-            self._tell("status", [channels.status(self._venue, kind, names)])
+            self._send("status", [channels.status(self._venue, kind, names)])
 
     def _of(self, channel: str) -> tuple[str, ...]:
         return tuple(self._subscribed.get(channel, ()))
 
-    def _tell(self, channel: str, events: Sequence[channels.Event]) -> None:
+    def _send(self, channel: str, events: Sequence[channels.Event]) -> None:
         message = {
             "channel": channels.SENT_AS.get(channel, channel),
             "client_id": "",
@@ -251,4 +256,13 @@ class Session:
             "events": events,
         }
         self._sequence += 1
-        self._waiting.put_nowait(compact(message))
+        self._put(compact(message))
+
+    def _put(self, text: str) -> None:
+        """Let a message wait for the socket. A client that does not read is disconnected.
+
+        A closing handshake would wait for that client, too.
+        """
+        self._waiting.put_nowait(text)
+        if self._waiting.qsize() > MAX_WAITING and self._request.transport is not None:
+            self._request.transport.abort()

@@ -65,7 +65,10 @@ def order(orders: Orders, request: Request) -> Mapping[str, object]:
     view = orders.find(request.account, request.path["order_id"])
     if view is None:
         raise NotFoundError("order with this orderID was not found")
-    return {"order": _object(view, orders.last_fills(request.account))}
+    ids = {each.id for each in view.orders if each.fills}
+    fills = reversed(orders.fills(request.account)) if ids else ()
+    last = next((fill.time for fill in fills if fill.order_id in ids), None)
+    return {"order": order_object(view, last)}
 
 
 def batch(orders: Orders, request: Request) -> Mapping[str, object]:
@@ -83,7 +86,7 @@ def batch(orders: Orders, request: Request) -> Mapping[str, object]:
     page = found[start : start + limit]
     more = start + len(page) < len(found)
     return {
-        "orders": [_object(view, last_fills) for view in page],
+        "orders": [order_object(view, _last_fill(view, last_fills)) for view in page],
         "sequence": "0",
         "has_next": more,
         "cursor": page[-1].uuid if more and page else "",
@@ -167,7 +170,3 @@ def _allows(wanted: frozenset[str], value: str) -> bool:
 def _last_fill(view: OrderView, last_fills: Mapping[int, int]) -> int | None:
     times = [last_fills[each.id] for each in view.orders if each.id in last_fills]
     return max(times, default=None)
-
-
-def _object(view: OrderView, last_fills: Mapping[int, int]) -> Mapping[str, object]:
-    return order_object(view, _last_fill(view, last_fills))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID, uuid5
 
 from tradingbot_exchange.engine.matching import Engine
-from tradingbot_exchange.engine.types import Fill, Order, OrderList
+from tradingbot_exchange.engine.types import Fill, Order, OrderList, RefusedError
 
 _NAMESPACE = UUID("6f3c1c1e-5f0b-5d3c-9a58-0c8d1f5d7a10")
 
@@ -60,6 +60,8 @@ class OrderIndex:
         self._engine = engine
         self._orders: dict[str, dict[str, int]] = {}
         self._brackets: dict[str, dict[str, int]] = {}
+        self._client_ids: dict[str, dict[str, int]] = {}
+        self._lists_read: dict[str, int] = {}
 
     def order_id(self, account: str, uuid: str) -> int | None:
         """Return the engine's id of a plain order, or None."""
@@ -80,6 +82,18 @@ class OrderIndex:
             lists: Iterable[OrderList] = self._engine.order_lists(account)
             known.update((bracket_uuid(account, each.id), each.id) for each in lists)
         return known.get(uuid)
+
+    def list_by_client_id(self, account: str, client_id: str) -> int | None:
+        """Return the engine's id of the list that was sent with `client_id`, or None."""
+        known = self._client_ids.setdefault(account, {})
+        try:
+            lists = self._engine.order_lists(account)
+        except RefusedError:
+            return None  # an account that has never had anything
+        for each in lists[self._lists_read.get(account, 0) :]:
+            known.setdefault(each.client_id, each.id)
+        self._lists_read[account] = len(lists)
+        return known.get(client_id)
 
     def add(self, order: Order) -> None:
         """Remember a new order, so that finding it needs no search."""

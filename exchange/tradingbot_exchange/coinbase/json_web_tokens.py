@@ -1,7 +1,7 @@
 """JSON Web Tokens as Coinbase uses them: ES256 and EdDSA (RFC 7515, 7518, 8037), and no more.
 
-A library for all of JOSE would be larger than the two algorithms, whose arithmetic `cryptography`
-has. Nothing here decides by what a token says of itself: the key says which algorithm it is for.
+`cryptography` has the arithmetic of both algorithms, so no further library is needed. The key
+decides which algorithm is accepted, never the header of the token.
 """
 
 import base64

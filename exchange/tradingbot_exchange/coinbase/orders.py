@@ -35,11 +35,8 @@ class Orders:
             return self.view(engine.order_by_client_id(account, client_id))
         except RefusedError:
             pass
-        try:
-            lists = engine.order_lists(account)
-        except RefusedError:
-            return None
-        return next((self.bracket(each) for each in lists if each.client_id == client_id), None)
+        list_id = self.index.list_by_client_id(account, client_id)
+        return None if list_id is None else self.bracket(engine.order_list(account, list_id))
 
     def view(self, order: Order) -> OrderView:
         """Return what the owner sees of one of the engine's orders."""

@@ -10,7 +10,7 @@ from tradingbot_exchange.coinbase.errors import UnauthorizedError
 from tradingbot_exchange.venue import ApiKey
 
 AUTHENTICATION_FAILURE = "authentication failure"
-"""What the exchange says about a bad token, and about a channel that does not exist, too."""
+"""The message for a bad token, and also for a channel that does not exist."""
 
 _WITHOUT_PRODUCTS = frozenset({HEARTBEATS, USER, "status"})
 
@@ -41,7 +41,7 @@ def parse(text: str) -> Mapping[str, object]:
 
 
 def signed(message: Mapping[str, object]) -> bool:
-    """Whether a message claims to be somebody's."""
+    """Whether a message has a signature, right or wrong."""
     return "jwt" in message or "api_key" in message
 
 

@@ -262,9 +262,6 @@ class Execution:
         """End the twin of an order; the order holds what it needs alone."""
         twin = pair.other(entry)
         pair.limit.pair = pair.stop.pair = None
-        # The hold is the list's: whatever order has it, `entry` takes it over.
-        entry.held += twin.held
-        twin.held = 0
         self.end(twin, status, reason)
         self.hold(entry, entry.need())
         account = entry.account

@@ -49,22 +49,10 @@ def most_lots(market: Market, price: int, money: int, *, spent: int, with_fee: b
 
     With `with_fee`, the fee of all that is spent comes out of `money`, too.
     """
-    each = price * market.notional_units
-    if not with_fee:
-        return max(0, money - spent) // each
-    scale, fee = market.fee_scale, market.taker_fee
-    # Right but for the rounding of the fee, which the loops below correct.
-    lots = max(0, (money * scale // (scale + fee) - spent) // each)
-
-    def affordable(lots: int) -> bool:
-        total = spent + lots * each
-        return total + market.fee_units(total * fee) <= money
-
-    while lots and not affordable(lots):
-        lots -= 1
-    while affordable(lots + 1):
-        lots += 1
-    return lots
+    if with_fee:
+        # The largest whole number that is at most `money` together with its fee, rounded up.
+        money = money * market.fee_scale // (market.fee_scale + market.taker_fee)
+    return max(0, money - spent) // (price * market.notional_units)
 
 
 def fillable(entry: Entry) -> bool:

@@ -32,6 +32,8 @@ from tradingbot_exchange.engine.types import (
 )
 
 VERSION = 1
+_MEANINGS = ("base", "quote", "tick", "lot", "maker_fee", "taker_fee", "fee_in_quote")
+"""Fields of an instrument without which the whole numbers of a snapshot mean something else."""
 _LADDERS = ("bids", "asks", "rising", "falling")
 
 
@@ -56,6 +58,7 @@ def _market(market: Market) -> dict[str, object]:
     }
     return ladders | {
         "symbol": market.symbol,
+        "instrument": {name: str(getattr(market.instrument, name)) for name in _MEANINGS},
         "last": market.last,
         "halted": market.halted,
         "trades": market.trades,
@@ -110,7 +113,7 @@ def restore(instruments: Iterable[Instrument], saved: Mapping[str, Any]) -> Stat
     state = State(instruments)
     try:
         _restore(state, saved)
-    except (KeyError, TypeError, ArithmeticError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"the snapshot is damaged: {error!r}") from error
     return state
 
@@ -121,6 +124,8 @@ def _restore(state: State, saved: Mapping[str, Any]) -> None:
     symbols = [market["symbol"] for market in saved["markets"]]
     if missing := set(symbols) - set(state.markets):
         raise ValueError(f"the snapshot has symbols that do not exist here: {sorted(missing)}")
+    for values in saved["markets"]:
+        _check_instrument(state.markets[values["symbol"]].instrument, values["instrument"])
     entries: dict[int, Entry] = {}
     for values in saved["accounts"]:
         _restore_account(state, values, entries)
@@ -132,6 +137,19 @@ def _restore(state: State, saved: Mapping[str, Any]) -> None:
             _restore_ladder(getattr(market, name), [entries[number] for number in values[name]])
     for entry in entries.values():
         state.schedule_end(entry)
+
+
+def _check_instrument(instrument: Instrument, saved: Mapping[str, str]) -> None:
+    for name in _MEANINGS:
+        value = getattr(instrument, name)
+        if isinstance(value, Decimal):
+            same = Decimal(saved[name]) == value
+        else:
+            same = saved[name] == str(value)
+        if not same:
+            raise ValueError(
+                f"{instrument.symbol}: the snapshot is of {name} {saved[name]}, not {value}"
+            )
 
 
 def _restore_ladder(ladder: Ladder, entries: list[Entry]) -> None:
