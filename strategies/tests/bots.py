@@ -65,7 +65,7 @@ class RunningBot:
         self.wait(11_000)  # no entries so shortly after a start
 
     def restart(self) -> Trader:
-        """Begin anew, as after a kill: the account goes on."""
+        """Begin again, as after a kill: the account goes on."""
         chosen = strategy(self.config.strategy.type, self.config.strategy.parameters)
         self.trader = Trader(
             self.exchange,

@@ -48,7 +48,7 @@ from tradingbot_strategies.view import Closes, Market, Quote, View
 logger = logging.getLogger(__name__)
 
 FRESH = 30_000
-"""Milliseconds. An older quote is no mark, and the figures are unknown."""
+"""Milliseconds. With an older quote, the figures are unknown."""
 
 BEFORE_CLOSING = timedelta(minutes=1)
 """No entries so shortly before the operator stops the bot by its schedule."""
