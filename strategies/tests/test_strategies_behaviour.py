@@ -1,5 +1,6 @@
 """What each strategy does, on the matching engine, with the runtime that runs it in a pod."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
@@ -315,7 +316,7 @@ class TestRaces:
     def test_no_entry_is_sent_until_those_of_the_process_before_have_arrived(self) -> None:
         bot = RunningBot(world(), "Grid", TestGrid.PARAMETERS)
         for order in bot.account.open_orders("BTC-USDT"):
-            bot.account.cancel(order)
+            asyncio.run(bot.exchange.cancel(order))
         bot.restart()
         bot.wait(9_000)
         assert bot.prices(Side.BUY) == []
