@@ -15,6 +15,7 @@ _REFERENCE = re.compile(
     rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
     re.ASCII,
 )
+_DOCKER_HUB = ("docker.io/", "index.docker.io/")
 _HEX_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _LOWER_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 
@@ -40,6 +41,22 @@ def image_problem(text: str) -> str | None:
     if len(match["repository"]) > MAX_REPOSITORY:
         return f"has a repository name of more than {MAX_REPOSITORY} characters"
     return None
+
+
+@lru_cache(maxsize=1024)
+def repository(text: str) -> str | None:
+    """Return the repository of a reference, without tag and digest; None if it is not a reference.
+
+    Docker Hub has one spelling, the shortest: `docker.io/library/bot` is `bot`.
+    """
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return None
+    name = match["repository"]
+    for host in _DOCKER_HUB:
+        if name.startswith(host):
+            return name.removeprefix(host).removeprefix("library/")
+    return name
 
 
 def is_pinned(text: str) -> bool:

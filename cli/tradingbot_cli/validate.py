@@ -12,6 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
 
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES, SETTING, repositories
+
 from tradingbot_cli import report
 from tradingbot_cli.manifests import MAX_FILE
 from tradingbot_cli.terminal import wants_color
@@ -68,13 +70,24 @@ def run(name: str, arguments: list[str]) -> int:
     parser.add_argument(
         "-o", "--output", choices=("text", "json", "sarif"), default="text", help="default: text"
     )
+    parser.add_argument(
+        "--strategy-images",
+        action="append",
+        metavar="REPOSITORIES",
+        help=f"{SETTING} Use the value that the webhooks have. (default:"
+        f" {','.join(DEFAULT_STRATEGY_IMAGES)})",
+    )
     given = parser.parse_args(arguments)
+    try:
+        images = repositories(given.strategy_images or DEFAULT_STRATEGY_IMAGES)
+    except ValueError as error:
+        parser.error(f"--strategy-images: {error}")
     names = [*given.filename, *given.files]
     if not names:
         parser.error("no files: give -f FILE, or -f - for stdin")
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that are not UTF-8
-    outcome = examine(names, now=datetime.now(UTC))
+    outcome = examine(names, now=datetime.now(UTC), strategy_images=images)
     if given.output == "text":
         sys.stdout.write(report.text(outcome.checked, outcome.passed_over, color=wants_color()))
     elif given.output == "json":
@@ -84,7 +97,12 @@ def run(name: str, arguments: list[str]) -> int:
     return outcome.code
 
 
-def examine(names: Sequence[str], *, now: datetime) -> Outcome:
+def examine(
+    names: Sequence[str],
+    *,
+    now: datetime,
+    strategy_images: frozenset[str] = DEFAULT_STRATEGY_IMAGES,
+) -> Outcome:
     """Check every file that `names` lead to."""
     outcome = Outcome()
     for name in names:
@@ -92,7 +110,7 @@ def examine(names: Sequence[str], *, now: datetime) -> Outcome:
             if isinstance(content, Checked):
                 outcome.checked.append(content)
                 continue
-            for found in check(file, content, now=now):
+            for found in check(file, content, now=now, strategy_images=strategy_images):
                 if isinstance(found, PassedOver):
                     outcome.passed_over += 1
                 else:

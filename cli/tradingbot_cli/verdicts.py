@@ -13,6 +13,7 @@ from tradingbot_api.admission.review import KINDS, defaulted, review
 from tradingbot_api.effective import effective_values
 from tradingbot_api.errors import NOT_SHOWN, ErrorReason, FieldError, FieldWarning
 from tradingbot_api.model import JsonObject
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
 from tradingbot_api.tradingbot import TradingBot
 
 from tradingbot_cli.errors import ManifestError
@@ -82,7 +83,13 @@ class PassedOver:
     kind: str
 
 
-def check(file: str, content: bytes, *, now: datetime) -> Iterator[Checked | PassedOver]:
+def check(
+    file: str,
+    content: bytes,
+    *,
+    now: datetime,
+    strategy_images: frozenset[str] = DEFAULT_STRATEGY_IMAGES,
+) -> Iterator[Checked | PassedOver]:
     """Yield the verdicts on the objects in `content`, in order. A syntax error ends them."""
     number, source = 0, _Source(content)
     try:
@@ -90,7 +97,7 @@ def check(file: str, content: bytes, *, now: datetime) -> Iterator[Checked | Pas
             number = document.number
             for path, node in _objects(document.root, ()):
                 place = _Place(file, source, document, path)
-                yield _checked(place, node, now=now)
+                yield _checked(place, node, now=now, strategy_images=strategy_images)
     except ManifestError as error:
         yield unreadable(file, str(error), line=error.line, column=error.column, after=number)
 
@@ -150,7 +157,9 @@ class _Place:
     path: Path
 
 
-def _checked(place: _Place, node: Node, *, now: datetime) -> Checked | PassedOver:
+def _checked(
+    place: _Place, node: Node, *, now: datetime, strategy_images: frozenset[str]
+) -> Checked | PassedOver:
     value = node.value if isinstance(node.value, dict) else {}
     kind, api_version = _text(value, "kind"), _text(value, "apiVersion")
     if not _is_ours(kind, api_version):
@@ -161,7 +170,7 @@ def _checked(place: _Place, node: Node, *, now: datetime) -> Checked | PassedOve
     values: JsonObject | None = None
     if not errors:
         with_defaults = defaulted(kind, value)
-        verdict = review(kind, with_defaults, now=now)
+        verdict = review(kind, with_defaults, now=now, strategy_images=strategy_images)
         errors = verdict.errors
         warnings = (*verdict.warnings, *number_warnings(node, verdict.errors))
         if verdict.allowed and kind == TradingBot.__name__:

@@ -1,11 +1,12 @@
 """The operator's settings."""
 
 import ipaddress
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from tradingbot_api.strategies import checked
 
 from tradingbot_operator.registry_tls import may_carry_token
 
@@ -22,6 +23,9 @@ class OperatorSettings(BaseSettings):
 
     namespaces: str = Field(
         "", description="Namespaces to watch, separated by commas; empty for all."
+    )
+    strategy_images: Annotated[checked.StrategyImages, NoDecode] = Field(
+        checked.DEFAULT_STRATEGY_IMAGES, description=checked.SETTING
     )
     registry_url: str = Field(
         "http://127.0.0.1:8090",

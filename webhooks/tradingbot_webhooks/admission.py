@@ -17,6 +17,7 @@ from tradingbot_api.admission.review import (
     review,
 )
 from tradingbot_api.errors import FieldError, Verdict
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
 
 from tradingbot_webhooks.json_patch import Operation, diff, no_change
 from tradingbot_webhooks.wire import AdmissionRequest, TypedCreation
@@ -60,6 +61,7 @@ def mutate(
     *,
     plain: Callable[[], AdmissionRequest],
     now: datetime,
+    strategy_images: frozenset[str] = DEFAULT_STRATEGY_IMAGES,
 ) -> Outcome:
     """Return the constant defaults, and fractions as strings, as a patch. `plain` reads the request
     again with its object as plain JSON.
@@ -77,7 +79,7 @@ def mutate(
     kind = request.kind.kind
     wanted = defaulted(kind, request.object)
     if not is_well_formed(kind, wanted, request.old_object):
-        verdict = review(kind, wanted, request.old_object, now=now)
+        verdict = review(kind, wanted, request.old_object, now=now, strategy_images=strategy_images)
         if verdict.malformed and not verdict.allowed:
             return Outcome(errors=verdict.errors, warnings=_sentences(verdict))
     patch = diff(request.object, wanted)
@@ -88,13 +90,24 @@ def mutate(
     return Outcome(patch=tuple(patch))
 
 
-def validate(request: TypedCreation | AdmissionRequest, *, now: datetime) -> Outcome:
+def validate(
+    request: TypedCreation | AdmissionRequest,
+    *,
+    now: datetime,
+    strategy_images: frozenset[str] = DEFAULT_STRATEGY_IMAGES,
+) -> Outcome:
     """Return the verdict on the object as it would be stored."""
     if request.object is None:
         return ALLOWED
     if not isinstance(request, TypedCreation) and not concerns_us(request):
         return ALLOWED
-    verdict = review(request.kind.kind, request.object, request.old_object, now=now)
+    verdict = review(
+        request.kind.kind,
+        request.object,
+        request.old_object,
+        now=now,
+        strategy_images=strategy_images,
+    )
     if verdict is NO_FINDINGS:
         return ALLOWED
     return Outcome(errors=verdict.errors, warnings=_sentences(verdict))

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
+
 from tradingbot_webhooks import wire
 from tradingbot_webhooks.admission import (
     Outcome,
@@ -46,9 +48,11 @@ class AdmissionApp:
         self,
         *,
         metrics: Metrics,
+        strategy_images: frozenset[str] = DEFAULT_STRATEGY_IMAGES,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._metrics = metrics
+        self._strategy_images = strategy_images
         self._clock = clock
 
     def refusal(self, head: Head) -> Answer | None:
@@ -89,10 +93,12 @@ class AdmissionApp:
     def _decide(
         self, path: str, request: wire.TypedCreation | wire.AdmissionRequest, body: bytes
     ) -> Outcome:
-        now = self._clock()
+        now, images = self._clock(), self._strategy_images
         if path == "/validate":
-            return validate(request, now=now)
-        return mutate(request, plain=lambda: wire.as_plain(request, body), now=now)
+            return validate(request, now=now, strategy_images=images)
+        return mutate(
+            request, plain=lambda: wire.as_plain(request, body), now=now, strategy_images=images
+        )
 
     def _allowed(self, review: _Review, outcome: Outcome) -> Answer:
         body = wire.allowed(review.request.uid, warnings=outcome.warnings, patch=outcome.patch)

@@ -94,7 +94,8 @@ async def _serve(
     def problem() -> str | None:
         return "draining" if lifecycle.draining else certificate.problem(datetime.now(UTC))
 
-    server = HttpServer(AdmissionApp(metrics=metrics), _limits(settings), tls=certificate.context)
+    app = AdmissionApp(metrics=metrics, strategy_images=settings.strategy_images)
+    server = HttpServer(app, _limits(settings), tls=certificate.context)
     probes = HttpServer(HealthApp(registry=metrics.registry, problem=problem), _HEALTH_LIMITS)
     following = asyncio.create_task(certificate.follow(settings.cert_poll_interval))
     with _draining(lifecycle, server, delay=settings.drain_delay):

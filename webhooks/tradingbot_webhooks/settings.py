@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from tradingbot_api.strategies import checked
 
 MAX_BODY = 3 << 20
 """Bytes. The API server's own limit for an object; a review holds at most two and a little more."""
@@ -32,6 +34,9 @@ class WebhookSettings(BaseSettings):
     )
     health_port: int = Field(
         default=8081, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics."
+    )
+    strategy_images: Annotated[checked.StrategyImages, NoDecode] = Field(
+        default=checked.DEFAULT_STRATEGY_IMAGES, description=checked.SETTING
     )
     client_ca: Path | None = Field(
         default=None,

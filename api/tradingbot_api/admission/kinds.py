@@ -14,6 +14,7 @@ from tradingbot_api.errors import FieldError, Path
 from tradingbot_api.model import DNS_LABEL, Model
 from tradingbot_api.rules import assetregistry as assetregistry_rules
 from tradingbot_api.rules import pod as pod_rules
+from tradingbot_api.rules import strategies as strategy_rules
 from tradingbot_api.rules import tradingbot as tradingbot_rules
 from tradingbot_api.rules.findings import ItemRule, Rule
 from tradingbot_api.tradingbot import (
@@ -81,6 +82,16 @@ class Kind:
     spec_parser: TypeAdapter[Any]
     list_keys: Mapping[Path, str]
     """Lists whose items are known by the value of a key and not by their place, and that key."""
+    parameter_errors: (
+        Callable[
+            [Any, Any, frozenset[str], tuple[Any, Any] | None],
+            Iterator[tuple[FieldError, tuple[Path, ...]]],
+        ]
+        | None
+    ) = None
+    """Mistakes in the parameters of a built-in strategy, each with the paths that it is about.
+    Takes the spec, the annotations, the repositories of images that run these strategies, and on an
+    update the spec and the annotations of the stored object."""
     part_rules: tuple[tuple[str, tuple[Rule | ItemRule, ...]], ...] = ()
     """Rules that concern one part of a spec, by the attribute of that part. Most specs do not have
     it, and are not asked."""
@@ -122,6 +133,7 @@ KINDS: Mapping[str, Kind] = {
             " digits and '-', beginning with a letter and ending with a letter or digit",
         ),
         update_errors=bot_update_errors,
+        parameter_errors=strategy_rules.parameter_errors,
         immutable=(EXCHANGE_NAME, pod_rules.STORAGE_SIZE, pod_rules.STORAGE_CLASS),
         breaks_schema=bot_breaks_schema,
         spec_parser=TypeAdapter(TradingBotSpec),

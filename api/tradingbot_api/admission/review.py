@@ -9,7 +9,8 @@ The steps, each a module:
 3. `schema_errors`: check the form of each field. `fields.parse_leniently` keeps the valid part of a
    malformed spec, so that rules can still check it.
 4. `update_scope`: compare with the stored object, both in the form of `meaning`.
-5. `tradingbot_api.rules`: check fields against each other (`_run_rules`, `_verdict`).
+5. `tradingbot_api.rules`: check fields against each other (`_run_rules`, `_verdict`), and the
+   parameters of the built-in strategies.
 
 `defaulted` and `review` serve the webhooks, `tradingbot validate` and the operator, which checks
 stored objects again.
@@ -50,6 +51,7 @@ from tradingbot_api.errors import (
 from tradingbot_api.model import JsonObject, Model
 from tradingbot_api.rules.findings import Finding, ItemRule, touches
 from tradingbot_api.rules.tradingbot import PARAMETERS
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
 
 __all__ = [
     "KINDS",
@@ -67,6 +69,7 @@ MAX_COUNTED = 5_000
 MAX_UNKNOWN = 200
 """Keys that one object may have beyond those of the schema. With more, nothing else is checked."""
 SPEC: Path = ("spec",)
+ANNOTATIONS: Path = ("metadata", "annotations")
 
 NO_FINDINGS = Verdict()
 """The verdict on an object in which nothing was found."""
@@ -123,9 +126,17 @@ def is_well_formed(kind: str, new: JsonObject, old: JsonObject | None = None) ->
 
 
 def review(
-    kind: str, new: JsonObject | TypedObject, old: JsonObject | None = None, *, now: datetime
+    kind: str,
+    new: JsonObject | TypedObject,
+    old: JsonObject | None = None,
+    *,
+    now: datetime,
+    strategy_images: frozenset[str] | None = DEFAULT_STRATEGY_IMAGES,
 ) -> Verdict:
     """Return the verdict on creating `new`, or on updating `old` to it. `new` has its defaults.
+
+    `strategy_images` are the repositories of images that run the built-in strategies, whose
+    parameters are checked; with None, no bot's are.
 
     A creation that the parser read into its type has passed the schema: only its name is left to
     check before the rules. A stop and a change of metadata alone are never refused. On other
@@ -138,6 +149,7 @@ def review(
     if not isinstance(new, dict):
         names = new.metadata
         spec: Any = new.spec
+        annotations = names.annotations
         errors = [*definition.name.errors(names.name, names.generate_name)]
     else:
         if old is not None:
@@ -151,8 +163,13 @@ def review(
             was, _ = _typed(definition, before.get("spec"))
         spec, errors = _typed(definition, new.get("spec"))
         errors += [*_name_errors(definition, new), *_unknown_top_level(new)]
+        annotations = value_at(new, ANNOTATIONS)
     results = [*_run_rules(definition, spec, errors, now)]
     steps = [] if was is None else [*definition.update_errors(was, spec)]
+    if strategy_images is not None and definition.parameter_errors is not None:
+        before_update = None if was is None else (was, value_at(old, ANNOTATIONS))
+        found = definition.parameter_errors(spec, annotations, strategy_images, before_update)
+        results += _limited_results(found)
     if not errors and not results and not steps:
         return NO_FINDINGS
     return _verdict(definition, scope, errors, results, steps)
@@ -232,6 +249,12 @@ def _run_on_items(
             first = next(findings, None)
             if first is not None:
                 yield _limited(first, findings), needs
+
+
+def _limited_results(found: Iterator[tuple[FieldError, tuple[Path, ...]]]) -> Iterator[Result]:
+    """Yield each error with the paths that it is about, and no more than `_limited` keeps."""
+    for error, paths in islice(found, MAX_LISTED + 1):
+        yield [error], paths
 
 
 def _limited(first: Finding, more: Iterator[Finding]) -> list[Finding]:

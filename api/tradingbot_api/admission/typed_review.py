@@ -26,6 +26,7 @@ class Names(BaseModel):
 
     name: Any = None
     generate_name: Any = Field(None, alias="generateName")
+    annotations: Any = None
     deletion_timestamp: Any = Field(None, alias="deletionTimestamp")
 
 

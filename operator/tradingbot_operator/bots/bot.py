@@ -9,6 +9,7 @@ from tradingbot_api.admission.review import KINDS, defaulted, review
 from tradingbot_api.effective import effective
 from tradingbot_api.model import JsonObject, ObjectMeta
 from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
 from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator import UNREADABLE
@@ -57,21 +58,35 @@ class Bot:
     """Why the stored object can't be read; then only its name is known."""
 
     @classmethod
-    def read(cls, body: JsonObject, *, now: datetime) -> "Bot":
+    def read(
+        cls,
+        body: JsonObject,
+        *,
+        now: datetime,
+        strategy_images: frozenset[str] = DEFAULT_STRATEGY_IMAGES,
+    ) -> "Bot":
         """Parse a stored object with the defaults and rules of admission.
 
         So an object that was stored while no webhook was installed gets its defaults here, and one
         that the current rules reject is not run. An operator that knows more credentials than the
         one before stops no bot for that: a parameter of a bot that has run is in its ConfigMap
-        already, and a variable in its Deployment. Admission warns of it.
+        already, and a variable in its Deployment. Admission warns of it. Nor does an operator that
+        knows the parameters of more strategies, or other bounds: a bot that has run reads its
+        parameters by itself.
         """
         if UNREADABLE in body:
             return cls(read_meta(body), None, (), {}, unreadable=str(body[UNREADABLE]))
         meta = read_meta(body)
         with_defaults = defaulted("TradingBot", body)
-        errors = review("TradingBot", with_defaults, now=now).errors
         status = status_of(body)
-        if status.get("configHash"):
+        has_run = bool(status.get("configHash"))
+        errors = review(
+            "TradingBot",
+            with_defaults,
+            now=now,
+            strategy_images=None if has_run else strategy_images,
+        ).errors
+        if has_run:
             errors = tuple(error for error in errors if not error.credential)
         spec = None
         if not errors:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator import CHILD_KINDS
+from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.overrides import Overrides
 from tradingbot_operator.bots.children.surroundings import DEFAULT, Surroundings
 from tradingbot_operator.bots.credentials import Secrets
@@ -84,6 +86,10 @@ class Context:
     running: dict[NamespacedName, Running] = field(default_factory=dict)
     """What each bot runs with, as it was declared."""
     memories: dict[NamespacedName, Memory] = field(default_factory=dict)
+
+    def read(self, body: JsonObject, *, now: datetime) -> Bot:
+        """Parse a stored TradingBot."""
+        return Bot.read(body, now=now, strategy_images=self.settings.strategy_images)
 
     def memory(self, key: NamespacedName) -> Memory:
         """Return what is remembered of a bot, to be changed."""

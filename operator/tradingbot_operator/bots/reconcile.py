@@ -82,7 +82,7 @@ async def reconcile(context: Context, key: NamespacedName) -> float | None:
 
 async def _reconcile(context: Context, key: NamespacedName, body: JsonObject) -> float | None:
     now = context.clock()
-    bot = Bot.read(body, now=now)
+    bot = context.read(body, now=now)
     if bot.deleting:
         return await clean_up(context, bot, body)
     body, unmarked = await _try_to_mark(context, bot, body)

@@ -198,7 +198,7 @@ async def _report(
         return bot
     patch, events = merge_patch(bot.status, status), transitions_of_stop(bot.status, status)
     written = await write_status(context, bot.key, body, patch, events, now=now)
-    return Bot.read(written, now=now)
+    return context.read(written, now=now)
 
 
 def _is_orphaned(bot: Bot, deployment: JsonObject | None) -> bool:
