@@ -74,6 +74,24 @@ def test_resources_are_those_of_their_process(process: str) -> None:
     assert resources == {**was, "limits": {**was["limits"], "memory": "3Gi"}}
 
 
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (None, "tradingbot-strategies"),
+        (["registry.example.com/a/b", "c"], "registry.example.com/a/b,c"),
+        ([], ""),
+    ],
+)
+def test_webhooks_and_operator_know_the_same_images_of_strategies(
+    images: list[str] | None, said: str
+) -> None:
+    found = pods({} if images is None else {"strategyImages": images})
+    for process in ("webhooks", "operator"):
+        (container,) = found[process]["containers"]
+        variables = {one["name"]: one["value"] for one in container["env"]}
+        assert variables[f"TRADINGBOT_{process.upper()}_STRATEGY_IMAGES"] == said
+
+
 def test_a_limit_can_be_taken_away() -> None:
     pod = pods({"webhooks": {"resources": {"limits": {"cpu": None}}}})["webhooks"]
     assert pod["containers"][0]["resources"]["limits"] == {"memory": "256Mi"}
@@ -154,6 +172,8 @@ def test_in_some_namespaces_nothing_of_the_operator_is_granted_elsewhere() -> No
         ({"namespaces": "first,second"}, "at '/namespaces': got string, want array"),
         ({"namespaces": ["First"]}, "at '/namespaces/0'"),
         ({"namespaces": ["a", "a"]}, "at '/namespaces'"),
+        ({"strategyImages": "a,b"}, "at '/strategyImages': got string, want array"),
+        ({"strategyImages": ["example.com/a:1.0"]}, "at '/strategyImages/0'"),
         (
             {"operator": {"resources": {"limits": {"cpu": "2 cores"}}}},
             "at '/operator/resources/limits/cpu'",

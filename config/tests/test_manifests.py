@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from rendered import NAMESPACE, Object, kustomized, of_kind
+from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES, repositories
 from tradingbot_cli.flags import add_flags, load
 from tradingbot_cli.logs import LogSettings
 from tradingbot_cli.service import PARTS
@@ -201,6 +202,23 @@ def test_every_process_knows_the_settings_that_it_is_started_with(
 ) -> None:
     for container in containers(objects):
         started_with(container)
+
+
+def test_the_manifests_name_the_strategies_images_of_the_default(
+    objects: tuple[Object, ...],
+) -> None:
+    """Of both processes: what admission denies, the operator does not run."""
+    name = "TRADINGBOT_{}_STRATEGY_IMAGES"
+    said = {
+        variable["name"]: repositories([variable["value"]])
+        for container in containers(objects)
+        for variable in container.get("env", [])
+        if variable["name"].endswith("_STRATEGY_IMAGES")
+    }
+
+    assert said == {
+        name.format(process): DEFAULT_STRATEGY_IMAGES for process in ("WEBHOOKS", "OPERATOR")
+    }
 
 
 def started_with(container: Object) -> Any:

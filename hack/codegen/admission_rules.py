@@ -9,7 +9,12 @@ from typing import Any
 import yaml
 
 CORPUS = Path(__file__).resolve().parents[2] / "api" / "tests" / "corpus"
-FILES = ("tradingbot.yaml", "tradingbot-pod.yaml", "assetregistry.yaml")
+FILES = (
+    "tradingbot.yaml",
+    "tradingbot-pod.yaml",
+    "tradingbot-strategies.yaml",
+    "assetregistry.yaml",
+)
 BEGIN = "<!-- Generated from api/tests/corpus by `make generate`; do not edit from here -->\n"
 END = "<!-- to here -->\n"
 LAYERS = {"schema": "refused by the schema already", "review": "refused by the webhooks"}

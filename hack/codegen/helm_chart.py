@@ -29,6 +29,8 @@ DIRECTORIES = {
 NAMESPACE = "tradingbot-system"
 # The user sets the number of replicas. The others must have one.
 REPLICATED = {"operator", "webhooks"}
+# These check the parameters of bots that run a built-in strategy.
+CHECKING = REPLICATED
 # If the user names namespaces, these roles are bound in those alone.
 CONFINED = {"tradingbot-operator"}
 # An uninstallation keeps these: bots or data would be deleted with them.
@@ -55,6 +57,7 @@ WATCHED_NAMESPACES = """\
             - --namespaces={{ join "," . }}
             {{- end }}
 """
+STRATEGY_IMAGES = r'\g<1>{{ join "," $.Values.strategyImages | quote }}'
 LAST_ARGUMENT = "            - --log-format=json"
 STORAGE_CLASS = """\
   {{- with $.Values.registry.storage.className }}
@@ -131,6 +134,8 @@ def _deployment(text: str, component: str) -> str:
     text = _replaced(text, r"^ {10}resources:\n(?: {11,}.*\n)+", resources)
     if component in REPLICATED:
         text = _set(text, "replicas", f"{values}.replicas")
+    if component in CHECKING:
+        text = _replaced(text, r"^( *value: )tradingbot-strategies$", STRATEGY_IMAGES)
     if component == "operator":
         text = _after(text, LAST_ARGUMENT, WATCHED_NAMESPACES)
     return text

@@ -201,3 +201,70 @@ def test_what_is_no_review_is_refused_without_quoting_it(body: bytes, message: s
 def test_an_object_without_a_name_yet_is_called_by_its_generate_name() -> None:
     unnamed = bot() | {"metadata": {"generateName": "arb-"}}
     assert parsed(review(unnamed, name="")).object_name == "arb-"
+
+
+# ---- the parameters of built-in strategies
+
+
+def misspelt(image: str) -> dict[str, Any]:
+    parameters = {"minProfitTreshold": "0.005"}
+    return whole(strategy={"type": "Arbitrage", "image": image, "parameters": parameters})
+
+
+def answered(obj: dict[str, Any], **options: Any) -> Outcome:
+    """The outcome of a creation, read as the server reads it."""
+    return validate(wire.parse(json.dumps(review(obj)).encode()), now=NOW, **options)
+
+
+def test_the_parameters_of_a_built_in_strategy_are_validated() -> None:
+    (error,) = answered(misspelt("tradingbot-strategies:0.1.0")).errors
+
+    assert error.field == "spec.strategy.parameters[minProfitTreshold]"
+    assert 'did you mean "minProfitThreshold"?' in error.message
+
+
+def test_whose_parameters_are_validated_is_a_setting() -> None:
+    ours, copy_of_it = misspelt("tradingbot-strategies:0.1.0"), misspelt("team/strategies:2")
+    images = frozenset({"team/strategies"})
+
+    assert answered(ours, strategy_images=images) == ALLOWED
+    assert answered(copy_of_it) == ALLOWED
+    assert not answered(copy_of_it, strategy_images=images).allowed
+
+
+def test_an_annotation_asks_for_the_validation_of_parameters() -> None:
+    obj = misspelt("team/strategies:2")
+    obj["metadata"]["annotations"] = {"trading.io/strategies": "v1"}
+
+    assert not answered(obj).allowed
+
+
+def test_parameters_that_are_wrong_do_not_keep_the_object_from_being_mutated() -> None:
+    """The schema does not refuse them, so the validating webhook has every mistake to tell."""
+    assert mutated(misspelt("tradingbot-strategies:0.1.0")).allowed
+
+
+def test_a_malformed_object_is_denied_with_its_wrong_parameters_too() -> None:
+    obj = misspelt("team/strategies:2")
+    obj["spec"]["mode"] = "Demo"
+    request = parsed(review(obj))
+
+    denied = mutate(
+        request,
+        plain=lambda: request,
+        now=NOW,
+        strategy_images=frozenset({"team/strategies"}),
+    )
+
+    assert [error.field for error in denied.errors] == [
+        "spec.strategy.parameters[minProfitTreshold]",
+        "spec.mode",
+    ]
+
+
+def test_a_stop_passes_with_any_parameters() -> None:
+    old = misspelt("tradingbot-strategies:0.1.0")
+    new = copy.deepcopy(old)
+    new["spec"]["paused"] = True
+
+    assert validated(new, operation="UPDATE", oldObject=old) == ALLOWED

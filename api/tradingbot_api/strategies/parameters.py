@@ -9,11 +9,12 @@ A model is read from strings, by the names of `spec.strategy.parameters`:
 mistake. The limits of `spec.riskManagement` apply besides, and win.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -21,12 +22,12 @@ from pydantic_core import PydanticCustomError
 
 from tradingbot_api.constraints import BROKEN_RULE, NotNull
 from tradingbot_api.model import Model
-from tradingbot_api.quantity import plain_text
 from tradingbot_api.strategies.forms import (
     AssetForm,
     ChoiceForm,
     DecimalForm,
     DurationForm,
+    Form,
     IntegerForm,
     SymbolForm,
 )
@@ -87,8 +88,22 @@ class CrossRule:
     """The parameter that an error names."""
     reads: tuple[str, ...]
     """The parameters that the rule reads, `parameter` among them."""
-    problem: Callable[[Any], str | None]
-    """Takes the typed parameters. Returns what must hold, or None if it holds."""
+    statement: str
+    """What `parameter` must be, with the names of other parameters in braces."""
+    holds: Callable[[Any], bool]
+    """Takes the typed parameters."""
+
+    def problem(self, parameters: "Parameters") -> str | None:
+        """Return what must hold, with the values of the other parameters; None if it holds."""
+        if self.holds(parameters):
+            return None
+        forms = forms_of(type(parameters))
+        attributes = dict(zip(forms, type(parameters).model_fields, strict=True))
+        shown = {
+            name: f"{name} ({forms[name].write(getattr(parameters, attributes[name]))})"
+            for name in self.reads
+        }
+        return self.statement.format(**shown)
 
 
 class Parameters(Model):
@@ -106,51 +121,13 @@ class Parameters(Model):
         return self
 
 
-def _first_asset_problem(parameters: "ArbitrageParameters") -> str | None:
-    if parameters.first_asset != parameters.start_asset:
-        return None
-    return f"must differ from startAsset ({parameters.start_asset})"
-
-
-def _second_asset_problem(parameters: "ArbitrageParameters") -> str | None:
-    start, first = parameters.start_asset, parameters.first_asset
-    if parameters.second_asset not in {start, first}:
-        return None
-    return f"must differ from startAsset ({start}) and firstAsset ({first})"
-
-
-def _inventory_problem(parameters: "MarketMakingParameters") -> str | None:
-    least, size = parameters.min_inventory, parameters.order_size
-    if parameters.max_inventory >= least + size:
-        return None
-    return (
-        f"must be at least minInventory ({plain_text(least)}) plus orderSize ({plain_text(size)}),"
-        " or no order fits in between"
-    )
-
-
-def _tolerance_problem(parameters: "MarketMakingParameters") -> str | None:
-    if parameters.requote_tolerance < parameters.spread / 2:
-        return None
-    return f"must be less than half of spread ({plain_text(parameters.spread)})"
-
-
-def _height_problem(parameters: "GridParameters") -> str | None:
-    if parameters.upper_price > parameters.lower_price:
-        return None
-    return f"must be greater than lowerPrice ({plain_text(parameters.lower_price)})"
-
-
-def _periods_problem(parameters: "TrendFollowingParameters") -> str | None:
-    if parameters.slow_period > parameters.fast_period:
-        return None
-    return f"must be greater than fastPeriod ({parameters.fast_period})"
-
-
-def _total_problem(parameters: "DcaParameters") -> str | None:
-    if parameters.max_total >= parameters.amount_per_buy:
-        return None
-    return f"must be at least amountPerBuy ({plain_text(parameters.amount_per_buy)})"
+@cache
+def forms_of(model: type[Parameters]) -> Mapping[str, Form]:
+    """Return the form of each parameter, in the order of the model."""
+    return {
+        info.alias or name: next(item for item in info.metadata if isinstance(item, Form))
+        for name, info in model.model_fields.items()
+    }
 
 
 class ArbitrageParameters(Parameters):
@@ -158,9 +135,17 @@ class ArbitrageParameters(Parameters):
     with. Both directions are watched. Example: USDT to BTC to ETH to USDT."""
 
     cross_rules = (
-        CrossRule("firstAsset", ("startAsset", "firstAsset"), _first_asset_problem),
         CrossRule(
-            "secondAsset", ("startAsset", "firstAsset", "secondAsset"), _second_asset_problem
+            "firstAsset",
+            ("startAsset", "firstAsset"),
+            "must differ from {startAsset}",
+            lambda given: given.first_asset != given.start_asset,
+        ),
+        CrossRule(
+            "secondAsset",
+            ("startAsset", "firstAsset", "secondAsset"),
+            "must differ from {startAsset} and {firstAsset}",
+            lambda given: given.second_asset not in {given.start_asset, given.first_asset},
         ),
     )
 
@@ -205,9 +190,17 @@ class MarketMakingParameters(Parameters):
 
     cross_rules = (
         CrossRule(
-            "maxInventory", ("minInventory", "maxInventory", "orderSize"), _inventory_problem
+            "maxInventory",
+            ("minInventory", "maxInventory", "orderSize"),
+            "must be at least {minInventory} plus {orderSize}, or no order fits in between",
+            lambda given: given.max_inventory >= given.min_inventory + given.order_size,
         ),
-        CrossRule("requoteTolerance", ("requoteTolerance", "spread"), _tolerance_problem),
+        CrossRule(
+            "requoteTolerance",
+            ("requoteTolerance", "spread"),
+            "must be less than half of {spread}",
+            lambda given: given.requote_tolerance < given.spread / 2,
+        ),
     )
 
     symbol: Symbol = Field(description="Market that the bot quotes in.")
@@ -257,7 +250,14 @@ class MarketMakingParameters(Parameters):
 class GridParameters(Parameters):
     """Grid trading: buy orders below the price and sell orders above it, at fixed levels."""
 
-    cross_rules = (CrossRule("upperPrice", ("lowerPrice", "upperPrice"), _height_problem),)
+    cross_rules = (
+        CrossRule(
+            "upperPrice",
+            ("lowerPrice", "upperPrice"),
+            "must be greater than {lowerPrice}",
+            lambda given: given.upper_price > given.lower_price,
+        ),
+    )
 
     symbol: Symbol = Field(description="Market that the grid is in.")
     lower_price: Price = Field(description="Price of the lowest level.")
@@ -279,7 +279,14 @@ class TrendFollowingParameters(Parameters):
     """Trend following: buy when the fast moving average of the closing prices crosses above the
     slow one, sell when it crosses below."""
 
-    cross_rules = (CrossRule("slowPeriod", ("fastPeriod", "slowPeriod"), _periods_problem),)
+    cross_rules = (
+        CrossRule(
+            "slowPeriod",
+            ("fastPeriod", "slowPeriod"),
+            "must be greater than {fastPeriod}",
+            lambda given: given.slow_period > given.fast_period,
+        ),
+    )
 
     symbol: Symbol = Field(description="Market that the bot trades in.")
     candle_interval: Annotated[CandleInterval, ChoiceForm(CandleInterval)] = Field(
@@ -303,7 +310,14 @@ class TrendFollowingParameters(Parameters):
 class DcaParameters(Parameters):
     """Dollar-cost averaging: buy for the same amount at fixed times, and keep the position."""
 
-    cross_rules = (CrossRule("maxTotal", ("amountPerBuy", "maxTotal"), _total_problem),)
+    cross_rules = (
+        CrossRule(
+            "maxTotal",
+            ("amountPerBuy", "maxTotal"),
+            "must be at least {amountPerBuy}",
+            lambda given: given.max_total >= given.amount_per_buy,
+        ),
+    )
 
     symbol: Symbol = Field(description="Market that the bot buys in.")
     amount_per_buy: Money = Field(

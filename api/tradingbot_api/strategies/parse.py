@@ -3,14 +3,13 @@
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tradingbot_api.credentials import detect, names_credential
 from tradingbot_api.errors import SHOWN_KEY, FieldError, MapKey, Path
-from tradingbot_api.strategies.forms import ChoiceForm, Form
+from tradingbot_api.strategies.forms import ChoiceForm
 from tradingbot_api.strategies.parameters import (
     ArbitrageParameters,
     DcaParameters,
@@ -19,6 +18,7 @@ from tradingbot_api.strategies.parameters import (
     Parameters,
     StrategyParameters,
     TrendFollowingParameters,
+    forms_of,
 )
 from tradingbot_api.tradingbot import StrategyType
 
@@ -80,15 +80,6 @@ def mistakes(
     except ValidationError as failure:
         return _mistakes(strategy_type, model, parameters, failure, known)
     return []
-
-
-@cache
-def forms_of(model: type[Parameters]) -> Mapping[str, Form]:
-    """Return the form of each parameter, in the order of the model."""
-    return {
-        info.alias or name: next(item for item in info.metadata if isinstance(item, Form))
-        for name, info in model.model_fields.items()
-    }
 
 
 def defaults_of(model: type[Parameters]) -> Mapping[str, str | None]:
