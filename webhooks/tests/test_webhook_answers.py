@@ -64,6 +64,18 @@ def test_a_denial_lists_every_mistake_as_kubectl_wants_it(shared: Server) -> Non
     assert answer["message"] == f'TradingBot.trading.io "arb" is invalid: [{", ".join(texts)}]'
 
 
+def test_the_images_of_the_strategies_are_a_setting_of_the_server(start: Starter) -> None:
+    server = start(strategy_images="other, registry.example/arb")
+    image, parameters = BOT["spec"]["strategy"]["image"], {"minProfitTreshold": "1"}
+    wrong = defaulted("TradingBot", bot(strategy={"image": image, "parameters": parameters}))
+    answer = server.post("/validate", review(wrong))[1]["status"]
+    (cause,) = answer["details"]["causes"]
+    assert (cause["field"], cause["reason"]) == (
+        "spec.strategy.parameters[minProfitTreshold]",
+        "FieldValueForbidden",
+    )
+
+
 def test_a_single_mistake_is_written_without_brackets(shared: Server) -> None:
     wrong = defaulted("TradingBot", bot(riskManagement={"stopLossPercentage": "150"}))
     answer = shared.post("/validate", review(wrong))[1]["status"]
