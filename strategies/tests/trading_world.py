@@ -5,9 +5,11 @@ between the trader and its account: answers are lost, requests refused, delayed 
 process is killed in the middle of a call.
 """
 
+import json
 import random
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +23,7 @@ from tradingbot_strategies.exchange import (
 )
 from tradingbot_strategies.local import BOT, LocalAccount, market_of
 from tradingbot_strategies.orders import NewCover, NewOrder, OrderState
-from tradingbot_strategies.paper import PaperExchange
+from tradingbot_strategies.paper import PaperExchange, PaperStore
 from tradingbot_strategies.view import Closes, Market, Quote
 
 MINUTE = 60_000
@@ -66,10 +68,16 @@ class World:
         self.quotes[symbol] = Quote(bid, quantity, ask, quantity, self.now)
         self._history.setdefault(symbol, []).append((self.now, bid))
 
-    def move(self, symbol: str, factor: str) -> None:
-        """Multiply a price, with large quantities at the new one."""
-        self._prices[symbol] *= float(factor)
-        self.set(symbol, D(self._prices[symbol]), size=D(100))
+    def pass_time(self, milliseconds: int) -> None:
+        """Let time pass at the same prices."""
+        self.now += milliseconds
+        for symbol, quote in self.quotes.items():
+            self.quotes[symbol] = replace(quote, time=self.now)
+            self._history[symbol].append((self.now, quote.bid))
+
+    def price(self, symbol: str, price: str, *, size: str = "100") -> None:
+        """Set the middle of a symbol, with `size` at the best bid and ask."""
+        self.set(symbol, D(price), size=D(size))
 
     def at(self, symbol: str, time: int) -> Decimal:
         """Return the price at the end of the newest minute that had ended by `time`."""
@@ -116,13 +124,28 @@ class NoStore:
         """Keep nothing."""
 
 
-def account_in(world: World, *, money: str = "10000") -> PaperExchange:
+class MemoryStore:
+    """A store that keeps the account as the text that a file would have."""
+
+    def __init__(self) -> None:
+        self._text = "null"
+
+    def load(self) -> dict[str, object] | None:
+        return json.loads(self._text)  # type: ignore[no-any-return]
+
+    def save(self, state: dict[str, object]) -> None:
+        self._text = json.dumps(state)
+
+
+def account_in(
+    world: World, *, money: str = "10000", store: PaperStore | None = None
+) -> PaperExchange:
     """Return an account at the world's prices."""
     return PaperExchange(
         WorldMarket(world),
         asset="USDT",
         money=D(money),
-        store=NoStore(),
+        store=store or NoStore(),
         clock=lambda: world.now,
     )
 

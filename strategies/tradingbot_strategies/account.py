@@ -139,7 +139,11 @@ class Account:
         Both maps are prices in money by asset, of every asset held then. KeyError if one lacks.
         """
         now = sum(
-            (h.quantity * marks[asset] - h.cost for asset, h in self._holdings.items() if h.quantity),
+            (
+                h.quantity * marks[asset] - h.cost
+                for asset, h in self._holdings.items()
+                if h.quantity
+            ),
             ZERO,
         )
         start = sum(
@@ -185,9 +189,7 @@ class Account:
             net -= fill.fee if fill.fee_asset == fill.base else ZERO
         base.count_lot(fill.tag, net)
 
-    def _exchange(
-        self, given: str, quantity: Decimal, into: _Holding, received: Decimal
-    ) -> None:
+    def _exchange(self, given: str, quantity: Decimal, into: _Holding, received: Decimal) -> None:
         """Give one asset for another one, neither of them money: the cost moves with it."""
         source = self._holding(given)
         if source.quantity == 0:  # not bought by this bot: without a cost

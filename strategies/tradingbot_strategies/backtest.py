@@ -261,7 +261,9 @@ class _Simulation:
                 )
         self._account.apply(found)
         self._fills += found
-        self._open = [order for symbol in self._markets for order in self._local.open_orders(symbol)]
+        self._open = [
+            order for symbol in self._markets for order in self._local.open_orders(symbol)
+        ]
         self._resting = as_resting(self._open, self._ids)
         self._positions = self._account.positions()
         self._free = self._local.free(self._needs.money)

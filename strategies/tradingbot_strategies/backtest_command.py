@@ -134,9 +134,7 @@ def _only(rows: Iterator[tuple[str, Row]], symbols: list[str]) -> Iterator[tuple
     return (pair for pair in rows if pair[0] in symbols)
 
 
-def _interval(
-    path: Path, rows: Iterator[tuple[str, Row]]
-) -> tuple[list[tuple[str, Row]], int]:
+def _interval(path: Path, rows: Iterator[tuple[str, Row]]) -> tuple[list[tuple[str, Row]], int]:
     """Return the first rows, which are used up, and the distance of two candles of a symbol."""
     first: list[tuple[str, Row]] = []
     for symbol, row in rows:

@@ -202,9 +202,7 @@ class Binance:
 
     async def _one(self, symbol: str, which: Mapping[str, str]) -> OrderState | None:
         try:
-            row = await self._calls.read(
-                "private_get_order", {"symbol": name(symbol), **which}
-            )
+            row = await self._calls.read("private_get_order", {"symbol": name(symbol), **which})
         except NotAcceptedError as error:
             if "OrderNotFound" in str(error):
                 return None

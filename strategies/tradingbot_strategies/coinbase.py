@@ -186,9 +186,7 @@ class Coinbase:
             "limit_price": plain(cover.price),
             "stop_trigger_price": plain(cover.stop_price),
         }
-        await self._send(
-            cover.client_id, cover.symbol, Side.SELL, {"trigger_bracket_gtc": bracket}
-        )
+        await self._send(cover.client_id, cover.symbol, Side.SELL, {"trigger_bracket_gtc": bracket})
 
     async def cancel(self, order: OrderState) -> OrderState:
         """Cancel an order, and wait until it has ended."""

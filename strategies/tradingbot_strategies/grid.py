@@ -35,8 +35,9 @@ def decide(view: View, parameters: GridParameters) -> Sequence[Wish]:
             # A price that is there already, after a jump, is taken.
             style = Style.TAKE if cell.upper <= quote.bid else Style.REST
             sales.append(_wish(market, cell.tag, Side.SELL, quantity, cell.upper, style))
-        if cell.lower < quote.ask:
-            quantity = _missing(market, cell, held, in_book.get(cell.tag))
+        resting = in_book.get(cell.tag)
+        if cell.lower < quote.ask or resting is not None:  # one that is being filled stays
+            quantity = _missing(market, cell, held, resting)
             if quantity:
                 buys.append(_wish(market, cell.tag, Side.BUY, quantity, cell.lower, Style.REST))
     return [*sales, *reversed(buys)]

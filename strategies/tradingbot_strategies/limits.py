@@ -139,7 +139,11 @@ class _Budget:
         held = self._view.positions[spent]
         rest = Position(quantity=held.quantity - used, cost=ZERO)
         symbol = f"{spent}-{self._money}"
-        return set() if is_open(rest, self._view.markets[symbol], self._view.quotes[symbol]) else {spent}
+        return (
+            set()
+            if is_open(rest, self._view.markets[symbol], self._view.quotes[symbol])
+            else {spent}
+        )
 
 
 def _cost(market: Market, quantity: Decimal, price: Decimal) -> Decimal:

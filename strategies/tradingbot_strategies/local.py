@@ -73,7 +73,12 @@ class LocalAccount:
 
     @classmethod
     def open(
-        cls, instruments: Iterable[Instrument], clock: Callable[[], int], *, asset: str, money: Decimal
+        cls,
+        instruments: Iterable[Instrument],
+        clock: Callable[[], int],
+        *,
+        asset: str,
+        money: Decimal,
     ) -> "LocalAccount":
         """Return an account with `money` of one asset, on a new engine."""
         account = cls(Engine(instruments), clock)
@@ -118,24 +123,24 @@ class LocalAccount:
         self._house[symbol] = tuple(placed)
 
     def reach(self, symbol: str, quote: Quote) -> None:
-        """Trade the smallest quantity between bid and ask, so that stops see the price.
+        """Let the outside market trade where nothing rests, so that stops see the price.
 
-        A stop that the bid has reached is triggered, whatever the last trade was.
+        A stop that the bid has reached is triggered: then the smallest quantity trades at the bid.
         """
         instrument = self.engine.instrument(symbol)
-        middle = (quote.bid + quote.ask) / 2 // instrument.tick * instrument.tick
-        reached = any(
+        price = quote.bid
+        if not any(
             order.stop_price is not None and order.stop_price >= quote.bid
             for order in self.open_orders(symbol)
-        )
-        self._heed(
-            self.engine.trade_through(
-                symbol,
-                quote.bid if reached else middle,
-                now=self._clock(),
-                quantity=instrument.min_quantity,
-            )
-        )
+        ):
+            book = self.engine.book(symbol, 1)
+            low = book.bids[0].price if book.bids else quote.bid
+            high = book.asks[0].price if book.asks else quote.ask
+            price = (low + high) / 2 // instrument.tick * instrument.tick
+            if not low < price < high:
+                return
+        quantity, now = instrument.min_quantity, self._clock()
+        self._heed(self.engine.trade_through(symbol, price, now=now, quantity=quantity))
 
     def withdraw(self, symbol: str) -> None:
         """Take the house's orders away."""

@@ -9,7 +9,9 @@ MAX_AGE = 15_000
 """Milliseconds. Older figures are not reported: the operator would count them for 30 s at most."""
 
 
-def application(report: Callable[[], RiskReport | None], clock: Callable[[], int]) -> web.Application:
+def application(
+    report: Callable[[], RiskReport | None], clock: Callable[[], int]
+) -> web.Application:
     """Return the page. `clock` is in milliseconds since the epoch."""
 
     def current() -> RiskReport | None:

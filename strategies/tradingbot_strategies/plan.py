@@ -95,7 +95,6 @@ def as_resting(orders: Sequence[OrderState], ids: ClientIds) -> list[Resting]:
     return found
 
 
-
 def _is_entry(order: OrderState, tag: str, wish: Wish) -> bool:
     return (
         order.side is wish.side

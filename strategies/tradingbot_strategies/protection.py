@@ -78,9 +78,7 @@ def close_all(view: View, *, money: str) -> list[Wish]:
 
 
 def _close(market: Market, quantity: Decimal) -> Wish:
-    return Wish(
-        symbol=market.symbol, side=Side.SELL, quantity=quantity, style=Style.AT_MARKET
-    )
+    return Wish(symbol=market.symbol, side=Side.SELL, quantity=quantity, style=Style.AT_MARKET)
 
 
 def _sells(wish: Wish, market: Market) -> bool:
@@ -124,9 +122,7 @@ def _covers(
     return covers
 
 
-def _cover(
-    market: Market, quantity: Decimal, price: Decimal, stop: Decimal, tag: str
-) -> Cover:
+def _cover(market: Market, quantity: Decimal, price: Decimal, stop: Decimal, tag: str) -> Cover:
     return Cover(symbol=market.symbol, quantity=quantity, price=price, stop_price=stop, tag=tag)
 
 

@@ -74,7 +74,9 @@ class Records:
         own = [await self._own(fill) for fills in raw.values() for fill in fills]
         # Everything was read: from here on nothing can fail, so no fill is lost or counted twice.
         for symbol, fills in raw.items():
-            self._newest[symbol] = max((fill.number for fill in fills), default=self._newest[symbol])
+            self._newest[symbol] = max(
+                (fill.number for fill in fills), default=self._newest[symbol]
+            )
             self._read[symbol] = now
             self._dirty.discard(symbol)
         self._count(sorted(fill for fill in own if fill is not None))

@@ -29,7 +29,15 @@ from tradingbot_strategies.in_flight import LATEST_ARRIVAL, InFlight
 from tradingbot_strategies.intervals import milliseconds
 from tradingbot_strategies.limits import Limits, exposure, open_assets, permitted
 from tradingbot_strategies.orders import ClientIds, NewCover, NewOrder, Role
-from tradingbot_strategies.plan import Cancel, Place, Protect, Step, as_resting, is_entry_step, steps
+from tradingbot_strategies.plan import (
+    Cancel,
+    Place,
+    Protect,
+    Step,
+    as_resting,
+    is_entry_step,
+    steps,
+)
 from tradingbot_strategies.protection import close_all, exits
 from tradingbot_strategies.records import Records
 from tradingbot_strategies.view import Closes, Market, Quote, Resting, View, Wish
@@ -263,7 +271,7 @@ class Trader:
     # Acting
 
     def _entries_allowed(self, now: int) -> bool:
-        """Whether anything may be opened or added now."""
+        """Whether entry orders may exist now. If not, those in the book are cancelled."""
         moment = datetime.fromtimestamp(now / 1000, UTC)
         halted_until = self._config.halted_until
         schedule = hours(self._config.schedule, moment)
@@ -274,9 +282,11 @@ class Trader:
             and (halted_until is None or moment >= halted_until)
             and schedule.open
             and (closes_at is None or closes_at - moment > BEFORE_CLOSING)
-            and not self._in_flight.symbols
-            and now > self._no_entries_until
         )
+
+    def _may_enter(self, now: int) -> bool:
+        """Whether new entry orders may be sent now, besides those in the book."""
+        return not self._in_flight.symbols and now > self._no_entries_until
 
     def _plan(self, view: View) -> list[Step]:
         money, limits = self._needs.money, self._limits
@@ -290,14 +300,17 @@ class Trader:
     async def _act(self, todo: list[Step], view: View) -> tuple[bool, bool]:
         """Carry out steps. Return whether something was sent, and whether all of it was done."""
         sent, failed = False, set(self._in_flight.symbols)
+        may_enter = self._may_enter(view.now)
         for step in todo:
             symbol = _symbol(step)
             entry = is_entry_step(step, view, self._needs.money)
             if symbol in failed or (entry and failed):
                 failed.add(symbol)
+            elif entry and not may_enter:
                 continue
-            sent = True
-            if not await self._do(step):
+            elif await self._do(step):
+                sent = True
+            else:
                 failed.add(symbol)
         return sent, not failed
 
