@@ -87,9 +87,13 @@ class SimulatedExchange:
                 return Key(found["name"], found.get("secret") or found["private_key"])
         raise CommandFailedError(f"{self.keys_file} has no key of the account {account}")
 
+    def has_crashed(self) -> bool:
+        """Return whether the market falls or has fallen."""
+        return any(fault["type"] == "crash" for fault in self.faults())
+
     def crash(self) -> bool:
         """Let the market fall. Return False if it has fallen already."""
-        if any(fault["type"] == "crash" for fault in self.faults()):
+        if self.has_crashed():
             return False
         self._call("/faults", method="POST", body=CRASH)
         return True
@@ -114,6 +118,11 @@ class SimulatedExchange:
     def statement(self, account: str) -> dict[str, Any]:
         """Return the statement of an account: balances, fills, profit, orders."""
         found: dict[str, Any] = self._call(f"/accounts/{account}/statement").json()
+        return found
+
+    def orders(self, account: str) -> list[dict[str, Any]]:
+        """Return the open orders of an account, oldest first."""
+        found: list[dict[str, Any]] = self._call(f"/accounts/{account}/orders").json()["orders"]
         return found
 
     def _call(self, path: str, *, method: str = "GET", body: dict[str, Any] | None = None) -> Answer:
