@@ -148,7 +148,7 @@ def test_after_a_crash_up_brings_back_those_processes_and_no_other(
 def test_local_pods_survive_up_and_their_agent_and_end_with_down(
     running: Checkout, tmp_path: Path
 ) -> None:
-    (image,) = IMAGES
+    image = next(image for image in IMAGES if "example" in image)
     text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
     running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")

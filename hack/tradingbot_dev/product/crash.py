@@ -33,7 +33,7 @@ def crash(
     progress.clear()
     said = [tour.halt_text(halt) for halt in demo_view.observe(demo).halts if halt.bot in new]
     if new:
-        progress.step(f"{', '.join(sorted(new))} is halted {taken:.1f} s later\n")
+        progress.step(f"halted after {taken:.1f} s: {', '.join(sorted(new))}\n")
     else:
         earlier = f"; halted before: {', '.join(sorted(before))}" if before else ""
         said.append(f"no bot has lost as much as its dailyLossLimit{earlier}")

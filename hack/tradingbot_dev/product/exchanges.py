@@ -95,8 +95,12 @@ class SimulatedExchange:
         """Let the market fall. Return False if it has fallen already."""
         if self.has_crashed():
             return False
-        self._call("/faults", method="POST", body=CRASH)
+        self.begin(CRASH)
         return True
+
+    def begin(self, fault: dict[str, Any]) -> None:
+        """Begin a fault: docs/exchange.md lists them."""
+        self._call("/faults", method="POST", body=fault)
 
     def calm(self) -> bool:
         """End all faults. Return whether there were any."""

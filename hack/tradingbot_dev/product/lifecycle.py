@@ -217,15 +217,18 @@ def _apply_samples(system: System, progress: Progress) -> bool:
 
 
 def _apply_demo(system: System, progress: Progress) -> None:
-    """Apply the demo once in the life of this state, and wait until its bots report."""
-    applied = system.plane.directory / "demo-applied"
-    if applied.exists():
+    """Apply the demo once in the life of this state, and wait until its bots report.
+
+    It is applied again if the exchanges have other ports than before.
+    """
+    applied, bots = system.plane.directory / "demo-applied", Demo(system)
+    addresses = "".join(f"{exchange.url}\n" for exchange in bots.exchanges.all)
+    if applied.exists() and applied.read_text() == addresses:
         return
     progress.update("starting the bots of the demo")
-    bots = Demo(system)
     bots.apply()
     bots.await_reports()
-    applied.touch()
+    applied.write_text(addresses)
 
 
 def _rolled_out(system: System, name: str) -> Callable[[], bool]:
