@@ -11,6 +11,7 @@ from types import FrameType
 from tradingbot_dev.errors import LocalClusterError
 from tradingbot_dev.product import crash, lifecycle, live, tour
 from tradingbot_dev.product.demo import Demo
+from tradingbot_dev.product.system import System
 from tradingbot_dev.progress import Progress
 from tradingbot_dev.toolchain import strategies_environment
 from tradingbot_dev.toolchain.assets import find_assets
@@ -96,16 +97,19 @@ def run(command: str, state: Path) -> int:
             print(f"\n{tour.places(lifecycle.system_of(state))}", end="")
         case "tour":
             outcome = lifecycle.up(state, progress=progress)
-            if live.can_show():
-                live.show(Demo(outcome.system))
-                return 0
-            print(tour.whole(outcome.system))
-            print(tour.places(outcome.system))
-        case "crash":
-            print(crash.crash(Demo(lifecycle.system_of(state)), progress=progress))
-        case "calm":
-            print(crash.calm(Demo(lifecycle.system_of(state))))
+            _tour(outcome.system)
+        case "crash" | "calm":
+            demo = Demo(lifecycle.system_of(state))
+            print(crash.crash(demo, progress=progress) if command == "crash" else crash.calm(demo))
     return 0
+
+
+def _tour(system: System) -> None:
+    if live.can_show():
+        live.show(Demo(system))
+    else:
+        print(tour.whole(system))
+        print(tour.places(system))
 
 
 class Interrupt:

@@ -13,16 +13,15 @@ PATIENCE = 30.0
 _POLL_SECONDS = 0.2
 
 
-def crash(
-    demo: Demo, *, progress: Progress, clock: Callable[[], float] = time.monotonic
-) -> str:
+def crash(demo: Demo, *, progress: Progress, clock: Callable[[], float] = time.monotonic) -> str:
     """Let the market fall, and wait until a bot is halted. Return what there is to say.
 
     Raises NotReadyError if an exchange does not run.
     """
     before = _halted(demo)
     began = clock()
-    if not any([exchange.crash() for exchange in demo.exchanges.all]):
+    fallen = [exchange.crash() for exchange in demo.exchanges.all]
+    if not any(fallen):
         return "the market has fallen already; to end the crash: make calm"
     fall = f"the market falls by {CRASH['percent']} % within {CRASH['over']}"
     progress.step(fall)
@@ -42,14 +41,13 @@ def crash(
 
 def calm(demo: Demo) -> str:
     """End all faults. Return what there is to say. Raises NotReadyError."""
-    if any([exchange.calm() for exchange in demo.exchanges.all]):
+    ended = [exchange.calm() for exchange in demo.exchanges.all]
+    if any(ended):
         return "prices return; a halted bot stays halted until its next trading day"
     return "the market is calm already"
 
 
 def _halted(demo: Demo) -> set[str]:
     return {
-        bot["metadata"]["name"]
-        for bot in demo.stored()
-        if bot["status"].get("phase") == "Halted"
+        bot["metadata"]["name"] for bot in demo.stored() if bot["status"].get("phase") == "Halted"
     }

@@ -76,9 +76,7 @@ class Demo:
     def events(self, bot: str) -> list[dict[str, Any]]:
         """Return the events of a bot, oldest first."""
         selector = f"involvedObject.kind%3DTradingBot%2CinvolvedObject.name%3D{bot}"
-        listed = self._get(
-            f"/api/v1/namespaces/{self.namespace}/events?fieldSelector={selector}"
-        )
+        listed = self._get(f"/api/v1/namespaces/{self.namespace}/events?fieldSelector={selector}")
         return sorted(listed.get("items", []), key=_time)
 
     def _get(self, path: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The simulated exchanges of `make up`: a Binance and a Coinbase, with an account for each demo bot.
+"""The simulated exchanges of `make up`: a Binance and a Coinbase, an account for each demo bot.
 
 Their keys are made by the exchanges at the first start, into files of mode 0600 in the directory
 of the state. Their markets, orders and balances are in SQLite files there, and outlive a restart.
@@ -129,7 +129,9 @@ class SimulatedExchange:
         found: list[dict[str, Any]] = self._call(f"/accounts/{account}/orders").json()["orders"]
         return found
 
-    def _call(self, path: str, *, method: str = "GET", body: dict[str, Any] | None = None) -> Answer:
+    def _call(
+        self, path: str, *, method: str = "GET", body: dict[str, Any] | None = None
+    ) -> Answer:
         answer = http_answer(self.control_port, path, method=method, body=body)
         if answer is None:
             raise NotReadyError(f"{self.name} does not run: make up starts it")
