@@ -1,4 +1,4 @@
-"""The simulated exchange: its matching engine alone."""
+"""The simulated exchange: its matching engine alone, and through REST."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from bench.common.machine import hardware
 from bench.common.series import Say
 from bench.exchange import report
 from bench.exchange.engine import FULL, QUICK, measure_engine
+from bench.exchange.rest import measure_rest
 
 
 def exchange(*, quick: bool, results: Path, say: Say) -> None:
@@ -16,7 +17,9 @@ def exchange(*, quick: bool, results: Path, say: Say) -> None:
     plan = QUICK if quick else FULL
     machine = hardware()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    record = report.record(machine=machine, engine=measure_engine(plan, say), plan=plan)
+    record = report.record(
+        machine=machine, engine=measure_engine(plan, say), rest=measure_rest(plan, say), plan=plan
+    )
     sys.stdout.write(report.table(record))
     if not quick:
         results.mkdir(exist_ok=True)

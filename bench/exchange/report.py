@@ -6,21 +6,24 @@ from typing import Any
 from bench.common.series import Measured
 from bench.common.targets import Target, at_least
 from bench.exchange.engine import RESTING, Plan
+from bench.exchange.rest import CONNECTIONS
 
 Record = dict[str, Any]
 
 TARGETS: dict[str, Target] = {
     f"engine_orders_per_second_{resting}": at_least(20_000) for resting in RESTING
-}
+} | {"rest_orders_per_second": at_least(2_500)}
 
 
-def record(*, machine: dict[str, Any], engine: dict[int, Measured], plan: Plan) -> Record:
+def record(
+    *, machine: dict[str, Any], engine: dict[int, Measured], rest: Measured, plan: Plan
+) -> Record:
     """Return everything that was measured, and the figures with targets."""
     figures = {
         f"engine_{name}_{resting}": round(measured[name].median, 1)
         for name in ("orders_per_second", "p50_us", "p99_us")
         for resting, measured in engine.items()
-    }
+    } | {f"rest_{name}": round(series.median, 1) for name, series in rest.items()}
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
         "machine": machine,
@@ -33,6 +36,7 @@ def record(*, machine: dict[str, Any], engine: dict[int, Measured], plan: Plan) 
             str(resting): {name: series.as_json() for name, series in measured.items()}
             for resting, measured in engine.items()
         },
+        "rest": {name: series.as_json() for name, series in rest.items()},
         "figures": figures,
         "targets": {name: target.text for name, target in TARGETS.items()},
         "met": {name: target.holds(figures[name]) for name, target in TARGETS.items()},
@@ -45,14 +49,24 @@ def table(whole: Record) -> str:
     lines = [
         f"{where['cores']} cores of {where['processor']}, Python {where['python']}",
         "",
-        f"{'the engine, resting orders':28}{'orders/s':>22}{'p50 us':>20}{'p99 us':>20}",
+        f"{'the engine, resting orders':28}{'orders/s':>22}{'p50 us':>24}{'p99 us':>24}",
     ]
     lines += [
         f"{int(resting):<28,}"
         f"{_spread(values['orders_per_second'], 0):>22}"
-        f"{_spread(values['p50_us'], 1):>20}"
-        f"{_spread(values['p99_us'], 1):>20}"
+        f"{_spread(values['p50_us'], 1):>24}"
+        f"{_spread(values['p99_us'], 1):>24}"
         for resting, values in whole["engine"].items()
+    ]
+    rest = whole["rest"]
+    lines += [
+        "",
+        f"{'through REST':28}{'orders/s':>22}{'p50 us':>24}{'p99 us':>24}",
+        f"{f'{CONNECTIONS} connections':28}{_spread(rest['orders_per_second'], 0):>22}",
+        (
+            f"{'one connection':28}{_spread(rest['alone_per_second'], 0):>22}"
+            f"{_spread(rest['p50_us'], 1):>24}{_spread(rest['p99_us'], 1):>24}"
+        ),
     ]
     lines += ["", f"{'figures':36}{'target':>18}{'measured':>12}  met"]
     for key, value in whole["figures"].items():

@@ -55,7 +55,7 @@ def run(settings: ExchangeSettings) -> None:
         _say(settings, public, control, venue, seed)
         if made:
             print(made, end="", flush=True)
-        serving = _serve(
+        serving = serve(
             application(venue), venue, maintain=maintain, public=public, control=control, tls=tls
         )
         uvloop.run(serving)
@@ -88,7 +88,7 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
     return sock
 
 
-async def _serve(
+async def serve(
     app: web.Application,
     venue: SimulatedVenue,
     *,
@@ -97,6 +97,7 @@ async def _serve(
     control: socket.socket,
     tls: ssl.SSLContext | None,
 ) -> None:
+    """Serve the exchange and its control port on two listening sockets, until SIGTERM or SIGINT."""
     streams = OpenStreams(venue.board, venue.clock.now)
     venue.cut_streams = streams.cut
     app[STREAM_CONTROL] = streams
@@ -120,7 +121,8 @@ async def _serve(
     await asyncio.wait([market, stopping], return_when=asyncio.FIRST_COMPLETED)
     for site in sites:
         await site.stop()
-    # A dialect says goodbye in its own words before the streams are closed.
+    # A dialect says goodbye in its own words before the streams are closed. `cleanup` shuts it down
+    # a second time, which finds nothing left to do.
     await runners[0].shutdown()
     await streams.close()
     for runner in runners:
