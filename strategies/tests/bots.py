@@ -3,12 +3,12 @@
 import asyncio
 from decimal import Decimal
 
+from trading_world import D, MemoryStore, World, account_in
 from tradingbot_api.contract import BotConfig
 from tradingbot_exchange.engine.types import Fill, Side
 from tradingbot_strategies.catalog import strategy
 from tradingbot_strategies.local import BOT, LocalAccount
 from tradingbot_strategies.trader import Trader
-from trading_world import D, MemoryStore, World, account_in
 
 START = 1_767_000_000_000
 """A full minute."""
@@ -65,7 +65,7 @@ class RunningBot:
         self.wait(11_000)  # no entries so shortly after a start
 
     def restart(self) -> Trader:
-        """Begin anew, as after a kill: the account goes on."""
+        """Begin again, as after a kill: the account goes on."""
         chosen = strategy(self.config.strategy.type, self.config.strategy.parameters)
         self.trader = Trader(
             self.exchange,

@@ -1,12 +1,13 @@
 """What each strategy does, on the matching engine, with the runtime that runs it in a pod."""
 
 from decimal import Decimal
+from typing import ClassVar
 
 import pytest
 from bots import START, RunningBot
+from trading_world import D, World
 from tradingbot_exchange.engine.types import Side
 from tradingbot_strategies.catalog import ParametersError, strategy
-from trading_world import D, World
 
 MINUTE = 60_000
 
@@ -20,7 +21,7 @@ def world(seed: int = 1) -> World:
 
 
 class TestArbitrage:
-    PARAMETERS = {"minProfitThreshold": "0.002", "orderSize": "600", "cooldown": "10s"}
+    PARAMETERS: ClassVar = {"minProfitThreshold": "0.002", "orderSize": "600", "cooldown": "10s"}
 
     def test_takes_a_cycle_that_is_worth_it_and_ends_without_a_middle_currency(self) -> None:
         bot = RunningBot(world(), "Arbitrage", self.PARAMETERS)
@@ -97,7 +98,7 @@ class TestArbitrage:
 
 
 class TestMarketMaking:
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "symbol": "BTC-USDT",
         "spread": "0.002",
         "orderSize": "120",
@@ -155,7 +156,7 @@ class TestMarketMaking:
 
 
 class TestGrid:
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "symbol": "BTC-USDT",
         "lowerPrice": "58000",
         "upperPrice": "62000",
@@ -216,7 +217,7 @@ class TestGrid:
 
 
 class TestTrendFollowing:
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "symbol": "BTC-USDT",
         "candleInterval": "1m",
         "fastPeriod": "1",
@@ -254,7 +255,7 @@ class TestTrendFollowing:
 
 
 class TestDca:
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "symbol": "BTC-USDT",
         "interval": "10m",
         "amountPerBuy": "30",

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from trading_world import D, Faulty, Killed, World, account_in, positions
 from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.trading_day import begin, calendar_day
 from tradingbot_exchange.engine.types import Side
@@ -19,7 +20,6 @@ from tradingbot_strategies.limits import Limits
 from tradingbot_strategies.local import BOT
 from tradingbot_strategies.orders import NewOrder
 from tradingbot_strategies.trader import Trader
-from trading_world import D, Faulty, Killed, World, account_in, positions
 
 SEEDS = 200
 TURNS = 20

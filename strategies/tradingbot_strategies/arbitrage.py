@@ -73,6 +73,12 @@ class _Leg:
         cost = self.limit(slippage) * (1 + self.market.taker_fee)
         return self.market.quantity_down(paid / cost)
 
+    def needed(self, quantity: Decimal, slippage: Decimal) -> Decimal:
+        """Return what an order of this quantity may cost, fee included."""
+        if self.side is Side.SELL:
+            return quantity
+        return quantity * self.limit(slippage) * (1 + self.market.taker_fee)
+
     def received(self, quantity: Decimal) -> Decimal:
         """Return what a trade at the best price brings, less the fee."""
         rate = Decimal(1) if self.side is Side.BUY else self.quote.bid
@@ -144,11 +150,13 @@ def _cycle(view: View, path: _Path, parameters: ArbitrageParameters) -> _Cycle |
     of_second = second.paid(min(second.available(), third.available() / _rate(second)))
     quantity = min(first.quantity(money, slippage), first.available(), of_second / _rate(first))
     quantity = first.market.quantity_down(quantity)
-    if quantity <= 0 or not first.accepts(quantity, slippage):
-        return None
-    middle = first.received(quantity)
-    exchanged = second.quantity(middle, slippage)
+    exchanged = second.quantity(first.received(quantity), slippage)
+    # Orders have steps: of the middle asset, no more is bought than the second trade can use.
+    useful = second.needed(exchanged, slippage) / first.received(Decimal(1))
+    quantity = min(quantity, first.market.quantity_up(useful))
     returned = third.quantity(second.received(exchanged), slippage)
+    if not (quantity and first.accepts(quantity, slippage)):
+        return None
     if not second.accepts(exchanged, slippage) or not third.accepts(returned, slippage):
         return None
     paid = first.paid(quantity)

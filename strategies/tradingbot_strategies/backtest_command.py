@@ -69,7 +69,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def backtest(options: argparse.Namespace) -> str:
-    """Run a backtest and return what to print. Raises UsageError, ParametersError, MarketFileError."""
+    """Run a backtest and return what to print. Raises StrategiesError or MarketFileError."""
     chosen = strategy(options.strategy, dict(_pair(text) for text in options.parameter))
     known = {s.instrument.symbol: s.instrument for s in default_symbols(options.exchange)}
     symbols = _symbols(chosen, list(known))

@@ -1,7 +1,7 @@
 """Calls of an exchange's own API through ccxt, which signs them, paces them and knows the errors.
 
-Requests and answers are the exchange's own, so that numbers stay the text that the exchange sent and
-never become floats. ccxt itself is imported where a client is made, and nowhere else.
+Requests and answers are the exchange's own, so that numbers stay the text that the exchange sent
+and never become floats. ccxt itself is imported where a client is made, and nowhere else.
 """
 
 import re
@@ -82,7 +82,7 @@ def optional(text: Any) -> Decimal | None:
     if text in (None, ""):
         return None
     value = number(text)
-    return value if value else None
+    return value or None
 
 
 def plain(value: Decimal) -> str:

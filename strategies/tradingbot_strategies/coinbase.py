@@ -46,7 +46,7 @@ class Coinbase:
     def __init__(self, calls: Calls, *, clock: Callable[[], int], has_keys: bool) -> None:
         self._calls, self._clock, self._has_keys = calls, clock, has_keys
         self._fills: dict[str, dict[str, RawFill]] = {}
-        """By symbol and entry id. The exchange does not number fills; here they are, as they come."""
+        """By symbol and entry id. The exchange does not number fills; this does, as they come."""
 
     # Market data
 

@@ -87,4 +87,4 @@ class Exchange(Protocol):
         """Send a protective order. Raises as `submit`."""
 
     async def cancel(self, order: OrderState) -> OrderState:
-        """Cancel an order, and return how it ended once it is no longer open. Raises as `submit`."""
+        """Cancel an order, and return how it ended. Raises as `submit`."""

@@ -5,6 +5,7 @@ upper level sells. The tag of an order names its cell, so what a cell holds can 
 exchange's records at any time, and no level is lost by a partial fill or a restart.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,12 +35,23 @@ def decide(view: View, parameters: GridParameters) -> Sequence[Wish]:
         if held and market.accepts(quantity := market.quantity_down(held), cell.upper):
             # A price that is there already, after a jump, is taken.
             style = Style.TAKE if cell.upper <= quote.bid else Style.REST
-            sales.append(_wish(market, cell.tag, Side.SELL, quantity, cell.upper, style))
+            sales.append(
+                _wish(market, cell.tag, Side.SELL, quantity=quantity, price=cell.upper, style=style)
+            )
         resting = in_book.get(cell.tag)
         if cell.lower < quote.ask or resting is not None:  # one that is being filled stays
             quantity = _missing(market, cell, held, resting)
             if quantity:
-                buys.append(_wish(market, cell.tag, Side.BUY, quantity, cell.lower, Style.REST))
+                buys.append(
+                    _wish(
+                        market,
+                        cell.tag,
+                        Side.BUY,
+                        quantity=quantity,
+                        price=cell.lower,
+                        style=Style.REST,
+                    )
+                )
     return [*sales, *reversed(buys)]
 
 
@@ -64,7 +76,7 @@ def cells(parameters: GridParameters, market: Market) -> Sequence[Cell]:
     levels = [market.price_down(price + market.tick / 2) for price in exact]
     return [
         Cell(f"{number:02}", lower, upper, market.quantity_down(parameters.order_size / lower))
-        for number, (lower, upper) in enumerate(zip(levels, levels[1:], strict=False))
+        for number, (lower, upper) in enumerate(itertools.pairwise(levels))
     ]
 
 
@@ -79,7 +91,7 @@ def _missing(market: Market, cell: Cell, held: Decimal, resting: Resting | None)
 
 
 def _wish(
-    market: Market, tag: str, side: Side, quantity: Decimal, price: Decimal, style: Style
+    market: Market, tag: str, side: Side, *, quantity: Decimal, price: Decimal, style: Style
 ) -> Wish:
     return Wish(
         symbol=market.symbol, side=side, quantity=quantity, price=price, style=style, tag=tag

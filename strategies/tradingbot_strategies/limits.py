@@ -15,7 +15,7 @@ from tradingbot_exchange.engine.types import Side
 from tradingbot_strategies.view import ZERO, Market, Position, Quote, Resting, Style, View, Wish
 
 HEADROOM = Decimal("0.02")
-"""What the first trade of a cycle leaves free of maxPositionSize: the next one may be worth more."""
+"""What the first trade of a cycle leaves free of maxPositionSize: the next may be worth more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -274,15 +274,13 @@ class LocalAccount:
 
 def _joined(orders: Sequence[Order]) -> list[OrderState]:
     lists: dict[int, list[Order]] = {}
-    found = []
     for order in orders:
-        if order.list_id is None:
-            found.append(_state(order))
-        else:
+        if order.list_id is not None:
             lists.setdefault(order.list_id, []).append(order)
-    for legs in lists.values():
-        found.append(_state(legs[0]) if len(legs) == 1 else _pair(legs[0], legs[1]))
-    return found
+    return [
+        *(_state(order) for order in orders if order.list_id is None),
+        *(_pair(legs[0], legs[1]) if len(legs) > 1 else _state(legs[0]) for legs in lists.values()),
+    ]
 
 
 def _pair(limit: Order, stop: Order) -> OrderState:

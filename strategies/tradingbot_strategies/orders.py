@@ -92,7 +92,7 @@ class ClientIds:
     """Ids for new orders of one bot. The exchange refuses an id that is already open."""
 
     def __init__(self, namespace: str, name: str, *, started: int) -> None:
-        """`started` is the time of the start in milliseconds: ids of two starts differ."""
+        """Make ids that differ from those of other starts. `started` is in milliseconds."""
         digest = hashlib.sha256(f"{namespace}/{name}".encode()).hexdigest()
         self.prefix = f"tb{digest[:10]}"
         self._form = re.compile(

@@ -6,14 +6,13 @@ what is to be sold now; protect the rest; and only then open or add.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from tradingbot_exchange.engine.types import Side
 
 from tradingbot_strategies.limits import acquired
 from tradingbot_strategies.orders import ClientIds, OrderState, Role
 from tradingbot_strategies.protection import Cover, Exits
-from tradingbot_strategies.view import ZERO, Resting, Style, View, Wish
+from tradingbot_strategies.view import Resting, Style, View, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,37 @@ def as_resting(orders: Sequence[OrderState], ids: ClientIds) -> list[Resting]:
                 )
             )
     return found
+
+
+def as_it_is(order: Resting) -> Wish:
+    """Return the wish that an order in the book is exactly what is wanted."""
+    return Wish(
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.remaining,
+        price=order.price,
+        tag=order.tag,
+    )
+
+
+def describe(step: Step) -> str:
+    """Return a step in words, for the log."""
+    if isinstance(step, Cancel):
+        order = step.order
+        return f"cancel {order.side} {order.remaining} {order.symbol} at {order.price}"
+    if isinstance(step, Place):
+        wish = step.wish
+        price = "the market" if wish.price is None else wish.price
+        return f"{wish.style} {wish.side} {wish.quantity} {wish.symbol} at {price}"
+    cover = step.cover
+    return f"protect {cover.quantity} {cover.symbol}: {cover.stop_price} or {cover.price}"
+
+
+def symbol_of(step: Step) -> str:
+    """Return the symbol of a step."""
+    if isinstance(step, Cancel):
+        return step.order.symbol
+    return step.wish.symbol if isinstance(step, Place) else step.cover.symbol
 
 
 def _is_entry(order: OrderState, tag: str, wish: Wish) -> bool:

@@ -62,7 +62,7 @@ def exits(wishes: Sequence[Wish], view: View, limits: Limits, *, money: str) -> 
             now.append(_close(market, rest))
             continue
         resting = [w for w in wishes if w.style is Style.REST and _sells(w, market)]
-        covers += _covers(rest, resting, market, quote, stop, target)
+        covers += _covers(rest, resting, market=market, quote=quote, stop=stop, target=target)
     return Exits(now, covers)
 
 
@@ -100,6 +100,7 @@ def _spent(wishes: Sequence[Wish], asset: str, markets: Mapping[str, Market]) ->
 def _covers(
     quantity: Decimal,
     wishes: Sequence[Wish],
+    *,
     market: Market,
     quote: Quote,
     stop: Decimal,

@@ -18,7 +18,7 @@ from tradingbot_strategies.view import ZERO, Market
 logger = logging.getLogger(__name__)
 
 READ_ALL_EVERY = 30_000
-"""Milliseconds after which the fills of a symbol are read although nothing seems to have changed."""
+"""Milliseconds after which fills are read although nothing seems to have changed."""
 
 
 class Records:

@@ -12,8 +12,8 @@ from pathlib import Path
 from tradingbot_strategies.backtest_command import positive
 from tradingbot_strategies.runtime import Bot, Options
 
-EPILOG = """The environment has EXCHANGE_API_KEY and EXCHANGE_API_SECRET. docs/bot-contract.md says what
-the operator expects of a bot; this is its reference."""
+EPILOG = """The environment has EXCHANGE_API_KEY and EXCHANGE_API_SECRET. docs/bot-contract.md says
+what the operator expects of a bot; this program is the reference for it."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ class HaltFile:
             return ""
 
     def save(self, day: str) -> None:
-        """Remember the day. A file system that refuses is logged: the operator halts the bot too."""
+        """Remember the day. A failure is logged: the operator halts the bot too."""
         try:
             _replace(self._path, day)
         except OSError as error:

@@ -1,5 +1,6 @@
 """The figures of a backtest. Money is decimal; the Sharpe ratio, which is not money, is a float."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def _drawdown(points: Sequence[Point], money: Decimal) -> tuple[Decimal, Decimal
 def _sharpe_ratio(points: Sequence[Point], money: Decimal) -> float | None:
     closes = {(point.time - 1) // DAY: point.equity for point in points}
     values = [float(money), *map(float, closes.values())]
-    returns = [after / before - 1 for before, after in zip(values, values[1:], strict=False)]
+    returns = [after / before - 1 for before, after in itertools.pairwise(values)]
     if len(returns) < 2:  # noqa: PLR2004 - a deviation needs two
         return None
     mean = math.fsum(returns) / len(returns)

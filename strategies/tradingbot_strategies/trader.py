@@ -34,18 +34,21 @@ from tradingbot_strategies.plan import (
     Place,
     Protect,
     Step,
+    as_it_is,
     as_resting,
+    describe,
     is_entry_step,
     steps,
+    symbol_of,
 )
 from tradingbot_strategies.protection import close_all, exits
 from tradingbot_strategies.records import Records
-from tradingbot_strategies.view import Closes, Market, Quote, Resting, View, Wish
+from tradingbot_strategies.view import Closes, Market, Quote, View
 
 logger = logging.getLogger(__name__)
 
 FRESH = 30_000
-"""Milliseconds. An older quote is no mark, and the figures are unknown."""
+"""Milliseconds. With an older quote, the figures are unknown."""
 
 BEFORE_CLOSING = timedelta(minutes=1)
 """No entries so shortly before the operator stops the bot by its schedule."""
@@ -86,7 +89,7 @@ class Trader:
         started: int,
         clock: Callable[[], int],
     ) -> None:
-        """`started` is in milliseconds since the epoch, like what `clock` returns."""
+        """Make a bot. `started` is in milliseconds since the epoch, like what `clock` returns."""
         self._exchange, self._strategy, self._config = exchange, strategy, config
         self._needs = strategy.needs
         self._halts, self._clock = halts, clock
@@ -158,7 +161,7 @@ class Trader:
         """
         view = await self._look()
         if self._needs.leaves_positions:
-            wishes = [_as_it_is(order) for order in view.resting if order.side is Side.SELL]
+            wishes = [as_it_is(order) for order in view.resting if order.side is Side.SELL]
         else:
             wishes = close_all(view, money=self._needs.money)
         found = exits(wishes, view, self._limits, money=self._needs.money)
@@ -169,7 +172,7 @@ class Trader:
             raise UnavailableError("not every entry order is known to be cancelled")
 
     async def withdraw_entries(self) -> None:
-        """Try to cancel the entry orders that were seen last: while nothing is known, none may fill."""
+        """Try to cancel the entry orders that were seen last, because nothing is known now."""
         for order in self._records.open:
             label = self._ids.label(order.client_id)
             if label is not None and label.role is Role.ENTRY:
@@ -302,7 +305,7 @@ class Trader:
         sent, failed = False, set(self._in_flight.symbols)
         may_enter = self._may_enter(view.now)
         for step in todo:
-            symbol = _symbol(step)
+            symbol = symbol_of(step)
             entry = is_entry_step(step, view, self._needs.money)
             if symbol in failed or (entry and failed):
                 failed.add(symbol)
@@ -316,7 +319,7 @@ class Trader:
 
     async def _do(self, step: Step) -> bool:
         """Carry out one step. Return whether it came to what was seen when it was planned."""
-        symbol, now = _symbol(step), self._clock()
+        symbol, now = symbol_of(step), self._clock()
         self._records.distrust(symbol)
         client_id = self._ids.new(*_role(step))
         try:
@@ -368,35 +371,6 @@ class Trader:
 REFUSED_PAUSE = 2_000
 """Milliseconds without entries after one was refused, so that a reason that lasts is not asked for
 again and again."""
-
-
-def _as_it_is(order: Resting) -> Wish:
-    return Wish(
-        symbol=order.symbol,
-        side=order.side,
-        quantity=order.remaining,
-        price=order.price,
-        tag=order.tag,
-    )
-
-
-def describe(step: Step) -> str:
-    """Return a step in words, for the log."""
-    if isinstance(step, Cancel):
-        order = step.order
-        return f"cancel {order.side} {order.remaining} {order.symbol} at {order.price}"
-    if isinstance(step, Place):
-        wish = step.wish
-        price = "the market" if wish.price is None else wish.price
-        return f"{wish.style} {wish.side} {wish.quantity} {wish.symbol} at {price}"
-    cover = step.cover
-    return f"protect {cover.quantity} {cover.symbol}: {cover.stop_price} or {cover.price}"
-
-
-def _symbol(step: Step) -> str:
-    if isinstance(step, Cancel):
-        return step.order.symbol
-    return step.wish.symbol if isinstance(step, Place) else step.cover.symbol
 
 
 def _role(step: Step) -> tuple[Role, str]:

@@ -1,5 +1,5 @@
-"""Trend following: buy when the fast moving average of the closing prices crosses above the slow one,
-sell when it crosses below.
+"""Trend following: buy when the fast moving average of the closing prices crosses above the slow
+one, sell when it crosses below.
 
 Only closed candles count, so a crossing is seen once, when its candle closes. The bot buys at most
 once for each crossing: not again after a partial fill, nor after a stop-loss within the candle.
@@ -32,7 +32,7 @@ def needs(parameters: TrendFollowingParameters) -> Needs:
 
 
 def decide(view: View, parameters: TrendFollowingParameters) -> Sequence[Wish]:
-    """Return an entry if the averages have just crossed upwards, an exit if they crossed downwards."""
+    """Return an entry after a crossing upwards, an exit after one downwards."""
     market, quote, closes = (
         view.markets[parameters.symbol],
         view.quotes[parameters.symbol],

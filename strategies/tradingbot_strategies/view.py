@@ -44,6 +44,10 @@ class Market:
         """Return the largest quantity in lots that is not above `quantity`."""
         return (quantity / self.lot).to_integral_value(ROUND_FLOOR) * self.lot
 
+    def quantity_up(self, quantity: Decimal) -> Decimal:
+        """Return the smallest quantity in lots that is not below `quantity`."""
+        return (quantity / self.lot).to_integral_value(ROUND_CEILING) * self.lot
+
     def accepts(self, quantity: Decimal, price: Decimal) -> bool:
         """Whether an order of this size is large enough for the exchange."""
         return quantity >= self.min_quantity and quantity * price >= self.min_notional
@@ -99,7 +103,7 @@ class Style(StrEnum):
     REST = "REST"
     """Rests in the book, and is refused if it would trade at once."""
     TAKE = "TAKE"
-    """Takes what is there up to its price, and never rests."""
+    """Takes the quantities that are quoted up to its price, and never rests."""
     ALL_OR_NOTHING = "ALL_OR_NOTHING"
     """Takes its whole quantity up to its price, or nothing."""
     AT_MARKET = "AT_MARKET"
@@ -144,7 +148,7 @@ class View:
     markets: Mapping[str, Market]
     quotes: Mapping[str, Quote]
     positions: Mapping[str, Position] = field(default_factory=dict)
-    """By asset. What was there before the bot, or belongs to somebody else, is not in it."""
+    """By asset. Holdings that the bot has not bought are not in it."""
     bought: Mapping[str, Bought] = field(default_factory=dict)
     """By symbol."""
     resting: Sequence[Resting] = ()
