@@ -37,7 +37,8 @@ IMAGES: Mapping[str, LocalImage] = {
         environment={"TRADINGBOT_RISK_HOST": "{address}", "PYTHONPATH": str(_HACK)},
     ),
     "tradingbot-strategies": LocalImage(
-        entrypoint=(str(strategies_environment.python()), "-m", "tradingbot_strategies", "run"),
+        entrypoint=(str(strategies_environment.python()), "-m", "tradingbot_strategies"),
+        arguments=("run",),
         environment={
             "TRADINGBOT_RISK_HOST": "{address}",
             "TRADINGBOT_STATE": "{temporary}",
