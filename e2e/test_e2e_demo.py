@@ -140,6 +140,10 @@ def test_a_crash_halts_a_bot_and_its_stops_stay_at_the_exchange(demo: Demo) -> N
     eventually(lambda: sides(exchange.orders(MAKER)) >= {"BUY"}, seconds=PATIENCE)
 
     said = crash(demo, progress=Progress(StringIO()))
+    assert "is halted" in said
+    assert "to end the crash: make calm" in said
+    eventually(lambda: status(demo, MAKER)["phase"] == "Halted", seconds=PATIENCE)
+    said = tour.demo_text(demo_view.observe(demo))
     (fault,) = [fault for fault in exchange.faults() if fault["type"] == "crash"]
 
     assert f"{MAKER} is halted" in said

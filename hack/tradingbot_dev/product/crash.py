@@ -10,33 +10,43 @@ from tradingbot_dev.progress import Progress
 
 PATIENCE = 30.0
 """Seconds in which a bot that reaches its limit is halted, also on a busy machine."""
+OTHERS_SECONDS = 3.0
+"""How long others are waited for after the first one. The operator polls every 2 s."""
 _POLL_SECONDS = 0.2
 
 
 def crash(demo: Demo, *, progress: Progress, clock: Callable[[], float] = time.monotonic) -> str:
-    """Let the market fall, and wait until a bot is halted. Return what there is to say.
+    """Let the market fall, and wait until bots are halted. Return what there is to say.
 
     Raises NotReadyError if an exchange does not run.
     """
-    before = _halted(demo)
+    before = {name for name, phase in _halted(demo).items() if phase == "Halted"}
     began = clock()
     fallen = [exchange.crash() for exchange in demo.exchanges.all]
     if not any(fallen):
         return "the market has fallen already; to end the crash: make calm"
-    fall = f"the market falls by {CRASH['percent']} % within {CRASH['over']}"
-    progress.step(fall)
-    while not (new := _halted(demo) - before) and clock() - began < PATIENCE:
+    progress.step(f"the market falls by {CRASH['percent']} % within {CRASH['over']}")
+    seconds: dict[str, float] = {}
+    deadline = PATIENCE
+    while (now := clock() - began) < deadline:
         progress.update("waiting for a bot that reaches its daily loss limit")
+        halted = {name: phase for name, phase in _halted(demo).items() if name not in before}
+        for name, phase in halted.items():
+            if phase == "Halted" and name not in seconds:
+                seconds[name] = now
+        if seconds and set(halted) == set(seconds):
+            deadline = min(seconds.values()) + OTHERS_SECONDS
         time.sleep(_POLL_SECONDS)
-    taken = clock() - began
     progress.clear()
-    said = [tour.halt_text(halt) for halt in demo_view.observe(demo).halts if halt.bot in new]
-    if new:
-        progress.step(f"halted after {taken:.1f} s: {', '.join(sorted(new))}\n")
-    else:
+    if not seconds:
         earlier = f"; halted before: {', '.join(sorted(before))}" if before else ""
-        said.append(f"no bot has lost as much as its dailyLossLimit{earlier}")
-    return "\n".join((*said, "to end the crash: make calm"))
+        return (
+            f"no bot has lost as much as its dailyLossLimit{earlier}\nto end the crash: make calm"
+        )
+    each = ", ".join(f"{name} after {taken:.1f} s" for name, taken in seconds.items())
+    progress.step(f"halted: {each}\n")
+    halts = [halt for halt in demo_view.observe(demo).halts if halt.bot in seconds]
+    return "\n".join((*map(tour.halt_text, halts), "to end the crash: make calm"))
 
 
 def calm(demo: Demo) -> str:
@@ -47,7 +57,10 @@ def calm(demo: Demo) -> str:
     return "the market is calm already"
 
 
-def _halted(demo: Demo) -> set[str]:
+def _halted(demo: Demo) -> dict[str, str]:
+    """Return the phases of the bots for which a halt is stored: Stopping, then Halted."""
     return {
-        bot["metadata"]["name"] for bot in demo.stored() if bot["status"].get("phase") == "Halted"
+        bot["metadata"]["name"]: str(bot["status"].get("phase"))
+        for bot in demo.stored()
+        if "haltedSince" in bot["status"].get("risk", {})
     }
