@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.2
 
 
 def crash(demo: Demo, *, progress: Progress, clock: Callable[[], float] = time.monotonic) -> str:
-    """Let the market fall, and wait until bots are halted. Return what there is to say.
+    """Let the market fall, and wait until bots are halted. Return the text to print.
 
     Raises NotReadyError if an exchange does not run.
     """
@@ -50,7 +50,7 @@ def crash(demo: Demo, *, progress: Progress, clock: Callable[[], float] = time.m
 
 
 def calm(demo: Demo) -> str:
-    """End all faults. Return what there is to say. Raises NotReadyError."""
+    """End all faults. Return the text to print. Raises NotReadyError."""
     ended = [exchange.calm() for exchange in demo.exchanges.all]
     if any(ended):
         return "prices return; a halted bot stays halted until its next trading day"

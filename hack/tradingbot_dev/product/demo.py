@@ -16,7 +16,7 @@ from tradingbot_dev.product.system import OPERATOR, System
 DIRECTORY = manifests.SAMPLES / "demo"
 REPORT_SECONDS = 60.0
 SETTINGS = {
-    # The defaults, 5 s and 60 s, are for many bots. Here somebody looks at three.
+    # The defaults, 5 s and 60 s, are for many bots. Here a person watches three.
     "TRADINGBOT_OPERATOR_RISK_INTERVAL": "2",
     "TRADINGBOT_OPERATOR_RISK_STATUS_INTERVAL": "2",
 }

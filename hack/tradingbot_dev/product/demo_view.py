@@ -1,4 +1,4 @@
-"""What the demo looks like at a moment, read from the API server and the exchanges, and as text."""
+"""The state of the demo at one moment, read from the API server and the exchanges, and as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
