@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from person import eventually
 from tradingbot_api.contract import BotConfig, RiskReport
+from tradingbot_api.trading_day import calendar_day, trading_day
 from tradingbot_api.tradingbot import Schedule
 from tradingbot_dev.control_plane.ports import Ports
-from tradingbot_operator.schedule.trading_day import calendar_day, trading_day
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs" / "examples" / "bot.py"

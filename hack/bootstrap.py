@@ -56,7 +56,7 @@ def problem(
 def wanted_stamp(root: Path) -> str:
     """Return the stamp of an up-to-date environment."""
     digest = hashlib.sha256()
-    for name in (LOCK, "pyproject.toml"):
+    for name in (LOCK, "pyproject.toml", "strategies/pyproject.toml"):
         digest.update((root / name).read_bytes())
     digest.update(str(root).encode())  # an editable install names its directory
     return digest.hexdigest()
@@ -77,8 +77,8 @@ def install(root: Path, python: str) -> bool:
         pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
         options = ["install", "--quiet", "--require-hashes"]
         _run([*pip, *options, "-r", LOCK], root)
-        own = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", "."]
-        _run([*pip, *own], root)
+        own = ["install", "--quiet", "--no-deps", "--no-build-isolation"]
+        _run([*pip, *own, "--editable", ".", "--editable", "./strategies"], root)
         stamp.write_text(wanted_stamp(root))
     return True
 

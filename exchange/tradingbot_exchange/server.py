@@ -31,6 +31,7 @@ from tradingbot_exchange.venue import ApiKey, Venue
 
 log = logging.getLogger(__name__)
 
+SIMULATED_HEADER = "X-Tradingbot-Simulated"
 _CONTROL_HOST = "127.0.0.1"
 _TICK_SECONDS = 0.25
 _SHUTDOWN_SECONDS = 0.3
@@ -101,6 +102,7 @@ async def serve(
     venue.cut_streams = streams.cut
     app[STREAM_CONTROL] = streams
     app.middlewares.insert(0, FaultMiddleware(venue.board, venue.clock.now))
+    app.on_response_prepare.append(_say_simulated)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,6 +132,11 @@ async def serve(
     await asyncio.gather(stopping, return_exceptions=True)
     with suppress(asyncio.CancelledError):
         await market  # raises what has ended it
+
+
+async def _say_simulated(_: web.Request, response: web.StreamResponse) -> None:
+    """Mark an answer, so that a bot in Paper knows that there is no money at this exchange."""
+    response.headers[SIMULATED_HEADER] = "true"
 
 
 async def _follow_market(venue: SimulatedVenue, maintain: Callable[[], None]) -> None:

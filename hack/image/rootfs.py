@@ -53,7 +53,7 @@ _APPLICATION_LEFT_OUT = (
     "*/kubernetes/aio",
     *("*.css.map", "*.js.map", "*/swagger-ui-es-bundle*.js"),
 )
-_COMMANDS = ("python*", "tradingbot")
+_COMMANDS = ("python*", "tradingbot", "tradingbot-strategies")
 # A thousand generated files. With their sources they would be a third of the image.
 _COMPILED_ONLY = "site-packages/kubernetes/client"
 

@@ -64,6 +64,8 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "hack").mkdir()
     (tmp_path / "requirements-dev.txt").write_text("")
     (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies/pyproject.toml").write_text("")
     return tmp_path
 
 

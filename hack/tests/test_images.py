@@ -123,9 +123,10 @@ def test_a_build_sees_every_package_of_the_wheel() -> None:
     seen = {path.relative_to(ROOT).parts[0] for path in build_context.context_files(ROOT)}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = set(project["tool"]["setuptools"]["packages"]["find"]["where"])
-    assert packages | {"hack"} == {name for name in seen if (ROOT / name).is_dir()}
+    assert packages | {"hack", "strategies"} == {name for name in seen if (ROOT / name).is_dir()}
     copied = (ROOT / "Dockerfile").read_text("utf-8")
     assert [name for name in sorted(packages) if f"COPY {name} {name}\n" not in copied] == []
+    assert "strategies" not in copied  # they have an image of their own
     assert not {".git", ".venv", "e2e", "docs", "config"} & seen
 
 

@@ -107,27 +107,36 @@ class ReplayedPrices:
 def read_candles(path: Path, *, symbols: Sequence[str]) -> CandleFile:
     """Read a file. Raises MarketFileError, with the line, for what it can't use."""
     found: dict[str, list[Row]] = {}
+    for line, symbol, row in _lines(path, symbols):
+        rows = found.setdefault(symbol, [])
+        if rows and row.time <= rows[-1].time:
+            raise MarketFileError(
+                f"{path}:{line}: {symbol} has this time or a later one before; sort the"
+                " rows by time"
+            )
+        rows.append(row)
+    if not found:
+        raise MarketFileError(f"{path}: has no candles after the header")
+    if missing := [symbol for symbol in symbols if symbol not in found]:
+        raise MarketFileError(f"{path}: has no candles of {', '.join(missing)}")
+    return CandleFile(_interval(path, found), found)
+
+
+def candles(path: Path, *, symbols: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """Return symbol and candle of each row, read as they are needed. Raises as `read_candles`."""
+    return ((symbol, row) for _, symbol, row in _lines(path, symbols))
+
+
+def _lines(path: Path, symbols: Sequence[str]) -> Iterator[tuple[int, str, Row]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for line, symbol, row in _rows(path, file, symbols):
-                rows = found.setdefault(symbol, [])
-                if rows and row.time <= rows[-1].time:
-                    raise MarketFileError(
-                        f"{path}:{line}: {symbol} has this time or a later one before; sort the"
-                        " rows by time"
-                    )
-                rows.append(row)
+            yield from _rows(path, file, symbols)
     except OSError as error:
         raise MarketFileError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise MarketFileError(f"{path}: is not UTF-8 text") from error
     except csv.Error as error:
         raise MarketFileError(f"{path}: is not CSV: {error}") from error
-    if not found:
-        raise MarketFileError(f"{path}: has no candles after the header")
-    if missing := [symbol for symbol in symbols if symbol not in found]:
-        raise MarketFileError(f"{path}: has no candles of {', '.join(missing)}")
-    return CandleFile(_interval(path, found), found)
 
 
 def _rows(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tradingbot_api.model import JsonObject
+from tradingbot_api.trading_hours import Hours, hours
 from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
 
 from tradingbot_operator import ROLLOUT, UNREADABLE
@@ -41,7 +42,6 @@ from tradingbot_operator.bots.observed import (
 )
 from tradingbot_operator.bots.restart_causes import restart_causes
 from tradingbot_operator.reasons import Reason
-from tradingbot_operator.schedule.trading_hours import Hours, hours
 
 
 @dataclass(frozen=True)

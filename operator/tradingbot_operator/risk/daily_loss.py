@@ -18,11 +18,11 @@ from typing import Any, Protocol
 from tradingbot_api.contract import RiskReport
 from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_api.trading_day import TradingDay, calendar_day, trading_day
 from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator.cluster.timestamps import instant, rfc3339
 from tradingbot_operator.reasons import Reason
-from tradingbot_operator.schedule.trading_day import TradingDay, calendar_day, trading_day
 
 FRESH = timedelta(seconds=30)
 """Maximum age of a report. An older one is treated as missing."""

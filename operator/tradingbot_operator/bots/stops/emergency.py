@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_api.trading_hours import hours
 
 from tradingbot_operator import UNREADABLE
 from tradingbot_operator.bots.bot import Bot, read_meta, status_of
@@ -33,7 +34,6 @@ from tradingbot_operator.cluster.events import WARNING
 from tradingbot_operator.leadership.election import NotLeaderError
 from tradingbot_operator.reasons import Reason
 from tradingbot_operator.risk.daily_loss import RiskTerms, StoredRisk, assess
-from tradingbot_operator.schedule.trading_hours import hours
 
 logger = logging.getLogger(__name__)
 

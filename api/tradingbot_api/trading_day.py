@@ -11,8 +11,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from tradingbot_api.schedule import minute_of_day
-
-from tradingbot_operator.schedule.trading_hours import instant
+from tradingbot_api.trading_hours import instant
 
 ONE = timedelta(days=1)
 
@@ -41,9 +40,9 @@ def calendar_day(calendar: Calendar, now: datetime) -> TradingDay:
     """Return the day at `now` (aware), by the calendar alone."""
     # Begin a day late: a clock change can move the start of a day to the next date.
     day = now.astimezone(ZoneInfo(calendar.time_zone)).date() + ONE
-    while _begin(calendar, day) > now:
+    while begin(calendar, day) > now:
         day -= ONE
-    return TradingDay(day, _begin(calendar, day + ONE))
+    return TradingDay(day, begin(calendar, day + ONE))
 
 
 def trading_day(calendar: Calendar, now: datetime, before: TradingDay | None) -> TradingDay:
@@ -58,8 +57,9 @@ def trading_day(calendar: Calendar, now: datetime, before: TradingDay | None) ->
     today = calendar_day(calendar, now)
     if before is None or today.date > before.date:
         return today
-    return TradingDay(before.date, _begin(calendar, before.date + ONE))
+    return TradingDay(before.date, begin(calendar, before.date + ONE))
 
 
-def _begin(calendar: Calendar, day: date) -> datetime:
+def begin(calendar: Calendar, day: date) -> datetime:
+    """Return the first instant (UTC) of a trading day."""
     return instant(day, minute_of_day(calendar.day_start), ZoneInfo(calendar.time_zone))

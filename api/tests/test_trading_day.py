@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_operator_trading_hours import furthest_clocks, schedule, utc
+from test_trading_hours import furthest_clocks, schedule, utc
 from tradingbot_api.schedule import minute_of_day
-from tradingbot_operator.schedule.trading_day import TradingDay, calendar_day, trading_day
+from tradingbot_api.trading_day import TradingDay, calendar_day, trading_day
 
 HOUR = timedelta(hours=1)
 ZONES = (

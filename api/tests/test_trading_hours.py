@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tradingbot_api.schedule import DAYS, minute_of_day
+from tradingbot_api.trading_hours import Hours, hours, instant
 from tradingbot_api.tradingbot import Schedule
-from tradingbot_operator.schedule.trading_hours import Hours, hours, instant
 
 MINUTE = timedelta(minutes=1)
 BEFORE, AFTER = 4, 16

@@ -1,0 +1,101 @@
+"""Market making: bids and asks around the middle of the market, within inventory limits.
+
+On a spot exchange nothing can be sold that was not bought, so a new bot has only bids; it quotes
+both sides as soon as it holds enough for an ask. Both sides move against the position
+(`inventorySkew`), so that a bot that holds much sells sooner and buys later.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from tradingbot_api.strategies import MarketMakingParameters
+from tradingbot_exchange.engine.types import Side
+
+from tradingbot_strategies.needs import Needs, base_asset, quote_asset
+from tradingbot_strategies.view import Market, Quote, View, Wish
+
+
+def needs(parameters: MarketMakingParameters) -> Needs:
+    """Return what to read for `decide`."""
+    return Needs(symbols=(parameters.symbol,), money=quote_asset(parameters.symbol))
+
+
+def decide(view: View, parameters: MarketMakingParameters) -> Sequence[Wish]:
+    """Return the asks, then the bids, the best price of each side first."""
+    held = view.position(base_asset(parameters.symbol)).quantity
+    middle = _middle(view.quotes[parameters.symbol])
+    return [
+        *_asks(view, parameters, held=held, middle=middle),
+        *_bids(view, parameters, held=held, middle=middle),
+    ]
+
+
+def _bids(
+    view: View, parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal
+) -> Iterator[Wish]:
+    market, quote = view.markets[parameters.symbol], view.quotes[parameters.symbol]
+    room = parameters.max_inventory - held * middle
+    best = middle * (1 - parameters.spread / 2) - _shift(parameters, held=held, middle=middle)
+    for level in range(parameters.levels):
+        price = market.price_down(best - middle * parameters.level_spacing * level)
+        price = min(price, quote.ask - market.tick)  # or it would take
+        value = min(parameters.order_size, room * price / middle)
+        wanted = _wish(market, Side.BUY, price, value, level)
+        kept = _kept(view, parameters, wanted)
+        # Both the new and the old price are below the middle, at which the room is counted.
+        if market.accepts(kept.quantity, price) and kept.quantity * middle <= room:
+            room -= kept.quantity * middle
+            yield kept
+
+
+def _asks(
+    view: View, parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal
+) -> Iterator[Wish]:
+    market, quote = view.markets[parameters.symbol], view.quotes[parameters.symbol]
+    spare = market.quantity_down(held - parameters.min_inventory / middle)
+    best = middle * (1 + parameters.spread / 2) - _shift(parameters, held=held, middle=middle)
+    for level in range(parameters.levels):
+        price = market.price_up(best + middle * parameters.level_spacing * level)
+        price = max(price, quote.bid + market.tick)
+        wanted = _wish(market, Side.SELL, price, min(parameters.order_size, spare * price), level)
+        kept = _kept(view, parameters, wanted)
+        if market.accepts(kept.quantity, price) and kept.quantity <= spare:
+            spare -= kept.quantity
+            yield kept
+
+
+def _wish(market: Market, side: Side, price: Decimal, value: Decimal, level: int) -> Wish:
+    quantity = market.quantity_down(max(value, Decimal(0)) / price)
+    tag = f"{side.value[0]}{level}"
+    return Wish(symbol=market.symbol, side=side, quantity=quantity, price=price, tag=tag)
+
+
+def _kept(view: View, parameters: MarketMakingParameters, wanted: Wish) -> Wish:
+    """Return the order that is in the book if it is near enough or too new, else `wanted`."""
+    resting = view.resting_at(wanted.side, wanted.tag)
+    if resting is None or wanted.price is None:
+        return wanted
+    interval = parameters.requote_interval // timedelta(milliseconds=1)
+    near = abs(resting.price - wanted.price) <= parameters.requote_tolerance * wanted.price
+    if near or view.now - resting.created < interval:
+        return Wish(
+            symbol=wanted.symbol,
+            side=wanted.side,
+            quantity=resting.remaining,
+            price=resting.price,
+            tag=wanted.tag,
+        )
+    return wanted
+
+
+def _shift(parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal) -> Decimal:
+    """Return how much lower both sides are because of the position: at most half the spread."""
+    low, high = parameters.min_inventory, parameters.max_inventory
+    imbalance = (2 * held * middle - low - high) / (high - low)  # from -1 to 1 within the limits
+    imbalance = max(min(imbalance, Decimal(1)), Decimal(-1))
+    return imbalance * parameters.inventory_skew * middle * parameters.spread / 2
+
+
+def _middle(quote: Quote) -> Decimal:
+    return (quote.bid + quote.ask) / 2
