@@ -4,16 +4,20 @@ DEV := PYTHONPATH=hack .venv/bin/python -m tradingbot_dev
 RELEASE := PYTHONPATH=hack .venv/bin/python -m release
 TESTS ?=
 LOCK ?=
+# Two of them mostly wait for a control plane.
+WORKERS ?= 4
 KILLS ?= 100
 MINUTES ?= 30
 BOTS ?= 500
 IMAGE ?=
 DIGEST ?=
+# With a file for the names of flaky tests, as in CI, a failed test runs a second time, alone.
+PYTEST := $(if $(TRADINGBOT_FLAKY_TESTS),flakes,pytest)
 REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour crash calm test coverage e2e-cluster storm soak lint bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install up down clean status restart tour crash calm test coverage e2e-cluster e2e-cluster-parts storm soak lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,17 +53,20 @@ calm: install ## end the crash of `make crash`: prices return
 
 test: install ## run the tests; for some of them: TESTS="operator/tests -k drift"
 	@$(DEV) assets
-	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 coverage: install ## run the tests, and report the coverage of every process that they start
 	@$(DEV) assets
 	@rm -rf .local/coverage && mkdir -p .local/coverage
-	@.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@PYTHONPATH=hack .venv/bin/coverage run -m $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
 e2e-cluster: install ## test the product on a real node, with cert-manager (as root); TESTS as above
 	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node test $(TESTS)
+
+e2e-cluster-parts: install ## build what e2e-cluster needs, but for the product's image (as root)
+	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node build
 
 storm: install ## kill an operator a hundred times in the middle of work; KILLS=1000 for more
 	@TRADINGBOT_STORM_KILLS=$(KILLS) .venv/bin/python -m pytest -s e2e/test_e2e_storm.py
@@ -67,11 +74,17 @@ storm: install ## kill an operator a hundred times in the middle of work; KILLS=
 soak: install ## run 500 bots for half an hour, and check the memory; MINUTES=30 BOTS=500
 	@.venv/bin/python e2e/soak.py --minutes $(MINUTES) --bots $(BOTS)
 
+# mypy takes half of the time, on one core.
 lint: install ## check style, types, imports, generated files, spelling and words
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-types lint-style lint-imports \
+	  lint-generated lint-words release-check lint-workflows
+
+lint-types: install ## check the types alone
+	.venv/bin/mypy
+
+lint-style: install ## check style and format alone
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	@$(MAKE) --no-print-directory lint-imports lint-generated lint-words release-check lint-workflows
 
 lint-imports: install ## check the layers of imports alone
 	PYTHONPATH=hack .venv/bin/lint-imports --no-logo

@@ -4,41 +4,103 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from coverage import Coverage
 from tradingbot_dev.control_plane.plane import ControlPlane, temporary_control_plane
+from xdist.scheduler import LoadScopeScheduling
+
+SHARED = {
+    "control plane": (
+        *("api/tests/test_asset_registry_size.py", "api/tests/test_layers_on_api_server.py"),
+        *("api/tests/test_pod.py", "certs/tests/test_cert_cluster.py"),
+        *("config/tests/test_webhooks_unreachable.py", "registry/tests/test_registry_tokens.py"),
+        *("operator/tests/test_operator_guarded_fields.py",),
+        *("operator/tests/test_operator_pod_on_api_server.py",),
+        *("operator/tests/test_operator_watches.py",),
+    ),
+    "system 1": (
+        *("e2e/test_e2e_admission.py", "e2e/test_e2e_admission_corpus.py"),
+        *("e2e/test_e2e_admission_ways.py", "e2e/test_e2e_asset_registry.py"),
+        *("e2e/test_e2e_bot.py", "e2e/test_e2e_credentials.py", "e2e/test_e2e_kustomize.py"),
+        *("e2e/test_e2e_leader.py", "e2e/test_e2e_orphans.py", "e2e/test_e2e_restores.py"),
+        *("e2e/test_e2e_refused_children.py",),
+        *("e2e/test_e2e_risk.py", "e2e/test_e2e_storm.py", "e2e/test_e2e_waiting_pods.py"),
+    ),
+    "system 2": (
+        *("e2e/test_e2e_bad_answers.py", "e2e/test_e2e_crashes.py"),
+        *("e2e/test_e2e_drifted_children.py", "e2e/test_e2e_faults.py"),
+        *("e2e/test_e2e_hostile_bots.py", "e2e/test_e2e_hostile_objects.py"),
+        *("e2e/test_e2e_pod_options.py",),
+        *("e2e/test_e2e_restarts.py", "e2e/test_e2e_stops.py"),
+    ),
+}
+"""Files whose tests use a fixture of the session that starts a control plane, which costs 8 seconds
+of CPU time. One worker runs all files of an entry, so that they share it. The two entries with a
+system take about the same time."""
+WITHOUT_NODE = ("e2e/cluster/test_cluster_image.py", "e2e/cluster/test_cluster_control_groups.py")
+"""All other files there share the machine's only node."""
+GROUPS = {path: name for name, paths in SHARED.items() for path in paths}
+SYSTEMS = frozenset({"control_plane", "system", "checkout", "cluster", "plane", "lived"})
+"""Fixtures that start a control plane."""
+
+
+class SharedSystems(LoadScopeScheduling):
+    """Give each worker one file after the other, and the files of a group to the same worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        if path.startswith("e2e/cluster/") and path not in WITHOUT_NODE:
+            return "node"
+        return GROUPS.get(path, path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return SharedSystems(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the files that start a control plane evenly among the others.
+    """Begin with the groups, which take longest; spread files with own systems among the others.
 
-    Their tests mostly wait. Workers that take the files in this order have tests beside them that
-    compute, from the beginning to the end.
+    Tests that start a control plane mostly wait. Workers that take the files in this order have
+    tests beside them that compute, from the beginning to the end.
     """
-    files: dict[Path, list[pytest.Item]] = {}
+    files: dict[str, list[pytest.Item]] = {}
     for item in items:
-        files.setdefault(item.path, []).append(item)
-    waiting = [path for path in files if _waits(files[path])]
+        files.setdefault(item.nodeid.split("::", 1)[0], []).append(item)
+    for path, its_items in files.items():
+        if path not in GROUPS and any(map(_shares, its_items)):
+            raise pytest.UsageError(f"{path} uses a control plane of the session: see {__file__}")
+    waiting = [path for path in files if path not in GROUPS and _waits(files[path])]
     place = {path: (rank + 0.5) / len(waiting) for rank, path in enumerate(waiting)}
+    place |= dict.fromkeys(GROUPS, 0.0)
     others = [path for path in files if path not in place]
     place |= {path: (rank + 0.5) / len(others) for rank, path in enumerate(others)}
-    items.sort(key=lambda item: place[item.path])
-
-
-def pytest_sessionfinish() -> None:
-    """Write the measured coverage: xdist kills a worker that takes long to exit."""
-    measured = Coverage.current()
-    if measured is not None:
-        measured.save()
-
-
-SYSTEMS = frozenset({"control_plane", "system", "checkout", "cluster", "plane"})
-"""Fixtures that start a control plane."""
+    items.sort(key=lambda item: place[item.nodeid.split("::", 1)[0]])
 
 
 def _waits(items: list[pytest.Item]) -> bool:
     return any(SYSTEMS & set(getattr(item, "fixturenames", ())) for item in items)
+
+
+def _shares(item: pytest.Item) -> bool:
+    known = getattr(item, "_fixtureinfo", None)
+    found = [known.name2fixturedefs.get(name, ()) for name in SYSTEMS] if known else []
+    return any(definitions and definitions[-1].scope == "session" for definitions in found)
+
+
+def pytest_sessionfinish() -> None:
+    """Write the measured coverage: xdist kills a worker that takes long to exit.
+
+    The measurement stops before. Otherwise the worker would write again when it exits, and to be
+    killed then would destroy the file: coverage writes without a journal.
+    """
+    measured = Coverage.current()
+    if measured is not None:
+        measured.stop()
+        measured.save()
 
 
 @pytest.fixture(scope="session")

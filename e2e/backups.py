@@ -43,11 +43,11 @@ def reset(stored: Object) -> Object:
 
 def lose_everything(person: Person) -> None:
     """Delete all that the backup holds, as a lost cluster does."""
-    person.kubectl("delete", "tbot", "--all", "--timeout=60s")
+    person.kubectl("delete", "tbot", "--all", "--timeout=120s")
     everything = KINDS.removesuffix(",tradingbots")
     person.kubectl("delete", everything, "-l", "app.kubernetes.io/name=tradingbot")
     person.kubectl("delete", "secrets", "--all")
-    eventually(lambda: person.listed(KINDS, selector="trading.io/bot") == [], seconds=60)
+    eventually(lambda: person.listed(KINDS, selector="trading.io/bot") == [])
 
 
 def restore(person: Person, backup: Backup, *kinds: str) -> None:

@@ -91,7 +91,7 @@ class HostileTenant:
         for name in names:
             bots.set(namespace, name)
         person.applied(sample("secret.yaml"), *map(named_bot, names))
-        person.await_phases(dict.fromkeys(names, "Running"), seconds=60)
+        person.await_phases(dict.fromkeys(names, "Running"))
         return cls(person, bots, token)
 
     def attacks(self) -> Mapping[str, Attack]:

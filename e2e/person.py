@@ -13,25 +13,27 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import yaml
+from reads import Object, read_items, read_object, without_managed_fields
 from tradingbot_dev.control_plane.apiclient import http_answer
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_dev.product.system import System
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "config" / "samples"
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 BOT = "arb-bot-binance"
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 """Seconds within which the system must have settled; it mostly takes one."""
 
-Object = dict[str, Any]
-
+LONGEST_PAUSE = 0.3
 
 Found = TypeVar("Found")
 
 
 def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found:
     """What `look` returns once that is true; AssertionErrors on the way are waited out."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    deadline = begun + seconds
     while True:
         try:
             found = look()
@@ -42,7 +44,8 @@ def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found
             if found:
                 return found
             assert time.monotonic() < deadline, f"not so within {seconds} s, last seen: {found!r}"
-        time.sleep(0.1)
+        # Less often if it takes long: several tests run on two cores, and all of them wait.
+        time.sleep(min(0.05 + (time.monotonic() - begun) / 10, LONGEST_PAUSE))
 
 
 @dataclass(frozen=True)
@@ -68,16 +71,24 @@ class Person:
 
     def get(self, kind: str, name: str) -> Object | None:
         """The stored object, or None."""
-        done = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout else None
+        try:
+            found = read_object(self.system.plane, self.namespace, kind, name)
+        except RecursionError:  # its managed fields, which kubectl leaves out, are a deep nest
+            done = self.kubectl("get", kind, name, "-o", "json")
+            assert done.returncode == 0, done.stderr
+            found = json.loads(done.stdout)
+        return without_managed_fields(found) if found is not None else None
 
     def items(self, kind: str, *, bot: str) -> list[Object]:
         """The stored objects of a kind that belong to a bot."""
-        done = self.kubectl("get", kind, "-l", f"trading.io/bot={bot}", "-o", "json")
-        assert done.returncode == 0, done.stderr
-        found: list[Object] = json.loads(done.stdout)["items"]
-        return found
+        chosen = f"trading.io/bot={bot}"
+        try:
+            found = list(read_items(self.system.plane, self.namespace, kind, labels=chosen))
+        except RecursionError:  # as above
+            done = self.kubectl("get", kind, "-l", chosen, "-o", "json")
+            assert done.returncode == 0, done.stderr
+            found = json.loads(done.stdout)["items"]
+        return [without_managed_fields(item) for item in found]
 
     def await_phase(self, name: str, phase: str, *, seconds: float = PATIENCE) -> Object:
         """The bot once it is in that phase and its status is of its newest generation."""
@@ -103,11 +114,7 @@ class Person:
 
     def listed(self, kinds: str, *, selector: str = "") -> list[Object]:
         """Return all stored objects of these kinds in the namespace, with their managed fields."""
-        chosen = ("-l", selector) if selector else ()
-        done = self.kubectl("get", kinds, *chosen, "-o", "json", "--show-managed-fields")
-        assert done.returncode == 0, done.stderr
-        found: list[Object] = json.loads(done.stdout)["items"]
-        return found
+        return list(read_items(self.system.plane, self.namespace, kinds, labels=selector))
 
     def patched(self, kind: str, name: str, patch: object, *options: str) -> None:
         """Merge `patch` into an object; it must be accepted."""
@@ -129,10 +136,7 @@ class Person:
 
     def warnings(self, name: str, reason: str, *, kind: str = "TradingBot") -> list[str]:
         """Return the messages of the Warning events of a reason on an object."""
-        fields = f"involvedObject.kind={kind},involvedObject.name={name},reason={reason}"
-        done = self.kubectl("get", "events", "--field-selector", fields, "-o", "json")
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)["items"]
+        found = self.events_of(name, reason, kind=kind)
         return [event["message"] for event in found if event["type"] == "Warning"]
 
     def metric(self, name: str, *, port: int | None = None) -> float | None:
@@ -147,22 +151,17 @@ class Person:
 
     def events(self, name: str) -> list[str]:
         """Reasons of the events on a bot, oldest first."""
-        done = self.kubectl(
-            "get",
-            "events",
-            "--field-selector",
-            f"involvedObject.kind=TradingBot,involvedObject.name={name}",
-            "-o",
-            "jsonpath={.items[*].reason}",
-        )
-        return done.stdout.split()
+        return [event["reason"] for event in self.events_of(name)]
 
     def count_of(self, name: str, reason: str) -> int:
         """Return how often the events of a reason on a bot say that they have happened."""
-        fields = f"involvedObject.kind=TradingBot,involvedObject.name={name},reason={reason}"
-        done = self.kubectl("get", "events", "--field-selector", fields, "-o", "json")
-        assert done.returncode == 0, done.stderr
-        return sum(event["count"] for event in json.loads(done.stdout)["items"])
+        return sum(event["count"] for event in self.events_of(name, reason))
+
+    def events_of(self, name: str, reason: str = "", *, kind: str = "TradingBot") -> list[Object]:
+        """Return the events on an object, of a reason if it is given, oldest first."""
+        fields = f"involvedObject.kind={kind},involvedObject.name={name}"
+        fields += f",reason={reason}" if reason else ""
+        return list(read_items(self.system.plane, self.namespace, "events", fields=fields))
 
     def registry(self, path: str) -> Any:
         """What the registry answers at `/api/v1/PATH`; None for 404."""

@@ -86,7 +86,7 @@ class StoppingBots:
         person.patched("tbot", "closed", {"spec": {"schedule": {"blackouts": None}}})
         person.patched("tbot", "invalid", {"spec": {"schedule": {"windows": None}}})
         phases = {**dict.fromkeys(PHASES, "Running"), "halted": "Halted"}
-        person.await_phases(phases, seconds=45)
+        person.await_phases(phases)
 
     def deployments(self) -> dict[str, Object]:
         """Return the live Deployments by name."""

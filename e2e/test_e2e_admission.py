@@ -142,7 +142,7 @@ def test_without_webhooks_nothing_is_admitted_and_a_running_bot_can_be_stopped(
         bot = person.await_phase(BOT, "Paused")
         assert condition(bot, "Ready")["reason"] == "Paused"
         eventually(lambda: person.items("pod", bot=BOT) == [])
-        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=60s")
+        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
         assert deleted.returncode == 0, deleted.stderr
     finally:
         system.start_one(WEBHOOKS)

@@ -285,7 +285,7 @@ def reviews(system: System) -> float:
             *("patch", "tbot", BOT, "--subresource=status", "--type=merge"),
             *("-p", '{"status":{"observedGeneration":1}}'),
         ),
-        ("delete", "tbot", BOT, "--timeout=30s"),
+        ("delete", "tbot", BOT, "--timeout=120s"),
     ],
     ids=["label", "annotation", "owner", "status", "deletion"],
 )
@@ -376,7 +376,7 @@ def test_with_the_webhooks_taken_out_the_schema_holds_and_what_is_stored_wrong_c
     stopped = person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", '{"spec":{"paused":true}}')
     assert stopped.returncode == 0, stopped.stderr
     assert stopped.stderr == "", "a stop asks nobody"
-    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=60s")
+    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
 
 

@@ -71,7 +71,7 @@ def test_an_asset_that_is_no_longer_declared_leaves_the_registry(person: Person)
 def test_deleting_the_asset_registry_removes_its_assets(person: Person) -> None:
     person.applied(sample("assetregistry.yaml"))
     synced(person)
-    deleted = person.kubectl("delete", "areg", NAME, "--timeout=30s")
+    deleted = person.kubectl("delete", "areg", NAME, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
     assert asset(person, "binance-rest") is None
     assert asset(person, "price-history") is None
@@ -92,7 +92,7 @@ def test_a_tenant_that_depends_on_anothers_bot_does_not_hold_up_its_deletion(
         other.applied(manifest)
         synced(other)
         begun = time.monotonic()
-        deleted = person.kubectl("delete", "tradingbot", BOT, "--timeout=60s")
+        deleted = person.kubectl("delete", "tradingbot", BOT, "--timeout=120s")
         assert deleted.returncode == 0, deleted.stderr
         assert time.monotonic() - begun < 30
         assert person.asset(BOT) is None, "its asset was left behind"
@@ -114,7 +114,7 @@ def test_an_asset_registry_with_policy_retain_leaves_its_assets_to_people(person
     manifest["spec"]["deletionPolicy"] = "Retain"
     person.applied(manifest)
     synced(person)
-    deleted = person.kubectl("delete", "areg", NAME, "--timeout=30s")
+    deleted = person.kubectl("delete", "areg", NAME, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
     left = asset(person, "binance-rest")
     assert left is not None
@@ -143,8 +143,8 @@ def test_references_to_assets_of_others_are_resolved_when_these_appear(person: P
     person.applied(asset_registry("theirs", other))
     person.running_bot()
     # Once the bot's asset exists and is past Draft, at the next pass.
-    eventually(lambda: ready(person, "ours")[:2] == ("True", "Synced"), seconds=60)
-    waited = person.kubectl("wait", "areg/ours", "--for=condition=Ready", "--timeout=10s")
+    eventually(lambda: ready(person, "ours")[:2] == ("True", "Synced"))
+    waited = person.kubectl("wait", "areg/ours", "--for=condition=Ready", "--timeout=120s")
     assert "condition met" in waited.stdout, waited.stderr
 
 

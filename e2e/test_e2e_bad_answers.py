@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from faulty_proxy import GONE, FaultyProxy, line_of
-from person import Person, eventually, sample, sample_bot
+from person import PATIENCE, Person, eventually, sample, sample_bot
 from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.control_plane.ports import Ports
 from tradingbot_dev.product.system import OPERATOR, System
@@ -39,7 +39,7 @@ class Behind:
         running = table.running(NAME)
         assert running is not None
         running.send(signal.SIGTERM)
-        eventually(lambda: table.running(NAME) is None, seconds=15)
+        eventually(lambda: table.running(NAME) is None)
         self.system.start_another_operator(
             NAME, health_port=self.port, settings={}, server=self.proxy.url
         )
@@ -87,7 +87,7 @@ def edit(person: Person, limit: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def reaches(person: Person, limit: int, *, seconds: float = 60.0) -> None:
+def reaches(person: Person, limit: int, *, seconds: float = PATIENCE) -> None:
     eventually(lambda: f'"{limit}"' in limit_in_config_map(person), seconds=seconds)
 
 
@@ -97,14 +97,14 @@ def test_errors_in_answer_to_everything_are_waited_out(
 ) -> None:
     behind.proxy.fail(status, times=6)
     person.applied(sample("secret.yaml"), sample_bot())
-    person.await_phase(BOT, "Running", seconds=90)
+    person.await_phase(BOT, "Running")
     assert behind.proxy.failed_all()
 
 
 def test_conflicts_in_answer_to_writes_are_tried_again(behind: Behind, person: Person) -> None:
     behind.proxy.fail(409, times=4, writes_only=True)
     person.applied(sample("secret.yaml"), sample_bot())
-    person.await_phase(BOT, "Running", seconds=90)
+    person.await_phase(BOT, "Running")
     assert behind.proxy.failed_all()
 
 

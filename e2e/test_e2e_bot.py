@@ -10,7 +10,7 @@ def operator_writes(person: Person) -> list[str]:
     """Writes by the operator so far in the person's namespace, from the API server's audit log."""
     return [
         f"{event['verb']} {event['requestURI']}"
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
         if event["user"]["username"].endswith(":tradingbot-operator")
         and event["verb"] in {"create", "update", "patch", "delete"}
         and f"/namespaces/{person.namespace}/" in event["requestURI"]
@@ -79,7 +79,7 @@ def reported(person: Person) -> dict[str, Any]:
 def secret_reads(person: Person) -> list[str]:
     return [
         event["requestURI"]
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
         if event["user"]["username"].endswith(":tradingbot-operator")
         and f"/namespaces/{person.namespace}/secrets/" in event["requestURI"]
     ]
@@ -220,13 +220,13 @@ def test_a_bot_outside_its_hours_has_no_pod(person: Person) -> None:
 def test_a_deleted_bot_leaves_no_child_no_pod_and_no_asset(person: Person) -> None:
     person.running_bot()
     eventually(lambda: person.asset(BOT))
-    deleted = person.kubectl("delete", "tradingbot", BOT, "--timeout=60s")
+    deleted = person.kubectl("delete", "tradingbot", BOT, "--timeout=120s")
     assert "deleted" in deleted.stdout, deleted.stderr
     assert person.items("pod", bot=BOT) == []
     assert person.asset(BOT) is None
     # The garbage collector learns of a new kind of owner within half a minute.
     for child in ("deployment", "configmap", "service"):
-        eventually(lambda child=child: person.items(child, bot=BOT) == [], seconds=90)
+        eventually(lambda child=child: person.items(child, bot=BOT) == [])
 
 
 def test_the_bot_is_an_asset_that_depends_on_its_exchange(person: Person) -> None:

@@ -74,7 +74,7 @@ def test_a_dead_registry_holds_up_no_bot_and_is_told_once_it_is_back(person: Per
         person.applied(sample("assetregistry.yaml"))
     finally:
         person.system.start_one(REGISTRY)
-    eventually(lambda: person.asset(BOT), seconds=90)
+    eventually(lambda: person.asset(BOT))
     eventually(
         lambda: condition(person.get("areg", "market-data") or {}, "Synced")["status"] == "True"
     )
@@ -88,5 +88,5 @@ def test_a_killed_part_of_the_control_plane_leaves_bots_as_declared(
     person.system.plane.table.kill(name)
     person.system.plane.start()
     eventually(lambda: person.kubectl("delete", "deployment", BOT).returncode == 0)
-    eventually(lambda: person.items("deployment", bot=BOT), seconds=60)
-    person.await_phase(BOT, "Running", seconds=60)
+    eventually(lambda: person.items("deployment", bot=BOT))
+    person.await_phase(BOT, "Running")

@@ -76,7 +76,7 @@ def test_the_operator_gets_secrets_by_name_and_never_lists_them(person: Person) 
     person.running_bot()
     uses = {
         (event["verb"], event["objectRef"].get("namespace") == SYSTEM_NAMESPACE)
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing="secrets")
         if event["user"]["username"].startswith("system:serviceaccount:tradingbot-system:")
         and event.get("objectRef", {}).get("resource") == "secrets"
     }

@@ -123,7 +123,7 @@ def test_a_service_that_somebody_points_elsewhere_is_put_right(person: Person) -
     person.running_bot()
     for name, patch in SERVICE.items():
         person.patched("service", BOT, {"spec": patch})
-        eventually(lambda: service_is_ours(person), seconds=15)
+        eventually(lambda: service_is_ours(person))
         assert service_is_ours(person), name
     eventually(lambda: "DriftCorrected" in person.events(BOT))
 

@@ -35,7 +35,7 @@ def requests(person: Person) -> list[Object]:
     """What the operator has asked of the person's namespace, from the API server's audit log."""
     return [
         event
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
         if event["user"]["username"] == ACCOUNT
         and event.get("objectRef", {}).get("namespace") == person.namespace
     ]
@@ -69,7 +69,7 @@ def test_a_namespace_that_is_deleted_with_its_bots_goes_quickly_and_without_a_st
     for name in names:
         person.await_phase(name, "Running")
     before = len(requests(person))
-    deleted = person.system.plane.kubectl("delete", "namespace", person.namespace, "--timeout=60s")
+    deleted = person.system.plane.kubectl("delete", "namespace", person.namespace, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
     asked = requests(person)[before:]
     kinds = Counter((one["verb"], one["objectRef"]["resource"]) for one in asked)
@@ -132,7 +132,7 @@ def test_a_stored_bot_that_the_schema_refuses_is_stopped_and_told_of_without_its
     assert VALUE not in json.dumps(bot["status"])
     eventually(lambda: pods(person) == [])
     assert pods(person, bot="other") == others
-    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=30s")
+    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
 
 
@@ -216,7 +216,7 @@ def test_without_webhooks_a_loss_halts_a_bot_and_the_halted_bot_can_be_deleted(
         bots.set(person.namespace, BOT, day_pnl="-5000")
         person.await_phase(BOT, "Halted")
         eventually(lambda: pods(person) == [])
-        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=30s")
+        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
         assert deleted.returncode == 0, deleted.stderr
     finally:
         person.system.start_one(WEBHOOKS)
@@ -237,12 +237,12 @@ def test_a_definition_that_is_deleted_and_made_anew_needs_no_restart(person: Per
     system = person.system
     process = system.plane.table.running(OPERATOR)
     person.running_bot()
-    deleted = system.plane.kubectl("delete", "crd", CRD, "--timeout=60s")
+    deleted = system.plane.kubectl("delete", "crd", CRD, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
     eventually(lambda: pods(person) == [])
     system.start()
     person.applied(named("new"))
-    person.await_phase("new", "Running", seconds=60)
+    person.await_phase("new", "Running")
     assert system.plane.table.running(OPERATOR) == process
     # If the operator still knew the old bot, it would create the children again.
-    eventually(lambda: person.items("deployment,configmap,service", bot=BOT) == [], seconds=60)
+    eventually(lambda: person.items("deployment,configmap,service", bot=BOT) == [])

@@ -1,6 +1,5 @@
 """A tenant whose images attack the operator when it asks them for their risk harms nobody else."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -37,7 +36,7 @@ def tenant(system: System, bots: SimulatedBots) -> Iterator[Person]:
         many[-1]["metadata"] = {"name": name}
     tenant.applied(sample("secret.yaml"), *many)
     for name in NAMES:
-        tenant.await_phase(name, "Running", seconds=60)
+        tenant.await_phase(name, "Running")
     yield tenant
     for name in NAMES:
         bots.silence(EVIL, name)
@@ -59,10 +58,9 @@ def test_a_loss_halts_a_bot_while_a_dozen_bots_of_another_tenant_flood_the_opera
         after, piece = FLOODS[number % len(FLOODS)]
         bots.flood(EVIL, name, piece, after=after)
     eventually(lambda: all(bots.polls(EVIL, name) for name in NAMES))
-    before, begun = bots.polls(person.namespace, BOT), time.monotonic()
-    time.sleep(5)
-    polled = bots.polls(person.namespace, BOT) - before
-    assert polled > (time.monotonic() - begun) / 0.5 / 2  # one each 0.5 s, on a busy machine
+    before = bots.polls(person.namespace, BOT)
+    # One each 0.5 s; fewer on a busy machine.
+    eventually(lambda: bots.polls(person.namespace, BOT) >= before + 5, seconds=HALTED_WITHIN)
     bots.set(person.namespace, BOT, day_pnl="-9999", open_positions=1)
     person.await_phase(BOT, "Halted", seconds=HALTED_WITHIN)
 
@@ -77,6 +75,6 @@ def test_a_bot_that_floods_is_said_to_and_is_heard_once_it_behaves(
         found = condition(tenant.get("tbot", name) or {}, "RiskReported")
         return found["status"] != "True" and "interim answers" in found["message"]
 
-    eventually(said, seconds=60)
+    eventually(said)
     bots.set(EVIL, name, day_pnl="-9999")
-    tenant.await_phase(name, "Halted", seconds=90)
+    tenant.await_phase(name, "Halted")

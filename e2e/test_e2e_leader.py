@@ -24,7 +24,16 @@ from tradingbot_dev.product.system import OPERATOR, System
 BOT = "arb-bot-binance"
 NAMESPACE = "tradingbot-system"
 READS = {"get", "list", "watch"}
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
+LEASE = 10
+"""Seconds, as in an installation."""
 TAKEOVER = 15.0
+"""Seconds within which the other operator acts: the lease, and some for its first write."""
+LONG_LEASE = 60
+HANDED_OVER_WITHIN = 40.0
+"""A standby reads a lease of 60 seconds every 6 seconds. One that was not released would run out 48
+seconds after the end of its holder, or later."""
+
 # As one that was released: the first of the two need not wait for it to run out.
 FREE = {
     "apiVersion": "coordination.k8s.io/v1",
@@ -41,14 +50,17 @@ class Candidate:
     system: System
     name: str
     port: int
+    lease_seconds: int = LEASE
     tokens: list[str] = field(default_factory=list)
     """Those of its processes, the newest last."""
 
     def start(self) -> None:
+        settings = {
+            "TRADINGBOT_OPERATOR_LEADER_ELECTION": "true",
+            "TRADINGBOT_OPERATOR_LEASE_DURATION": str(self.lease_seconds),
+        }
         kubeconfig = self.system.start_another_operator(
-            self.name,
-            health_port=self.port,
-            settings={"TRADINGBOT_OPERATOR_LEADER_ELECTION": "true"},
+            self.name, health_port=self.port, settings=settings
         )
         self.tokens.append(credential(kubeconfig))
         eventually(lambda: self.answers("/readyz"))
@@ -107,16 +119,15 @@ def credential(kubeconfig: Path) -> str:
 def writes(pair: Pair) -> list[tuple[str, str, str]]:
     """Token, when it came and when it was done: every write but of leases that had an effect."""
     found = []
-    for event in pair.system.plane.audit_events():
-        (token, *_) = event["user"].get("extra", {}).get(CREDENTIAL, [""])
-        kind = event.get("objectRef", {}).get("resource")
-        done = event.get("responseStatus", {}).get("code", 0) < 300
-        if token in pair.tokens and event["verb"] not in READS and kind != "leases" and done:
-            found.append((token, event["requestReceivedTimestamp"], event["stageTimestamp"]))
+    for token in pair.tokens:
+        for event in pair.system.plane.audit_events(containing=token):
+            # The request that issued the token has it too.
+            is_its = event["user"].get("extra", {}).get(CREDENTIAL) == [token]
+            kind = event.get("objectRef", {}).get("resource")
+            done = event.get("responseStatus", {}).get("code", 0) < 300
+            if is_its and event["verb"] not in READS and kind != "leases" and done:
+                found.append((token, event["requestReceivedTimestamp"], event["stageTimestamp"]))
     return sorted(found, key=lambda one: one[1])
-
-
-CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
 def assert_one_after_the_other(pair: Pair) -> None:
@@ -129,12 +140,17 @@ def assert_one_after_the_other(pair: Pair) -> None:
 
 
 @pytest.fixture
-def pair(system: System) -> Iterator[Pair]:
+def lease_seconds() -> int:
+    return LEASE
+
+
+@pytest.fixture
+def pair(system: System, lease_seconds: int) -> Iterator[Pair]:
     """Two operators that stand for election, in place of the usual one."""
     ports = Ports.free()
     both = (
-        Candidate(system, "operator-a", ports.operator_health),
-        Candidate(system, "operator-b", ports.kwok),
+        Candidate(system, "operator-a", ports.operator_health, lease_seconds),
+        Candidate(system, "operator-b", ports.kwok, lease_seconds),
     )
     system.stop_one(OPERATOR)
     system.plane.kubectl("create", "-f", "-", stdin=json.dumps(FREE), check=True)
@@ -149,12 +165,10 @@ def pair(system: System) -> Iterator[Pair]:
         system.start_one(OPERATOR)
 
 
-def mended(person: Person, *, within: float) -> float:
-    """Delete the bot's Deployment; the seconds until an operator has made it again."""
-    begun = time.monotonic()
+def mended(person: Person, *, within: float) -> None:
+    """Delete the bot's Deployment, which an operator has to make again within these seconds."""
     person.kubectl("delete", "deployment", BOT, "--wait=false")
     eventually(lambda: person.get("deployment", BOT), seconds=within)
-    return time.monotonic() - begun
 
 
 def lease(system: System) -> dict[str, Any]:
@@ -174,18 +188,19 @@ def test_one_acts_the_other_is_ready_and_takes_over_from_one_that_was_killed(
     assert not other.leads()
     assert {token for token, _, _ in writes(pair)} == set(leader.tokens)
     leader.kill()
-    assert mended(person, within=TAKEOVER) < TAKEOVER
+    mended(person, within=TAKEOVER)
     assert other.leads()
     assert lease(pair.system)["leaseTransitions"] >= 1
     assert_one_after_the_other(pair)
 
 
+@pytest.mark.parametrize("lease_seconds", [LONG_LEASE])
 def test_one_that_is_told_to_stop_hands_over_at_once(pair: Pair, person: Person) -> None:
     leader = pair.leader()
     other = pair.other(leader)
     person.running_bot()
     leader.send(signal.SIGTERM)
-    assert mended(person, within=9) < 9  # it would be 10 or more with a lease that runs out
+    mended(person, within=HANDED_OVER_WITHIN)
     assert other.leads()
     leader.await_end()
     assert '"Released the lease"' in leader.log
@@ -199,7 +214,7 @@ def test_one_that_stood_still_past_its_lease_writes_nothing_when_it_wakes(
     other = pair.other(leader)
     person.running_bot()
     leader.send(signal.SIGSTOP)
-    assert mended(person, within=TAKEOVER) < TAKEOVER
+    mended(person, within=TAKEOVER)
     person.kubectl("delete", "configmap", f"{BOT}-config")
     leader.send(signal.SIGCONT)
     leader.await_end()
@@ -237,7 +252,7 @@ def test_a_lease_that_is_deleted_by_hand_makes_no_second_leader(pair: Pair, pers
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_in_a_storm_of_work_one_stopped_at_any_moment_writes_nothing_when_it_wakes(
     pair: Pair, person: Person, seed: int
 ) -> None:
@@ -256,5 +271,5 @@ def test_in_a_storm_of_work_one_stopped_at_any_moment_writes_nothing_when_it_wak
     leader.send(signal.SIGCONT)
     leader.await_end()
     leader.start()  # as the kubelet does
-    person.await_phase("storm-11", "Running", seconds=60)
+    person.await_phase("storm-11", "Running")
     assert_one_after_the_other(pair)

@@ -59,9 +59,9 @@ def test_bots_deleted_with_orphaned_children_are_stopped_and_adopted_when_made_a
 ) -> None:
     bots = [named_bot(name) for name in MANY]
     person.applied(sample("secret.yaml"), *bots)
-    person.await_phases(dict.fromkeys(MANY, "Running"), seconds=60)
+    person.await_phases(dict.fromkeys(MANY, "Running"))
     before = {one["metadata"]["name"]: one for one in person.listed("deployments")}
-    command = ("delete", "tbot", "--all", "--cascade=orphan", "--timeout=60s")
+    command = ("delete", "tbot", "--all", "--cascade=orphan", "--timeout=120s")
     deleted = person.kubectl(*command)
     assert deleted.returncode == 0, deleted.stderr
     # At this very moment, not some time later: nobody governs them any more.
@@ -73,7 +73,7 @@ def test_bots_deleted_with_orphaned_children_are_stopped_and_adopted_when_made_a
         assert not [one for one in children(person, name) if owners(one)], name
 
     person.applied(*bots)
-    person.await_phases(dict.fromkeys(MANY, "Running"), seconds=60)
+    person.await_phases(dict.fromkeys(MANY, "Running"))
     for name in MANY:
         bot = person.get("tbot", name) or {}
         for child in children(person, name):
@@ -109,12 +109,12 @@ def test_orphaning_while_no_operator_runs_is_noticed_by_the_next_one(person: Per
 @pytest.mark.parametrize("cascade", ["foreground", "background"])
 def test_a_bot_deleted_with_its_children_leaves_no_pod(person: Person, cascade: str) -> None:
     person.running_bot()
-    command = ("delete", "tbot", BOT, f"--cascade={cascade}", "--timeout=60s")
+    command = ("delete", "tbot", BOT, f"--cascade={cascade}", "--timeout=120s")
     deleted = person.kubectl(*command)
     assert deleted.returncode == 0, deleted.stderr
     assert person.items("pod", bot=BOT) == []
     # The garbage collector learns of a new kind of owner within half a minute.
-    eventually(lambda: children(person, BOT) == [], seconds=90)
+    eventually(lambda: children(person, BOT) == [])
 
 
 # ---- adoption
@@ -124,7 +124,7 @@ def test_orphans_that_somebody_has_changed_are_stopped_before_they_are_adopted(
     person: Person,
 ) -> None:
     person.running_bot()
-    person.kubectl("delete", "tbot", BOT, "--cascade=orphan", "--timeout=60s")
+    person.kubectl("delete", "tbot", BOT, "--cascade=orphan", "--timeout=120s")
     image = {"containers": [{"name": "bot", "image": "example.com/other:1"}]}
     template = {"spec": {"replicas": 1, "template": {"spec": image}}}
     done = person.kubectl("patch", "deployment", BOT, "-p", json.dumps(template))
@@ -144,7 +144,7 @@ def images(person: Person) -> set[str]:
 
 def test_orphans_of_a_bot_that_is_made_again_as_paused_stay_stopped(person: Person) -> None:
     person.running_bot()
-    person.kubectl("delete", "tbot", BOT, "--cascade=orphan", "--timeout=60s")
+    person.kubectl("delete", "tbot", BOT, "--cascade=orphan", "--timeout=120s")
     person.kubectl("scale", "deployment", BOT, "--replicas=1")
     person.applied(sample_bot(paused=True))
     person.await_phase(BOT, "Paused")
@@ -167,7 +167,7 @@ def test_a_child_that_somebody_else_controls_is_never_touched(person: Person) ->
     person.applied(sample("secret.yaml"), sample_bot())
     bot = person.await_phase(BOT, "Failed")
     assert condition(bot, "Ready")["reason"] == "NameConflict"
-    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=30s")
+    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
     assert deleted.returncode == 0, deleted.stderr
     after = (person.get("deployment", BOT) or {})["metadata"]
     for part in ("uid", "generation", "labels", "ownerReferences"):

@@ -120,7 +120,8 @@ def objects(system: System, kind: str, *arguments: str) -> list[Object]:
 
 def events_of(system: System, account: str) -> list[Object]:
     user = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
-    return [event for event in system.plane.audit_events() if event["user"]["username"] == user]
+    found = system.plane.audit_events(containing=user)
+    return [event for event in found if event["user"]["username"] == user]
 
 
 def decision(event: Object, what: str) -> str:
@@ -230,7 +231,7 @@ def live(person: Person, bots: SimulatedBots) -> None:
     bots.set(person.namespace, BOT, day_pnl="-5000")
     person.await_phase(BOT, "Halted")
     eventually(lambda: condition(person.get("areg", "market-data") or {}, "Synced")["status"])
-    person.kubectl("delete", "tbot,areg", "--all", "--timeout=60s")
+    person.kubectl("delete", "tbot,areg", "--all", "--timeout=120s")
     assert not person.get("tbot", BOT)
     assert not person.get("areg", "market-data")
 
@@ -409,7 +410,7 @@ def test_without_the_right_to_set_finalizers_no_child_can_be_made(lived: System)
     eventually(lambda: any("blockOwnerDeletion" in one for one in forbidden(lived, person)))
     assert children(person) == []
     allow(lived, role["rules"])
-    person.await_phase(BOT, "Running", seconds=60)
+    person.await_phase(BOT, "Running")
 
 
 OPERATOR_ROLE = "tradingbot-operator"

@@ -15,7 +15,6 @@ from person import Object, Person, assert_is_false, condition, eventually, sampl
 BOT = "arb-bot-binance"
 REFUSED = "ask the platform team first"
 NAMES = {"ConfigMap": f"{BOT}-config", "Service": BOT, "Deployment": BOT}
-SHOWN_WITHIN = 30.0
 RESOLVED_WITHIN = 75.0
 """Seconds until a refused child is tried again, by the longest pause between two attempts."""
 CREATED_SERVICES: Object = {
@@ -57,7 +56,7 @@ def refused_bot(person: Person, *parts: str) -> Object:
         assert bot["status"]["observedGeneration"] == bot["metadata"]["generation"]
         return bot
 
-    return eventually(look, seconds=SHOWN_WITHIN)
+    return eventually(look)
 
 
 def is_applied(person: Person) -> bool:
@@ -73,7 +72,7 @@ def attempts(person: Person, resource: str) -> int:
         and event["objectRef"]["resource"] == resource
         and event["verb"] == "patch"
         and event["responseStatus"]["code"] >= 400
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
     )
 
 

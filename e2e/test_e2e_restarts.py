@@ -32,9 +32,8 @@ def pods(person: Person) -> set[str]:
 
 
 def messages(person: Person, reason: str) -> list[str]:
-    fields = f"involvedObject.name={BOT},reason={reason}"
-    done = person.kubectl("get", "events", "--field-selector", fields, "-o", "json")
-    return [event["message"] for event in json.loads(done.stdout)["items"]]
+    found = person.events_of(BOT, reason)
+    return [event["message"] for event in found]
 
 
 def reads_of_the_secret(person: Person) -> int:
@@ -43,7 +42,7 @@ def reads_of_the_secret(person: Person) -> int:
         event.get("objectRef", {}).get("namespace") == person.namespace
         and event["objectRef"]["resource"] == "secrets"
         and event["user"]["username"].endswith(":tradingbot-operator")
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
     )
 
 
@@ -194,7 +193,7 @@ def patches(person: Person) -> int:
         and event.get("objectRef", {}).get("namespace") == person.namespace
         and event["objectRef"]["resource"] == "deployments"
         and event["user"]["username"].endswith(":tradingbot-operator")
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
     )
 
 

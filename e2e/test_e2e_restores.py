@@ -54,7 +54,7 @@ def test_a_bot_whose_pod_is_restored_first_runs_on_with_one_pod(
     restore(person, backup, "TradingBot")
     if with_status:
         restore_status(person, backup)
-    found = person.await_phase(BOT, "Running", seconds=60)
+    found = person.await_phase(BOT, "Running")
     assert found["metadata"]["uid"] != bot["metadata"]["uid"]
     eventually(lambda: owned_children(person))
     eventually(lambda: len(person.items("pod", bot=BOT)) == 1)
@@ -144,7 +144,7 @@ def pods_created(person: Person) -> int:
         and "subresource" not in event["objectRef"]
         and event["objectRef"].get("namespace") == person.namespace
         and event["responseStatus"]["code"] == 201
-        for event in person.system.plane.audit_events()
+        for event in person.system.plane.audit_events(containing=person.namespace)
     )
 
 

@@ -102,7 +102,7 @@ def test_a_halted_bot_resumes_by_itself_at_the_boundary_of_its_own_trading_day(
     assert bot["status"]["risk"]["resumesAt"] == f"{ends:%Y-%m-%dT%H:%M:%SZ}"
     assert bot["status"]["risk"]["tradingDay"] == yesterday
     report(person, bots, trading_day=ends.date().isoformat())
-    bot = person.await_phase(BOT, "Running", seconds=110)
+    bot = person.await_phase(BOT, "Running")
     assert datetime.now(UTC) >= ends
     assert bot["status"]["risk"]["tradingDay"] == ends.date().isoformat()
     assert "haltedSince" not in bot["status"]["risk"]
@@ -150,12 +150,12 @@ def test_a_live_bot_without_reports_is_degraded_until_it_reports_again(
 ) -> None:
     running(person, bots, mode="Live")
     bots.hang(person.namespace, BOT)
-    bot = person.await_phase(BOT, "Degraded", seconds=60)
+    bot = person.await_phase(BOT, "Degraded")
     assert condition(bot, "RiskReported")["status"] == "False"
     assert condition(bot, "RiskReported")["reason"] == "ReportStale"
     assert replicas(person) == 1
     report(person, bots, day_pnl="-1")
-    person.await_phase(BOT, "Running", seconds=90)
+    person.await_phase(BOT, "Running")
 
 
 def image(person: Person) -> str:

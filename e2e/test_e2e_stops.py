@@ -204,5 +204,5 @@ def test_a_bot_that_never_had_a_pod_is_deleted_while_everything_is_refused(perso
     person.await_phase(BOT, "Paused")
     rules = (SUBRESOURCE_UPDATES, DEPLOYMENT_DELETES, POD_DELETES)
     with policy(person, *rules, message=REFUSED, probe=annotate(BOT)):
-        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=20s")
+        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
         assert deleted.returncode == 0, deleted.stderr

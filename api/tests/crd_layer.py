@@ -10,10 +10,10 @@ from typing import Any
 from tradingbot_api import API_VERSION
 from tradingbot_api.crds import crds
 from tradingbot_dev.control_plane.plane import ControlPlane
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 
 PLURALS = {crd["spec"]["names"]["kind"]: crd["spec"]["names"]["plural"] for crd in crds()}
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

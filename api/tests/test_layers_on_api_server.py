@@ -25,7 +25,7 @@ from tradingbot_api.credentials.cel import (
     refused_by_schema,
 )
 from tradingbot_api.tradingbot import MAX_PARAMETER_LENGTH, MAX_PARAMETERS
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 
 
 @pytest.mark.parametrize("case", [*CASES, *BOUNDS], ids=lambda case: case.name)
@@ -179,12 +179,12 @@ def old_content(crd_layer: CrdLayer) -> Iterator[dict[str, Any]]:
         wait_until(
             lambda: crd_layer.create(bot, dry_run=False).admitted,
             what="a schema without the rule",
-            seconds=30,
+            seconds=STUCK_SECONDS,
         )
     finally:
         crd_layer.install()
     fresh = changed(bot, {"metadata.name": "fresh"})
-    wait_until(lambda: not crd_layer.create(fresh).admitted, what="the rule", seconds=30)
+    wait_until(lambda: not crd_layer.create(fresh).admitted, what="the rule", seconds=STUCK_SECONDS)
     stored = crd_layer.stored("TradingBot", OLD_CONTENT)
     reported = crd_layer.report(stored, {"phase": "Running"})
     assert reported.admitted, reported.message

@@ -186,7 +186,10 @@ class Process:
         self.ended = False
         self.fault: BaseException | None = None
         self._killed = False
-        self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
+        # Locks that one thread holds and the other one releases: faster than semaphores.
+        self._go, self._stands = threading.Lock(), threading.Lock()
+        self._go.acquire()
+        self._stands.acquire()
         side = _Side(cluster, self.stand)
         rotation = Rotation(
             rules=RULES,

@@ -42,14 +42,14 @@ from tradingbot_dev.control_plane.plane import (
 )
 from tradingbot_dev.control_plane.ports import Ports
 from tradingbot_dev.processes.table import Program
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 from tradingbot_dev.product import manifests
 from tradingbot_dev.product.system import BOTS, tradingbot_path
 
 SECRET = "tradingbot-webhook-tls"
 CA_SECRET = f"{SECRET}-ca"
 LOOPBACK = "127.0.0.1"
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 _CUT = (b"use of closed network connection", b"write: broken pipe")
 """Errors of an API server that uses a connection while the test ends it. A certificate
 that is not trusted reads otherwise."""

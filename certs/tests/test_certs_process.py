@@ -23,6 +23,7 @@ from tradingbot_certs.main import assembled, keep, run
 from tradingbot_certs.replicas import Servers
 from tradingbot_certs.rotation import Clock, Rotation
 from tradingbot_certs.settings import CertSettings
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_kubeconfig.source import KubeconfigError
 
 FOREIGN = issue_serving(authority=issue_authority(NOW), names=Names(dns=("foreign",)), now=NOW)
@@ -44,15 +45,15 @@ def free_port() -> int:
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + STUCK_SECONDS
     while not holds():
-        assert time.monotonic() < deadline, "did not hold within 10 s"
+        assert time.monotonic() < deadline, "did not hold"
         time.sleep(0.005)
 
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=STUCK_SECONDS) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -20,12 +20,12 @@ from issued import Issued
 from tradingbot_cli.doctor.collect import needed
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE, ensure
 from tradingbot_dev.processes.table import Program
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 from tradingbot_dev.product import manifests
 from tradingbot_dev.product.manifests import OVERLAY, Manifests
 from tradingbot_dev.product.system import System, temporary_system, tradingbot_path
 
-PATIENCE = 60.0
+PATIENCE = STUCK_SECONDS
 ACCOUNT = "doctor"
 REGISTRY = "registry-outside"
 RUNNING = ("Deployment", "Service", "PersistentVolumeClaim")

@@ -21,6 +21,7 @@ from tradingbot_cli import flags, logs
 from tradingbot_cli.errors import UsageError
 from tradingbot_cli.main import COMMANDS, main
 from tradingbot_cli.service import PARTS, Part
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
 
 def tradingbot(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +30,7 @@ def tradingbot(*arguments: str, **environment: str) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
-        timeout=30,
+        timeout=STUCK_SECONDS,
         check=False,
     )
 
@@ -232,7 +233,7 @@ def test_certs_then_webhooks_run_from_the_command_line(tmp_path: Path) -> None:
     assert server.stderr is not None
     assert json.loads(server.stderr.readline())["message"] == "serving admission reviews"
     server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=10) == 0
+    assert server.wait(timeout=STUCK_SECONDS) == 0
     server.stderr.close()
 
 
@@ -248,7 +249,7 @@ def test_an_interrupt_is_code_130_without_a_traceback() -> None:
     )
     wait_until_blocked(process.pid)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=STUCK_SECONDS)
     assert (process.returncode, stderr) == (130, "")
 
 
@@ -262,7 +263,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
-    assert process.wait(timeout=10) == 141
+    assert process.wait(timeout=STUCK_SECONDS) == 141
     assert process.stderr.read() == ""
     process.stderr.close()
 
@@ -305,7 +306,7 @@ def test_an_exception_is_part_of_its_line() -> None:
 
 def wait_until_blocked(pid: int) -> None:
     """Until the process has imported everything and waits for its stdin."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + STUCK_SECONDS
     while time.monotonic() < deadline:
         with open(f"/proc/{pid}/wchan") as file:  # noqa: PTH123
             waiting = file.read()

@@ -11,10 +11,10 @@ from tradingbot_cli.doctor.facts import Caller, Facts, LeaseSeen, Trust, Unseen
 from tradingbot_cli.doctor.findings import Status, exit_code, failed, ok
 from tradingbot_cli.doctor.local import as_local, is_local
 from tradingbot_cli.main import main
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 from tradingbot_dev.product.system import OPERATOR, WEBHOOKS, System, temporary_system
 
-PATIENCE = 60.0
+PATIENCE = STUCK_SECONDS
 NOT_DEPLOYED = {f"deployment/tradingbot-{n}" for n in ("operator", "webhooks", "registry", "certs")}
 Doctor = Callable[[], tuple[int, dict[str, dict[str, Any]]]]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tradingbot_cli.main import main
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
 ROOT = Path(__file__).parents[2]
 GOOD = (ROOT / "config" / "samples" / "tradingbot.yaml").read_text(encoding="utf-8")
@@ -118,7 +119,7 @@ def test_a_pipe_that_is_named_is_read_and_one_in_a_folder_is_passed_over(here: P
     def printed(name: str) -> str:
         command = [sys.executable, "-m", "tradingbot_cli", "validate", name]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=False
+            command, capture_output=True, text=True, timeout=STUCK_SECONDS, check=False
         ).stdout
 
     assert printed("bots") == "1 object checked, 1 admitted\n"

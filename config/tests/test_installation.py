@@ -13,9 +13,9 @@ import pytest
 import yaml
 from rendered import CHART, CONFIG, NAMESPACE, RELEASE, Object, helm, kustomized
 from tradingbot_dev.control_plane.plane import ControlPlane, temporary_control_plane
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 
-PATIENCE = 60.0
+PATIENCE = STUCK_SECONDS
 NAMESPACE_FILE = CONFIG / "rbac" / "namespace.yaml"
 EXTRAS = ("prometheus",)
 FOREIGN = {

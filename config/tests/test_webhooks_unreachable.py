@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from crd_layer import CrdLayer
 from tradingbot_dev.control_plane.plane import ControlPlane
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 from tradingbot_dev.product.manifests import SAMPLE_BOT, SAMPLE_REGISTRY, Manifests, load, text
 from webhook_settings import CONFIGURATIONS
 
 NAMESPACE = "webhooks-down"
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 KINDS = {"tradingbots": SAMPLE_BOT, "assetregistries": SAMPLE_REGISTRY}
 REFUSED = "failed calling webhook"
 CHANGES = {

@@ -18,12 +18,6 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def product_image() -> Path:
-    """The archive of the image that the project's Dockerfile makes."""
-    return build_image(PRODUCT)
-
-
-@pytest.fixture(scope="session")
 def bot_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of an image of the example bot, with a book that loses when it is told to."""
     context = tmp_path_factory.mktemp("bot-image")
@@ -33,10 +27,13 @@ def bot_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node(product_image: Path, bot_image: Path) -> Iterator[Node]:
-    """A real node with DNS, volumes and cert-manager, and with both images; no product yet."""
+def node(bot_image: Path) -> Iterator[Node]:
+    """A real node with DNS, volumes and cert-manager, and with both images; no product yet.
+
+    The other worker builds the product's image while the node starts, which mostly waits.
+    """
     with running_node() as running:
-        for archive in (product_image, bot_image):
+        for archive in (bot_image, build_image(PRODUCT)):
             running.containerd.import_image(archive)
         yield running
 

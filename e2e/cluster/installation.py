@@ -51,7 +51,7 @@ class Installation:
         `tag` is another than the release's, `components` are optional directories of config/.
         """
         folder = self._folder(way, tag, components)
-        eventually(lambda: self._applied(folder), seconds=60)
+        eventually(lambda: self._applied(folder))
         self.node.kubectl(
             *("-n", SYSTEM_NAMESPACE, "wait", "--for=condition=Available"),
             *("deployment", "--all", f"--timeout={MINUTES}m"),
@@ -59,7 +59,7 @@ class Installation:
         )
         for deployment in self.deployments():
             self._await_rollout(deployment["metadata"]["name"])
-        eventually(self._admits, seconds=60)
+        eventually(self._admits)
 
     def _applied(self, folder: Path) -> bool:
         """Apply, as a user would again where cert-manager's webhook has not answered in time."""
@@ -86,7 +86,7 @@ class Installation:
         self.node.kubectl(*scale, f"--replicas={replicas}", check=True)
         self._await_rollout(WEBHOOKS)
         if replicas:
-            eventually(self._admits, seconds=60)
+            eventually(self._admits)
 
     def _await_rollout(self, deployment: str) -> None:
         self.node.kubectl(
@@ -223,14 +223,14 @@ def restarts(pods: list[Object]) -> dict[str, int]:
     }
 
 
-def await_ready(installation: Installation, *what: str, seconds: float = 120) -> None:
+def await_ready(installation: Installation, *what: str) -> None:
     """Until all pods of a selection are ready, and there is one."""
 
     def look() -> bool:
         pods = installation.objects("pods", *what)
         return bool(pods) and all(map(is_ready, pods))
 
-    eventually(look, seconds=seconds)
+    eventually(look)
 
 
 def is_ready(pod: Object) -> bool:

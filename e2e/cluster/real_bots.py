@@ -10,7 +10,7 @@ def running_bot(person: Person, **changes: object) -> Object:
     """A bot whose image is there, with its Secret, once it runs and has reported."""
     bot = image_of(sample_bot(**changes))
     person.applied(sample("secret.yaml"), bot)
-    person.await_phase(BOT, "Running", seconds=90)
+    person.await_phase(BOT, "Running")
     return await_condition(person, "RiskReported", "True")
 
 
@@ -19,12 +19,12 @@ def image_of(bot: Object, **parameters: str) -> Object:
     return bot
 
 
-def await_condition(person: Person, type_: str, status: str, *, seconds: float = 60) -> Object:
+def await_condition(person: Person, type_: str, status: str) -> Object:
     def look() -> Object | None:
         found = person.get("tradingbot", BOT) or {}
         return found if condition(found, type_)["status"] == status else None
 
-    found = eventually(look, seconds=seconds)
+    found = eventually(look)
     assert found is not None
     return found
 
@@ -40,4 +40,4 @@ def take_up_a_lower_limit(person: Person) -> None:
         newest = found.get("observedGeneration") == bot["metadata"]["generation"]
         return newest and found["status"] == "True"
 
-    eventually(applied, seconds=120)
+    eventually(applied)

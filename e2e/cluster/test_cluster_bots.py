@@ -75,9 +75,9 @@ def test_a_loss_halts_the_bot_until_its_trading_day_ends(person: Person) -> None
     assert Decimal(risk["dayPnL"]) == -250
     assert "DailyLossLimit" in risk["haltReason"]
     assert datetime.fromisoformat(risk["resumesAt"]) == ends
-    eventually(lambda: not person.items("pod", bot=BOT), seconds=60)
+    eventually(lambda: not person.items("pod", bot=BOT))
 
-    person.await_phase(BOT, "Running", seconds=120)
+    person.await_phase(BOT, "Running")
     assert datetime.now(UTC) >= ends
     resumed = await_condition(person, "RiskReported", "True")
     assert Decimal(resumed["status"]["risk"]["dayPnL"]) == 0

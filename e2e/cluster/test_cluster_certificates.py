@@ -24,7 +24,6 @@ def await_served(product: Installation, certificate: bytes) -> None:
         lambda: all(
             product.served_certificate(pod) == certificate for pod in product.pods("webhooks")
         ),
-        seconds=150,
     )
 
 
@@ -35,7 +34,7 @@ def test_a_renewed_certificate_is_served_without_a_restart_and_no_review_is_lost
     await_served(product, before)
     with Load(product.node.plane).running() as load:
         ask_for_renewal(product)
-        eventually(lambda: stored(product) != before, seconds=60)
+        eventually(lambda: stored(product) != before)
         await_served(product, stored(product))
     assert load.failures == []
     assert load.admitted > 0
@@ -72,7 +71,7 @@ def test_a_deleted_certificate_comes_back_and_is_served(product: Installation) -
             )
             return bool(found.stdout) and stored(product) != before
 
-        eventually(renewed, seconds=60)
+        eventually(renewed)
         await_served(product, stored(product))
     assert load.failures == []
     assert restarts(product.pods("webhooks")) == pods

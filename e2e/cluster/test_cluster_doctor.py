@@ -38,7 +38,7 @@ def test_of_a_fresh_installation_nothing_but_what_an_old_cert_manager_does_is_to
         latest.update(doctor(product))
         return {name for name, one in latest.items() if one["status"] != "ok"} == dropped
 
-    wait_until(well, what="all well", seconds=60)
+    wait_until(well, what="all well")
     for name in dropped:
         assert latest[name]["reason"] == "Different"
         assert "matchConditions" in latest[name]["message"]
@@ -61,7 +61,7 @@ def test_webhooks_scaled_to_nothing_are_found(product: Installation) -> None:
                 and found["admission/defaults"]["status"] == "failed"
             )
 
-        wait_until(are_missing, what="the missing webhooks", seconds=60)
+        wait_until(are_missing, what="the missing webhooks")
         findings = doctor(product)
         assert findings["deployment/tradingbot-webhooks"]["reason"] == "Stopped"
         # No server is left to ask: now the certificate in the Secret is checked.

@@ -44,6 +44,6 @@ def test_the_other_operator_takes_over_and_the_budget_keeps_one(
     assert evict(product, other) == 429
     eventually(lambda: leader(product) not in {"", before}, seconds=TAKEN_OVER_WITHIN)
     person.applied(sample("secret.yaml"), image_of(sample_bot()))
-    person.await_phase(BOT, "Running", seconds=90)
+    person.await_phase(BOT, "Running")
     await_ready(product, "-n", SYSTEM_NAMESPACE)
     assert evict(product, other) == 201

@@ -25,7 +25,7 @@ def test_a_machine_that_lost_power_comes_back_with_everything(
         eventually(lambda where=where: all_run_since(product, began, *where), seconds=BACK_WITHIN)
     # What was written before the outage proves nothing: the operator asks, and the bot answers.
     take_up_a_lower_limit(person)
-    person.await_phase(BOT, "Running", seconds=60)
+    person.await_phase(BOT, "Running")
     assert assets(product) == before
     careless = '{"spec":{"riskManagement":{"stopLossPercentage":"150"}}}'
     refused = person.kubectl("patch", "tradingbot", BOT, "--type=merge", "-p", careless)

@@ -90,9 +90,9 @@ def desk(product: Installation, world: Outside) -> Iterator[Person]:
     product.node.kubectl("run", PROBER, "--namespace=default", *sleep, check=True)
     yield desk
     product.node.kubectl("delete", "pod", PROBER, "--namespace=default", "--now")
-    desk.kubectl("delete", "tradingbots", "--all", "--timeout=60s")
-    desk.kubectl("delete", "pvc", "--all", "--timeout=60s")
-    desk.kubectl("delete", f"pv/{VOLUME}", f"storageclass/{VOLUME}", "--timeout=60s")
+    desk.kubectl("delete", "tradingbots", "--all", "--timeout=120s")
+    desk.kubectl("delete", "pvc", "--all", "--timeout=120s")
+    desk.kubectl("delete", f"pv/{VOLUME}", f"storageclass/{VOLUME}", "--timeout=120s")
     desk.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
@@ -150,7 +150,7 @@ def current_pod(desk: Person) -> Object:
         assert "deletionTimestamp" not in pods[0]["metadata"]
         return pods[0]
 
-    return eventually(look, seconds=60)
+    return eventually(look)
 
 
 def said(person: Person, pod: str, code: str, *arguments: str, env: tuple[str, ...] = ()) -> str:
@@ -162,7 +162,7 @@ def said(person: Person, pod: str, code: str, *arguments: str, env: tuple[str, .
 
 def trading(desk: Person) -> Object:
     """Return the bot's pod, once the bot has reported: then the exchange has answered it."""
-    desk.await_phase(BOT, "Running", seconds=90)
+    desk.await_phase(BOT, "Running")
     await_condition(desk, "RiskReported", "True")
     return current_pod(desk)
 
@@ -177,7 +177,7 @@ def test_an_image_is_pulled_with_the_pull_secret_and_refused_without(
         assert_is_false(bot, "Ready", "ErrImagePull", IMAGE)
         assert {seen["status"] for seen in world.asked("registry")} == {401}
 
-    eventually(lambda: refused() is None, seconds=60)
+    eventually(lambda: refused() is None)
 
     desk.applied(remote_bot(**PULLING))
     pod = trading(desk)
@@ -241,13 +241,11 @@ def test_a_volume_keeps_its_data_over_a_restart_and_over_the_deletion_of_the_bot
 
     environment = [*POD["env"], {"name": "REASON", "value": "a restart"}]
     desk.applied(remote_bot(**PULLING, env=environment))
-    eventually(
-        lambda: current_pod(desk)["metadata"]["uid"] != before["metadata"]["uid"], seconds=60
-    )
+    eventually(lambda: current_pod(desk)["metadata"]["uid"] != before["metadata"]["uid"])
     trading(desk)
     assert answers(desk)[: len(first)] == first
 
-    desk.kubectl("delete", "tradingbot", BOT, "--timeout=60s")
+    desk.kubectl("delete", "tradingbot", BOT, "--timeout=120s")
     assert desk.get("deployment", BOT) is None
     kept = desk.get("pvc", CLAIM)
     assert claim is not None

@@ -24,8 +24,8 @@ def test_a_bot_whose_pod_is_restored_first_is_adopted_with_one_pod_and_can_be_pa
     lose_everything(person)
     restore_children(person, backup)
     restore(person, backup, "TradingBot")
-    person.await_phase(BOT, "Running", seconds=120)
-    eventually(lambda: len(person.items("pod", bot=BOT)) == 1, seconds=60)
+    person.await_phase(BOT, "Running")
+    eventually(lambda: len(person.items("pod", bot=BOT)) == 1)
     assert "Adopted" in person.events(BOT)
     assert "NameConflict" not in person.events(BOT)
     person.patched("tbot", BOT, {"spec": {"paused": True}})
@@ -44,13 +44,13 @@ def test_a_halted_bot_is_still_halted_after_a_restore_without_its_status(person:
     until = datetime.now(UTC) + timedelta(days=1)
     losing = image_of(named_bot(BOT), loss="250", until=until.isoformat())
     person.applied(sample("secret.yaml"), losing)
-    before = person.await_phase(BOT, "Halted", seconds=120)["status"]["risk"]
+    before = person.await_phase(BOT, "Halted")["status"]["risk"]
     eventually(lambda: person.listed("pods") == [], seconds=STOPPED_WITHIN)
     backup = backed_up(person)
     lose_everything(person)
     restore_children(person, backup)
     restore(person, backup, "TradingBot")
-    after = person.await_phase(BOT, "Halted", seconds=60)
+    after = person.await_phase(BOT, "Halted")
     assert after["status"]["risk"]["resumesAt"] == before["resumesAt"]
     assert condition(after, "RiskHalted")["status"] == "True"
     assert person.listed("pods") == []

@@ -27,7 +27,7 @@ HELD_WITHIN = 120.0
 def run(person: Person, *names: str) -> None:
     """Create bots of these names; returns when all run."""
     person.applied(sample("secret.yaml"), *(image_of(named_bot(name)) for name in names))
-    person.await_phases(dict.fromkeys(names, "Running"), seconds=120)
+    person.await_phases(dict.fromkeys(names, "Running"))
 
 
 def running(person: Person) -> list[str]:
@@ -57,11 +57,11 @@ def test_a_policy_that_wants_a_label_does_not_keep_bots_running(person: Person) 
             lambda: {"paused", "deleted"}.isdisjoint(running(person)), seconds=STOPPED_WITHIN
         )
         # It has to start first, and to report what it has lost.
-        person.await_phases({"paused": "Paused", "losing": "Halted"}, seconds=120)
+        person.await_phases({"paused": "Paused", "losing": "Halted"})
         eventually(lambda: running(person) == [], seconds=STOPPED_WITHIN)
         eventually(lambda: person.get("tbot", "deleted") is None, seconds=STOPPED_WITHIN)
     person.patched("tbot", "paused", {"spec": {"paused": False}})
-    person.await_phases({"paused": "Running", "losing": "Halted"}, seconds=120)
+    person.await_phases({"paused": "Running", "losing": "Halted"})
 
 
 def test_a_webhook_whose_server_is_down_does_not_keep_a_bot_running(person: Person) -> None:
@@ -71,7 +71,7 @@ def test_a_webhook_whose_server_is_down_does_not_keep_a_bot_running(person: Pers
         eventually(lambda: running(person) == [], seconds=STOPPED_WITHIN)
         person.await_phase(BOT, "Paused")
     person.patched("tbot", BOT, {"spec": {"paused": False}})
-    person.await_phase(BOT, "Running", seconds=120)
+    person.await_phase(BOT, "Running")
 
 
 def test_a_stop_that_is_refused_altogether_is_reported_and_carried_out_later(
@@ -85,7 +85,7 @@ def test_a_stop_that_is_refused_altogether_is_reported_and_carried_out_later(
         assert REFUSED in condition(bot, "StopBlocked")["message"]
         assert bot["status"]["phase"] == "Stopping"
         assert running(person) == [BOT]
-    eventually(lambda: running(person) == [], seconds=90)
+    eventually(lambda: running(person) == [])
     person.await_phase(BOT, "Paused")
 
 
@@ -111,7 +111,7 @@ def test_a_pod_that_a_finalizer_holds_does_not_trade_once_its_container_has_ende
         assert held["status"]["phase"] in {"Succeeded", "Failed"}
     finally:
         person.patched("pod", name, {"metadata": {"finalizers": None}})
-    person.await_phase(BOT, "Paused", seconds=60)
+    person.await_phase(BOT, "Paused")
 
 
 def test_a_disruption_budget_stops_no_stop(person: Person) -> None:
@@ -131,7 +131,7 @@ def test_a_disruption_budget_stops_no_stop(person: Person) -> None:
         # The ReplicaSet replaces each pod that is deleted: there is one, but never for long.
         bot = eventually(lambda: blocked(person), seconds=BLOCKED_WITHIN)
         assert "connection refused" in condition(bot, "StopBlocked")["message"]
-    eventually(lambda: running(person) == [], seconds=90)
+    eventually(lambda: running(person) == [])
     person.await_phase(BOT, "Paused")
 
 

@@ -75,7 +75,7 @@ def svc(product: Installation) -> Iterator[Person]:
     try:
         kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(attacker()), check=True)
         kubectl(
-            *("-n", NAMESPACE, "wait", "pod/recorder", "--for=condition=Ready", "--timeout=60s"),
+            *("-n", NAMESPACE, "wait", "pod/recorder", "--for=condition=Ready", "--timeout=120s"),
             check=True,
         )
         yield someone
@@ -97,14 +97,14 @@ def test_it_gets_neither_a_connection_nor_a_token_of_the_operators(
     own = f"import socket; print(socket.gethostbyname('{RELATIVE}'))"
     recorder = svc.get("pod", "recorder")
     assert recorder is not None
-    eventually(lambda: in_pod(svc, "recorder", own) == recorder["status"]["podIP"], seconds=60)
+    eventually(lambda: in_pod(svc, "recorder", own) == recorder["status"]["podIP"])
     # New operators, which have resolved nothing yet.
     restart = ("rollout", "restart", "deployment/tradingbot-operator")
     product.node.kubectl("-n", SYSTEM_NAMESPACE, *restart, check=True)
     waiting = ("rollout", "status", "deployment/tradingbot-operator", "--timeout=3m")
     product.node.kubectl("-n", SYSTEM_NAMESPACE, *waiting, check=True)
     running_bot(person)
-    bot = await_condition(person, "RegistrySynced", "True", seconds=90)
+    bot = await_condition(person, "RegistrySynced", "True")
     assert condition(bot, "RegistrySynced")["reason"] == "Synced"
     seen = svc.kubectl("logs", "recorder").stdout
     # None of our pods has connected at all: the name that is asked for is absolute.
@@ -139,7 +139,7 @@ def test_other_pods_are_shown_no_metrics_of_bots_without_the_token(
     kubectl("-n", SYSTEM_NAMESPACE, *made, check=True)
     try:
         # The kubelet brings it into the running pods.
-        eventually(lambda: asked("correct")[0] == 200, seconds=150)
+        eventually(lambda: asked("correct")[0] == 200)
         assert "tradingbot_operator_leader" in asked("correct")[1]
         status, text = asked("guess")
         assert status == 401

@@ -26,10 +26,10 @@ def test_without_cert_manager_it_comes_and_goes_as_well(
 ) -> None:
     product.install("selfsigned")
     person.applied(image_of(sample_bot()))
-    person.await_phase(BOT, "AwaitingCredentials", seconds=90)
+    person.await_phase(BOT, "AwaitingCredentials")
     keys = ("--from-literal=api-key=a", "--from-literal=api-secret=b")
     person.kubectl("create", "secret", "generic", SECRET, *keys)
-    person.await_phase(BOT, "Running", seconds=90)
+    person.await_phase(BOT, "Running")
     stopped_while_the_webhooks_are_down(product, person)
     product.uninstall("selfsigned")
     await_as_before(product, untouched, person)
@@ -50,7 +50,7 @@ def stopped_while_the_webhooks_are_down(product: Installation, person: Person) -
         limit = f'{{"spec":{{"riskManagement":{{"dailyLossLimit":"{next(limits)}"}}}}}}'
         return "failed calling webhook" in person.kubectl(*patch, limit).stderr
 
-    eventually(refused, seconds=60)
+    eventually(refused)
     done = person.kubectl(*patch, '{"spec":{"paused":true}}')
     assert done.returncode == 0, done.stderr
     person.await_phase(BOT, "Paused")
@@ -70,4 +70,4 @@ def await_as_before(product: Installation, untouched: frozenset[str], person: Pe
         assert left() == []
         return True
 
-    eventually(nothing_left, seconds=60)
+    eventually(nothing_left)

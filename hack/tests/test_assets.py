@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tradingbot_dev.errors import BuildError, DiskSpaceError, ToolMissingError
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_dev.progress import Progress
 from tradingbot_dev.toolchain import assets, gobuild, gotoolchain
 from tradingbot_dev.toolchain.assets import cache_directory, find_assets
@@ -132,25 +133,25 @@ def test_of_two_builders_at_once_the_second_waits_and_uses_what_the_first_made(
 
     def slow(missing: Mapping[Target, Path], *, cache: Path, progress: Progress) -> None:
         building.set()
-        assert finish.wait(10)
+        assert finish.wait(STUCK_SECONDS)
         first(missing, cache=cache, progress=progress)
 
     said = StringIO()
     one = threading.Thread(target=find_assets, kwargs={"environment": environment, "build": slow})
     one.start()
-    assert building.wait(10)
+    assert building.wait(STUCK_SECONDS)
     two = threading.Thread(
         target=find_assets,
         kwargs={"environment": environment, "build": second, "progress": Progress(said)},
     )
     two.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + STUCK_SECONDS
     while "waiting for another build" not in said.getvalue():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     finish.set()
-    one.join(10)
-    two.join(10)
+    one.join(STUCK_SECONDS)
+    two.join(STUCK_SECONDS)
     assert len(first.asked) == 1
     assert second.asked == []
     assert str(os.getpid()) in said.getvalue()
@@ -259,13 +260,13 @@ def test_an_interrupted_build_leaves_no_half_binary_and_the_next_try_completes_i
     with subprocess.Popen(
         [sys.executable, "-c", program], env={**environment, **path}, stderr=subprocess.PIPE
     ) as building:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + STUCK_SECONDS
         while not (on_path / "hanging").exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         building.send_signal(signal.SIGINT)
         try:
-            assert building.wait(10) != 0
+            assert building.wait(STUCK_SECONDS) != 0
         finally:
             building.kill()
     left = [path.name for path in cache_directory(environment).rglob("*") if path.is_file()]

@@ -19,7 +19,7 @@ from tradingbot_dev.control_plane.ports import BASE_VARIABLE, Ports
 from tradingbot_dev.pods.ending import process_names
 from tradingbot_dev.pods.images import IMAGES
 from tradingbot_dev.processes.table import ProcessTable, marked
-from tradingbot_dev.processes.waiting import wait_until
+from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 from tradingbot_dev.product import lifecycle, tour
 from tradingbot_dev.product.manifests import ROOT, SAMPLE_BOT
 from tradingbot_dev.progress import Progress
@@ -158,7 +158,7 @@ def test_local_pods_survive_up_and_their_agent_and_end_with_down(
     wait_until(lambda: process_names(table) == [], what="the end of the demo", seconds=60)
     running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")
     what = "the process of the pod with its shim"
-    wait_until(lambda: len(local_processes(running)) == 2, what=what, seconds=30)
+    wait_until(lambda: len(local_processes(running)) == 2, what=what)
     before = local_processes(running)
 
     assert "nothing was changed" in running.done("up")
@@ -178,9 +178,9 @@ def test_local_pods_survive_up_and_their_agent_and_end_with_down(
         where = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
         return running.kubectl("get", "pods", "-l=trading.io/bot=walker", f"-o={where}") == "1"
 
-    wait_until(restarted, what="the restarted pod", seconds=30)
+    wait_until(restarted, what="the restarted pod")
     running.kubectl("delete", "tradingbot", "walker")
-    wait_until(lambda: process_names(table) == [], what="the end of the pod", seconds=30)
+    wait_until(lambda: process_names(table) == [], what="the end of the pod")
 
 
 def local_processes(checkout: Checkout) -> set[int]:
@@ -266,14 +266,14 @@ def test_an_interrupted_up_stops_what_it_had_started(
         stderr=subprocess.PIPE,
         text=True,
     ) as starting:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + STUCK_SECONDS
         table = ProcessTable(run=checkout.state / "run", log=checkout.state / "log")
         while table.running("kube-apiserver") is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         for number in numbers:
             starting.send_signal(number)
-        said, complaint = starting.communicate(timeout=60)
+        said, complaint = starting.communicate(timeout=STUCK_SECONDS)
     assert checkout.commands() == []
     assert starting.returncode == 130
     assert complaint.strip() == "interrupted"

@@ -88,7 +88,7 @@ def test_without_root_there_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_tests_to_run_are_all_unless_some_are_named() -> None:
-    assert command._chosen([]) == ["e2e/cluster"]
+    assert command._chosen([])[:3] == ["e2e/cluster", "-n", "2"]
     assert command._chosen(["-k", "bot"]) == ["e2e/cluster", "-k", "bot"]
     named = ["e2e/cluster/test_cluster_bots.py", "-x"]
     assert command._chosen(named) == named
@@ -96,3 +96,17 @@ def test_the_tests_to_run_are_all_unless_some_are_named() -> None:
 
 def test_the_nodes_directory_is_in_no_checkout() -> None:
     assert not DIRECTORY.is_relative_to(binaries.NODE.parents[1])
+
+
+@pytest.mark.parametrize("listed", ["", "/a/file"])
+def test_a_list_for_flaky_tests_chooses_what_runs_a_failed_test_again(
+    monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    begun: list[list[str]] = []
+    monkeypatch.setenv("TRADINGBOT_FLAKY_TESTS", listed)
+    monkeypatch.setattr(command.os, "chdir", lambda _: None)
+    monkeypatch.setattr(command.os, "execv", lambda _, arguments: begun.append(arguments))
+    command._become_pytest(["-x"])
+    assert [arguments[1:] for arguments in begun] == [
+        ["-m", "flakes" if listed else "pytest", "-x"]
+    ]

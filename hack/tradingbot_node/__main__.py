@@ -1,6 +1,7 @@
 """Run the product on a real node, as in a user's cluster.
 
-`test` runs `e2e/cluster` and takes pytest's arguments. `up` leaves a node running, for work on
+`build` builds what `test` needs and no change of the product changes. `test` runs `e2e/cluster` and
+takes pytest's arguments. `up` leaves a node running, for work on
 those tests, and `down` removes it.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flakes import LIST_VARIABLE
 from tradingbot_dev.errors import LocalClusterError
 from tradingbot_dev.progress import Progress
 from tradingbot_dev.toolchain.assets import find_assets
@@ -21,6 +23,8 @@ from tradingbot_node.cluster import KEEP_VARIABLE, running_node
 from tradingbot_node.host import leftovers
 from tradingbot_node.host.commands import NodeImpossibleError
 from tradingbot_node.host.prerequisites import demand_node
+from tradingbot_node.images.base_images import base_image
+from tradingbot_node.images.build import bases_of
 
 ROOT = Path(__file__).parents[2]
 TESTS = "e2e/cluster"
@@ -28,7 +32,7 @@ TESTS = "e2e/cluster"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tradingbot_node", description=__doc__)
-    parser.add_argument("command", choices=("test", "up", "down"))
+    parser.add_argument("command", choices=("build", "test", "up", "down"))
     command, rest = parser.parse_known_args(arguments)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -64,11 +68,20 @@ def _run(command: str, rest: list[str], progress: Progress) -> int:
     # Before pytest, which would show no progress for minutes.
     find_assets(progress=progress)
     find_binaries(progress=progress)
+    if command == "build":
+        for name in bases_of((ROOT / "Dockerfile").read_text(), {}):
+            base_image(name, progress=progress)
+        return 0
     return _become_pytest(_chosen(rest))
 
 
 def _chosen(rest: list[str]) -> list[str]:
-    """Return pytest's arguments: all tests of the node unless some are named."""
+    """Return pytest's arguments: all tests of the node unless some are named.
+
+    All of them take two workers: one has the node, and the other one examines the image.
+    """
+    if not rest:
+        return [TESTS, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     named = any(not argument.startswith("-") and TESTS in argument for argument in rest)
     return rest if named else [TESTS, *rest]
 
@@ -76,7 +89,8 @@ def _chosen(rest: list[str]) -> list[str]:
 def _become_pytest(arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+    runner = "flakes" if os.environ.get(LIST_VARIABLE) else "pytest"
+    os.execv(sys.executable, [sys.executable, "-m", runner, *arguments])
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

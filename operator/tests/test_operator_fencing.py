@@ -20,13 +20,14 @@ import pytest
 from aiohttp import web
 from operator_harness import serving
 from tradingbot_api.model import JsonObject
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_operator.cluster.client import KubernetesApi, KubernetesError
 from tradingbot_operator.leadership.election import NotLeaderError
 from tradingbot_operator.registry_client import RegistryClient, RegistryUnavailableError
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
 
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 LEASES = (3, 12, 48)
 """Seconds. A busy machine may take longer from the lease to the write than a short lease allows:
 then the process ends before it is stopped, and the next longer lease is tried."""

@@ -14,6 +14,7 @@ from poller_harness import watching
 from risk_bots import http, raw_serving, report, report_body, request
 from tradingbot_api.contract import RiskReport
 from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_operator.risk.daily_loss import PollState
 from tradingbot_operator.risk.own_thread import MAX_BATCH, Mailbox, run_in_thread
 from tradingbot_operator.risk.poller import RiskPoller
@@ -31,7 +32,7 @@ async def worst_delay(seconds: float) -> float:
     return worst
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = STUCK_SECONDS) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -5,6 +5,7 @@ which pods run in the cluster and what the status and the events report.
 """
 
 import copy
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,8 @@ from tradingbot_operator.bots.children import manifests
 from tradingbot_operator.cluster.client import KubernetesError
 from tradingbot_operator.cluster.conditions import condition_of
 
+EXAMPLES = int(os.environ.get("TRADINGBOT_RECONCILER_EXAMPLES", "25"))
+"""Each takes half a second, and every run tries others."""
 QUIET_SECONDS = 200
 """Longer than the queue's longest pause, a pod's grace period and PATIENCE together."""
 
@@ -392,7 +395,7 @@ class Reconciler(RuleBasedStateMachine):
 
 
 Reconciler.TestCase.settings = settings(
-    max_examples=50,
+    max_examples=EXAMPLES,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -10,12 +10,13 @@ from typing import Any
 import kopf
 import pytest
 from tradingbot_api.model import JsonObject
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_operator.cluster.watching import kopf_wiring, watches
 from tradingbot_operator.cluster.watching.kopf_wiring import PLURALS, Callbacks, OnEvent
 from tradingbot_operator.cluster.watching.session import WatchSession
 from watch_server import WatchServer
 
-PATIENCE = 20.0
+PATIENCE = STUCK_SECONDS
 MANY = tuple(f"desk-{number}" for number in range(8))
 
 

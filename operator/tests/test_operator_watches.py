@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from tradingbot_api.model import JsonObject
 from tradingbot_dev.control_plane.plane import ControlPlane
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_operator.cluster.login import LoginError, login
 from tradingbot_operator.cluster.watching import kopf_wiring, watches
 
 CRDS = Path(__file__).parents[2] / "config" / "crd"
-PATIENCE = 30.0
+PATIENCE = STUCK_SECONDS
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from werkzeug.test import TestResponse
 
 ASSETS = "/api/v1/assets"
 MERGE_PATCH = "application/merge-patch+json"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = STUCK_SECONDS
 
 
 class TickingClock:

@@ -159,14 +159,12 @@ def race(*edges: tuple[Server, str, str]) -> list[int]:
     return answers
 
 
-def test_a_taken_port_is_one_clear_line_at_once(tmp_path: Path) -> None:
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        began = time.monotonic()
         line = refused_start(tmp_path / "r.db", TRADINGBOT_REGISTRY_PORT=port)
     assert f"port {port}" in line
     assert "in use" in line
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

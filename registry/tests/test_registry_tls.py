@@ -113,7 +113,8 @@ def test_silent_clients_do_not_keep_the_threads(tmp_path: Path) -> None:
         ]
         begun = time.monotonic()
         assert server.call("GET", "/healthz")[0] == 200
-        assert time.monotonic() - begun < 3.5 * serving_certificate.PATIENCE
+        # Three times PATIENCE, one after the other; the rest is for a busy machine.
+        assert time.monotonic() - begun < 6 * serving_certificate.PATIENCE
         for silent in [*half, *idle, *kept_open]:
             silent.close()
     assert "Traceback" not in (tmp_path / "log").read_text()

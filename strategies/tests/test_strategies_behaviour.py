@@ -1,5 +1,7 @@
 """What each strategy does, on the matching engine, with the runtime that runs it in a pod."""
 
+import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -8,6 +10,7 @@ from bots import START, RunningBot
 from trading_world import D, World
 from tradingbot_exchange.engine.types import Side
 from tradingbot_strategies.catalog import ParametersError, strategy
+from tradingbot_strategies.orders import OrderState
 
 MINUTE = 60_000
 
@@ -305,3 +308,34 @@ def test_wrong_parameters_are_listed_with_their_paths() -> None:
     text = str(caught.value)
     for part in ("parameters[symbol]", 'write "BTC-USDT"', "[lowerPrice]: Required", "levles"):
         assert part in text
+
+
+class TestRaces:
+    """What the exchange does between two calls of the bot."""
+
+    def test_no_entry_is_sent_until_those_of_the_process_before_have_arrived(self) -> None:
+        bot = RunningBot(world(), "Grid", TestGrid.PARAMETERS)
+        for order in bot.account.open_orders("BTC-USDT"):
+            asyncio.run(bot.exchange.cancel(order))
+        bot.restart()
+        bot.wait(9_000)
+        assert bot.prices(Side.BUY) == []
+        bot.wait(2_000)
+
+        assert bot.prices(Side.BUY) != []
+
+    def test_an_order_that_was_filled_before_its_cancel_is_not_replaced_at_once(self) -> None:
+        bot = RunningBot(world(), "MarketMaking", TestMarketMaking.PARAMETERS)
+        cancel = bot.account.cancel
+
+        def filled_meanwhile(order: OrderState) -> OrderState:
+            return replace(cancel(order), filled=order.filled + D("0.001"))
+
+        bot.account.cancel = filled_meanwhile  # type: ignore[method-assign]
+        bot.world.price("BTC-USDT", "60400")
+        bot.world.pass_time(2000)
+        bot.turn()
+        assert bot.prices(Side.BUY) == []
+        bot.turn()
+
+        assert bot.prices(Side.BUY) != []

@@ -22,7 +22,7 @@ from tradingbot_strategies.orders import NewOrder
 from tradingbot_strategies.trader import Trader
 
 SEEDS = 200
-TURNS = 20
+TURNS = 16
 MIDNIGHT_IN_BERLIN = 1_767_222_000_000
 UNIT = D("0.00000001")
 

@@ -5,11 +5,11 @@ upper level sells. The tag of an order names its cell, so what a cell holds can 
 exchange's records at any time, and no level is lost by a partial fill or a restart.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from itertools import pairwise
 
 from tradingbot_api.strategies import GridParameters, GridSpacing
 from tradingbot_exchange.engine.types import Side
@@ -42,27 +42,19 @@ def decide(view: View, parameters: GridParameters) -> Sequence[Wish]:
         if cell.lower < quote.ask or resting is not None:  # one that is being filled stays
             quantity = _missing(market, cell, held, resting)
             if quantity:
-                buys.append(
-                    _wish(
-                        market,
-                        cell.tag,
-                        Side.BUY,
-                        quantity=quantity,
-                        price=cell.lower,
-                        style=Style.REST,
-                    )
-                )
+                buys.append(cell.buy if quantity == cell.full else cell.buy.of_size(quantity))
     return [*sales, *reversed(buys)]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Two neighbouring levels. `full` is the quantity that its buy order has at first."""
+    """Two neighbouring levels. `buy` is its order while it holds nothing, of quantity `full`."""
 
     tag: str
     lower: Decimal
     upper: Decimal
     full: Decimal
+    buy: Wish
 
 
 @cache
@@ -75,9 +67,15 @@ def cells(parameters: GridParameters, market: Market) -> Sequence[Cell]:
         exact = [low * (high / low) ** (Decimal(step) / steps) for step in range(steps + 1)]
     levels = [market.price_down(price + market.tick / 2) for price in exact]
     return [
-        Cell(f"{number:02}", lower, upper, market.quantity_down(parameters.order_size / lower))
-        for number, (lower, upper) in enumerate(itertools.pairwise(levels))
+        _cell(market, f"{number:02}", lower, upper, parameters.order_size)
+        for number, (lower, upper) in enumerate(pairwise(levels))
     ]
+
+
+def _cell(market: Market, tag: str, lower: Decimal, upper: Decimal, value: Decimal) -> Cell:
+    full = market.quantity_down(value / lower)
+    buy = _wish(market, tag, Side.BUY, quantity=full, price=lower, style=Style.REST)
+    return Cell(tag, lower, upper, full, buy)
 
 
 def _missing(market: Market, cell: Cell, held: Decimal, resting: Resting | None) -> Decimal:

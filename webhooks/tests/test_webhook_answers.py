@@ -11,6 +11,7 @@ import time
 import jsonpatch
 import pytest
 from tradingbot_api.admission.review import defaulted
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_webhooks.settings import MAX_BODY
 from webhook_process import (
     BOT,
@@ -181,7 +182,7 @@ def test_what_is_not_http_is_a_400(shared: Server, garbage: bytes) -> None:
 
 
 def test_plain_http_on_the_tls_port_harms_nobody(shared: Server) -> None:
-    with socket.create_connection(("127.0.0.1", shared.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=STUCK_SECONDS) as client:
         client.sendall(b"GET /mutate HTTP/1.1\r\nHost: x\r\n\r\n")
         assert not client.recv(4096).startswith(b"HTTP/1.1 200")
     assert shared.post("/mutate", review(BOT))[0] == 200
@@ -230,7 +231,8 @@ def test_pipelined_requests_are_answered_in_order(shared: Server) -> None:
 
 
 def test_who_ends_its_side_right_behind_the_request_is_answered(shared: Server) -> None:
-    with socket.create_connection(("127.0.0.1", shared.health_port), timeout=10) as client:
+    address = ("127.0.0.1", shared.health_port)
+    with socket.create_connection(address, timeout=STUCK_SECONDS) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         client.shutdown(socket.SHUT_WR)
         assert b"".join(iter(lambda: client.recv(1000), b"")).endswith(b"\r\n\r\nok\n")
@@ -240,7 +242,7 @@ def test_who_ends_its_tls_session_right_behind_the_request_is_answered(shared: S
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     session = shared.trust.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
     body = json.dumps(review(BOT)).encode()
-    with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=STUCK_SECONDS) as client:
         while True:
             try:
                 session.do_handshake()
@@ -335,6 +337,6 @@ def _version_spoken(server: Server, version: ssl.TLSVersion) -> str | None:
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
-    raw = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    raw = socket.create_connection(("127.0.0.1", server.port), timeout=STUCK_SECONDS)
     with raw, context.wrap_socket(raw) as client:
         return client.version()

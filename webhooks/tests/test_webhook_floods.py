@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from webhook_process import BOT, PROGRAM, Authority, Server, Starter, eventually, review
 
 FEW = 40
@@ -296,5 +297,5 @@ def test_a_client_ca_that_can_not_be_read_is_one_clear_line(start: Starter) -> N
     ca = start.folder / "client-ca.crt"
     ca.write_text("none")
     server = start(wait=False, client_ca=ca)
-    assert server.process.wait(timeout=20) == 1
+    assert server.process.wait(timeout=STUCK_SECONDS) == 1
     assert server.log.read_text() == "error: --client-ca holds no certificate in PEM\n"

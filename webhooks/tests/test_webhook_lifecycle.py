@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from webhook_process import (
     BOT,
     Starter,
@@ -28,7 +29,7 @@ def test_a_taken_port_is_one_clear_line(start: Starter, setting: str) -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         server = start(wait=False, **{setting: port})
-        assert server.process.wait(timeout=20) == 1
+        assert server.process.wait(timeout=STUCK_SECONDS) == 1
     flag = "--" + setting.replace("_", "-")
     assert server.log.read_text() == (
         f"error: cannot listen on 127.0.0.1:{port}: the port is taken by another process."
@@ -38,7 +39,7 @@ def test_a_taken_port_is_one_clear_line(start: Starter, setting: str) -> None:
 
 def test_missing_certificates_are_one_clear_line(start: Starter) -> None:
     server = start(wait=False, cert_dir="/nowhere")
-    assert server.process.wait(timeout=20) == 1
+    assert server.process.wait(timeout=STUCK_SECONDS) == 1
     assert server.log.read_text() == (
         "error: /nowhere/tls.crt does not exist: run `tradingbot certs`, or set --cert-dir to"
         " its directory\n"
@@ -84,7 +85,7 @@ def test_a_request_that_has_begun_is_answered_after_the_end_of_listening(start: 
         assert _status(begun) == 200
         fresh.sendall(head + body)
         assert _status(fresh) == 200
-    assert server.process.wait(timeout=10) == 0
+    assert server.process.wait(timeout=STUCK_SECONDS) == 0
 
 
 def test_no_request_is_lost_when_the_server_stops_under_load(start: Starter) -> None:
@@ -111,7 +112,7 @@ def test_no_request_is_lost_when_the_server_stops_under_load(start: Starter) -> 
     eventually(lambda: len(answers) > 50)
     assert server.stop() == 0
     for thread in clients:
-        thread.join(timeout=10)
+        thread.join(timeout=STUCK_SECONDS)
     assert faults == []
     assert set(answers) == {200}
 

@@ -27,6 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 BOT: dict[str, Any] = {
@@ -153,7 +154,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(holds: Callable[[], object], *, seconds: float = 10.0) -> None:
+def eventually(holds: Callable[[], object], *, seconds: float = STUCK_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"did not happen within {seconds} s"
@@ -171,7 +172,7 @@ class Server:
     log: Path
     _connections: list[http.client.HTTPSConnection] = field(default_factory=list)
 
-    def connect(self, timeout: float = 10.0) -> http.client.HTTPSConnection:
+    def connect(self, timeout: float = STUCK_SECONDS) -> http.client.HTTPSConnection:
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.port, context=self.trust, timeout=timeout
         )
@@ -179,7 +180,7 @@ class Server:
         return connection
 
     def tls_socket(self, *, server_name: str | None = None) -> ssl.SSLSocket:
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=STUCK_SECONDS)
         return self.trust.wrap_socket(raw, server_hostname=server_name or "127.0.0.1")
 
     def post(
@@ -207,7 +208,7 @@ class Server:
     def health(self, path: str) -> tuple[int, str]:
         url = f"http://127.0.0.1:{self.health_port}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=STUCK_SECONDS) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -226,7 +227,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=STUCK_SECONDS)
 
     def close(self) -> None:
         for connection in self._connections:

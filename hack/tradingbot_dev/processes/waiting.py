@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable
 from tradingbot_dev.errors import NotReadyError
 from tradingbot_dev.processes.table import POLL_SECONDS, ProcessTable, tail
 
+STUCK_SECONDS = 180.0
+"""The deadline of a test that is stuck. It costs nothing in a test that passes, and a short one
+fails a test whose machine is busy. A time that the product promises has a name of its own."""
+
 
 def wait_until(
     ready: Callable[[], bool],
     *,
     what: str,
-    seconds: float,
+    seconds: float = STUCK_SECONDS,
     table: ProcessTable | None = None,
     needs: Iterable[str] = (),
 ) -> None:

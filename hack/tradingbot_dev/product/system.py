@@ -30,7 +30,8 @@ OPERATOR = "operator"
 VALIDATING = "tradingbot.validate.trading.io"
 NAMES = (WEBHOOKS, REGISTRY, OPERATOR)
 """In the order of their start: clients come after their server, and are stopped before it."""
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
+"""Only for a process that hangs: one that has ended is reported at once."""
 BOTS = "/apis/trading.io/v1/namespaces/default/tradingbots"
 
 
