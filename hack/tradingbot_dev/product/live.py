@@ -38,7 +38,7 @@ def show(demo: Demo) -> None:
                 live.update(drawn(observe(demo)), refresh=True)
             except LocalClusterError as error:
                 live.update(Text(f"{error}\n\nq leaves", style="red"), refresh=True)
-            if _pressed_q(keyboard, seconds=EVERY_SECONDS):
+            if pressed_q(keyboard, seconds=EVERY_SECONDS):
                 return
 
 
@@ -80,7 +80,7 @@ def _single_keys() -> Iterator[int]:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
 
-def _pressed_q(keyboard: int, *, seconds: float) -> bool:
+def pressed_q(keyboard: int, *, seconds: float) -> bool:
     """Wait for so long. Return True at once if q is pressed, or if the terminal is gone."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
