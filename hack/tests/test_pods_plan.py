@@ -158,6 +158,7 @@ def test_a_container_gets_the_command_of_its_image_and_its_own_address() -> None
     assert plan.environment["LISTEN"] == "127.64.0.9:8080"
     assert plan.environment["HOSTNAME"] == "bot-1"
     assert plan.environment["TMPDIR"] == "/state/pods/1/volumes/tmp"
+    assert plan.environment["KEPT_IN"] == plan.environment["TMPDIR"]
     assert plan.environment["HOME"] == str(plan.directory) == "/state/pods/1/home"
 
 
