@@ -14,7 +14,7 @@ from tradingbot_dev.product.manifests import Manifest
 from tradingbot_dev.product.system import OPERATOR, System
 
 DIRECTORY = manifests.SAMPLES / "demo"
-REPORT_SECONDS = 60.0
+REPORT_SECONDS = 120.0
 SETTINGS = {
     # The defaults, 5 s and 60 s, are for many bots. Here a person watches three.
     "TRADINGBOT_OPERATOR_RISK_INTERVAL": "2",
