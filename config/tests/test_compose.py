@@ -53,6 +53,13 @@ def test_an_exchange_starts_with_these_flags(name: str) -> None:
     assert str(settings.keys).startswith("/keys/")
 
 
+def test_the_cluster_is_in_the_network_of_the_exchanges() -> None:
+    (network,) = COMPOSE["networks"]
+    assert COMPOSE["networks"][network]["name"] == network
+    assert all(service["networks"] == [network] for service in SERVICES.values())
+    assert SERVICES["kind"]["environment"]["KIND_EXPERIMENTAL_DOCKER_NETWORK"] == network
+
+
 def test_every_service_has_a_health_check_and_is_published_on_loopback_only() -> None:
     for name, service in SERVICES.items():
         assert service["healthcheck"]["test"][0] == "CMD", name

@@ -19,8 +19,7 @@ docker build --tag "$image" .
 docker build --tag "$strategies" --file strategies/Dockerfile .
 kind load docker-image --name "$cluster" "$image" "$strategies"
 
-# Join Docker's network of the cluster, and use the cluster's address there.
-docker network connect kind "$(hostname)" 2>/dev/null || true
+# This container is in Docker's network of the cluster: use the cluster's address there.
 mkdir -p /root/.kube
 kind get kubeconfig --name "$cluster" --internal > /root/.kube/config
 

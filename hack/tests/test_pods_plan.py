@@ -32,7 +32,9 @@ JsonObject = dict[str, Any]
 
 IMAGES = {
     "registry.example/bot": LocalImage(
-        ("/usr/bin/bot", "run"), ("--default",), {"LISTEN": "{address}:8080", "KEPT_IN": "{temporary}"}
+        ("/usr/bin/bot", "run"),
+        ("--default",),
+        {"LISTEN": "{address}:8080", "KEPT_IN": "{temporary}"},
     ),
     "registry.example:5000/other.bot": LocalImage(("/usr/bin/other",)),
 }
