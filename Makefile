@@ -17,7 +17,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test coverage e2e-cluster e2e-cluster-parts storm soak lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install up down clean status restart tour crash calm test coverage e2e-cluster e2e-cluster-parts storm soak lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,17 @@ clean: ## stop everything, and remove the state (.local)
 status: install ## show what runs, and where
 	@$(DEV) status
 
-restart: install ## restart webhooks, registry and operator with the current code
+restart: install ## restart our own processes with the current code
 	@$(DEV) restart
 
-tour: install ## show the tour of `make up` again
+tour: install ## watch the bots of `make up` (q leaves); without a terminal, its tour again
 	@$(DEV) tour
+
+crash: install ## let the market of the simulated exchanges fall, and see a bot halted
+	@$(DEV) crash
+
+calm: install ## end the crash of `make crash`: prices return
+	@$(DEV) calm
 
 test: install ## run the tests; for some of them: TESTS="operator/tests -k drift"
 	@$(DEV) assets

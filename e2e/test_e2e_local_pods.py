@@ -20,7 +20,7 @@ from tradingbot_dev.pods.images import IMAGES
 from tradingbot_dev.processes.table import RUN_VARIABLE
 from tradingbot_dev.product.system import System, temporary_system
 
-(IMAGE,) = IMAGES
+IMAGE = next(image for image in IMAGES if "example" in image)
 BOT_JSON = json.loads(
     (Path(__file__).parent.parent / "docs" / "schemas" / "bot-v1.schema.json").read_text()
 )["examples"][0]

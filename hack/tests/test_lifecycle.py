@@ -114,6 +114,8 @@ def test_up_starts_everything_and_its_tour_shows_what_really_happened(checkout: 
     assert "deployment.apps/arb-bot-binance" in said
     assert 'spec.riskManagement.maxPositionSize: Invalid value: "0"' in said
     assert "price-history" in said
+    assert "Three bots trade on simulated exchanges" in said
+    assert "make crash" in said
     assert f"export KUBECONFIG={checkout.state / 'kubeconfig'}" in said
     assert "\033" not in said, "no colours where nobody looks"
 
@@ -148,11 +150,13 @@ def test_after_a_crash_up_brings_back_those_processes_and_no_other(
 def test_local_pods_survive_up_and_their_agent_and_end_with_down(
     running: Checkout, tmp_path: Path
 ) -> None:
-    (image,) = IMAGES
+    image = next(image for image in IMAGES if "example" in image)
     text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
-    running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")
     table = ProcessTable(run=running.state / "run", log=running.state / "log")
+    running.kubectl("delete", "tradingbots", "arbitrage", "market-maker", "trend-follower")
+    wait_until(lambda: process_names(table) == [], what="the end of the demo", seconds=60)
+    running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")
     what = "the process of the pod with its shim"
     wait_until(lambda: len(local_processes(running)) == 2, what=what)
     before = local_processes(running)

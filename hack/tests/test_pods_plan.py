@@ -32,7 +32,9 @@ JsonObject = dict[str, Any]
 
 IMAGES = {
     "registry.example/bot": LocalImage(
-        ("/usr/bin/bot", "run"), ("--default",), {"LISTEN": "{address}:8080"}
+        ("/usr/bin/bot", "run"),
+        ("--default",),
+        {"LISTEN": "{address}:8080", "KEPT_IN": "{temporary}"},
     ),
     "registry.example:5000/other.bot": LocalImage(("/usr/bin/other",)),
 }
@@ -158,6 +160,7 @@ def test_a_container_gets_the_command_of_its_image_and_its_own_address() -> None
     assert plan.environment["LISTEN"] == "127.64.0.9:8080"
     assert plan.environment["HOSTNAME"] == "bot-1"
     assert plan.environment["TMPDIR"] == "/state/pods/1/volumes/tmp"
+    assert plan.environment["KEPT_IN"] == plan.environment["TMPDIR"]
     assert plan.environment["HOME"] == str(plan.directory) == "/state/pods/1/home"
 
 

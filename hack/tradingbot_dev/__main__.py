@@ -9,8 +9,11 @@ from pathlib import Path
 from types import FrameType
 
 from tradingbot_dev.errors import LocalClusterError
-from tradingbot_dev.product import lifecycle, tour
+from tradingbot_dev.product import crash, lifecycle, live, tour
+from tradingbot_dev.product.demo import Demo
+from tradingbot_dev.product.system import System
 from tradingbot_dev.progress import Progress
+from tradingbot_dev.toolchain import strategies_environment
 from tradingbot_dev.toolchain.assets import find_assets
 from tradingbot_dev.toolchain.helm import find_helm
 
@@ -19,9 +22,11 @@ COMMANDS = {
     "down": "stop everything that `up` started, and keep the state",
     "clean": "stop everything, and remove the state",
     "status": "list the processes and addresses",
-    "restart": "restart webhooks, registry and operator with the current code",
-    "assets": "build the binaries that the tests need, unless they are cached",
-    "tour": "show again what admission, operator and registry do with the samples",
+    "restart": "restart webhooks, registry, operator and exchanges with the current code",
+    "assets": "build what the tests need, unless it is cached",
+    "tour": "show the demo, until q is pressed; without a terminal, the tour of `up` again",
+    "crash": "let the market of the simulated exchanges fall, and show which bot is halted",
+    "calm": "end the crash: prices return",
 }
 
 
@@ -81,6 +86,7 @@ def run(command: str, state: Path) -> int:
         case "assets":
             find_assets(progress=progress)
             find_helm(progress=progress)
+            strategies_environment.install(progress=progress)
         case "status":
             running = lifecycle.status(state)
             for name, pid in running.items():
@@ -91,9 +97,19 @@ def run(command: str, state: Path) -> int:
             print(f"\n{tour.places(lifecycle.system_of(state))}", end="")
         case "tour":
             outcome = lifecycle.up(state, progress=progress)
-            print(tour.whole(outcome.system))
-            print(tour.places(outcome.system))
+            _tour(outcome.system)
+        case "crash" | "calm":
+            demo = Demo(lifecycle.system_of(state))
+            print(crash.crash(demo, progress=progress) if command == "crash" else crash.calm(demo))
     return 0
+
+
+def _tour(system: System) -> None:
+    if live.can_show():
+        live.show(Demo(system))
+    else:
+        print(tour.whole(system))
+        print(tour.places(system))
 
 
 class Interrupt:

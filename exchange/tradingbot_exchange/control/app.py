@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tradingbot_exchange.control.statement import statement
-from tradingbot_exchange.engine.types import RefusedError
+from tradingbot_exchange.engine.types import Order, RefusedError
 from tradingbot_exchange.faults.board import ActiveFault, UnknownFaultError
 from tradingbot_exchange.faults.model import FAULT, FAULT_TYPES
 from tradingbot_exchange.faults.scenario import problems
@@ -169,6 +169,14 @@ async def show_statement(request: web.Request) -> web.Response:
     return web.Response(text=made.model_dump_json(by_alias=True), content_type="application/json")
 
 
+@routes.get("/accounts/{name}/orders")
+async def show_open_orders(request: web.Request) -> web.Response:
+    """Return the open orders of an account, oldest first."""
+    venue, name = request.app[VENUE], _account(request)
+    venue.advance()
+    return _answer({"orders": [_order(order) for order in venue.engine.open_orders(name)]})
+
+
 @routes.post("/accounts/{name}/deposits")
 async def deposit(request: web.Request) -> web.Response:
     """Deposit or withdraw, and return the balances."""
@@ -190,6 +198,24 @@ def _account(request: web.Request) -> str:
     if name not in known:
         raise ControlError(404, f"no account {name!r}; known: {', '.join(known) or 'none'}")
     return name
+
+
+def _order(order: Order) -> dict[str, object]:
+    request = order.request
+    return {
+        "id": order.id,
+        "clientId": request.client_id,
+        "symbol": request.symbol,
+        "side": request.side,
+        "type": request.type,
+        "status": order.status,
+        "price": None if request.price is None else f"{request.price:f}",
+        "stopPrice": None if request.stop_price is None else f"{request.stop_price:f}",
+        "quantity": f"{order.quantity:f}",
+        "filled": f"{order.filled:f}",
+        "created": order.created,
+        "listId": order.list_id,
+    }
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:

@@ -46,9 +46,15 @@ class ApiClient:
         return _answer(connection, method, path, body, {"Content-Type": "application/json"})
 
 
-def http_answer(port: int, path: str) -> Answer | None:
+def http_answer(
+    port: int, path: str, *, method: str = "GET", body: dict[str, Any] | None = None
+) -> Answer | None:
     """Return the answer of a plain HTTP server on loopback, or None if there is none."""
-    return _answer(http.client.HTTPConnection("127.0.0.1", port, timeout=5), "GET", path)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    if body is None:
+        return _answer(connection, method, path)
+    headers = {"Content-Type": "application/json"}
+    return _answer(connection, method, path, json.dumps(body).encode(), headers)
 
 
 def _answer(

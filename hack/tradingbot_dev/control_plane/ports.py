@@ -32,6 +32,10 @@ class Ports:
     operator_health: int
     registry: int
     kubelet: int
+    binance: int
+    binance_control: int
+    coinbase: int
+    coinbase_control: int
 
     @classmethod
     def from_base(cls, base: int) -> "Ports":
@@ -39,7 +43,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> "Ports":
-        """Return the ports of `make up`: from TRADINGBOT_LOCAL_PORT_BASE, or 24680 to 24690."""
+        """Return the ports of `make up`: from TRADINGBOT_LOCAL_PORT_BASE, or 24680 to 24694."""
         text = os.environ.get(BASE_VARIABLE, str(DEFAULT_BASE))
         highest = 65535 - len(fields(cls))
         if not text.isdecimal() or not 1024 <= int(text) <= highest:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tradingbot_dev.toolchain import strategies_environment
+
 JsonObject = dict[str, Any]
 
 _HACK = Path(__file__).resolve().parents[2]
@@ -25,13 +27,23 @@ class LocalImage:
     """The image's default arguments, which a container's `args` replace."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The image's own variables. `{address}` is replaced by the address of the pod, to listen on:
-    the processes share the machine, so `0.0.0.0:8080` is free for one of them only."""
+    the processes share the machine, so `0.0.0.0:8080` is free for one of them only. `{temporary}`
+    is replaced by the local directory of what is mounted at /tmp."""
 
 
 IMAGES: Mapping[str, LocalImage] = {
     "ghcr.io/example/tradingbot-example-bot": LocalImage(
         entrypoint=(sys.executable, "-m", "tradingbot_dev.pods.example_bot"),
         environment={"TRADINGBOT_RISK_HOST": "{address}", "PYTHONPATH": str(_HACK)},
+    ),
+    "tradingbot-strategies": LocalImage(
+        entrypoint=(str(strategies_environment.python()), "-m", "tradingbot_strategies"),
+        arguments=("run",),
+        environment={
+            "TRADINGBOT_RISK_HOST": "{address}",
+            "TRADINGBOT_STATE": "{temporary}",
+            "PYTHONPATH": strategies_environment.PACKAGES,
+        },
     ),
 }
 """The command of each image, by its repository without tag and digest."""

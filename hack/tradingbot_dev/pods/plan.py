@@ -97,11 +97,12 @@ def container_plan(
         "HOME": str(directory.home),
         "HOSTNAME": pod["metadata"]["name"],
         **surroundings,
-        **image_variables(image, pod["status"]["podIP"]),
     }
     mounts = local_mounts(container, directory)
+    temporary = str(mounts.get(TEMPORARY, directory.home))
+    given |= image_variables(image, address=pod["status"]["podIP"], temporary=temporary)
     if TEMPORARY in mounts:
-        given["TMPDIR"] = str(mounts[TEMPORARY])
+        given["TMPDIR"] = temporary
     found = variables(pod, container, objects, given=given)
     arguments = [expanded(text, found) for text in container.get("args") or image.arguments]
     return ContainerPlan(
@@ -116,9 +117,12 @@ def container_plan(
     )
 
 
-def image_variables(image: LocalImage, address: str) -> dict[str, str]:
-    """Return the variables of an image for a pod with this address."""
-    return {name: value.replace("{address}", address) for name, value in image.environment.items()}
+def image_variables(image: LocalImage, *, address: str, temporary: str) -> dict[str, str]:
+    """Return the variables of an image for a pod with this address and directory for /tmp."""
+    return {
+        name: value.replace("{address}", address).replace("{temporary}", temporary)
+        for name, value in image.environment.items()
+    }
 
 
 def local_mounts(container: JsonObject, directory: PodDirectory) -> dict[str, Path]:

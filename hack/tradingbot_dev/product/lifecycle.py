@@ -18,14 +18,16 @@ from tradingbot_dev.pods.containers import State
 from tradingbot_dev.pods.ending import end_all, process_names
 from tradingbot_dev.processes.table import Identity, ProcessTable, Program
 from tradingbot_dev.processes.waiting import wait_until
-from tradingbot_dev.product import manifests
+from tradingbot_dev.product import demo, exchanges, manifests
+from tradingbot_dev.product.demo import Demo
 from tradingbot_dev.product.manifests import ROOT
 from tradingbot_dev.product.system import NAMES, OPERATOR, REGISTRY, WEBHOOKS, System
 from tradingbot_dev.progress import Progress, duration
+from tradingbot_dev.toolchain import strategies_environment
 from tradingbot_dev.toolchain.assets import find_assets
 
 LOCAL = ROOT / ".local"
-STOP_ORDER = ((OPERATOR, REGISTRY, WEBHOOKS), *components.STOP_ORDER)
+STOP_ORDER = ((OPERATOR, REGISTRY, WEBHOOKS, *exchanges.NAMES), *components.STOP_ORDER)
 SAMPLE_SECONDS = 30.0
 # etcd preallocates its log. The logs of a day are well below this.
 STATE_BYTES = 500_000_000
@@ -50,6 +52,7 @@ def up(state: Path, *, progress: Progress) -> Outcome:
     plane = system.plane
     with only_one(state):
         _demand_room(state)
+        strategies_environment.install(progress=progress)
         programs = _programs(system)
         known = {program.name for program in programs} | set(process_names(plane.table))
         running = plane.table.all_running()
@@ -62,7 +65,10 @@ def up(state: Path, *, progress: Progress) -> Outcome:
             started += plane.start()
             progress.update("starting webhooks, registry and operator")
             started += system.start()
+            progress.update("starting the simulated exchanges")
+            started += Demo(system).exchanges.start()
             first = _apply_samples(system, progress)
+            _apply_demo(system, progress)
         except BaseException:
             _undo(system, before, progress)
             raise
@@ -78,6 +84,7 @@ def _undo(system: System, before: Mapping[str, Identity], progress: Progress) ->
     """Stop what runs now and did not run `before`. Print last: the terminal may be gone."""
     plane = system.plane
     new = plane.table.started_since(before)
+    Demo(system).exchanges.stop(only=new)
     system.stop(only=new)
     plane.stop(only=new)
     # A process that was started a moment ago may have no pid file yet.
@@ -109,11 +116,12 @@ def clean(state: Path) -> list[str]:
 def restart(state: Path) -> list[str]:
     """Stop the processes of our own code, so that `up` starts them with the current code.
 
-    The processes of pods stay: another agent continues with them.
+    The processes of pods stay: another agent continues with them. The simulated exchanges continue
+    with their state.
     """
     table = _table(state)
     with only_one(state):
-        return table.stop(components.LOCAL_PODS, OPERATOR, REGISTRY, WEBHOOKS)
+        return table.stop(components.LOCAL_PODS, OPERATOR, REGISTRY, WEBHOOKS, *exchanges.NAMES)
 
 
 def status(state: Path) -> dict[str, int | None]:
@@ -132,7 +140,7 @@ def system_of(state: Path, *, progress: Progress | None = None) -> System:
         directory=state, ports=ports, assets=find_assets(progress=progress), local_pods=True
     )
     # The Lease shows `tradingbot doctor` whether the operator acts.
-    return System(plane, {"TRADINGBOT_OPERATOR_LEADER_ELECTION": "true"})
+    return System(plane, {"TRADINGBOT_OPERATOR_LEADER_ELECTION": "true", **demo.SETTINGS})
 
 
 def demand_ports(table: ProcessTable, programs: list[Program]) -> None:
@@ -164,7 +172,11 @@ def _table(state: Path) -> ProcessTable:
 
 def _programs(system: System) -> list[Program]:
     waves = components.start_order(system.plane)
-    return [program for wave in waves for program in wave] + [system.program(n) for n in NAMES]
+    return [
+        *(program for wave in waves for program in wave),
+        *(system.program(name) for name in NAMES),
+        *(exchange.program for exchange in Demo(system).exchanges.all),
+    ]
 
 
 def _demand_room(state: Path) -> None:
@@ -202,6 +214,21 @@ def _apply_samples(system: System, progress: Progress) -> bool:
         )
     applied.touch()
     return True
+
+
+def _apply_demo(system: System, progress: Progress) -> None:
+    """Apply the demo once in the life of this state, and wait until its bots report.
+
+    It is applied again if the exchanges have other ports than before.
+    """
+    applied, bots = system.plane.directory / "demo-applied", Demo(system)
+    addresses = "".join(f"{exchange.url}\n" for exchange in bots.exchanges.all)
+    if applied.exists() and applied.read_text() == addresses:
+        return
+    progress.update("starting the bots of the demo")
+    bots.apply()
+    bots.await_reports()
+    applied.write_text(addresses)
 
 
 def _rolled_out(system: System, name: str) -> Callable[[], bool]:

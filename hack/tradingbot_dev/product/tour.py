@@ -4,14 +4,16 @@ import copy
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.control_plane.plane import kubectl_path
-from tradingbot_dev.product import manifests
+from tradingbot_dev.product import demo_view, manifests
+from tradingbot_dev.product.demo import Demo
+from tradingbot_dev.product.demo_view import Halt, View
 from tradingbot_dev.product.manifests import ROOT, Manifest
 from tradingbot_dev.product.system import System
 
@@ -48,7 +50,22 @@ def whole(system: System) -> str:
             _table(_assets(system)),
         ),
     )
-    return "\n" + "\n".join(sections)
+    return "\n" + "\n".join((*sections, demo_text(demo_view.observe(Demo(system)))))
+
+
+def demo_text(view: View) -> str:
+    """Return what the bots of the demo do, and what became of those that are halted."""
+    rows = [demo_view.HEADINGS, *(line.cells for line in view.bots)]
+    hint = "to end the crash: make calm" if view.fallen else "to let the market fall: make crash"
+    bots = _section(
+        "Three bots trade on simulated exchanges", _table(rows), "\n".join(view.prices), hint
+    )
+    return "\n".join((bots, *map(halt_text, view.halts)))
+
+
+def halt_text(halt: Halt) -> str:
+    """Return why a bot is halted, what it has at the exchange, and when it resumes."""
+    return _section(f"{halt.bot} is halted", "\n".join(demo_view.halt_lines(halt)))
 
 
 def places(system: System) -> str:
@@ -59,7 +76,10 @@ def places(system: System) -> str:
         ("kubectl", f"export PATH={quote(str(Path(kubectl_path()).parent))}:$PATH"),
         ("registry", f"{system.registry_url}{_ASSETS}"),
         ("Swagger UI", f"{system.registry_url}/api/v1/docs"),
+        *((exchange.dialect, exchange.url) for exchange in Demo(system).exchanges.all),
         ("logs", str(plane.table.log)),
+        ("watch", "make tour (q leaves), or: kubectl get tbot --watch"),
+        ("crash", "make crash lets the market fall; make calm ends it"),
         ("stop", "make down (keeps the state), make clean (removes it)"),
     ]
     return _section("Addresses and files", _table(rows))
@@ -125,7 +145,7 @@ def _section(title: str, *bodies: str) -> str:
     return f"{_styled(title, _BOLD)}\n{indented}\n"
 
 
-def _table(rows: list[tuple[str, ...]] | list[tuple[str, str]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     """Return the rows as text, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

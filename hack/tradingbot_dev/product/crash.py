@@ -1,0 +1,66 @@
+"""`make crash` and `make calm`: let the market of the simulated exchanges fall, and end that."""
+
+import time
+from collections.abc import Callable
+
+from tradingbot_dev.product import demo_view, tour
+from tradingbot_dev.product.demo import Demo
+from tradingbot_dev.product.exchanges import CRASH
+from tradingbot_dev.progress import Progress
+
+PATIENCE = 30.0
+"""Seconds in which a bot that reaches its limit is halted, also on a busy machine."""
+OTHERS_SECONDS = 3.0
+"""How long others are waited for after the first one. The operator polls every 2 s."""
+_POLL_SECONDS = 0.2
+
+
+def crash(demo: Demo, *, progress: Progress, clock: Callable[[], float] = time.monotonic) -> str:
+    """Let the market fall, and wait until bots are halted. Return the text to print.
+
+    Raises NotReadyError if an exchange does not run.
+    """
+    before = {name for name, phase in _halted(demo).items() if phase == "Halted"}
+    began = clock()
+    fallen = [exchange.crash() for exchange in demo.exchanges.all]
+    if not any(fallen):
+        return "the market has fallen already; to end the crash: make calm"
+    progress.step(f"the market falls by {CRASH['percent']} % within {CRASH['over']}")
+    seconds: dict[str, float] = {}
+    deadline = PATIENCE
+    while (now := clock() - began) < deadline:
+        progress.update("waiting for a bot that reaches its daily loss limit")
+        halted = {name: phase for name, phase in _halted(demo).items() if name not in before}
+        for name, phase in halted.items():
+            if phase == "Halted" and name not in seconds:
+                seconds[name] = now
+        if seconds and set(halted) == set(seconds):
+            deadline = min(seconds.values()) + OTHERS_SECONDS
+        time.sleep(_POLL_SECONDS)
+    progress.clear()
+    if not seconds:
+        earlier = f"; halted before: {', '.join(sorted(before))}" if before else ""
+        return (
+            f"no bot has lost as much as its dailyLossLimit{earlier}\nto end the crash: make calm"
+        )
+    each = ", ".join(f"{name} after {taken:.1f} s" for name, taken in seconds.items())
+    progress.step(f"halted: {each}\n")
+    halts = [halt for halt in demo_view.observe(demo).halts if halt.bot in seconds]
+    return "\n".join((*map(tour.halt_text, halts), "to end the crash: make calm"))
+
+
+def calm(demo: Demo) -> str:
+    """End all faults. Return the text to print. Raises NotReadyError."""
+    ended = [exchange.calm() for exchange in demo.exchanges.all]
+    if any(ended):
+        return "prices return; a halted bot stays halted until its next trading day"
+    return "the market is calm already"
+
+
+def _halted(demo: Demo) -> dict[str, str]:
+    """Return the phases of the bots for which a halt is stored: Stopping, then Halted."""
+    return {
+        bot["metadata"]["name"]: str(bot["status"].get("phase"))
+        for bot in demo.stored()
+        if "haltedSince" in bot["status"].get("risk", {})
+    }
