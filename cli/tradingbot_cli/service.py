@@ -23,6 +23,7 @@ PARTS = {
     "webhooks": Part("tradingbot_webhooks.settings:WebhookSettings", "tradingbot_webhooks.server"),
     "registry": Part("tradingbot_registry.settings:RegistrySettings", "tradingbot_registry.server"),
     "certs": Part("tradingbot_certs.settings:CertSettings", "tradingbot_certs.main"),
+    "exchange": Part("tradingbot_exchange.settings:ExchangeSettings", "tradingbot_exchange.server"),
 }
 
 

@@ -57,6 +57,13 @@ class Venue(Protocol):
     def now(self) -> int:
         """Return the exchange's time, in milliseconds since the epoch, with skew and speed."""
 
+    def client_time(self) -> int:
+        """Return what a client's clock should show: real time with skew, but without speed.
+
+        Compare timestamps of requests with it, and answer it where a client asks for the time. It
+        equals `now()` at speed 1.
+        """
+
     def apply(self, change: Callable[[Engine, int], tuple[object, list[Event]]]) -> object:
         """Bring the market up to now, call `change(engine, now)`, record it, notify listeners.
 

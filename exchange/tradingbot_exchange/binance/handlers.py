@@ -1,0 +1,50 @@
+"""Which function answers which call."""
+
+from collections.abc import Mapping
+
+from tradingbot_exchange.binance import account, market_data, trading, wallet
+from tradingbot_exchange.binance.spot import Handler
+
+HANDLERS: Mapping[str, Handler] = {
+    "ping": market_data.ping,
+    "time": market_data.time,
+    "exchangeInfo": market_data.exchange_info,
+    "depth": market_data.depth,
+    "trades": market_data.trades,
+    "historicalTrades": market_data.historical_trades,
+    "aggTrades": market_data.aggregate_trades,
+    "klines": market_data.klines,
+    "uiKlines": market_data.klines,
+    "avgPrice": market_data.average_price,
+    "ticker24hr": market_data.ticker_24hr,
+    "tickerPrice": market_data.ticker_price,
+    "bookTicker": market_data.book_ticker,
+    "newOrder": trading.new_order,
+    "testOrder": trading.test_order,
+    "cancelOrder": trading.cancel_order,
+    "cancelReplace": trading.cancel_replace,
+    "cancelOpenOrders": trading.cancel_open_orders,
+    "newOco": trading.new_oco,
+    "newOldOco": trading.new_old_oco,
+    "cancelOrderList": trading.cancel_order_list,
+    "account": account.account,
+    "commission": account.commission,
+    "orderCounts": account.order_counts,
+    "queryOrder": account.query_order,
+    "openOrders": account.open_orders,
+    "allOrders": account.all_orders,
+    "queryOrderList": account.query_order_list,
+    "allOrderLists": account.all_order_lists,
+    "openOrderLists": account.open_order_lists,
+    "myTrades": account.my_trades,
+    "myFilters": account.my_filters,
+    "systemStatus": wallet.system_status,
+    "coins": wallet.coins,
+    "tradeFee": wallet.trade_fee,
+    "accountStatus": wallet.account_status,
+    "apiTradingStatus": wallet.api_trading_status,
+    "apiRestrictions": wallet.api_restrictions,
+    "marginPairs": wallet.nothing,
+    "isolatedMarginPairs": wallet.nothing,
+    "delistSchedule": wallet.nothing,
+}

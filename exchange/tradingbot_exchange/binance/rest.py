@@ -1,0 +1,126 @@
+"""Binance's REST: one aiohttp handler for every call of the table."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from tradingbot_exchange.binance.calls import CALLS, NOT_SUPPORTED, Call
+from tradingbot_exchange.binance.errors import ApiError, not_supported, refusal
+from tradingbot_exchange.binance.framing import read_request
+from tradingbot_exchange.binance.spot import Spot
+from tradingbot_exchange.engine.types import Reason, RefusedError
+
+_JSON = "application/json;charset=UTF-8"
+_NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
+_PLACING = frozenset({"newOrder", "newOco", "newOldOco", "cancelReplace"})
+"""Calls whose success carries the order counts."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(spot: Spot) -> list[web.RouteDef]:
+    """Return the routes of all calls, and of those that are refused."""
+    defined = [web.route(call.method, call.path, _responder(spot, call)) for call in CALLS]
+    refused = [web.route(method, path, _refuse) for method, path in sorted(NOT_SUPPORTED)]
+    return [*defined, *refused]
+
+
+def _responder(spot: Spot, call: Call) -> Respond:
+    takes_body = call.method != "GET"
+
+    async def respond(request: web.Request) -> web.Response:
+        body = await request.read() if takes_body and request.can_read_body else b""
+        address, now = request.remote or "", spot.venue.client_time()
+        try:
+            sent, proof = read_request(request.headers, raw_query(request), body)
+            answer = spot.answer(call, sent, proof, address=address)
+        except ApiError as error:
+            headers = usage_headers(spot, call, address, now)
+            return error_response(error, headers)
+        headers = usage_headers(spot, call, address, now)
+        if call.name in _PLACING:
+            account = spot.venue.keys[proof.key or ""].account
+            for interval, _, count in spot.order_counts.counts(account, now=now):
+                headers[interval.header] = str(count)
+        return web.Response(body=_encode(answer).encode(), headers=headers)
+
+    return respond
+
+
+def raw_query(request: web.BaseRequest) -> bytes:
+    """Return the query as it was sent, byte by byte."""
+    return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
+
+
+def usage_headers(spot: Spot, call: Call, address: str, now: int) -> dict[str, str]:
+    """Return the content type, and how much of its weight the address has used."""
+    if call.path.startswith("/sapi/"):
+        return {"Content-Type": _JSON, "X-SAPI-USED-IP-WEIGHT-1M": "1"}
+    used = str(spot.weights.used(address, now=now))
+    return {"Content-Type": _JSON, "X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+
+
+def error_response(error: ApiError, headers: dict[str, str] | None = None) -> web.Response:
+    """Return an error. Those of faults come without headers of their own."""
+    headers = {"Content-Type": _JSON} if headers is None else headers
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return web.Response(body=_encode(error.body()).encode(), status=error.status, headers=headers)
+
+
+async def _refuse(request: web.Request) -> web.Response:
+    del request
+    return error_response(not_supported())
+
+
+@web.middleware
+async def not_found(request: web.Request, handler: Respond) -> web.StreamResponse:
+    """Answer unknown paths, and methods that a path does not have, as Binance's front end does."""
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(ApiError(-1000, "The request is too large.", status=413))
+
+
+class BinanceFaultErrors:
+    """The errors that faults answer with."""
+
+    def rate_limited(self, retry_after: int) -> web.Response:
+        """Return 429 with -1003."""
+        text = "Too much request weight used; please use WebSocket Streams for live updates."
+        return error_response(ApiError(-1003, text, status=429, retry_after=retry_after))
+
+    def banned(self, retry_after: int) -> web.Response:
+        """Return 418 with -1003."""
+        text = "Way too much request weight used; IP banned. Please use WebSocket Streams."
+        return error_response(ApiError(-1003, text, status=418, retry_after=retry_after))
+
+    def server_error(self, status: int) -> web.Response:
+        """Return the body that Binance sends with the status."""
+        if status not in _SERVER_ERRORS:
+            return web.Response(status=status)
+        return error_response(ApiError(*_SERVER_ERRORS[status], status=status))
+
+    def rejected(self, reason: Reason) -> web.Response:
+        """Return what an order is answered that the engine refuses."""
+        return error_response(refusal(RefusedError(reason)))
+
+
+_SERVER_ERRORS = {
+    500: (-1001, "Internal error; unable to process your request. Please try again."),
+    503: (
+        -1008,
+        "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    ),
+    504: (
+        -1007,
+        (
+            "Timeout waiting for response from backend server. "
+            "Send status unknown; execution status unknown."
+        ),
+    ),
+}

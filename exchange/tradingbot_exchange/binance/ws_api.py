@@ -1,0 +1,305 @@
+"""Binance's WebSocket API: the calls of the table, sessions, and events of accounts.
+
+One frame is one request `{id, method, params}`, and one answer `{id, status, result | error,
+rateLimits}`. Events come between answers, wrapped as `{subscriptionId, event}`.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from tradingbot_exchange.binance import errors, signing, user_events
+from tradingbot_exchange.binance.call_parameters import SIGNED
+from tradingbot_exchange.binance.calls import CALLS, Call, Security
+from tradingbot_exchange.binance.connection import Connection
+from tradingbot_exchange.binance.errors import ApiError
+from tradingbot_exchange.binance.framing import BadFrameError, Proof, read_frame, without_envelope
+from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
+from tradingbot_exchange.binance.rest import error_response
+from tradingbot_exchange.binance.spot import Spot
+from tradingbot_exchange.binance.user_stream import UserStreams
+from tradingbot_exchange.engine.types import RefusedError
+from tradingbot_exchange.venue import ApiKey
+
+CONNECT_WEIGHT = 2
+SESSION_WEIGHT = 2
+MAX_SUBSCRIPTIONS = 1000
+"""Subscriptions that one connection may have at the same time."""
+
+_TOO_MANY = 429
+_BANNED = 418
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+BY_WEBSOCKET = {call.websocket: call for call in CALLS if call.websocket is not None}
+_NOT_SUPPORTED = frozenset(
+    {
+        *("orderList.place.oto", "orderList.place.otoco"),
+        *("orderList.place.opo", "orderList.place.opoco"),
+        *("sor.order.place", "sor.order.test", "order.amend.keepPriority", "order.amendments"),
+        *("executionRules", "blockTrades.historical", "referencePrice"),
+        *("referencePrice.calculation", "ticker", "ticker.tradingDay"),
+        *("myPreventedMatches", "myAllocations"),
+    }
+)
+_SUBSCRIPTION = Schema((Parameter("subscriptionId", Kind.LONG),))
+_SESSION = Schema(SIGNED)
+_NOTHING = Schema(())
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One account whose events a connection receives."""
+
+    account: str
+    by_session: bool
+    end: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Session:
+    """The state of one connection."""
+
+    connection: Connection
+    address: str
+    connected: int
+    return_rate_limits: bool = True
+    key: ApiKey | None = None
+    authorized: int | None = None
+    subscriptions: dict[int, Subscription] = field(default_factory=dict)
+    next_subscription: int = 0
+
+    def status(self, now: int) -> dict[str, object]:
+        """Return what `session.status` answers."""
+        return {
+            "apiKey": None if self.key is None else self.key.name,
+            "authorizedSince": self.authorized,
+            "connectedSince": self.connected,
+            "returnRateLimits": self.return_rate_limits,
+            "serverTime": now,
+            "userDataStream": bool(self.subscriptions),
+        }
+
+
+class WebSocketApi:
+    """The WebSocket API of one exchange."""
+
+    def __init__(self, spot: Spot, streams: UserStreams) -> None:
+        self._spot = spot
+        self._streams = streams
+        self._open: list[Session] = []
+        self._methods: dict[str, Callable[[Session, dict[str, str]], object]] = {
+            "session.logon": self._logon,
+            "session.status": self._status,
+            "session.logout": self._logout,
+            "session.subscriptions": self._subscriptions,
+            "userDataStream.subscribe": self._subscribe,
+            "userDataStream.subscribe.signature": self._subscribe_signature,
+            "userDataStream.unsubscribe": self._unsubscribe,
+        }
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection."""
+        spot, address = self._spot, request.remote or ""
+        now = spot.venue.client_time()
+        try:
+            spot.weights.admit(address, now=now)
+        except ApiError as error:
+            return error_response(error)
+        spot.weights.add(address, CONNECT_WEIGHT, now=now)
+        connection = await Connection.open(request)
+        session = Session(connection, address, now)
+        session.return_rate_limits = request.query.get("returnRateLimits") != "false"
+        self._open.append(session)
+        try:
+            async for text in connection.messages():
+                connection.send(_encode(self.answer(session, text)))
+        finally:
+            self._open.remove(session)
+            for subscription in session.subscriptions.values():
+                subscription.end()
+        return connection.response
+
+    async def shut_down(self) -> None:
+        """Tell all clients that the server ends, and close their connections."""
+        event = {"event": user_events.server_shutdown(time=self._spot.venue.client_time())}
+        text = _encode(event)
+        await asyncio.gather(*(each.connection.say_goodbye(text) for each in self._open))
+
+    # One request
+
+    def answer(self, session: Session, text: str) -> dict[str, object]:
+        """Return the answer to one frame."""
+        identifier: object = None
+        show_limits = session.return_rate_limits
+        answer: dict[str, object]
+        account = ""
+        try:
+            identifier, method, parameters = read_frame(text)
+            show = parameters.get("returnRateLimits")
+            show_limits = show_limits if show is None else show == "true"
+            call = BY_WEBSOCKET.get(method)
+            if call is None:
+                result = self._session_request(session, method, parameters)
+            else:
+                account, result = self._call(session, call, parameters)
+            answer = {"id": identifier, "status": 200, "result": result}
+        except BadFrameError as error:
+            answer = _failure(error.identifier, error.error, self._spot.venue.client_time())
+        except (ApiError, RefusedError) as error:
+            told = errors.refusal(error) if isinstance(error, RefusedError) else error
+            answer = _failure(identifier, told, self._spot.venue.client_time())
+        if show_limits:
+            answer["rateLimits"] = self._rate_limits(session, account)
+        return answer
+
+    def _call(self, session: Session, call: Call, parameters: dict[str, str]) -> tuple[str, object]:
+        """Carry out a call of the table; also return the account whose orders it counts."""
+        proof = self._proof(session, call.security, parameters)
+        sent = without_envelope(parameters)
+        result = self._spot.answer(call, sent, proof, address=session.address)
+        placing = call.security is Security.TRADE and proof.key is not None
+        return (self._spot.venue.keys[proof.key].account if placing and proof.key else ""), result
+
+    def _proof(self, session: Session, security: Security, parameters: dict[str, str]) -> Proof:
+        if security is Security.NONE:
+            return Proof()
+        signature = parameters.get("signature")
+        if "apiKey" not in parameters and signature is None and session.key is not None:
+            if session.key.name not in self._spot.venue.keys:
+                session.key = session.authorized = None
+                raise errors.rejected_key()
+            return Proof(session.key.name, session=True)
+        if "apiKey" not in parameters:
+            raise errors.missing("apiKey")
+        return Proof(
+            parameters["apiKey"],
+            signing.sorted_payload(parameters),
+            None if signature is None else signature.encode(),
+        )
+
+    def _rate_limits(self, session: Session, account: str) -> list[dict[str, object]]:
+        now = self._spot.venue.client_time()
+        limits = self._spot.settings.limits
+        rows = []
+        if account:
+            rows = [
+                ("ORDERS", interval.name, interval.number, most, count)
+                for interval, most, count in self._spot.order_counts.counts(account, now=now)
+            ]
+        used = self._spot.weights.used(session.address, now=now)
+        rows.append(("REQUEST_WEIGHT", "MINUTE", 1, limits.weight, used))
+        names = ("rateLimitType", "interval", "intervalNum", "limit", "count")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    # Sessions
+
+    def _session_request(self, session: Session, method: str, parameters: dict[str, str]) -> object:
+        handle = self._methods.get(method)
+        if handle is None:
+            if method in _NOT_SUPPORTED:
+                raise errors.not_supported()
+            raise ApiError(-1130, f"Data sent for parameter 'method' is not valid: {method}")
+        now = self._spot.venue.client_time()
+        self._spot.weights.admit(session.address, now=now)
+        self._spot.weights.charge(session.address, SESSION_WEIGHT, now=now)
+        return handle(session, parameters)
+
+    def _proven_key(self, parameters: dict[str, str], *, ed25519_only: bool) -> ApiKey:
+        """Return the key whose signature a session request carries. Raises ApiError."""
+        for name in ("apiKey", "signature"):
+            if not parameters.get(name):
+                raise errors.missing(name)
+        proof = Proof(
+            parameters["apiKey"],
+            signing.sorted_payload(parameters),
+            parameters["signature"].encode(),
+        )
+        key = self._spot.identify(Security.USER_DATA, proof)
+        values = _SESSION.read(without_envelope(parameters))
+        if key is None or (ed25519_only and not signing.is_ed25519(key.secret)):
+            raise ApiError(-1020, "This operation is only supported with Ed25519 API keys.")
+        self._spot.check_proof(key, proof, values, now=self._spot.venue.client_time())
+        return key
+
+    def _logon(self, session: Session, parameters: dict[str, str]) -> object:
+        strict = not self._spot.settings.hmac_logon
+        key = self._proven_key(parameters, ed25519_only=strict)
+        now = self._spot.venue.client_time()
+        session.key, session.authorized = key, now
+        return session.status(now)
+
+    def _status(self, session: Session, parameters: dict[str, str]) -> object:
+        _read(_NOTHING, parameters)
+        return session.status(self._spot.venue.client_time())
+
+    def _logout(self, session: Session, parameters: dict[str, str]) -> object:
+        _read(_NOTHING, parameters)
+        session.key = session.authorized = None
+        for number, subscription in tuple(session.subscriptions.items()):
+            if subscription.by_session:
+                self._end(session, number)
+        return session.status(self._spot.venue.client_time())
+
+    # Subscriptions
+
+    def _subscriptions(self, session: Session, parameters: dict[str, str]) -> object:
+        _read(_NOTHING, parameters)
+        return [{"subscriptionId": number} for number in session.subscriptions]
+
+    def _subscribe(self, session: Session, parameters: dict[str, str]) -> object:
+        _read(_NOTHING, parameters)
+        if session.key is None:
+            raise errors.missing("apiKey")
+        return self._begin(session, session.key.account, by_session=True)
+
+    def _subscribe_signature(self, session: Session, parameters: dict[str, str]) -> object:
+        key = self._proven_key(parameters, ed25519_only=False)
+        return self._begin(session, key.account, by_session=False)
+
+    def _begin(self, session: Session, account: str, *, by_session: bool) -> object:
+        if any(each.account == account for each in session.subscriptions.values()):
+            raise ApiError(-2035, "User Data Stream subscription already active.")
+        if len(session.subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise ApiError(-2042, "Maximum subscription ID reached for this connection.")
+        number = session.next_subscription
+        session.next_subscription += 1
+
+        def deliver(event: dict[str, object]) -> None:
+            session.connection.send(_encode({"subscriptionId": number, "event": event}))
+
+        end = self._streams.subscribe(account, deliver)
+        session.subscriptions[number] = Subscription(account, by_session, end)
+        return {"subscriptionId": number}
+
+    def _unsubscribe(self, session: Session, parameters: dict[str, str]) -> object:
+        number = _read(_SUBSCRIPTION, parameters).number("subscriptionId")
+        if number is None:
+            for each in tuple(session.subscriptions):
+                self._end(session, each)
+            return {}
+        if number not in session.subscriptions:
+            raise ApiError(-2036, "User Data Stream subscription not active.")
+        self._end(session, number)
+        return {}
+
+    def _end(self, session: Session, number: int) -> None:
+        session.subscriptions.pop(number).end()
+        event = user_events.stream_terminated(time=self._spot.venue.client_time())
+        session.connection.send(_encode({"subscriptionId": number, "event": event}))
+
+
+def _read(schema: Schema, parameters: dict[str, str]) -> Values:
+    """Read the parameters of a session request. A signature that it does not need is ignored."""
+    ignored = {"apiKey", "returnRateLimits", "timestamp", "signature", "recvWindow"}
+    return schema.read({name: text for name, text in parameters.items() if name not in ignored})
+
+
+def _failure(identifier: object, error: ApiError, now: int) -> dict[str, object]:
+    body = error.body()
+    if error.retry_after is not None and error.status in {_TOO_MANY, _BANNED}:
+        body["data"] = {"serverTime": now, "retryAfter": now + error.retry_after * 1000}
+    return {"id": identifier, "status": error.status, "error": body}

@@ -1,0 +1,1 @@
+"""The control port: faults, the market and statements of accounts, for people and tests."""

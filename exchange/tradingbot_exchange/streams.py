@@ -1,0 +1,44 @@
+"""WebSocket answers that faults can cut, thin out and double, and that end with the process.
+
+A dialect answers a WebSocket request with `EventStream` instead of `web.WebSocketResponse`.
+"""
+
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+
+class StreamControl(Protocol):
+    """What decides over open streams."""
+
+    def opened(self, stream: "EventStream", request: web.BaseRequest) -> None:
+        """Notice a stream that was just opened."""
+
+    def copies(self, text: str) -> int:
+        """Return how often to send `text`: 0 drops it, 2 doubles it."""
+
+
+STREAM_CONTROL: web.AppKey[StreamControl] = web.AppKey("stream_control", StreamControl)
+"""Set by the server. Without it, streams are plain WebSockets."""
+
+
+class EventStream(web.WebSocketResponse):
+    """A WebSocket of a simulated exchange."""
+
+    def __init__(self, request: web.Request, *, heartbeat: float | None = None) -> None:
+        super().__init__(heartbeat=heartbeat)
+        self._control = request.config_dict.get(STREAM_CONTROL)
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Open the stream."""
+        writer = await super().prepare(request)
+        if self._control is not None:
+            self._control.opened(self, request)
+        return writer
+
+    async def send_str(self, data: str, compress: int | None = None) -> None:
+        """Send a message, unless a fault drops it; twice if a fault doubles it."""
+        copies = 1 if self._control is None else self._control.copies(data)
+        for _ in range(copies):
+            await super().send_str(data, compress)
