@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUTS = {
     "requirements.txt": ["pyproject.toml"],
     "requirements-dev.txt": ["pyproject.toml", "--extra", "dev"],
+    "exchange/clients/requirements.txt": ["exchange/clients/requirements.in"],
     "hack/control-plane/go-requirements.txt": [
         "hack/control-plane/go-requirements.in",
         "--no-annotate",  # an annotation would name that file, and nothing else needs Go

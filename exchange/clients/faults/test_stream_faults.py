@@ -1,0 +1,111 @@
+"""Faults of streams, begun by a call and by a scenario, as a user of ccxt.pro meets them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import ccxt
+import ccxt.pro
+import pytest
+from conftest import Dialect
+from served import Served
+
+SECONDS = 60
+Scene = Callable[[Dialect, Any], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def connected(dialect: Dialect, served: Served) -> AsyncIterator[Any]:
+    client = getattr(ccxt.pro, dialect.name)(dialect.options(served))
+    try:
+        await client.load_markets()
+        yield client
+    finally:
+        await client.close()
+
+
+def run(dialect: Dialect, served: Served, scene: Scene) -> None:
+    async def play() -> None:
+        async with connected(dialect, served) as client, asyncio.timeout(SECONDS):
+            await scene(dialect, client)
+
+    asyncio.run(play())
+
+
+async def is_cut_and_comes_back(dialect: Dialect, client: Any) -> None:
+    with pytest.raises(ccxt.NetworkError):
+        while True:
+            await client.watch_trades(dialect.symbol)
+    while True:  # it may be cut again
+        try:
+            assert await client.watch_trades(dialect.symbol)
+        except ccxt.NetworkError:
+            continue
+        break
+
+
+async def shows_a_trade_twice(dialect: Dialect, client: Any) -> None:
+    while True:
+        await client.watch_trades(dialect.symbol)
+        ids = [trade["id"] for trade in client.trades[dialect.symbol]]
+        if len(ids) != len(set(ids)):
+            return
+
+
+async def shows_no_more_trades(dialect: Dialect, client: Any) -> None:
+    """See none for a while, although the exchange has new ones."""
+    newest = None
+    while True:
+        before = await client.fetch_trades(dialect.symbol)
+        try:
+            await asyncio.wait_for(client.watch_trades(dialect.symbol), 3)
+        except TimeoutError:
+            newest = (await client.fetch_trades(dialect.symbol))[-1]["id"]
+            if newest != before[-1]["id"]:
+                return
+
+
+DATA = {"binance": '"e":"trade"', "coinbase": '"market_trades"'}
+CASES: list[tuple[str, Scene]] = [
+    ("cut-streams", is_cut_and_comes_back),
+    ("double-events", shows_a_trade_twice),
+    ("drop-events", shows_no_more_trades),
+]
+NAMES = [name for name, _ in CASES]
+
+
+def fault(name: str, dialect: Dialect) -> dict[str, Any]:
+    if name == "cut-streams":
+        return {"type": name}
+    return {"type": name, "contains": DATA[dialect.name], "for": "10m"}
+
+
+@pytest.mark.parametrize(("name", "seen"), CASES, ids=NAMES)
+def test_a_fault_begun_by_a_call_is_seen(
+    dialect: Dialect, exchange: Served, name: str, seen: Scene
+) -> None:
+    async def scene(dialect: Dialect, client: Any) -> None:
+        await client.watch_trades(dialect.symbol)
+        await asyncio.to_thread(exchange.add_fault, **fault(name, dialect))
+        await seen(dialect, client)
+
+    try:
+        run(dialect, exchange, scene)
+    finally:
+        exchange.end_faults()
+
+
+@pytest.mark.parametrize(("name", "seen"), CASES, ids=NAMES)
+def test_a_fault_of_a_scenario_is_seen(
+    dialect: Dialect, tmp_path: Path, name: str, seen: Scene
+) -> None:
+    # Streams are cut at an instant, so often enough that one of them is after the subscription.
+    times = range(2, 60, 2) if name == "cut-streams" else range(1)
+    steps = [{"at": f"{second}s", **fault(name, dialect)} for second in times]
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(json.dumps({"steps": steps}))
+    with dialect.serve(tmp_path, "--scenario", str(scenario)) as served:
+        run(dialect, served, seen)
