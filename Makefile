@@ -13,7 +13,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour test coverage e2e-cluster storm soak lint bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install up down clean status restart tour test coverage test-clients e2e-cluster storm soak lint bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ coverage: install ## run the tests, and report the coverage of every process tha
 	@.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
+
+test-clients: install ## test the simulated exchanges with real clients; TESTS="freqtrade -k crash"
+	@.venv/bin/python hack/clients.py $(TESTS)
 
 e2e-cluster: install ## test the product on a real node, with cert-manager (as root); TESTS as above
 	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node test $(TESTS)

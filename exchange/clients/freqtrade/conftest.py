@@ -32,6 +32,7 @@ def configuration(exchange: Served, here: Path) -> dict[str, Any]:
     pricing = {"price_side": "other", "use_order_book": True, "order_book_top": 5}
     return {
         "dry_run": False,
+        "initial_state": "running",
         "trading_mode": "spot",
         "max_open_trades": 1,
         "stake_currency": "USDT",
