@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -58,7 +59,7 @@ def environment(root: Path, cache: Path) -> Path:
     Several processes may call this at once: one installs, and the others wait for it. A stamp is
     written last, so the next run repairs an installation that was interrupted.
     """
-    venv = cache / environment_name((root / LOCK).read_bytes(), "%d.%d.%d" % sys.version_info[:3])
+    venv = cache / environment_name((root / LOCK).read_bytes(), platform.python_version())
     stamp = venv / STAMP
     if not stamp.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -148,7 +149,9 @@ def test(suite: str, arguments: list[str], *, root: Path, venv: Path) -> int:
         cwd=here,
         env=dict(
             os.environ,
-            TRADINGBOT_EXCHANGE_COMMAND=shlex.join([str(root / ".venv/bin/tradingbot"), "exchange"]),
+            TRADINGBOT_EXCHANGE_COMMAND=shlex.join(
+                [str(root / ".venv/bin/tradingbot"), "exchange"]
+            ),
             PYTHONDONTWRITEBYTECODE="1",
         ),
         stdin=subprocess.DEVNULL,

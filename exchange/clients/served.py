@@ -80,7 +80,12 @@ class Served:
 
 @contextmanager
 def serve(
-    dialect: str, here: Path, *, keys: Sequence[dict[str, Any]], balances: str, more: Sequence[str] = ()
+    dialect: str,
+    here: Path,
+    *,
+    keys: Sequence[dict[str, Any]],
+    balances: str,
+    more: Sequence[str] = (),
 ) -> Iterator[Served]:
     """Start an exchange with seed 7, and stop it at the end. `more`: other arguments."""
     command = os.environ.get("TRADINGBOT_EXCHANGE_COMMAND")
@@ -101,7 +106,9 @@ def serve(
     try:
         wait_until(lambda: listens(served.port) or process.poll() is not None)
         if process.poll() is not None:
-            pytest.fail(f"the exchange did not start: {(here / 'exchange.log').read_text()[-2000:]}")
+            pytest.fail(
+                f"the exchange did not start: {(here / 'exchange.log').read_text()[-2000:]}"
+            )
         yield served
     finally:
         process.terminate()

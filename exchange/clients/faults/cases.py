@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ccxt
+
 from conftest import Dialect
 
 

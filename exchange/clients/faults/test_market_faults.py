@@ -8,8 +8,9 @@ from typing import Any
 
 import ccxt
 import pytest
-from conftest import Dialect
 from served import Served, wait_until
+
+from conftest import Dialect
 
 Begin = Callable[..., None]
 
@@ -35,7 +36,9 @@ def order_is_refused(dialect: Dialect, client: Any) -> type[BaseException] | Non
 
 
 def depth(dialect: Dialect, client: Any) -> float:
-    return float(sum(amount for _, amount in client.fetch_order_book(dialect.symbol, 5)["bids"][:5]))
+    return float(
+        sum(amount for _, amount in client.fetch_order_book(dialect.symbol, 5)["bids"][:5])
+    )
 
 
 def falls(dialect: Dialect, client: Any) -> None:

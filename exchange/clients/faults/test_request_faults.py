@@ -8,8 +8,9 @@ from typing import Any
 import ccxt
 import pytest
 from cases import CASES, Case
-from conftest import Dialect
 from served import Served
+
+from conftest import Dialect
 
 
 def outcome(dialect: Dialect, client: Any) -> dict[str, Any]:

@@ -72,9 +72,7 @@ class Freqtrade:
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     def start(self) -> None:
-        (self.here / "config.json").write_text(
-            json.dumps(configuration(self.exchange, self.here))
-        )
+        (self.here / "config.json").write_text(json.dumps(configuration(self.exchange, self.here)))
         self.tell("")
         user = self.here / "user"
         user.mkdir(exist_ok=True)

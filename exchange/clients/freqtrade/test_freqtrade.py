@@ -3,9 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from conftest import Freqtrade
-from pytest import approx
+import pytest
 from served import Served
+
+from conftest import Freqtrade
 
 ENDED_BY_SIGNAL = 130
 """The exit code of freqtrade after SIGTERM and SIGINT alike, when it has ended in order."""
@@ -27,10 +28,10 @@ def test_a_trade_is_entered_kept_over_a_restart_and_exited(
     bought = exchange.fills("BUY")
     paid = sum(Decimal(fill["price"]) * Decimal(fill["quantity"]) for fill in bought)
     amount = sum(Decimal(fill["quantity"]) for fill in bought)
-    assert float(paid / amount) == approx(trade["open_rate"], rel=1e-6)
+    assert float(paid / amount) == pytest.approx(trade["open_rate"], rel=1e-6)
     held = Decimal(exchange.statement()["balances"]["BTC"]["held"])
     # The stop holds what it would sell: all that was bought less the fee, in steps of an order.
-    assert float(held) == approx(trade["amount"])
+    assert float(held) == pytest.approx(trade["amount"])
     assert exchange.balance("BTC") - held < Decimal("0.00001")
 
     assert bot.stop() == ENDED_BY_SIGNAL
@@ -59,14 +60,12 @@ def test_a_crash_fills_the_stop_at_the_exchange(bot: Freqtrade, exchange: Served
     sold = exchange.fills("SELL")
     got = sum(Decimal(fill["price"]) * Decimal(fill["quantity"]) for fill in sold)
     quantity = sum(Decimal(fill["quantity"]) for fill in sold)
-    assert float(got / quantity) == approx(closed["close_rate"], rel=1e-6)
+    assert float(got / quantity) == pytest.approx(closed["close_rate"], rel=1e-6)
     assert closed["close_rate"] < trade["open_rate"] * 0.96
     assert exchange.statement()["openOrders"] == 0
 
 
-def test_an_entry_whose_answer_is_lost_is_entered_twice(
-    bot: Freqtrade, exchange: Served
-) -> None:
+def test_an_entry_whose_answer_is_lost_is_entered_twice(bot: Freqtrade, exchange: Served) -> None:
     """It is freqtrade that does so: it tries again with a new id, and knows one of two orders."""
     exchange.add_fault(type="lose-answer", match="POST /api/v3/order")
     bot.tell("enter")

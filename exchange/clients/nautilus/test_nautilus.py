@@ -52,7 +52,15 @@ def play(
         serialization.NoEncryption(),
     )
     done = subprocess.run(
-        ["timeout", "--signal=INT", str(SECONDS), sys.executable, str(Path(__file__).with_name("trader.py")), word, str(events)],
+        [
+            "timeout",
+            "--signal=INT",
+            str(SECONDS),
+            sys.executable,
+            str(Path(__file__).with_name("trader.py")),
+            word,
+            str(events),
+        ],
         env={
             **os.environ,
             "EXCHANGE_KEY": KEY,

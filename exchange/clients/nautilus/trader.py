@@ -150,9 +150,7 @@ def node(script: Script) -> TradingNode:
             logging=LoggingConfig(log_level="INFO", log_colors=False),
             exec_engine=LiveExecEngineConfig(reconciliation_lookback_mins=1440),
             data_clients={
-                BINANCE: BinanceDataClientConfig(
-                    base_url_ws=os.environ["EXCHANGE_WS_URL"], **where
-                )
+                BINANCE: BinanceDataClientConfig(base_url_ws=os.environ["EXCHANGE_WS_URL"], **where)
             },
             exec_clients={
                 BINANCE: BinanceExecClientConfig(

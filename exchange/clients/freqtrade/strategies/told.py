@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
@@ -13,9 +14,9 @@ class Told(IStrategy):
     timeframe = "1m"
     process_only_new_candles = False  # asks the file in each loop, not once a minute
     startup_candle_count = 5
-    minimal_roi = {"0": 10}
+    minimal_roi: ClassVar = {"0": 10}
     stoploss = -0.05
-    order_types = {
+    order_types: ClassVar = {
         "entry": "limit",
         "exit": "limit",
         "stoploss": "limit",
