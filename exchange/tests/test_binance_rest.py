@@ -282,6 +282,17 @@ def test_an_order_that_cannot_be_placed_has_the_documented_error(
     assert text in answer.error[2]
 
 
+def test_an_order_does_not_trade_with_its_own_account(server: Server) -> None:
+    best = float(server.get("/api/v3/ticker/bookTicker", symbol="BTCUSDT").json["bidPrice"])
+    price = f"{best + 0.01:.2f}"
+    maker = server.order(price=price).json
+    taker = server.order(side="SELL", price=price, timeInForce="IOC").json
+    assert (taker["status"], taker["executedQty"]) == ("EXPIRED", "0.00000000")
+    assert taker["selfTradePreventionMode"] == "EXPIRE_MAKER"
+    found = server.signed("GET", ORDER, symbol="BTCUSDT", orderId=maker["orderId"]).json
+    assert (found["status"], found["preventedQuantity"]) == ("EXPIRED_IN_MATCH", "0.01000000")
+
+
 def test_an_iceberg_quantity_of_zero_is_no_iceberg(server: Server) -> None:
     assert server.order(icebergQty="0").status == 200
 

@@ -1,6 +1,8 @@
 """Signatures and time windows, without a server."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from urllib.parse import quote
 
 import pytest
@@ -57,6 +59,7 @@ def test_a_changed_payload_or_signature_is_refused(change: bytes) -> None:
     assert not verifies(DOCUMENTED_SECRET, DOCUMENTED.encode(), change)
 
 
+@cache
 def rsa_keys() -> tuple[str, str]:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -64,9 +67,11 @@ def rsa_keys() -> tuple[str, str]:
     return secret.decode(), public.decode()
 
 
-@pytest.mark.parametrize("keys", [(ED25519_SECRET, ED25519_PUBLIC), rsa_keys()])
-def test_signatures_of_private_keys_verify_encoded_or_not(keys: tuple[str, str]) -> None:
-    secret, public = keys
+@pytest.mark.parametrize("keys", [lambda: (ED25519_SECRET, ED25519_PUBLIC), rsa_keys])
+def test_signatures_of_private_keys_verify_encoded_or_not(
+    keys: Callable[[], tuple[str, str]],
+) -> None:
+    secret, public = keys()
     signature = sign(secret, b"a=1")
     assert verifies(public, b"a=1", signature.encode())
     assert verifies(public, b"a=1", quote(signature, safe="").encode())

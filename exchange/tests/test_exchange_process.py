@@ -127,6 +127,11 @@ def test_a_request_that_waits_does_not_keep_the_process_from_ending(start: Start
         (("--dialect", "binance", "--tls-cert", "x"), "--tls-cert and --tls-key go together", 2),
         (("--dialect", "binance", "--market-start", "1"), "--market-start needs --market", 2),
         (("--dialect", "binance", "--port", "8071"), "--port and --control-port must differ", 2),
+        (
+            ("--dialect", "binance", "--market", "x.csv", "--market-start", "noon"),
+            "--market-start: time 'noon' is neither RFC 3339 nor milliseconds",
+            1,
+        ),
         (("--dialect", "binance", "--market", "none.csv"), "cannot read none.csv: No such file", 1),
         (("--dialect", "binance", "--scenario", "none.yaml"), "cannot read none.yaml", 1),
         (("--dialect", "binance", "--state", "none/x.db"), "cannot open none/x.db", 1),
@@ -142,6 +147,13 @@ def test_a_start_that_is_not_possible_says_why_in_one_line(
     assert message in made.stderr
     assert len(made.stderr.splitlines()) == 1, made.stderr
     assert (made.returncode, made.stdout) == (code, "")
+
+
+def test_an_address_that_other_machines_reach_is_served_with_a_warning(start: Starter) -> None:
+    made = start("--host", "0.0.0.0")
+    assert made.start["url"].startswith("http://0.0.0.0:")
+    assert made.lines()[0]["level"] == "warning"
+    assert "can be reached from other machines" in made.lines()[0]["message"]
 
 
 def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:

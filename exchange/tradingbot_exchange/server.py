@@ -175,15 +175,9 @@ def _market_start(settings: ExchangeSettings) -> int | None:
 
 
 def _application(settings: ExchangeSettings) -> Application:
-    name = f"tradingbot_exchange.{settings.dialect.value}.app"
-    try:
-        application: Application = import_module(name).application
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise SettingError(
-            f"--dialect {settings.dialect.value} is not part of this build"
-        ) from error
+    # Imported here: an exchange needs one of the dialects.
+    module = import_module(f"tradingbot_exchange.{settings.dialect.value}.app")
+    application: Application = module.application
     return application
 
 

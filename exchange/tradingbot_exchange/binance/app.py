@@ -17,13 +17,15 @@ def application(venue: Venue, settings: Settings | None = None) -> web.Applicati
     spot = Spot(venue, HANDLERS, settings)
     streams = MarketStreams(spot)
     websocket_api = WebSocketApi(spot, UserStreams(spot))
-    app = web.Application(middlewares=[not_found])
+    app = web.Application()
     app[FAULT_ERRORS] = BinanceFaultErrors()
     app.add_routes(routes(spot))
     for path in ("/ws", "/ws/", "/ws/{streams:.+}"):
         app.router.add_get(path, streams.raw)
     app.router.add_get("/stream", streams.combined)
     app.router.add_get("/ws-api/v3", websocket_api.handle)
+
+    app.router.add_route("*", "/{path:.*}", not_found)
 
     async def start(_: web.Application) -> None:
         streams.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -43,7 +43,7 @@ class Connection:
         except asyncio.QueueFull:
             self._overrun = True
 
-    async def messages(self) -> AsyncIterator[str]:
+    async def messages(self) -> AsyncGenerator[str]:
         """Iterate over the client's messages until it leaves; send what waits meanwhile."""
         writer = asyncio.create_task(self._write())
         try:

@@ -7,7 +7,9 @@ GET_PROPERTY.
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
+from contextlib import aclosing
 
 from aiohttp import WSCloseCode, web
 
@@ -15,6 +17,8 @@ from tradingbot_exchange.binance import user_events
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.feed import FAST, SLOW, MarketFeed
 from tradingbot_exchange.binance.spot import Spot
+
+log = logging.getLogger(__name__)
 
 MAX_STREAMS = 1024
 """Streams of one connection."""
@@ -157,6 +161,13 @@ def _identifier(frame: dict[str, object]) -> object:
     return identifier
 
 
+def _report(clock: "asyncio.Task[None]") -> None:
+    """Log why the periodic streams ended, unless the server ends."""
+    error = None if clock.cancelled() else clock.exception()
+    if error is not None:
+        log.error("the periodic market streams have stopped", exc_info=error)
+
+
 class MarketStreams:
     """All connections to the market streams, and the clock that drives the periodic ones."""
 
@@ -183,23 +194,30 @@ class MarketStreams:
         session = StreamSession(self._feed, connection, combined=combined)
         session.open_streams(names)
         self._open.append(session)
-        second, count = 0, 0
         try:
-            async for text in connection.messages():
-                now = self._spot.venue.client_time() // 1000
-                second, count = now, count + 1 if now == second else 1
-                if count > self._spot.settings.stream_messages:
-                    await connection.close(WSCloseCode.POLICY_VIOLATION, b"Too many requests")
-                    break
-                connection.send(_encode(session.answer(text)))
+            await self._listen(session)
         finally:
             self._open.remove(session)
             session.close()
         return connection.response
 
+    async def _listen(self, session: StreamSession) -> None:
+        """Answer a client's messages until it leaves, or sends too many in a second."""
+        second, count = 0, 0
+        async with aclosing(session.connection.messages()) as messages:
+            async for text in messages:
+                now = self._spot.venue.client_time() // 1000
+                second, count = now, count + 1 if now == second else 1
+                if count > self._spot.settings.stream_messages:
+                    reason = b"Too many requests"
+                    await session.connection.close(WSCloseCode.POLICY_VIOLATION, reason)
+                    return
+                session.connection.send(_encode(session.answer(text)))
+
     def start(self) -> None:
         """Begin with the periodic streams."""
         self._clock = asyncio.create_task(self._run())
+        self._clock.add_done_callback(_report)
 
     async def _run(self) -> None:
         fast_ticks = round(SLOW / FAST)

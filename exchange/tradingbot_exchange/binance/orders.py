@@ -140,7 +140,8 @@ def leg(
 
 def _check_parameters(values: Values, prefix: Prefix, rules: TypeRules) -> None:
     for name, message in _UNSUPPORTED.items():
-        if prefix.of(name) in values and values.decimal(prefix.of(name)) != 0:
+        sent = prefix.of(name)
+        if sent in values and values.decimal(sent) != 0:
             raise errors.rejected(message)
     for name in rules.needs:
         if prefix.of(name) not in values:

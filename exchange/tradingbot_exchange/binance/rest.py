@@ -17,7 +17,7 @@ _PLACING = frozenset({"newOrder", "newOco", "newOldOco", "cancelReplace"})
 """Calls whose success carries the order counts."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Respond = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def routes(spot: Spot) -> list[web.RouteDef]:
@@ -75,15 +75,10 @@ async def _refuse(request: web.Request) -> web.Response:
     return error_response(not_supported())
 
 
-@web.middleware
-async def not_found(request: web.Request, handler: Respond) -> web.StreamResponse:
+async def not_found(request: web.Request) -> web.Response:
     """Answer unknown paths, and methods that a path does not have, as Binance's front end does."""
-    try:
-        return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
-    except web.HTTPRequestEntityTooLarge:
-        return error_response(ApiError(-1000, "The request is too large.", status=413))
+    del request
+    return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
 
 
 class BinanceFaultErrors:

@@ -7,6 +7,7 @@ rateLimits}`. Events come between answers, wrapped as `{subscriptionId, event}`.
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -115,8 +116,9 @@ class WebSocketApi:
         session.return_rate_limits = request.query.get("returnRateLimits") != "false"
         self._open.append(session)
         try:
-            async for text in connection.messages():
-                connection.send(_encode(self.answer(session, text)))
+            async with aclosing(connection.messages()) as messages:
+                async for text in messages:
+                    connection.send(_encode(self.answer(session, text)))
         finally:
             self._open.remove(session)
             for subscription in session.subscriptions.values():

@@ -159,7 +159,9 @@ class OrderView:
         rest = self.size - self.filled
         if self.limit.request.side is Side.SELL:
             return rest
-        prices = [order.request.price or Decimal(0) for order in self.orders]
+        prices = [
+            order.request.price or Decimal(0) for order in self.orders if order.status in OPEN
+        ]
         return rest * max(prices) * (1 + self.instrument.taker_fee)
 
     @property

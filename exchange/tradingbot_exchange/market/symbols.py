@@ -38,6 +38,9 @@ _FEES = {
 }
 _QUOTE = {DialectName.BINANCE: "USDT", DialectName.COINBASE: "USD"}
 _MIN_NOTIONAL = {DialectName.BINANCE: "5", DialectName.COINBASE: "1"}
+_MAX_ORDERS = {DialectName.BINANCE: 200, DialectName.COINBASE: 500}
+_MAX_STOPS = {DialectName.BINANCE: 5, DialectName.COINBASE: 500}
+"""Only Binance limits stop orders apart from others."""
 _LOTS = {
     DialectName.BINANCE: ("0.00001", "0.0001", "0.001"),
     DialectName.COINBASE: ("0.000001", "0.000001", "0.001"),
@@ -107,6 +110,8 @@ def _symbol(
         maker_fee=maker,
         taker_fee=taker,
         fee_in_quote=dialect is DialectName.COINBASE,
+        max_orders=_MAX_ORDERS[dialect],
+        max_stops=_MAX_STOPS[dialect],
     )
     return Symbol(
         instrument=instrument,
