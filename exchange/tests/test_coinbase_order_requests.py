@@ -122,6 +122,8 @@ def kept(order: NewOrder) -> Order:
         ("limit_limit_gtc", OrderType.LIMIT, TimeInForce.GTC),
         ("limit_limit_gtd", OrderType.LIMIT, TimeInForce.GTD),
         ("limit_limit_fok", OrderType.LIMIT, TimeInForce.FOK),
+        ("stop_limit_stop_limit_gtc", OrderType.STOP_LIMIT, TimeInForce.GTC),
+        ("stop_limit_stop_limit_gtd", OrderType.TAKE_PROFIT_LIMIT, TimeInForce.GTD),
     ],
 )
 def test_orders_without_configuration_name_are_shown_as_their_like(
@@ -135,6 +137,7 @@ def test_orders_without_configuration_name_are_shown_as_their_like(
         time_in_force=in_force,
         quantity=Decimal(1),
         price=price,
+        stop_price=Decimal(1) if name.startswith("stop") else None,
     )
     assert form_of(kept(order)) == name
 
