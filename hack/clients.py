@@ -73,7 +73,7 @@ def environment(root: Path, cache: Path) -> Path:
 
 
 def install(root: Path, venv: Path) -> None:
-    """Make the environment anew, from wheels; what has none is built afterwards.
+    """Create the environment from wheels; what has none is built afterwards.
 
     A build takes the pinned setuptools of the environment, not one that pip would download for it.
     """
