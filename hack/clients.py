@@ -144,16 +144,11 @@ def test(suite: str, arguments: list[str], *, root: Path, venv: Path) -> int:
     """Run a suite, print what it said when it has ended, and return pytest's exit code."""
     began = time.monotonic()
     here = root / CLIENTS / suite
+    exchange = shlex.join([str(root / ".venv" / "bin" / "tradingbot"), "exchange"])
     done = subprocess.run(
         [str(venv / "bin" / "python"), "-m", "pytest", "-q", *arguments, str(here)],
         cwd=here,
-        env=dict(
-            os.environ,
-            TRADINGBOT_EXCHANGE_COMMAND=shlex.join(
-                [str(root / ".venv/bin/tradingbot"), "exchange"]
-            ),
-            PYTHONDONTWRITEBYTECODE="1",
-        ),
+        env={**os.environ, "TRADINGBOT_EXCHANGE_COMMAND": exchange},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
