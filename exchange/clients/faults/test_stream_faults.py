@@ -57,7 +57,7 @@ async def keeps_doubled_trades(dialect: Dialect, client: Any, served: Served) ->
     doubled = 0
     while doubled < 3:
         await client.watch_trades(dialect.symbol)
-        doubled = (await asyncio.to_thread(served.active_faults))[0]["hits"]
+        doubled = sum(each["hits"] for each in await asyncio.to_thread(served.active_faults))
     ids = [trade["id"] for trade in client.trades[dialect.symbol]]
     assert (len(ids) == len(set(ids))) is (dialect.name == "coinbase")
 
@@ -96,8 +96,15 @@ def test_a_fault_begun_by_a_call_is_seen(
 ) -> None:
     async def scene(dialect: Dialect, client: Any, served: Served) -> None:
         await client.watch_trades(dialect.symbol)
-        await asyncio.to_thread(served.add_fault, **fault(name, dialect))
-        await seen(dialect, client, served)
+        watching = asyncio.create_task(seen(dialect, client, served))
+        begun = False
+        while not watching.done():
+            # A cut between two calls raises nothing, ccxt connects again: cut until it is met.
+            if not begun or name == "cut-streams":
+                await asyncio.to_thread(served.add_fault, **fault(name, dialect))
+                begun = True
+            await asyncio.wait([watching], timeout=1)
+        await watching
 
     try:
         run(dialect, exchange, scene)
