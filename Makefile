@@ -17,7 +17,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour crash calm test coverage e2e-cluster e2e-cluster-parts storm soak lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ coverage: install ## run the tests, and report the coverage of every process tha
 	@PYTHONPATH=hack .venv/bin/coverage run -m $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
+
+test-clients: install ## test the simulated exchanges with real clients; TESTS="freqtrade -k crash"
+	@.venv/bin/python hack/clients.py $(TESTS)
 
 e2e-cluster: install ## test the product on a real node, with cert-manager (as root); TESTS as above
 	@PYTHONPATH=hack .venv/bin/python -m tradingbot_node test $(TESTS)

@@ -13,6 +13,7 @@ OUTPUTS = {
     "requirements.txt": ["pyproject.toml"],
     "requirements-dev.txt": ["pyproject.toml", "--extra", "dev"],
     "strategies/requirements.txt": ["strategies/pyproject.toml"],
+    "exchange/clients/requirements.txt": ["exchange/clients/requirements.in"],
     "hack/control-plane/go-requirements.txt": [
         "hack/control-plane/go-requirements.in",
         "--no-annotate",  # an annotation would name that file, and nothing else needs Go

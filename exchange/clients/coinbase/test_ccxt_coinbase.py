@@ -341,14 +341,20 @@ def test_other_errors_raise_what_ccxt_knows_of_them(exchange: Exchange, client: 
             assert raised(stranger.fetch_balance) is ccxt.AuthenticationError
         except ValueError:
             assert key.secret != exchange.ec.secret  # no longer a key at all
-    hasty = Client(exchange, exchange.spare["ec"].pop(), enableRateLimit=False)
-    hasty.load_markets()
 
-    def storm() -> None:
-        for _ in range(200):
-            hasty.fetch_balance()
 
-    assert raised(storm) is ccxt.RateLimitExceeded
+def test_too_many_requests_exceed_the_rate_limit(exchange: Exchange) -> None:
+    async def storm() -> None:
+        """Send many at once: one after the other, a slow machine stays below the limit."""
+        key = exchange.spare["ec"].pop()
+        client = ccxt.async_support.coinbase(options(exchange, key, enableRateLimit=False))
+        try:
+            await client.load_markets()
+            await asyncio.gather(*(client.fetch_balance() for _ in range(200)))
+        finally:
+            await client.close()
+
+    assert raised(lambda: asyncio.run(storm())) is ccxt.RateLimitExceeded
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""A simulated exchange as a process of its own, for suites of several kinds of client.
+
+The tests run in an environment that has the clients and pytest only. TRADINGBOT_EXCHANGE_COMMAND is
+the command that starts an exchange (`.venv/bin/tradingbot exchange`).
+"""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEADLINE_SECONDS = 60
+ACCOUNT = "client"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where an exchange listens, and what its control port says."""
+
+    port: int
+    control_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def add_fault(self, **fault: Any) -> None:
+        """Begin a fault, such as `type="reject"`."""
+        self.control("POST", "/faults", fault)
+
+    def end_faults(self) -> None:
+        self.control("DELETE", "/faults")
+
+    def active_faults(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.control("GET", "/faults")["faults"]
+        return found
+
+    def statement(self) -> dict[str, Any]:
+        """Return the account's own statement: balances, fills, open orders."""
+        found: dict[str, Any] = self.control("GET", f"/accounts/{ACCOUNT}/statement")
+        return found
+
+    def fills(self, side: str) -> list[dict[str, Any]]:
+        return [fill for fill in self.statement()["fills"] if fill["side"] == side]
+
+    def balance(self, asset: str) -> Decimal:
+        """Return what the account has of an asset, free and held."""
+        found = self.statement()["balances"].get(asset, {"free": "0", "held": "0"})
+        return Decimal(found["free"]) + Decimal(found["held"])
+
+    def price(self, symbol: str) -> Decimal:
+        """Return the last price of one of the engine's symbols, such as BTC-USDT."""
+        return Decimal(self.control("GET", "/market")["symbols"][symbol]["last"])
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.control_port}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+
+@contextmanager
+def serve(
+    dialect: str,
+    here: Path,
+    *,
+    keys: Sequence[dict[str, Any]],
+    balances: str,
+    more: Sequence[str] = (),
+) -> Iterator[Served]:
+    """Start an exchange with seed 7, and stop it at the end. `more`: other arguments."""
+    command = os.environ.get("TRADINGBOT_EXCHANGE_COMMAND")
+    if command is None:
+        pytest.fail("set TRADINGBOT_EXCHANGE_COMMAND to the command that starts an exchange")
+    served = Served(free_port(), free_port())
+    file = here / "keys.yaml"
+    file.write_text(json.dumps({"keys": [{"account": ACCOUNT, **key} for key in keys]}))
+    file.chmod(0o600)
+    arguments = [
+        *shlex.split(command),
+        *("--dialect", dialect, "--seed", "7", "--balance", balances, "--keys", str(file)),
+        *("--port", str(served.port), "--control-port", str(served.control_port)),
+        *more,
+    ]
+    with (here / "exchange.log").open("w") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: listens(served.port) or process.poll() is not None)
+        if process.poll() is not None:
+            pytest.fail(
+                f"the exchange did not start: {(here / 'exchange.log').read_text()[-2000:]}"
+            )
+        yield served
+    finally:
+        process.terminate()
+        process.wait(timeout=DEADLINE_SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], Any], told: Callable[[], str] = str) -> Any:
+    """Return the first result that is true. Fails after a while, with what `told` returns."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.05)
+    pytest.fail(f"not true after {DEADLINE_SECONDS} s\n{told()}")
