@@ -1,6 +1,5 @@
 import os
 import re
-import subprocess
 import sys
 import threading
 from pathlib import Path
