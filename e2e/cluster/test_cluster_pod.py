@@ -246,7 +246,8 @@ def test_a_volume_keeps_its_data_over_a_restart_and_over_the_deletion_of_the_bot
     assert answers(desk)[: len(first)] == first
 
     desk.kubectl("delete", "tradingbot", BOT, "--timeout=120s")
-    assert desk.get("deployment", BOT) is None
+    # The garbage collector deletes it, after the bot.
+    eventually(lambda: desk.get("deployment", BOT) is None)
     kept = desk.get("pvc", CLAIM)
     assert claim is not None
     assert kept is not None
