@@ -54,11 +54,13 @@ def watch(
     scenario: Callable[[Watching], Awaitable[None]],
     *,
     namespaces: tuple[str, ...] = (),
+    undiscovered: frozenset[str] = frozenset(),
+    is_served: Callable[[WatchServer, str], bool] = lambda _server, _kind: False,
 ) -> Watching:
     """Run `scenario` while the operator watches; it must stop in time afterwards."""
 
     async def main() -> Watching:
-        server = WatchServer(namespaces=namespaces)
+        server = WatchServer(namespaces=namespaces, undiscovered=set(undiscovered))
         async with server.serving() as url:
 
             async def login() -> kopf.ConnectionInfo:
@@ -74,6 +76,7 @@ def watch(
                     stop=subject.stop,
                     ready=subject.ready,
                     on_missed_events=subject.lost,
+                    is_served=lambda kind: is_served(server, kind),
                 )
             )
             async with asyncio.timeout(PATIENCE):
@@ -130,8 +133,8 @@ def test_a_session_that_does_not_end_is_abandoned_and_says_nothing_any_more(
     real = watches._run_kopf
     speak: list[OnEvent] = []
 
-    async def stuck(session: WatchSession, callbacks: Callbacks, where: Any) -> list[str]:
-        ended = await real(session, callbacks, where)
+    async def stuck(session: WatchSession, callbacks: Callbacks, *others: Any) -> list[str]:
+        ended = await real(session, callbacks, *others)
         if not speak:
             speak.append(callbacks.on_event)
             release.wait(PATIENCE * 2)
@@ -159,8 +162,8 @@ def test_a_stop_is_obeyed_though_the_session_does_not_end(monkeypatch: pytest.Mo
     release = threading.Event()
     real = watches._run_kopf
 
-    async def stuck(session: WatchSession, callbacks: Callbacks, where: Any) -> list[str]:
-        ended = await real(session, callbacks, where)
+    async def stuck(session: WatchSession, callbacks: Callbacks, *others: Any) -> list[str]:
+        ended = await real(session, callbacks, *others)
         release.wait(PATIENCE * 2)
         return ended
 
@@ -172,3 +175,43 @@ def test_a_stop_is_obeyed_though_the_session_does_not_end(monkeypatch: pytest.Mo
         watch(monkeypatch, scenario)
     finally:
         release.set()
+
+
+def test_a_kind_that_is_served_and_that_kopf_has_not_found_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watches, "GRACE_SECONDS", 0.5)
+
+    def is_served(server: WatchServer, kind: str) -> bool:
+        if kind != "TradingBot" or "assetregistries" not in server.begun:
+            return False
+        # kopf has looked. The definition is there now, and no event makes kopf look again.
+        server.undiscovered.clear()
+        return True
+
+    async def change(watching: Watching) -> None:
+        watching.server.event("tradingbots", "late")
+        await watching.until(lambda: "late" in watching.names)
+
+    seen = watch(monkeypatch, change, undiscovered=frozenset({"tradingbots"}), is_served=is_served)
+    assert seen.server.begun.count("configmaps") == 2
+
+
+def test_a_kind_that_is_not_served_keeps_no_other_from_being_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watches, "GRACE_SECONDS", 0.2)
+    rounds = 0
+
+    def is_served(server: WatchServer, kind: str) -> bool:
+        nonlocal rounds
+        rounds += kind == "TradingBot" and "assetregistries" in server.begun
+        if rounds == 4:  # much longer than the grace: nothing may have started again until now
+            assert server.begun.count("configmaps") == 1
+            server.undiscovered.clear()
+        return rounds >= 4
+
+    async def nothing(watching: Watching) -> None:
+        assert watching.server.begun.count("configmaps") == 2
+
+    watch(monkeypatch, nothing, undiscovered=frozenset({"tradingbots"}), is_served=is_served)

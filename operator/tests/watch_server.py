@@ -46,6 +46,8 @@ class WatchServer:
     begun: list[str] = field(default_factory=list)
     """The plural of each watch that has started, in order."""
     on_watch: Callable[[str], None] = lambda _: None
+    undiscovered: set[str] = field(default_factory=set)
+    """Plurals that discovery does not list."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -95,8 +97,7 @@ class WatchServer:
             }
         )
 
-    @staticmethod
-    def _discovery(path: str) -> JsonObject | None:
+    def _discovery(self, path: str) -> JsonObject | None:
         crds = resource(CRDS, "CustomResourceDefinition", namespaced=False)
         if path == "/api":
             return {"versions": ["v1"]}
@@ -106,7 +107,11 @@ class WatchServer:
             return {"groups": [group(*version) for version in sorted(versions)]}
         if path == "/apis/apiextensions.k8s.io/v1":
             return {"resources": [crds]}
-        served = [resource(plural, kind) for _, _, plural, kind in WATCHED if PATHS[plural] == path]
+        served = [
+            resource(plural, kind)
+            for _, _, plural, kind in WATCHED
+            if PATHS[plural] == path and plural not in self.undiscovered
+        ]
         if path == "/api/v1":
             served.append(resource("namespaces", "Namespace", namespaced=False))
         return {"resources": served} if served else None

@@ -66,6 +66,7 @@ class Informer:
             stop=stop,
             ready=self._watching,
             on_missed_events=self.listings.requested.set,
+            is_served=self.listings.is_served,
             health=self.watch_health,
         )
 

@@ -57,6 +57,7 @@ class Listings:
         self._listed_at = clock()
         self._failure = ""
         self._unidentified = 0
+        self._served: set[str] = set()
 
     async def resync_loop(self) -> None:
         """List everything now, when it is requested, and once in each interval; never returns."""
@@ -98,6 +99,10 @@ class Listings:
             return self._with_failure(f"the API server has not been listed for {age:.0f} s")
         return ""
 
+    def is_served(self, kind: str) -> bool:
+        """Whether the API server answered the latest listing of a kind. Safe in any thread."""
+        return kind in self._served
+
     def _with_failure(self, reason: str) -> str:
         return f"{reason}: {self._failure}" if self._failure else reason
 
@@ -106,7 +111,9 @@ class Listings:
             await self.list_kind(kind)
         except KubernetesError as error:
             self._failure = str(error)
+            self._served.discard(kind)
             return False
+        self._served.add(kind)
         return True
 
     async def list_kind(self, kind: str) -> None:

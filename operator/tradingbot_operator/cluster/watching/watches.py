@@ -8,7 +8,8 @@ Three layers, each of which repairs what the one below can't:
 
 A session is a thread with an event loop (see `session`). kopf ends a single watch for good when the
 API server answers with something unexpected, such as a 404 while it starts, and goes on without
-that watch: hence the supervision.
+that watch: hence the supervision. It also never starts a watch if it looks for a new definition in
+the moment in which the API server does not serve it yet: hence `is_served`.
 
 kopf lists before it watches. The operator lists by itself, in pages, and lets kopf's lists come
 back empty (see `kopf_tuning`): 20,000 objects would go through kopf's handling of events one by
@@ -27,6 +28,7 @@ from tradingbot_operator.cluster.watching.health import WatchHealth
 from tradingbot_operator.cluster.watching.kopf_tuning import NoMemories
 from tradingbot_operator.cluster.watching.kopf_wiring import (
     BUILT_IN,
+    KINDS,
     PLURALS,
     Callbacks,
     OnEvent,
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 SUPERVISION_SECONDS = 0.5
 GRACE_SECONDS = 10.0
-"""Within which kopf must have started the watches of the built-in kinds."""
+"""Within which kopf must have started the watch of a kind that the API server serves."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before another session: each makes the operator list everything."""
@@ -60,6 +62,7 @@ async def watch(
     stop: asyncio.Event,
     ready: asyncio.Event,
     on_missed_events: Callable[[], None],
+    is_served: Callable[[str], bool] = lambda _kind: False,
     health: WatchHealth | None = None,
 ) -> None:
     """Watch all kinds until `stop`.
@@ -72,7 +75,8 @@ async def watch(
     - when a line of a watch can't be read,
     - when a session ends, since nothing is watched until the next one has started.
 
-    All callbacks run in the caller's event loop.
+    `is_served` says whether the API server serves a kind of ours, as far as is known. It is called
+    in the session's thread; all other callbacks run in the caller's event loop.
     """
     loop = asyncio.get_running_loop()
     health = WatchHealth() if health is None else health
@@ -95,7 +99,7 @@ async def watch(
             on_unreadable=lambda: session.call(events_missed),
             on_answer=health.answered,
         )
-        return await _run_kopf(session, callbacks, namespaces)
+        return await _run_kopf(session, callbacks, namespaces, is_served)
 
     stopping = asyncio.create_task(stop.wait())
     pause = FIRST_PAUSE
@@ -167,7 +171,10 @@ class _StartedWatches:
 
 
 async def _run_kopf(
-    session: WatchSession, callbacks: Callbacks, namespaces: Sequence[str]
+    session: WatchSession,
+    callbacks: Callbacks,
+    namespaces: Sequence[str],
+    is_served: Callable[[str], bool],
 ) -> list[str]:
     """Run kopf until the session is stopped or a watch has ended. Return which have, and why.
 
@@ -191,7 +198,7 @@ async def _run_kopf(
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: logger.debug("kopf: %s", context.get("exception") or context["message"])
     )
-    ended = await _until_one_ends(session, operator, started)
+    ended = await _until_one_ends(session, operator, started, is_served)
     session.report(ended)
     ending.set()
     await end_all_tasks(operator)
@@ -202,7 +209,10 @@ async def _run_kopf(
 
 
 async def _until_one_ends(
-    session: WatchSession, operator: asyncio.Task[None], started: _StartedWatches
+    session: WatchSession,
+    operator: asyncio.Task[None],
+    started: _StartedWatches,
+    is_served: Callable[[str], bool],
 ) -> list[str]:
     """Supervise kopf's watches. Return which have ended, and why; none if the session is stopped.
 
@@ -213,6 +223,7 @@ async def _until_one_ends(
     ended: list[str] = []
     now = asyncio.get_running_loop().time
     begun = now()
+    awaited: dict[str, float] = {}  # since when a kind has been served and not watched
     while not session.stopping and not ended:
         session.beat()
         alive = {
@@ -224,9 +235,16 @@ async def _until_one_ends(
         running = set(map(_plural_of, alive))
         if not ended:  # a watch may have started and ended between two checks of the tasks
             ended = [f"{plural} (at once)" for plural in sorted(started.plurals - running)]
+        awaited = {
+            plural: awaited.get(plural, now())
+            for plural in sorted(PLURALS - running)
+            if plural in BUILT_IN or is_served(KINDS[plural][0])
+        }
+        ended += [
+            f"{each} (not begun)" for each in awaited if now() > awaited[each] + GRACE_SECONDS
+        ]
         if now() > begun + GRACE_SECONDS:
-            ended += [f"{plural} (not begun)" for plural in BUILT_IN if plural not in running]
-            # kopf watches a CRD that is missing now as soon as it is installed.
+            # kopf watches a CRD that is missing now once it is installed, or else see `awaited`.
             started.give_up_waiting()
         known = alive
         if operator.done():
