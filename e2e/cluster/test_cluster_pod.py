@@ -167,6 +167,12 @@ def trading(desk: Person) -> Object:
     return current_pod(desk)
 
 
+def pulled_and_trading(desk: Person) -> Object:
+    """Return the pod of the bot that all tests share. It is made if a test runs alone."""
+    desk.applied(remote_bot(**PULLING))
+    return trading(desk)
+
+
 def test_an_image_is_pulled_with_the_pull_secret_and_refused_without(
     desk: Person, world: Outside
 ) -> None:
@@ -179,8 +185,7 @@ def test_an_image_is_pulled_with_the_pull_secret_and_refused_without(
 
     eventually(lambda: refused() is None)
 
-    desk.applied(remote_bot(**PULLING))
-    pod = trading(desk)
+    pod = pulled_and_trading(desk)
     assert pod["spec"]["containers"][0]["image"] == IMAGE
     pulled = [seen for seen in world.asked("registry") if seen["status"] == 200]
     assert any("/desk/remote-bot/manifests/" in seen["path"] for seen in pulled)
@@ -189,7 +194,7 @@ def test_an_image_is_pulled_with_the_pull_secret_and_refused_without(
 def test_the_bot_reaches_its_exchange_through_the_proxy_and_trusts_its_private_ca(
     desk: Person, world: Outside
 ) -> None:
-    pod = current_pod(desk)
+    pod = pulled_and_trading(desk)
     name, address = pod["metadata"]["name"], pod["status"]["podIP"]
 
     tunnels = [seen for seen in world.asked("proxy") if seen["client"] == address]
@@ -211,7 +216,7 @@ def test_a_network_policy_lets_the_bot_do_its_work_and_nothing_else(
     desk: Person, product: Installation
 ) -> None:
     """The node's own network enforces none, see `policy_rules`."""
-    pod = current_pod(desk)
+    pod = pulled_and_trading(desk)
     name, address = pod["metadata"]["name"], pod["status"]["podIP"]
     policy = desk.get("networkpolicy", BOT)
     assert policy is not None
@@ -235,9 +240,9 @@ def test_a_network_policy_lets_the_bot_do_its_work_and_nothing_else(
 def test_a_volume_keeps_its_data_over_a_restart_and_over_the_deletion_of_the_bot(
     desk: Person,
 ) -> None:
+    before = pulled_and_trading(desk)
     first = answers(desk)
     claim = desk.get("pvc", CLAIM)
-    before = current_pod(desk)
 
     environment = [*POD["env"], {"name": "REASON", "value": "a restart"}]
     desk.applied(remote_bot(**PULLING, env=environment))
@@ -254,8 +259,7 @@ def test_a_volume_keeps_its_data_over_a_restart_and_over_the_deletion_of_the_bot
     assert kept["metadata"]["uid"] == claim["metadata"]["uid"]
     assert "deletionTimestamp" not in kept["metadata"]
 
-    desk.applied(remote_bot(**PULLING))
-    trading(desk)
+    pulled_and_trading(desk)
     assert answers(desk)[: len(first)] == first
 
 
