@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,6 +60,7 @@ IMAGE = {
     "var/lib/dpkg/status.d/libfoo1": STATUS,
     "var/lib/dpkg/status.d/libfoo1.md5sums": "d41d8cd98f00b204e9800998ecf8427e  lib/libfoo.so.1\n",
 }
+UNLISTED = frozenset({"pip", "tradingbot-strategies"})
 PINS = {
     "my-lib": Pin("my-lib", "1.0", ("ab" * 32, "cd" * 32), ("tradingbot-operator",), None),
     "for-windows": Pin("for-windows", "2", ("ef" * 32,), (), "sys_platform == 'win32'"),
@@ -83,10 +85,10 @@ def bill(contents: Contents, pins: dict[str, Pin] = PINS) -> Bill:
 def installed() -> Bill:
     """The bill of the environment that runs the tests, made of the requirements that it has.
 
-    pip, which venv brings along, is in no lock file.
+    pip, which venv brings along, is in no lock file, and the strategies have an image of their own.
     """
     contents = read_contents(ROOT / ".venv")
-    pinned = tuple(one for one in contents.distributions if one.name != "pip")
+    pinned = tuple(one for one in contents.distributions if one.name not in UNLISTED)
     pins = read_pins((ROOT / "requirements-dev.txt").read_text("utf-8"))
     return bill(replace(contents, distributions=pinned), pins)
 
@@ -111,10 +113,22 @@ def test_every_file_of_a_python_package_has_a_listed_component() -> None:
     contents = read_contents(ROOT / ".venv")
     listed = {one.name for one in installed().components}
     files = [file for file in contents.python_files() if contents.owner(file) not in listed]
-    # pip is not listed, and nothing but its files is found to have no component.
+    # Nothing but the files of what is not listed is found to have no component.
     site = contents.site.relative_to(contents.root).as_posix()
+    beginnings = (
+        "pip/",
+        "pip-",
+        "tradingbot_strategies-",
+        "__editable__",
+        "__pycache__/__editable__",
+    )
+    unlisted_files = tuple(f"{site}/{one}" for one in beginnings)
+    # pytest keeps its own compilation of plugins beside the interpreter's.
+    by_pytest = re.compile(r"\.cpython-\d+-pytest-[\d.]+\.pyc$")
     assert files
-    assert not [file for file in files if not file.startswith((f"{site}/pip/", f"{site}/pip-"))]
+    assert not [
+        file for file in files if not file.startswith(unlisted_files) and not by_pytest.search(file)
+    ]
 
 
 def test_every_file_of_an_image_has_a_listed_component(image: Path) -> None:

@@ -206,11 +206,15 @@ def test_every_setting_is_there_with_its_default() -> None:
         for flag, default in zip(codes(row[0]), defaults, strict=False):
             listed[flag] = {"empty": "", "off": "False"}.get(default, default)
     assert listed == {
-        f"--{name.replace('_', '-')}": f"{field.default:g}"
-        if isinstance(field.default, float)
-        else str(field.default)
+        f"--{name.replace('_', '-')}": shown(field.default)
         for name, field in OperatorSettings.model_fields.items()
     }
+
+
+def shown(default: object) -> str:
+    if isinstance(default, frozenset):
+        return ",".join(sorted(default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def anchors(page: str) -> set[str]:
