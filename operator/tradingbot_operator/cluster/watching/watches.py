@@ -75,7 +75,7 @@ async def watch(
     - when a line of a watch can't be read,
     - when a session ends, since nothing is watched until the next one has started.
 
-    `is_served` says whether the API server serves a kind of ours, as far as is known. It is called
+    `is_served` says whether the API server serves a kind that a definition adds. It is called
     in the session's thread; all other callbacks run in the caller's event loop.
     """
     loop = asyncio.get_running_loop()
