@@ -10,8 +10,9 @@ from typing import Any
 import ccxt
 import ccxt.async_support
 import pytest
+from served import wait_until
 
-from conftest import Exchange, Key, wait_until
+from conftest import Exchange, Key
 
 SYMBOL = "BTC/USD"
 

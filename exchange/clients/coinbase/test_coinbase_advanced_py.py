@@ -10,8 +10,9 @@ import pytest
 import requests
 from coinbase.rest import RESTClient
 from coinbase.websocket import WebsocketResponse, WSClient, WSUserClient
+from served import wait_until
 
-from conftest import Exchange, Key, wait_until
+from conftest import Exchange, Key
 
 PRODUCT = "BTC-USD"
 DEADLINE_SECONDS = 30
