@@ -139,6 +139,21 @@ class Person:
         found = self.events_of(name, reason, kind=kind)
         return [event["message"] for event in found if event["type"] == "Warning"]
 
+    def await_events(
+        self, name: str, reason: str, *, count: int = 1, kind: str = "TradingBot"
+    ) -> list[str]:
+        """Wait until an object has this many events of a reason, and return their messages.
+
+        The operator writes an event after the status that goes with it.
+        """
+
+        def look() -> list[Object]:
+            found = self.events_of(name, reason, kind=kind)
+            assert len(found) == count, (reason, found)
+            return found
+
+        return [event["message"] for event in eventually(look)]
+
     def metric(self, name: str, *, port: int | None = None) -> float | None:
         """Return the sum of a metric of the operator over its labels, or None without series."""
         answer = http_answer(port or self.system.plane.ports.operator_health, "/metrics")

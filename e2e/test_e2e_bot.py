@@ -122,7 +122,7 @@ def test_a_changed_image_reaches_the_pod_template(person: Person) -> None:
 
     eventually(followed)
     assert person.await_phase(BOT, "Running")
-    assert "Updated" in person.events(BOT)
+    eventually(lambda: "Updated" in person.events(BOT))
 
 
 def test_a_deleted_deployment_comes_back(person: Person) -> None:
@@ -204,8 +204,8 @@ def test_a_paused_bot_has_no_pod_and_runs_again_when_unpaused(person: Person) ->
         person.patched("tbot", BOT, {"spec": {"paused": False}})
         person.await_phase(BOT, "Running")
         eventually(lambda times=times: person.count_of(BOT, "Paused") == times)  # type: ignore[misc]
-    events = person.events(BOT)
-    assert (events.count("Paused"), events.count("Resumed")) == (1, 1)
+    person.await_events(BOT, "Paused")
+    person.await_events(BOT, "Resumed")
 
 
 def test_a_bot_outside_its_hours_has_no_pod(person: Person) -> None:

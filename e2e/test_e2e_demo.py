@@ -154,7 +154,7 @@ def test_a_crash_halts_a_bot_and_its_stops_stay_at_the_exchange(demo: Demo) -> N
     assert risk["resumesAt"] in said
     since = datetime.fromisoformat(risk["haltedSince"])
     assert since.timestamp() + 1 > fault["started"] / 1000
-    assert any(event["reason"] == "Halted" for event in demo.events(MAKER))
+    eventually(lambda: any(event["reason"] == "Halted" for event in demo.events(MAKER)))
     assert pods(demo, MAKER) == []
     left = exchange.orders(MAKER)
     assert sides(left) == {"SELL"}, "no entry is left"

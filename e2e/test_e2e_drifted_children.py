@@ -226,7 +226,7 @@ def test_a_pod_with_the_bots_labels_is_reported_and_its_report_is_not_believed(
         eventually(lambda: "ForeignPods" in condition_types(person))
         foreign = condition(person.get("tbot", BOT) or {}, "ForeignPods")
         assert "impostor" in foreign["message"]
-        assert len(person.warnings(BOT, "ForeignPods")) == 1
+        person.await_events(BOT, "ForeignPods")
         own.set(person.namespace, BOT, day_pnl="-5000")
         person.await_phase(BOT, "Halted")
         assert theirs.polls(person.namespace, BOT) == 0

@@ -266,7 +266,7 @@ def test_a_crash_loop_shows_as_such(person: Person) -> None:
     assert found["lastState"]["terminated"]["reason"] == "Error"
     assert "back-off 10s" in found["state"]["waiting"]["message"]
     assert "JSONDecodeError" in logs(person, "a", "--previous")
-    assert person.warnings("a", "BackOff", kind="Pod")
+    eventually(lambda: person.warnings("a", "BackOff", kind="Pod"))
     person.applied(config_map())
     await_state(person, "a", "running")
 

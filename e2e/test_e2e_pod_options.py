@@ -130,7 +130,7 @@ def test_a_bot_that_is_deleted_and_made_again_gets_its_retained_volume_back(
     # The new bot chooses no class; the claim keeps the one that it was created in.
     person.running_bot(pod={"storage": {"size": "1Gi", "retain": True}})
     assert uid(person, "pvc", CLAIM) == first
-    assert "Adopted" in person.events(BOT)
+    eventually(lambda: "Adopted" in person.events(BOT))
     assert condition(person.get("tbot", BOT) or {}, "ChildrenApplied")["status"] == "True"
 
     # The claim of a bot that no longer retains it goes with the bot.

@@ -96,12 +96,12 @@ def test_a_quota_that_is_used_up_is_named_and_the_bot_starts_once_there_is_room(
         assert condition(bot, "Ready")["status"] == "False"
         assert person.listed("pods") == []
     eventually(lambda: attempts(person, resource.split(".")[0]) > 1)
-    (message,) = person.warnings(BOT, "ChildRefused")
+    (message,) = person.await_events(BOT, "ChildRefused")
     assert NAMES[kind] in message
     person.patched("resourcequota", "tight", {"spec": {"hard": {f"count/{resource}": "9"}}})
     eventually(lambda: is_applied(person), seconds=RESOLVED_WITHIN)
     person.await_phase(BOT, "Running")
-    assert len(person.warnings(BOT, "ChildRefused")) == 1
+    person.await_events(BOT, "ChildRefused")
     assert attempts(person, resource.split(".")[0]) < 20
 
 
@@ -110,7 +110,7 @@ def test_a_service_that_the_admission_of_others_refuses_is_named(person: Person)
     with policy(person, CREATED_SERVICES, message=REFUSED, probe=probe):
         person.applied(sample("secret.yaml"), sample_bot())
         refused_bot(person, f"Service {BOT}", REFUSED)
-        assert len(person.warnings(BOT, "ChildRefused")) == 1
+        person.await_events(BOT, "ChildRefused")
     eventually(lambda: is_applied(person), seconds=RESOLVED_WITHIN)
     person.await_phase(BOT, "Running")
 
@@ -212,7 +212,7 @@ def pod_is_refused(person: Person, said: str) -> None:
     bot = refused_bot(person, f"Deployment {BOT}", said)
     assert condition(bot, "ChildrenApplied")["reason"] == "ReplicaFailure"
     assert condition(bot, "Ready")["status"] == "False"
-    (message,) = person.warnings(BOT, "ChildRefused")
+    (message,) = person.await_events(BOT, "ChildRefused")
     assert said in message
 
 
@@ -220,4 +220,4 @@ def pod_is_accepted(person: Person) -> None:
     """The pod is created in the end, and nothing is reported as refused any more."""
     person.await_phase(BOT, "Running", seconds=RESOLVED_WITHIN)
     eventually(lambda: is_applied(person))
-    assert len(person.warnings(BOT, "ChildRefused")) == 1
+    person.await_events(BOT, "ChildRefused")

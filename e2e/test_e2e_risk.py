@@ -66,7 +66,7 @@ def test_a_loss_at_the_limit_halts_the_bot_and_neither_profit_nor_a_new_limit_re
     report(person, bots, day_pnl="500")
     person.applied(sample_bot(riskManagement={**limits, "dailyLossLimit": "150"}))
     person.await_phase(BOT, "Halted")
-    assert person.events(BOT).count("Halted") == 1
+    person.await_events(BOT, "Halted")
     columns = person.kubectl("get", "tbot", BOT).stdout
     assert "DAY-PNL" in columns
     assert f"-{limits['dailyLossLimit']}" in columns
@@ -88,7 +88,7 @@ def test_a_halt_survives_a_killed_operator_and_lost_children(
     eventually(lambda: person.items("deployment", bot=BOT))
     assert replicas(person) == 0
     person.await_phase(BOT, "Halted")
-    assert person.events(BOT).count("Halted") == 1
+    person.await_events(BOT, "Halted")
 
 
 def test_a_halted_bot_resumes_by_itself_at_the_boundary_of_its_own_trading_day(

@@ -96,7 +96,7 @@ def test_every_stop_is_carried_out_in_spite_of(desk: StoppingBots, refusal: Refu
             assert deployment["spec"]["replicas"] == 1
             assert replicas_owners(deployment) == ["tradingbot-operator/Apply/"], name
             assert "DriftCorrected" not in desk.person.events(name)
-    assert desk.person.events("halted").count("Halted") == 1
+    desk.person.await_events("halted", "Halted")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_stop_that_is_refused_altogether_is_reported_and_carried_out_later(
         desk.stop()
         eventually(lambda: every_status_says_why(desk), seconds=BLOCKED_WITHIN)
         for name in [*PHASES, DELETED]:
-            messages = person.warnings(name, "StopBlocked")
+            messages = person.await_events(name, "StopBlocked")
             assert [REFUSED in message for message in messages] == [True], (name, messages)
         assert person.metric("tradingbot_operator_stops_blocked") == len(PHASES) + 1
         if POD_DELETES in rules:
@@ -163,7 +163,7 @@ def test_a_pod_that_a_finalizer_holds_is_reported_until_it_has_gone(person: Pers
         assert condition(bot, "StopBlocked")["reason"] == "PodRemains"
         assert name in condition(bot, "StopBlocked")["message"]
         assert condition(bot, "Ready")["status"] == "False"
-        assert len(person.warnings(BOT, "StopBlocked")) == 1
+        person.await_events(BOT, "StopBlocked")
     finally:
         person.patched("pod", name, {"metadata": {"finalizers": None}})
     bot = person.await_phase(BOT, "Paused")

@@ -81,7 +81,7 @@ def test_a_loss_halts_the_bot_until_its_trading_day_ends(person: Person) -> None
     assert datetime.now(UTC) >= ends
     resumed = await_condition(person, "RiskReported", "True")
     assert Decimal(resumed["status"]["risk"]["dayPnL"]) == 0
-    assert person.events(BOT).count("Halted") == 1
+    person.await_events(BOT, "Halted")
 
 
 def a_day_that_ends_soon(*, seconds: int) -> tuple[Object, datetime]:

@@ -26,7 +26,7 @@ def test_a_bot_whose_pod_is_restored_first_is_adopted_with_one_pod_and_can_be_pa
     restore(person, backup, "TradingBot")
     person.await_phase(BOT, "Running")
     eventually(lambda: len(person.items("pod", bot=BOT)) == 1)
-    assert "Adopted" in person.events(BOT)
+    eventually(lambda: "Adopted" in person.events(BOT))
     assert "NameConflict" not in person.events(BOT)
     person.patched("tbot", BOT, {"spec": {"paused": True}})
     eventually(lambda: person.listed("pods") == [], seconds=STOPPED_WITHIN)

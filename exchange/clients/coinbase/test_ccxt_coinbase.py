@@ -332,16 +332,13 @@ def test_other_errors_raise_what_ccxt_knows_of_them(exchange: Exchange, client: 
         is ccxt.PermissionDenied
     )
     for key in (
-        Key(exchange.ec.name, exchange.ec.secret.replace(exchange.ec.secret[60], "A")),
+        Key(exchange.ec.name, exchange.reader.secret),
         Key("organizations/o/apiKeys/nobody", exchange.ec.secret),
         Key(exchange.ed.name, exchange.ec.secret),
         Key(exchange.legacy.name, "another secret"),
     ):
         stranger = Client(exchange, key)
-        try:
-            assert raised(stranger.fetch_balance) is ccxt.AuthenticationError
-        except ValueError:
-            assert key.secret != exchange.ec.secret  # no longer a key at all
+        assert raised(stranger.fetch_balance) is ccxt.AuthenticationError
 
 
 def test_too_many_requests_exceed_the_rate_limit(exchange: Exchange) -> None:
