@@ -72,6 +72,27 @@ def test_a_loss_at_the_limit_halts_the_bot_and_neither_profit_nor_a_new_limit_re
     assert f"-{limits['dailyLossLimit']}" in columns
 
 
+def test_positions_above_the_limits_are_reported_and_stop_nothing(
+    person: Person, bots: SimulatedBots
+) -> None:
+    running(person, bots)
+    report(person, bots, open_positions=3, exposure="99000")
+    bot = await_condition(person, "LimitExceeded", "True")
+    message = condition(bot, "LimitExceeded")["message"]
+    assert "3 open positions, and maxOpenPositions is" in message
+    assert "exposure 99000, and maxPositionSize" in message
+    assert person.await_events(BOT, "LimitExceeded") == [message]
+    assert replicas(person) == 1
+    report(person, bots, open_positions=1, exposure="10")
+
+    def is_over() -> bool:
+        conditions = (person.get("tbot", BOT) or {})["status"]["conditions"]
+        return "LimitExceeded" not in {one["type"] for one in conditions}
+
+    eventually(is_over)
+    person.await_phase(BOT, "Running")
+
+
 def test_a_halt_survives_a_killed_operator_and_lost_children(
     person: Person, bots: SimulatedBots
 ) -> None:

@@ -32,7 +32,7 @@ from tradingbot_operator.risk.gauges import BotGauges
 from tradingbot_operator.risk.poller import RiskPoller
 from tradingbot_operator.settings import OperatorSettings
 
-TERMS = RiskTerms(Decimal(200), time_zone="UTC", day_start="00:00")
+TERMS = RiskTerms(Decimal(200), Decimal(1000), 1, time_zone="UTC", day_start="00:00")
 MINUTE = timedelta(minutes=1)
 PER_NETWORK = 250
 
@@ -89,7 +89,7 @@ class _Run:
         for number in range(self.bots):
             address = _address(number)
             watch = PollSubscription(
-                limit=TERMS.limit, address=address, fingerprint=means, last_fingerprint=None
+                terms=TERMS, address=address, fingerprint=means, last_fingerprint=None
             )
             poller.subscribe(NamespacedName("bench", address), watch)
         polling = asyncio.create_task(poller.run())

@@ -14,12 +14,13 @@ from tradingbot_api.contract import RiskReport
 from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_operator.risk.answer import NoReportError
 from tradingbot_operator.risk.client import Peer
-from tradingbot_operator.risk.daily_loss import FRESH, PollState, PollSubscription
+from tradingbot_operator.risk.daily_loss import FRESH, PollState, PollSubscription, RiskTerms
 from tradingbot_operator.risk.poller import RiskPoller
 from tradingbot_operator.settings import OperatorSettings
 
 A, B = NamespacedName("desk", "a"), NamespacedName("desk", "b")
 EVERY = 5.0
+TERMS = RiskTerms(Decimal(200), Decimal(1000), 2, time_zone="UTC", day_start="00:00")
 
 Answer = Callable[[float], RiskReport | NoReportError | None]
 """Returns the answer of a bot at a time of the event loop; None for no answer."""
@@ -158,7 +159,7 @@ def watching(
     address: str = "",
 ) -> PollSubscription:
     return PollSubscription(
-        limit=Decimal(200), address=address, fingerprint=fingerprint, last_fingerprint=known
+        terms=TERMS, address=address, fingerprint=fingerprint, last_fingerprint=known
     )
 
 

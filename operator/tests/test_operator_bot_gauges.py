@@ -20,6 +20,8 @@ FIGURES = {
     "tradingbot_bot_open_positions": 1.0,
     "tradingbot_bot_exposure": 950.0,
     "tradingbot_bot_daily_loss_distance": 187.5,
+    "tradingbot_bot_max_open_positions": 2.0,
+    "tradingbot_bot_max_exposure": 2000.0,
 }
 GOOD = {"tradingbot_bot_up": 1.0, **FIGURES}
 

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_harness import NOW, bot, report
+from operator_harness import NOW, bot, children_of, observed, report
+from tradingbot_api.model import JsonObject
 from tradingbot_api.tradingbot import TradingBotSpec
+from tradingbot_operator.bots.plan import plan
+from tradingbot_operator.bots.registry_sync import RegistryState
+from tradingbot_operator.bots.status.bot_status import bot_status
+from tradingbot_operator.bots.status.transitions import transitions
+from tradingbot_operator.reasons import Reason
 from tradingbot_operator.risk.daily_loss import (
     FRESH,
     PollState,
@@ -18,10 +24,12 @@ from tradingbot_operator.risk.daily_loss import (
     RiskTerms,
     StoredRisk,
     assess,
+    exceeded,
     fingerprint,
     risk_status,
 )
 
+REGISTRY = RegistryState("True", Reason.SYNCED, "Synced")
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -231,3 +239,64 @@ def test_silence_of_a_bot_that_was_heard_counts_at_once_and_else_after_a_while()
     assert not never.is_silent(NOW - 29 * SECOND, NOW)
     assert never.is_silent(NOW - 30 * SECOND, NOW)
     assert not judged(seen()).is_silent(BEGUN, NOW)
+
+
+# ---- the limits that the image has to keep: maxPositionSize 1000, maxOpenPositions 1
+
+
+@pytest.mark.parametrize(
+    ("positions", "exposure", "limits"),
+    [
+        (0, "0", []),
+        (1, "1000", []),
+        (1, "1000.00000001", ["maxPositionSize"]),
+        (2, "999", ["maxOpenPositions"]),
+        (3, "2500", ["maxOpenPositions", "maxPositionSize"]),
+    ],
+)
+def test_figures_above_a_limit_exceed_it(positions: int, exposure: str, limits: list[str]) -> None:
+    risk = judged(seen(openPositions=positions, exposure=exposure))
+    assert list(exceeded(RiskTerms.of(spec()), risk.figures)) == limits
+    assert len(risk.exceeded) == len(limits)
+
+
+def test_what_is_exceeded_has_the_figures_and_the_limits() -> None:
+    assert judged(seen(openPositions=3, exposure="2500")).exceeded == (
+        "3 open positions, and maxOpenPositions is 1",
+        "exposure 2500, and maxPositionSize 1000 x maxOpenPositions 1 is 1000",
+    )
+
+
+def test_figures_that_cross_a_limit_are_written_at_once_and_known_to_another_operator() -> None:
+    within = written(judged(seen(openPositions=1, exposure="900")))
+    small = judged(seen(at=NOW + SECOND, openPositions=1, exposure="950"), within)
+    assert small.figures == within.figures, "written once a minute"
+    above = judged(seen(at=NOW + SECOND, openPositions=1, exposure="1001"), within)
+    assert above.exceeded
+    assert judged(PollState(), written(above)).exceeded == above.exceeded
+    after = judged(seen(at=NOW + 2 * SECOND, openPositions=1, exposure="999"), written(above))
+    assert after.exceeded == ()
+
+
+def test_figures_of_another_day_or_that_no_one_can_read_exceed_nothing() -> None:
+    above = written(judged(seen(exposure="5000")))
+    assert judged(PollState(), above, now=NOW + 24 * HOUR).exceeded == ()
+    for text in ("", "much", "NaN", "Infinity"):
+        assert above.figures is not None
+        unreadable = replace(above, figures=replace(above.figures, exposure=text))
+        assert judged(PollState(), unreadable).exceeded == ()
+
+
+def status_with(risk: Risk) -> JsonObject:
+    found = observed(children_of(bot()), risk=risk)
+    return bot_status(bot(), plan(bot(), found, NOW), found, REGISTRY, NOW)
+
+
+def test_a_bot_above_its_limits_has_a_condition_and_one_warning_and_runs_on() -> None:
+    within, above = status_with(judged(seen())), status_with(judged(seen(openPositions=2)))
+    added = [one for one in above["conditions"] if one["type"] == "LimitExceeded"]
+    assert [(one["status"], one["reason"]) for one in added] == [("True", "AboveLimit")]
+    assert "LimitExceeded" not in {one["type"] for one in within["conditions"]}
+    assert list(transitions(within, above)) == [("Warning", "LimitExceeded", added[0]["message"])]
+    assert list(transitions(above, above)) == list(transitions(above, within)) == []
+    assert above["phase"] == within["phase"] == "Running"

@@ -126,7 +126,7 @@ def events() -> set[Words]:
                 ):
                     found |= {("Normal", word) for value in values if (word := text(value))}
     # A bot that fails says so with the reason of its condition.
-    found |= {("Warning", "ChildRefused"), ("Warning", "ForeignPods")}
+    found |= {("Warning", "ChildRefused"), ("Warning", "ForeignPods"), ("Warning", "LimitExceeded")}
     return found | {
         ("Warning", reason.value) for reason, phase in PHASE_OF_STOP.items() if phase == "Failed"
     }

@@ -6,6 +6,7 @@ from enum import StrEnum
 class Reason(StrEnum):
     """The reason of a condition."""
 
+    ABOVE_LIMIT = "AboveLimit"
     ADDED_BY_OTHERS = "AddedByOthers"
     ADOPTING = "Adopting"
     APPLIED = "Applied"

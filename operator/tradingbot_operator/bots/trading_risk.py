@@ -123,7 +123,7 @@ def poll_risk(
         return fingerprint(assess(terms, stored, seen, now, figures_every=every), since, now)
 
     watch = PollSubscription(
-        terms.limit,
+        terms,
         address=pod.address,
         fingerprint=fingerprint_of,
         last_fingerprint=fingerprint_of(seen, now),

@@ -8,10 +8,10 @@ A halt is stored in the bot's status and nowhere else. So a restart of the opera
 gone or a limit that is raised never lets a halted bot trade again on the same trading day.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from sys import intern
 from typing import Any, Protocol
 
@@ -51,8 +51,7 @@ class PollSubscription:
     from the last one.
     """
 
-    limit: Decimal
-    """Its `dailyLossLimit`."""
+    terms: "RiskTerms"
     address: str
     """IP address of the pod that its own Deployment owns; empty if unknown. Without an address the
     bot is not polled, unless the template of the URL has no `{ip}`."""
@@ -81,6 +80,8 @@ class RiskTerms:
 
     limit: Decimal
     """`dailyLossLimit`."""
+    max_position_size: Decimal
+    max_open_positions: int
     time_zone: str
     day_start: str
 
@@ -89,9 +90,16 @@ class RiskTerms:
         """Return the terms of a spec with defaults applied."""
         return cls(
             Decimal(spec.risk_management.daily_loss_limit),
+            Decimal(spec.risk_management.max_position_size),
+            spec.risk_management.max_open_positions,
             intern(spec.schedule.time_zone),
             intern(spec.schedule.day_start),
         )
+
+    @property
+    def max_exposure(self) -> Decimal:
+        """The notional value of all open positions that the limits allow."""
+        return self.max_position_size * self.max_open_positions
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,8 @@ class Risk:
     halt: Halt | None
     figures: ReportedFigures | None
     """The figures of this trading day that the status must show."""
+    exceeded: tuple[str, ...]
+    """For each limit above which `figures` are: a sentence with the figure and the limit."""
     report: RiskReport | None
     """The last report, if it is usable now."""
     problem: str
@@ -203,7 +213,7 @@ def assess(
     # A halt whose day can't be read counts for today: a halt too many costs a day of trading, one
     # too few the tenant's money.
     halt, old = (stored.halt, stored.figures) if same_day else (None, None)
-    figures = _figures_to_show(old, report, now, every=figures_every)
+    figures = _figures_to_show(terms, old, report, now, every=figures_every)
     if halt is None and report is not None and _trips(report, terms):
         figures = ReportedFigures.of(report)
         reached = f"dayPnL {figures.day_pnl} reached the limit of {terms.limit}"
@@ -213,11 +223,31 @@ def assess(
         day,
         halt,
         figures,
+        tuple(exceeded(terms, figures).values()),
         report,
         problem,
         is_unpolled=state.report is None and not state.problem,
         last_report_at=state.received or stored_at,
     )
+
+
+def exceeded(terms: RiskTerms, figures: ReportedFigures | None) -> dict[str, str]:
+    """Return the limits above which the figures are, each with a sentence for people.
+
+    The loss limit is not among them: it halts the bot. A figure that can't be read is above none.
+    """
+    return {} if figures is None else dict(_exceeded(terms, figures))
+
+
+def _exceeded(terms: RiskTerms, figures: ReportedFigures) -> Iterator[tuple[str, str]]:
+    positions, exposure = figures.open_positions, _decimal(figures.exposure)
+    if positions > terms.max_open_positions:
+        limit = f"maxOpenPositions is {terms.max_open_positions}"
+        yield "maxOpenPositions", f"{positions} open positions, and {limit}"
+    if exposure is not None and exposure > terms.max_exposure:
+        factors = f"maxPositionSize {terms.max_position_size:f} x maxOpenPositions"
+        limit = f"{factors} {terms.max_open_positions} is {terms.max_exposure:f}"
+        yield "maxPositionSize", f"exposure {exposure:f}, and {limit}"
 
 
 def fingerprint(risk: Risk, since: datetime, now: datetime) -> Hashable:
@@ -280,12 +310,19 @@ def _usable_report(
 
 
 def _figures_to_show(
-    old: ReportedFigures | None, report: RiskReport | None, now: datetime, *, every: timedelta
+    terms: RiskTerms,
+    old: ReportedFigures | None,
+    report: RiskReport | None,
+    now: datetime,
+    *,
+    every: timedelta,
 ) -> ReportedFigures | None:
     if report is None:
         return old
     new = ReportedFigures.of(report)
     if old is None or (old.open_positions == 0) != (new.open_positions == 0):
+        return new
+    if exceeded(terms, old).keys() != exceeded(terms, new).keys():
         return new
     return old if old.has_same_values_as(new) or now - old.reported_at < every else new
 
@@ -300,6 +337,14 @@ def _stored_halt(block: JsonObject) -> Halt | None:
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
 
 
 def _date(text: Any) -> date | None:

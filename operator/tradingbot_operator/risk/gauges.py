@@ -52,7 +52,9 @@ class BotGauges(Collector):
                 _add(families.day_pnl, labels, report.day_pnl)
                 _add(families.open_positions, labels, report.open_positions)
                 _add(families.exposure, labels, report.exposure)
-                _add(families.distance, labels, subscription.limit + report.day_pnl)
+                _add(families.distance, labels, subscription.terms.limit + report.day_pnl)
+                _add(families.max_open_positions, labels, subscription.terms.max_open_positions)
+                _add(families.max_exposure, labels, subscription.terms.max_exposure)
         yield from families.all()
         yield from _polling(self._poller)
 
@@ -74,9 +76,16 @@ class _Families:
             "daily_loss_distance",
             "Loss that is left before the daily loss limit halts the bot, in quote currency.",
         )
+        self.max_open_positions = _gauge(
+            "max_open_positions", "Number of open positions that the limits of the bot allow."
+        )
+        self.max_exposure = _gauge(
+            "max_exposure", "Exposure that the limits of the bot allow, in quote currency."
+        )
 
     def all(self) -> list[Metric]:
-        return [self.up, self.day_pnl, self.open_positions, self.exposure, self.distance]
+        reported = [self.up, self.day_pnl, self.open_positions, self.exposure, self.distance]
+        return [*reported, self.max_open_positions, self.max_exposure]
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

@@ -28,7 +28,7 @@ def condition_states(
 ) -> Iterator[ConditionState]:
     """Yield all conditions of `bot`.
 
-    `Reconciling`, `Stalled`, and the last three, only while they hold.
+    `Reconciling`, `Stalled`, and the last four, only while they hold.
     """
     blocked, reported = stop_blocked(plan, observed, now), _reported(bot, observed)
     readiness = ready(bot, plan, observed, phase=phase, reported=reported, now=now)
@@ -44,6 +44,7 @@ def condition_states(
     yield _halted(bot, observed.risk)
     yield reported
     yield ConditionState("RegistrySynced", registry.status, registry.reason, registry.message)
+    yield from _limit_exceeded(observed.risk)
     yield from _foreign_fields(observed.children)
     yield from _overridden(observed.overrides)
     yield from foreign_pods(observed)
@@ -161,6 +162,13 @@ def _halted(bot: Bot, risk: Risk | None) -> ConditionState:
         )
     message = f"{risk.halt.reason}; the bot resumes at {rfc3339(risk.day.ends)}"
     return ConditionState("RiskHalted", "True", Reason.DAILY_LOSS_LIMIT, message)
+
+
+def _limit_exceeded(risk: Risk | None) -> Iterator[ConditionState]:
+    """Yield the limits that the bot exceeds, by the figures in the status."""
+    if risk is not None and risk.exceeded:
+        message = f"The bot reports {'; '.join(risk.exceeded)}"
+        yield ConditionState("LimitExceeded", "True", Reason.ABOVE_LIMIT, message)
 
 
 def _reported(bot: Bot, observed: Observed) -> ConditionState:

@@ -26,6 +26,13 @@ _LEFT = {
 }
 """Reason of the event for leaving a phase."""
 
+_WARNED_OF = (
+    ("ChildrenApplied", "False", "ChildRefused"),
+    ("ForeignPods", "True", "ForeignPods"),
+    ("LimitExceeded", "True", "LimitExceeded"),
+)
+"""Type and status of a condition, and the reason of the event for its change to that status."""
+
 
 def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
     """Yield the events for what changed between two statuses of a bot."""
@@ -51,8 +58,8 @@ def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
     yield from transitions_of_stop(before, after)
     if _waits_for(after) not in {"", _waits_for(before)}:
         yield NORMAL, "RolloutPending", condition_of(after, "RolloutPending")["message"]
-    for type_, reason in (("ChildrenApplied", "ChildRefused"), ("ForeignPods", "ForeignPods")):
-        if _turned(before, after, type_, "False" if type_ == "ChildrenApplied" else "True"):
+    for type_, status, reason in _WARNED_OF:
+        if _turned(before, after, type_, status):
             yield WARNING, reason, condition_of(after, type_)["message"]
 
 
