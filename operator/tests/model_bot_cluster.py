@@ -194,7 +194,9 @@ class ModelCluster(FakeCluster):
         if error is not None and times:
             self.refused[verb, kind] = (error, times - 1)
             self.failures.add((verb, kind))
-            raise error
+            # Another one each time: to raise an exception again adds to its traceback, and the
+            # frames there keep the clusters of all examples before.
+            raise KubernetesError(error.status, error.reason, str(error))
         super()._maybe_fail(verb, kind)
 
     def heal(self) -> None:
