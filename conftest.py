@@ -22,7 +22,8 @@ SHARED = {
     ),
     "system 1": (
         *("e2e/test_e2e_admission.py", "e2e/test_e2e_admission_corpus.py"),
-        *("e2e/test_e2e_admission_ways.py", "e2e/test_e2e_asset_registry.py"),
+        *("e2e/test_e2e_admission_numbers.py", "e2e/test_e2e_admission_ways.py"),
+        *("e2e/test_e2e_asset_registry.py",),
         *("e2e/test_e2e_bot.py", "e2e/test_e2e_credentials.py", "e2e/test_e2e_kustomize.py"),
         *("e2e/test_e2e_leader.py", "e2e/test_e2e_orphans.py", "e2e/test_e2e_restores.py"),
         *("e2e/test_e2e_refused_children.py",),
