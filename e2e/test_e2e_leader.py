@@ -144,15 +144,22 @@ def lease_seconds() -> int:
     return LEASE
 
 
+@pytest.fixture(scope="module")
+def without_operator(system: System) -> Iterator[System]:
+    """Stop the usual operator until all tests here have run."""
+    system.stop_one(OPERATOR)
+    yield system
+    system.start_one(OPERATOR)
+
+
 @pytest.fixture
-def pair(system: System, lease_seconds: int) -> Iterator[Pair]:
+def pair(without_operator: System, lease_seconds: int) -> Iterator[Pair]:
     """Two operators that stand for election, in place of the usual one."""
-    ports = Ports.free()
+    system, ports = without_operator, Ports.free()
     both = (
         Candidate(system, "operator-a", ports.operator_health, lease_seconds),
         Candidate(system, "operator-b", ports.kwok, lease_seconds),
     )
-    system.stop_one(OPERATOR)
     system.plane.kubectl("create", "-f", "-", stdin=json.dumps(FREE), check=True)
     try:
         for one in both:
@@ -162,7 +169,6 @@ def pair(system: System, lease_seconds: int) -> Iterator[Pair]:
         for one in both:
             one.kill()
         system.plane.kubectl("-n", NAMESPACE, "delete", "lease", "--all")
-        system.start_one(OPERATOR)
 
 
 def mended(person: Person, *, within: float) -> None:
