@@ -7,6 +7,7 @@ from zlib import crc32
 
 import pytest
 from person import Person
+from reads import create_namespace, delete_all
 from simulated_bots import SimulatedBots
 from tradingbot_dev.product.system import System, temporary_system
 
@@ -38,6 +39,6 @@ def person(system: System, request: pytest.FixtureRequest) -> Iterator[Person]:
     """Somebody with a namespace of their own, in which nothing is left running."""
     namespace = f"t{crc32(request.node.nodeid.encode())}"
     someone = Person(system, namespace)
-    someone.kubectl("create", "namespace", namespace)
+    create_namespace(system.plane, namespace)
     yield someone
-    someone.kubectl("delete", "tradingbot,assetregistry", "--all", "--wait=false")
+    delete_all(system.plane, namespace, "tradingbot,assetregistry")

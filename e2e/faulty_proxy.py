@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
@@ -37,6 +37,8 @@ REASONS = {
 }
 HOP_BY_HOP = {"connection", "content-encoding", "content-length", "host", "transfer-encoding"}
 READS = {"GET", "HEAD"}
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -86,6 +88,16 @@ class FaultyProxy:
         self._silent |= self._watches
         return len(self._silent)
 
+    def watched(self) -> set[str]:
+        """Return the plurals of which a watch is open that says what the API server says."""
+        return self._in_loop(self._watched())
+
+    def heal(self) -> None:
+        """End all faults. Watches that were made silent end."""
+        self.fault, self.down = None, False
+        self.planted.clear()
+        self.end_watches()
+
     def end_watches(self) -> int:
         """End every open watch in an orderly way; how many there were."""
         return self._in_loop(self._put(None))
@@ -105,7 +117,7 @@ class FaultyProxy:
             self._loop.call_soon_threadsafe(self._ending.set)
             thread.join(10)
 
-    def _in_loop(self, work: Coroutine[Any, Any, int]) -> int:
+    def _in_loop(self, work: Coroutine[Any, Any, Found]) -> Found:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -114,6 +126,9 @@ class FaultyProxy:
         for watch in told:
             watch.put_nowait(line)
         return len(told)
+
+    async def _watched(self) -> set[str]:
+        return {self._plurals[watch] for watch in self._watches - self._silent}
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
@@ -197,6 +212,7 @@ class FaultyProxy:
                 await response.write(line)
         finally:
             self._watches.discard(lines)
+            self._silent.discard(lines)
             del self._plurals[lines]
             reading.cancel()
 

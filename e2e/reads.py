@@ -1,7 +1,7 @@
 """Read objects of the API server as `kubectl get -o json` does, with one request for each kind.
 
 Tests read in a loop while they wait. A process of kubectl costs twenty times as much CPU time as a
-request on a connection that is kept.
+request on a connection that is kept. For the same reason, the namespace of a test comes from here.
 """
 
 import json
@@ -84,6 +84,21 @@ def read_items(
             yield {"apiVersion": resource.version, "kind": resource.kind, **item}
 
 
+def create_namespace(plane: ControlPlane, name: str) -> None:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    status, said = _request(plane, "/api/v1/namespaces", method="POST", body=body)
+    assert status == 201, said
+
+
+def delete_all(plane: ControlPlane, namespace: str, kinds: str) -> None:
+    """Delete the objects of the kinds as `kubectl delete --all --wait=false` does."""
+    for resource in [_known(kind) for kind in kinds.split(",")]:
+        path = f"{resource.root}/namespaces/{namespace}/{resource.plural}"
+        options = {"propagationPolicy": "Background"}
+        status, said = _request(plane, path, method="DELETE", body=options)
+        assert status == 200, said
+
+
 def without_managed_fields(obj: Object) -> Object:
     """Return the object as kubectl shows it."""
     meta = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
@@ -97,9 +112,11 @@ def _known(kind: str) -> _Resource:
     return found
 
 
-def _request(plane: ControlPlane, path: str) -> tuple[int, bytes]:
+def _request(
+    plane: ControlPlane, path: str, *, method: str = "GET", body: Object | None = None
+) -> tuple[int, bytes]:
     try:
-        answer = _connections(plane).request("GET", plane.server + path)
+        answer = _connections(plane).request(method, plane.server + path, json=body)
     except HTTPError as error:
         raise AssertionError(f"the API server does not answer: {error}") from error
     return answer.status, answer.data

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from person import Person, eventually, sample_bot
+from person import Person, eventually, named_bot
 from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.control_plane.ports import Ports
 from tradingbot_dev.product.system import OPERATOR, System
@@ -30,6 +30,8 @@ LEASE = 10
 TAKEOVER = 15.0
 """Seconds within which the other operator acts: the lease, and some for its first write."""
 LONG_LEASE = 60
+STORM = 12
+"""Bots in a storm of work."""
 HANDED_OVER_WITHIN = 40.0
 """A standby reads a lease of 60 seconds every 6 seconds. One that was not released would run out 48
 seconds after the end of its holder, or later."""
@@ -144,15 +146,22 @@ def lease_seconds() -> int:
     return LEASE
 
 
+@pytest.fixture(scope="module")
+def without_operator(system: System) -> Iterator[System]:
+    """Stop the usual operator until all tests here have run."""
+    system.stop_one(OPERATOR)
+    yield system
+    system.start_one(OPERATOR)
+
+
 @pytest.fixture
-def pair(system: System, lease_seconds: int) -> Iterator[Pair]:
+def pair(without_operator: System, lease_seconds: int) -> Iterator[Pair]:
     """Two operators that stand for election, in place of the usual one."""
-    ports = Ports.free()
+    system, ports = without_operator, Ports.free()
     both = (
         Candidate(system, "operator-a", ports.operator_health, lease_seconds),
         Candidate(system, "operator-b", ports.kwok, lease_seconds),
     )
-    system.stop_one(OPERATOR)
     system.plane.kubectl("create", "-f", "-", stdin=json.dumps(FREE), check=True)
     try:
         for one in both:
@@ -162,7 +171,6 @@ def pair(system: System, lease_seconds: int) -> Iterator[Pair]:
         for one in both:
             one.kill()
         system.plane.kubectl("-n", NAMESPACE, "delete", "lease", "--all")
-        system.start_one(OPERATOR)
 
 
 def mended(person: Person, *, within: float) -> None:
@@ -260,9 +268,8 @@ def test_in_a_storm_of_work_one_stopped_at_any_moment_writes_nothing_when_it_wak
     leader = pair.leader()
     other = pair.other(leader)
     person.running_bot()
-    person.applied(
-        *({**sample_bot(), "metadata": {"name": f"storm-{number}"}} for number in range(12))
-    )
+    # Paused: the operator writes all their children, and no pod takes part in the storm.
+    person.applied(*(named_bot(f"storm-{number}", paused=True) for number in range(STORM)))
     person.kubectl("delete", "deployment,configmap,service", "--all", "--wait=false")
     time.sleep(moment)
     leader.send(signal.SIGSTOP)
@@ -271,5 +278,6 @@ def test_in_a_storm_of_work_one_stopped_at_any_moment_writes_nothing_when_it_wak
     leader.send(signal.SIGCONT)
     leader.await_end()
     leader.start()  # as the kubelet does
-    person.await_phase("storm-11", "Running")
+    person.await_phase(f"storm-{STORM - 1}", "Paused")
     assert_one_after_the_other(pair)
+    assert len(writes(pair)) >= 2 * 3 * STORM, "three children of each bot, made and made again"

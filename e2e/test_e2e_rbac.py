@@ -9,9 +9,7 @@ each ServiceAccount is compared with the rules that are bound to it, right by ri
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +22,17 @@ from foreign_admission import (
     policy,
 )
 from person import Object, Person, condition, eventually, sample, sample_bot
+from rights import (
+    Right,
+    bound,
+    events_of,
+    granted,
+    not_granted,
+    not_used,
+    refused,
+    used,
+    used_in_registry,
+)
 from simulated_bots import SimulatedBots
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE, temporary_control_plane
 from tradingbot_dev.product.system import OPERATOR, System, tradingbot_path
@@ -31,25 +40,6 @@ from tradingbot_dev.product.system import OPERATOR, System, tradingbot_path
 BOT = "arb-bot-binance"
 ACCOUNTS = ("tradingbot-operator", "tradingbot-registry", "tradingbot-certs")
 WEBHOOKS = "tradingbot-webhooks"
-DISCOVERY = {"system:discovery", "system:public-info-viewer", "system:basic-user"}
-"""What Kubernetes lets every account do: see what is served, and who it is itself."""
-
-
-@dataclass(frozen=True, order=True)
-class Right:
-    """One verb on one resource, in a namespace or (empty) all, for a name or (empty) all."""
-
-    group: str
-    resource: str
-    verb: str
-    namespace: str = ""
-    name: str = ""
-
-    def allows(self, use: "Right") -> bool:
-        """Whether it is by this right that `use` was allowed."""
-        same = (self.group, self.resource, self.verb) == (use.group, use.resource, use.verb)
-        here = self.namespace in {"", use.namespace}
-        return same and here and self.name in {"", use.name}
 
 
 ASKED_BY_ADMISSION = {
@@ -74,112 +64,6 @@ READ_AFTER_A_BROKEN_WATCH = {
 }
 """Asked for only if an object has changed while nobody watched, which no quiet run shows; the storm
 does, and an operator that was refused it there never became ready."""
-
-
-# ---- what is granted
-
-
-def granted(system: System, account: str) -> set[Right]:
-    """All that is bound to the ServiceAccount, as installed from config/."""
-    found = bound(system, account)
-    assert found, f"nothing is bound to {account}"
-    return found
-
-
-def bound(system: System, account: str) -> set[Right]:
-    found = set()
-    for binding in objects(system, "clusterrolebinding,rolebinding"):
-        subject = {"kind": "ServiceAccount", "name": account, "namespace": SYSTEM_NAMESPACE}
-        if subject in binding.get("subjects", []):
-            role = binding["roleRef"]
-            namespace = binding["metadata"].get("namespace", "")
-            where = ("-n", namespace) if namespace else ()
-            (rules,) = (one["rules"] for one in objects(system, role["kind"], role["name"], *where))
-            found |= {right for rule in rules for right in expanded(rule, namespace)}
-    return found
-
-
-def expanded(rule: Object, namespace: str) -> Iterator[Right]:
-    assert "nonResourceURLs" not in rule
-    parts = (rule["apiGroups"], rule["resources"], rule["verbs"])
-    for group, resource, verb in product(*parts):
-        assert "*" not in {group, resource, verb}, rule
-        for name in rule.get("resourceNames", [""]):
-            yield Right(group, resource, verb, namespace, name)
-
-
-def objects(system: System, kind: str, *arguments: str) -> list[Object]:
-    everywhere = () if arguments else ("--all-namespaces",)
-    done = system.plane.kubectl("get", kind, *arguments, *everywhere, "-o", "json", check=True)
-    found = json.loads(done.stdout)
-    return list(found["items"]) if "items" in found else [found]
-
-
-# ---- what was used
-
-
-def events_of(system: System, account: str) -> list[Object]:
-    user = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
-    found = system.plane.audit_events(containing=user)
-    return [event for event in found if event["user"]["username"] == user]
-
-
-def decision(event: Object, what: str) -> str:
-    return str(event.get("annotations", {}).get(f"authorization.k8s.io/{what}", ""))
-
-
-def refused(events: Iterable[Object]) -> set[str]:
-    """Requests for which there was no right."""
-    return {
-        f"{event['verb']} {event['requestURI']}"
-        for event in events
-        if decision(event, "decision") != "allow"
-    }
-
-
-def used(events: Iterable[Object]) -> set[Right]:
-    """The rights that were needed for these requests, but for what everybody may do."""
-    found = set()
-    for event in events:
-        if any(f'of ClusterRole "{role}"' in decision(event, "reason") for role in DISCOVERY):
-            continue
-        found |= set(needed(event))
-    return found
-
-
-def needed(event: Object) -> Iterator[Right]:
-    ref = event["objectRef"]
-    resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
-    where = ref.get("namespace", ""), ref.get("name", "")
-    yield Right(ref.get("apiGroup", ""), resource, event["verb"], *where)
-    if event["verb"] == "patch" and event["responseStatus"]["code"] == 201:
-        # Server-side apply of what was not there: a second question, that the log does not show.
-        yield Right(ref.get("apiGroup", ""), resource, "create", *where)
-
-
-def used_in_registry(system: System, account: str) -> set[Right]:
-    """What the registry has asked the API server about the account, and was told that it may."""
-    found = set()
-    for event in events_of(system, "tradingbot-registry"):
-        if event["objectRef"]["resource"] == "subjectaccessreviews":
-            asked, answer = event["requestObject"]["spec"], event["responseObject"]["status"]
-            if asked["user"].endswith(f":{account}"):
-                assert answer["allowed"], asked
-                about = asked["resourceAttributes"]
-                found.add(Right(about["group"], about["resource"], about["verb"]))
-    return found
-
-
-def not_granted(rights: Iterable[Right], uses: Iterable[Right]) -> list[Right]:
-    """Uses that none of the rights allows."""
-    rights = list(rights)
-    return sorted(use for use in uses if not any(right.allows(use) for right in rights))
-
-
-def not_used(rights: Iterable[Right], uses: Iterable[Right]) -> list[Right]:
-    """Rights without which every use would have been allowed."""
-    uses = list(uses)
-    return sorted(right for right in rights if not any(right.allows(use) for use in uses))
 
 
 # ---- a life
@@ -300,8 +184,8 @@ def resist(person: Person) -> None:
     person.await_phase(BOT, "Paused")
     change(person, {"paused": False})
     person.await_phase(BOT, "Running")
-    for refused in (DEPLOYMENT_UPDATES, SUBRESOURCE_UPDATES):
-        with policy(person, refused, message="not like this", probe=annotate(BOT)):
+    for stopped in (DEPLOYMENT_UPDATES, SUBRESOURCE_UPDATES):
+        with policy(person, stopped, message="not like this", probe=annotate(BOT)):
             change(person, {"paused": True})
             person.await_phase(BOT, "Paused")
         change(person, {"paused": False})

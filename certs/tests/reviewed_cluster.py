@@ -55,6 +55,9 @@ _CUT = (b"use of closed network connection", b"write: broken pipe")
 that is not trusted reads otherwise."""
 KUBELET_SECONDS = (0.1, 0.8)
 _LOADS = 3
+_PAUSE = 0.03
+"""Seconds. No step of a rotation is shorter than the least of KUBELET_SECONDS, so each meets some
+reviews. Without pauses, the load would take all of the CPU time that the rotation needs."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +123,14 @@ class ReviewedCluster:
 
     @contextmanager
     def load(self) -> Iterator[None]:
-        """Reviews, and handshakes with each server, one after the other as fast as they go."""
+        """Reviews, and handshakes with each server, one after the other with short pauses."""
         stop = threading.Event()
         turns = [threading.Lock() for _ in range(_LOADS)]
         work: list[Callable[[], None]] = [lambda turn=turn: self._review(turn) for turn in turns]  # type: ignore[misc]
         work += [self._shake_hands, lambda: self._cut(turns, stop)]
 
         def repeat(one: Callable[[], None]) -> None:
-            while not stop.is_set():
+            while not stop.wait(_PAUSE):
                 one()
 
         threads = [threading.Thread(target=repeat, args=(job,)) for job in work]
@@ -142,10 +145,8 @@ class ReviewedCluster:
 
     def _review(self, turn: threading.Lock) -> None:
         """A bot that is made and not stored: each of the two webhooks is asked once."""
-        bot = _with_a_fraction()
-        bot["metadata"]["name"] = "load"
         with turn:
-            answer = self.plane.client.post(f"{BOTS}?dryRun=All", bot)
+            answer = self.plane.client.post(f"{BOTS}?dryRun=All", _LOAD)
         if answer is not None and any(said in answer.body for said in _CUT):
             return
         if answer is None or answer.status != 201 or _CONVERTED not in answer.body:
@@ -347,6 +348,9 @@ def _with_a_fraction() -> dict[str, Any]:
     bot = manifests.load(manifests.SAMPLE_BOT)
     bot["spec"]["riskManagement"]["stopLossPercentage"] = 2.5
     return bot
+
+
+_LOAD = {**_with_a_fraction(), "metadata": {"name": "load"}}
 
 
 def _is_ready(health_port: int) -> bool:

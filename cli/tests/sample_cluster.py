@@ -26,6 +26,8 @@ from tradingbot_dev.product.manifests import OVERLAY, Manifests
 from tradingbot_dev.product.system import System, temporary_system, tradingbot_path
 
 PATIENCE = STUCK_SECONDS
+PAUSE = 0.5
+"""Seconds between two runs of the doctor, each of which takes a third of a second of CPU time."""
 ACCOUNT = "doctor"
 REGISTRY = "registry-outside"
 RUNNING = ("Deployment", "Service", "PersistentVolumeClaim")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from issued import authority, serving
-from sample_cluster import ACCOUNT, PATIENCE, REGISTRY, SampleCluster, installed
+from sample_cluster import ACCOUNT, PATIENCE, PAUSE, REGISTRY, SampleCluster, installed
 from tradingbot_cli.main import main
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 from tradingbot_dev.processes.waiting import wait_until
@@ -56,7 +56,7 @@ def found(doctor: Doctor, check: str, reason: str, status: str = "failed") -> Fi
         return hit
 
     try:
-        wait_until(seen, what=f"{check} {reason}", seconds=PATIENCE)
+        wait_until(seen, what=f"{check} {reason}", seconds=PATIENCE, every=PAUSE)
     except Exception as error:
         raise AssertionError(json.dumps(latest, indent=1)) from error
     assert latest[check]["todo"] or status == "unknown"
@@ -73,7 +73,7 @@ def all_well(doctor: Doctor) -> None:
         return code == 0 and not latest
 
     try:
-        wait_until(well, what="all well", seconds=PATIENCE)
+        wait_until(well, what="all well", seconds=PATIENCE, every=PAUSE)
     except Exception as error:
         raise AssertionError(json.dumps(latest, indent=1)) from error
 
@@ -201,7 +201,7 @@ def test_a_certificate_of_an_intermediate_authority_is_well(
             _, findings = doctor()
             return "intermediate" in findings.get("certificate/authority", {}).get("message", "")
 
-        wait_until(through_it, what="the chain", seconds=PATIENCE)
+        wait_until(through_it, what="the chain", seconds=PATIENCE, every=PAUSE)
         all_well(doctor)
 
 

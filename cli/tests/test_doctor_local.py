@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from sample_cluster import PAUSE
 from tradingbot_cli.doctor.facts import Caller, Facts, LeaseSeen, Trust, Unseen
 from tradingbot_cli.doctor.findings import Status, exit_code, failed, ok
 from tradingbot_cli.doctor.local import as_local, is_local
 from tradingbot_cli.main import main
-from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
+from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_dev.product.system import OPERATOR, WEBHOOKS, System, temporary_system
 
-PATIENCE = STUCK_SECONDS
 NOT_DEPLOYED = {f"deployment/tradingbot-{n}" for n in ("operator", "webhooks", "registry", "certs")}
 Doctor = Callable[[], tuple[int, dict[str, dict[str, Any]]]]
 
@@ -111,7 +111,7 @@ def wait_for(doctor: Doctor, code: int, **statuses: str) -> dict[str, dict[str, 
         )
 
     try:
-        wait_until(reached, what=f"code {code} and {statuses}", seconds=PATIENCE)
+        wait_until(reached, what=f"code {code} and {statuses}", every=PAUSE)
     except Exception as error:
         raise AssertionError(json.dumps(latest, indent=1)) from error
     return latest

@@ -333,3 +333,6 @@ def run(scenario: Callable[[Client], Coroutine[Any, Any, None]], venue: QuietVen
 def names(results: Sequence[Mapping[str, Any]], member: str) -> list[Any]:
     """Return one member of each result."""
     return [each[member] for each in results]
+
+
+BRACKET = {"base_size": "1", "limit_price": "110", "stop_trigger_price": "90"}

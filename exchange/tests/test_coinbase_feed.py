@@ -1,28 +1,14 @@
-"""WebSockets: who may subscribe to what, and what is told."""
-
-import asyncio
-from decimal import Decimal
-from typing import Any
+"""WebSockets: what each channel tells."""
 
 import pytest
-from aiohttp import WSMsgType
 from coinbase_harness import (
-    START,
     Client,
-    Socket,
     names,
     quiet_venue,
     run,
-    served,
     token,
 )
-from tradingbot_exchange.coinbase import feed
-from tradingbot_exchange.coinbase.feed import MAX_MESSAGE
-from tradingbot_exchange.coinbase.signing import legacy_signature
 from tradingbot_exchange.engine.types import Side
-from tradingbot_exchange.venue import Candle
-
-FAILURE = {"type": "error", "message": "authentication failure"}
 
 
 @pytest.mark.parametrize("path", ["/", "/ws"])
@@ -243,172 +229,5 @@ def test_nobody_hears_of_the_orders_of_another_account_or_product() -> None:
                 await socket.subscribe("ticker", "BTC-USD")
                 assert (await socket.next())["channel"] == "subscriptions"
                 assert (await socket.next())["channel"] == "ticker"
-
-    run(scenario, quiet_venue())
-
-
-async def refused(socket: Socket, **members: Any) -> Any:
-    """Send a message, and return the error."""
-    await socket.stream.send_json(members)
-    return await socket.next()
-
-
-def test_a_signature_is_checked_wherever_there_is_one() -> None:
-    async def scenario(client: Client) -> None:
-        async with client.socket() as socket:
-            expired = token(now_s=START // 1000 - 200)
-            for members in (
-                {"channel": "user"},
-                {"channel": "user", "jwt": "nonsense"},
-                {"channel": "user", "jwt": expired},
-                {"channel": "user", "jwt": 7},
-                {"channel": "ticker", "product_ids": ["BTC-USD"], "jwt": expired},
-                {"channel": "user", "api_key": "legacy"},
-                {"channel": "full", "product_ids": ["BTC-USD"]},
-            ):
-                client.venue.time += 1000
-                assert await refused(socket, type="subscribe", **members) == FAILURE
-
-    run(scenario, quiet_venue())
-
-
-def test_a_message_may_be_signed_the_old_way() -> None:
-    async def scenario(client: Client) -> None:
-        time = str(START // 1000)
-        signature = legacy_signature(
-            "a secret", timestamp=time, method="user", path="BTC-USD", body=""
-        )
-        async with client.socket() as socket:
-            await socket.subscribe(
-                "user", "BTC-USD", api_key="legacy", timestamp=time, signature=signature
-            )
-            assert (await socket.told("user"))["type"] == "snapshot"
-
-    run(scenario, quiet_venue())
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not JSON"),
-        ("[" * 60_000, "not JSON"),
-        ("[]", "not a JSON object"),
-        ('{"type": "login"}', "type must be"),
-        ('{"type": "subscribe"}', "channel is required"),
-        ('{"type": "subscribe", "channels": ["ticker"]}', "channel is required"),
-        ('{"type": "subscribe", "channel": "ticker"}', "product_ids is required"),
-        ('{"type": "subscribe", "channel": "ticker", "product_ids": "BTC-USD"}', "must be a list"),
-        ('{"type": "subscribe", "channel": "ticker", "product_ids": ["X"]}', "X is not a valid"),
-        (" " * (MAX_MESSAGE + 1), "characters at most"),
-    ],
-)
-def test_a_message_that_makes_no_sense_is_answered_and_the_connection_goes_on(
-    text: str, message: str
-) -> None:
-    async def scenario(client: Client) -> None:
-        async with client.socket() as socket:
-            await socket.stream.send_str(text)
-            answer = await socket.next()
-            assert answer["type"] == "error"
-            assert message in answer["message"]
-            await socket.subscribe("ticker", "BTC-USD")
-            assert (await socket.told("ticker"))["type"] == "snapshot"
-
-    run(scenario, quiet_venue())
-
-
-def test_unsubscribing_ends_products_and_channels() -> None:
-    async def scenario(client: Client) -> None:
-        async with client.socket() as socket:
-            await socket.subscribe("ticker", "BTC-USD", "ETH-USD")
-            await socket.told("ticker")
-            await socket.unsubscribe("ticker", "BTC-USD")
-            left = await socket.told("subscriptions")
-            assert left == {"subscriptions": {"ticker": ["ETH-USD"]}}
-            await client.placed("market_market_ioc", base_size="1")
-            await socket.subscribe("heartbeats")
-            await socket.told("subscriptions")
-            await socket.unsubscribe("heartbeats")
-            await socket.unsubscribe("ticker", "ETH-USD")
-            assert await socket.told("subscriptions") == left
-            assert await socket.told("subscriptions") == {"subscriptions": {}}
-
-    run(scenario, quiet_venue())
-
-
-def test_unsigned_messages_have_a_limit_in_each_second() -> None:
-    async def scenario(client: Client) -> None:
-        async with client.socket() as socket:
-            for _ in range(8):
-                assert (await refused(socket, type="login"))["message"].startswith("type")
-            assert (await refused(socket, type="login"))["message"] == "rate limit exceeded"
-            client.venue.time += 1000
-            assert (await refused(socket, type="login"))["message"].startswith("type")
-
-    run(scenario, quiet_venue())
-
-
-@pytest.mark.parametrize("subscribed", [True, False])
-def test_a_connection_without_a_subscription_is_closed(subscribed: bool) -> None:
-    async def scenario() -> None:
-        async with (
-            asyncio.timeout(60),
-            served(quiet_venue(), subscribe_within_s=0.2) as client,
-            client.socket() as socket,
-        ):
-            if subscribed:
-                await socket.subscribe("heartbeats")
-                for _ in range(2):
-                    await socket.told("heartbeats")
-                return
-            closed = await socket.stream.receive()
-            assert closed.type is WSMsgType.CLOSE
-            assert closed.data == 1008
-
-    asyncio.run(scenario())
-
-
-def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "MAX_WAITING", 50)
-
-    async def scenario(client: Client) -> None:
-        client.venue.kept_candles = [candle(START - number * 300_000) for number in range(100)]
-        async with client.socket() as socket:
-            for _ in range(2000):
-                await socket.subscribe("candles", "BTC-USD", jwt=token())
-            async with asyncio.timeout(20):
-                while client.venue.listeners:  # noqa: ASYNC110  the server tells nobody
-                    await asyncio.sleep(0.01)
-            while (await socket.stream.receive()).type is WSMsgType.TEXT:
-                pass
-            assert socket.stream.close_code == 1006
-
-    run(scenario, quiet_venue())
-
-
-def candle(start: int) -> Candle:
-    """Return a candle."""
-    price = Decimal(100)
-    return Candle(
-        start=start,
-        open=price,
-        high=price,
-        low=price,
-        close=price,
-        volume=price,
-        quote_volume=price,
-        trades=1,
-    )
-
-
-def test_a_client_that_goes_is_no_longer_listened_for() -> None:
-    async def scenario(client: Client) -> None:
-        async with client.socket() as socket:
-            await socket.subscribe("ticker", "BTC-USD")
-            await socket.told("ticker")
-            assert len(client.venue.listeners) == 1
-        async with asyncio.timeout(20):
-            while client.venue.listeners:  # noqa: ASYNC110  the server tells nobody
-                await asyncio.sleep(0.01)
 
     run(scenario, quiet_venue())

@@ -147,40 +147,34 @@ def test_after_a_crash_up_brings_back_those_processes_and_no_other(
     assert {other for other in after if after[other] != before[other]} == set(names)
 
 
-def test_local_pods_survive_up_and_their_agent_and_end_with_down(
-    running: Checkout, tmp_path: Path
-) -> None:
+@pytest.fixture
+def walker(running: Checkout, tmp_path: Path) -> Iterator[Checkout]:
+    """Run the example bot as the only local pod."""
     image = next(image for image in IMAGES if "example" in image)
     text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
     table = ProcessTable(run=running.state / "run", log=running.state / "log")
-    running.kubectl("delete", "tradingbots", "arbitrage", "market-maker", "trend-follower")
+    demo = ("arbitrage", "market-maker", "trend-follower")
+    running.kubectl("delete", "tradingbots", "--ignore-not-found", *demo)
     wait_until(lambda: process_names(table) == [], what="the end of the demo", seconds=60)
     running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")
     what = "the process of the pod with its shim"
     wait_until(lambda: len(local_processes(running)) == 2, what=what)
-    before = local_processes(running)
-
-    assert "nothing was changed" in running.done("up")
-    assert local_processes(running) == before
-
-    table.kill("local-pods")
-    assert "started local-pods in" in running.done("up")
-    assert local_processes(running) == before
-
-    table.kill("local-pods")
-    assert "stopped pod default/walker-" in running.done("down")
-    assert list(marked(running.state / "run")) == []
-
-    running.done("up")
-
-    def restarted() -> bool:
-        where = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
-        return running.kubectl("get", "pods", "-l=trading.io/bot=walker", f"-o={where}") == "1"
-
-    wait_until(restarted, what="the restarted pod")
+    yield running
     running.kubectl("delete", "tradingbot", "walker")
     wait_until(lambda: process_names(table) == [], what="the end of the pod")
+
+
+def test_local_pods_survive_up_and_their_agent(walker: Checkout) -> None:
+    table = ProcessTable(run=walker.state / "run", log=walker.state / "log")
+    before = local_processes(walker)
+
+    assert "nothing was changed" in walker.done("up")
+    assert local_processes(walker) == before
+
+    table.kill("local-pods")
+    assert "started local-pods in" in walker.done("up")
+    assert local_processes(walker) == before
 
 
 def local_processes(checkout: Checkout) -> set[int]:
@@ -200,23 +194,41 @@ def test_what_the_user_made_of_the_sample_survives_another_up(running: Checkout)
     assert running.kubectl("get", BOT, f"--output={where}") == "777"
 
 
-def test_down_stops_everything_and_only_that_and_the_state_survives(running: Checkout) -> None:
-    uid = running.kubectl("get", BOT, "--output=jsonpath={.metadata.uid}")
+def test_down_stops_everything_and_only_that_and_the_state_survives(walker: Checkout) -> None:
+    uid = walker.kubectl("get", BOT, "--output=jsonpath={.metadata.uid}")
+    assert walker.run("status").returncode == 0
     with subprocess.Popen(["sleep", "600"]) as bystander:
-        said = running.done("down")
+        said = walker.done("down")
         assert bystander.poll() is None
         bystander.kill()
-    assert all(name in said for name in running.pids())
-    assert not any(running.pids().values())
-    assert list(marked(running.state / "run")) == []
-    assert running.done("down") == "nothing was running\n"
-    running.done("up")
-    assert running.kubectl("get", BOT, "--output=jsonpath={.metadata.uid}") == uid
+    assert all(name in said for name in walker.pids())
+    assert "pod default/walker-" in said
+    assert not any(walker.pids().values())
+    assert list(marked(walker.state / "run")) == []
+    assert walker.done("down") == "nothing was running\n"
+
+    done = walker.run("status")
+    assert done.returncode == 1
+    stopped = [line for line in done.stdout.splitlines() if line.endswith(" not running")]
+    assert len(stopped) == len(walker.pids())
+
+    walker.done("up")
+    assert walker.kubectl("get", BOT, "--output=jsonpath={.metadata.uid}") == uid
+
+    def restarted() -> bool:
+        where = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
+        return walker.kubectl("get", "pods", "-l=trading.io/bot=walker", f"-o={where}") == "1"
+
+    wait_until(restarted, what="the restarted pod")
 
 
-def test_down_finds_processes_whose_pid_files_are_gone(running: Checkout) -> None:
+def test_clean_forgets_the_state_and_finds_processes_whose_pid_files_are_gone(
+    running: Checkout,
+) -> None:
     shutil.rmtree(running.state / "run")
-    assert "process " in running.done("down")
+    # `clean` stops what runs as `down` does.
+    assert "process " in running.done("clean")
+    assert not running.state.exists()
     assert list(marked(running.state / "run")) == []
 
 
@@ -299,22 +311,6 @@ def test_an_interrupt_at_the_start_of_a_process_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         lifecycle.up(checkout.state, progress=Progress(StringIO()))
     assert checkout.commands() == []
-
-
-def test_status_tells_what_runs_by_its_exit_code_too(running: Checkout) -> None:
-    assert running.run("status").returncode == 0
-    running.done("down")
-    done = running.run("status")
-    assert done.returncode == 1
-    stopped = [line for line in done.stdout.splitlines() if line.endswith(" not running")]
-    assert len(stopped) == len(running.pids())
-
-
-def test_clean_forgets_the_state(checkout: Checkout) -> None:
-    checkout.done("up")
-    checkout.done("clean")
-    assert not checkout.state.exists()
-    assert list(marked(checkout.state / "run")) == []
 
 
 def test_the_tour_lists_only_what_the_file_lacks_or_has_otherwise() -> None:

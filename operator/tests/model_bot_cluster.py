@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from fake_cluster import FakeCluster, copied, is_shown
+from model_faults import ALWAYS
 from operator_harness import NOW, as_stored, merged
 from tradingbot_api.model import JsonObject
 from tradingbot_operator.cluster.cache import ObjectKey, Store, key_of
@@ -194,8 +195,17 @@ class ModelCluster(FakeCluster):
         if error is not None and times:
             self.refused[verb, kind] = (error, times - 1)
             self.failures.add((verb, kind))
-            raise error
+            # Another one each time: to raise an exception again adds to its traceback, and the
+            # frames there keep the clusters of all examples before.
+            raise KubernetesError(error.status, error.reason, str(error))
         super()._maybe_fail(verb, kind)
+
+    def end_passing_faults(self) -> None:
+        """Keep only the faults that last."""
+        lasting = {
+            request: fault for request, fault in self.refused.items() if fault[1] > ALWAYS / 2
+        }
+        self.refused = lasting
 
     def heal(self) -> None:
         """End all faults."""

@@ -203,6 +203,7 @@ class Controllers:
     def _kubelet(self) -> None:
         """Start what is due, end what must go; a node that is lost does neither."""
         if self.node_is_lost:
+            self._delete_unscheduled()
             return
         now = self.cluster.now
         for pod in self._all("Pod"):
@@ -218,6 +219,17 @@ class Controllers:
                 address = f"10.244.0.{meta['uid'].removeprefix('uid-')}"
                 status = {"podIP": address, "containerStatuses": [container]}
                 self._patch(pod, status={"phase": "Running", **status})
+
+    def _delete_unscheduled(self) -> None:
+        """Delete pods that no node has: nothing of them runs, so the API server doesn't wait.
+
+        With more and more pods at each step, an example would take hours.
+        """
+        for pod in self._all("Pod"):
+            meta = pod["metadata"]
+            is_going = "deletionTimestamp" in meta and not meta.get("finalizers")
+            if is_going and _phase(pod) == "Pending":
+                del self.cluster.objects[_key(pod)]
 
     def _end(self, pod: JsonObject) -> None:
         now, meta = self.cluster.now, pod["metadata"]

@@ -1,25 +1,17 @@
 """Assets that refer to assets of other AssetRegistries and of bots, which may come later."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from asset_registry_harness import KEY, Harness, against, asset, catalogue
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_server import RunningRegistry, running_registry
+from registry_server import RunningRegistry
 from tradingbot_api.admission.review import KINDS, defaulted
 from tradingbot_api.model import JsonObject
 from tradingbot_operator.asset_registries.declared import bodies
 
 THEIRS = "crd/desk/theirs.prices"
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[RunningRegistry]:
-    with running_registry(tmp_path) as running:
-        yield running
 
 
 def verdicts(harness: Harness, name: str = "cat") -> dict[str, tuple[str, str]]:

@@ -61,12 +61,16 @@ def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
 
 
 def manifests(name: str) -> dict[str, JsonObject]:
-    """Return the manifests without owners: the garbage collector would delete the children of a
-    bot that does not exist, if another test has installed the CRDs."""
+    """Return the manifests without owners and pods.
+
+    The garbage collector would delete the children of a bot that does not exist, if another test
+    has installed the CRDs. No test here needs a pod, and to make one takes longer than the test.
+    """
     subject = bot(metadata={"name": name, "namespace": NAMESPACE})
     found = {manifest["kind"]: manifest for manifest in plan(subject, observed(), NOW).manifests}
     for manifest in found.values():
         del manifest["metadata"]["ownerReferences"]
+    found["Deployment"]["spec"]["replicas"] = 0
     return found
 
 

@@ -319,7 +319,7 @@ class Reconciler(RuleBasedStateMachine):
     @rule()
     def be_quiet(self) -> None:
         self.operator.is_behind = False
-        self._settle_faults()
+        self.cluster.end_passing_faults()
         self.let_pass(QUIET_SECONDS)
         reason = self.must_stop()
         if reason and reason != "gone" and self.running:
@@ -337,13 +337,6 @@ class Reconciler(RuleBasedStateMachine):
                 self.cluster.edit(*key, metadata={"finalizers": None})
         self.let_pass(QUIET_SECONDS)
         self._check_that_all_is_well()
-
-    def _settle_faults(self) -> None:
-        """Keep only the lasting faults, for a quiet point."""
-        lasting = {
-            key: fault for key, fault in self.cluster.refused.items() if fault[1] > ALWAYS / 2
-        }
-        self.cluster.refused = lasting
 
     # What must hold.
 

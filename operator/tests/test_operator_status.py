@@ -1,6 +1,5 @@
 """The status, and the events for its changes."""
 
-import copy
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_harness import NOW, bot, bot_pod, children_of, merged, observed
+from situations import CLOSED, INVALID, SITUATIONS, STOPPED, is_a_message, status_of
 from tradingbot_api.crds import crds
 from tradingbot_api.model import JsonObject
-from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.observed import (
     Children,
     Credentials,
@@ -21,15 +20,12 @@ from tradingbot_operator.bots.observed import (
     running_pod,
     running_since,
 )
-from tradingbot_operator.bots.plan import plan
 from tradingbot_operator.bots.pods import Pods
 from tradingbot_operator.bots.registry_sync import RegistryState
-from tradingbot_operator.bots.status.bot_status import bot_status, deployed_resources
-from tradingbot_operator.bots.status.transitions import transitions
+from tradingbot_operator.bots.status.bot_status import deployed_resources
 from tradingbot_operator.cluster.conditions import merge_patch
 from tradingbot_operator.reasons import Reason
 
-SYNCED = RegistryState("True", Reason.SYNCED, "Synced")
 PROGRESS = {"Failed": ["Stalled"], "Pending": ["Reconciling"], "Stopping": ["Reconciling"]}
 PROGRESS["AwaitingCredentials"] = ["Reconciling"]
 CONDITIONS = [
@@ -44,17 +40,6 @@ CONDITIONS = [
     "RiskReported",
     "RegistrySynced",
 ]
-CLOSED = {"schedule": {"windows": [{"start": "20:00", "end": "21:00"}]}}
-NO_SECRET = Credentials(problem=Reason.SECRET_NOT_FOUND, message='Secret "x" not found')
-INVALID = {"riskManagement": {"dailyLossLimit": "-5"}}
-
-
-def status_of(
-    subject: Bot, seen: Observed | None = None, *, registry: RegistryState = SYNCED, later: int = 0
-) -> JsonObject:
-    now = NOW + timedelta(seconds=later)
-    found = observed(children_of(bot())) if seen is None else seen
-    return bot_status(subject, plan(subject, found, now), found, registry, now)
 
 
 def test_the_values_in_effect_are_shown_and_follow_what_they_are_computed_from() -> None:
@@ -91,26 +76,9 @@ def verdict(status: JsonObject, type_: str) -> tuple[str, str]:
     return found["status"], found["reason"]
 
 
-STOPPED = children_of(bot(), count=0)
-SITUATIONS: dict[str, tuple[Bot, Observed]] = {
-    "Running": (bot(), observed(children_of(bot()))),
-    "Pending": (bot(), observed()),
-    "Stopping": (bot({"paused": True}), observed(children_of(bot()))),
-    "Paused": (bot({"paused": True}), observed(STOPPED)),
-    "AwaitingCredentials": (bot(), observed(STOPPED, credentials=NO_SECRET)),
-    "OffHours": (bot(CLOSED), observed(STOPPED)),
-    "Failed": (bot(INVALID), observed(STOPPED)),
-}
-
-
 @pytest.mark.parametrize("phase", SITUATIONS)
 def test_each_situation_has_its_phase(phase: str) -> None:
     assert status_of(*SITUATIONS[phase])["phase"] == phase
-
-
-def is_a_message(text: str) -> bool:
-    """Return whether a text begins with a capital letter or a field, and has no full stop."""
-    return (text[:1].isupper() or text.startswith("spec.")) and not text.endswith(".")
 
 
 @pytest.mark.parametrize("phase", SITUATIONS)
@@ -352,73 +320,6 @@ def test_a_deployment_that_must_have_no_pod_does_its_job_without(
     status = status_of(bot({"paused": paused}), observed(children_of(bot(), count=count)))
     found = {child["kind"]: child["ready"] for child in status["deployedResources"]}
     assert found["Deployment"] is ready
-
-
-def events(before: JsonObject, after: JsonObject) -> list[tuple[str, str]]:
-    return [(type_, reason) for type_, reason, _ in transitions(before, after)]
-
-
-STATUSES = {phase: status_of(*situation) for phase, situation in SITUATIONS.items()}
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "expected"),
-    [
-        ("Running", "Stopping", None),
-        ("Stopping", "Paused", ("Normal", "Paused")),
-        ("Paused", "Stopping", None),
-        ("Running", "Paused", ("Normal", "Paused")),
-        ("Paused", "Running", ("Normal", "Resumed")),
-        ("Paused", "Pending", ("Normal", "Resumed")),
-        ("Running", "OffHours", ("Normal", "ScheduleClosed")),
-        ("OffHours", "Pending", ("Normal", "ScheduleOpened")),
-        ("Running", "AwaitingCredentials", ("Warning", "CredentialsMissing")),
-        ("AwaitingCredentials", "Pending", ("Normal", "Resumed")),
-        ("Running", "Failed", ("Warning", "InvalidSpec")),
-        ("Paused", "OffHours", ("Normal", "ScheduleClosed")),
-        ("Pending", "Running", None),
-        ("Running", "Pending", None),
-        ("Failed", "Running", None),
-    ],
-)
-def test_each_transition_is_one_event(
-    before: str, after: str, expected: tuple[str, str] | None
-) -> None:
-    new = {**STATUSES[after], "configHash": "h"}
-    old = {**STATUSES[before], "configHash": "h"}
-    assert events(old, new) == ([expected] if expected else [])
-    assert all(is_a_message(message) for _, _, message in transitions(old, new))
-
-
-@pytest.mark.parametrize("phase", STATUSES)
-def test_what_stays_is_no_event(phase: str) -> None:
-    assert events(STATUSES[phase], copy.deepcopy(STATUSES[phase])) == []
-
-
-def test_a_bot_is_created_once_and_its_first_state_is_told_too() -> None:
-    assert events({}, STATUSES["Pending"]) == [("Normal", "Created")]
-    assert events({}, STATUSES["AwaitingCredentials"]) == [
-        ("Normal", "Created"),
-        ("Warning", "CredentialsMissing"),
-    ]
-
-
-def test_another_configuration_is_an_update() -> None:
-    changed = status_of(bot({"riskManagement": {"dailyLossLimit": "150"}}))
-    assert events(STATUSES["Running"], changed) == [("Normal", "Updated")]
-
-
-def test_another_failure_is_told_though_the_phase_stays() -> None:
-    conflict = status_of(bot(), observed(conflicts=("Service arb",)))
-    assert events(STATUSES["Failed"], conflict) == [("Warning", "NameConflict")]
-
-
-def test_another_key_that_is_missing_is_told_though_the_phase_stays() -> None:
-    seen = observed(
-        STOPPED, credentials=Credentials(problem=Reason.KEY_NOT_FOUND, message="no key")
-    )
-    after = status_of(bot(), seen)
-    assert events(STATUSES["AwaitingCredentials"], after) == [("Warning", "CredentialsMissing")]
 
 
 def test_a_child_that_is_being_deleted_is_not_ready() -> None:

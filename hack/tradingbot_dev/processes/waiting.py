@@ -16,10 +16,11 @@ def wait_until(
     *,
     what: str,
     seconds: float = STUCK_SECONDS,
+    every: float = POLL_SECONDS,
     table: ProcessTable | None = None,
     needs: Iterable[str] = (),
 ) -> None:
-    """Poll `ready`.
+    """Poll `ready`, with a pause of `every` seconds.
 
     Raises NotReadyError after `seconds`, and ProcessDiedError at once if one of the processes that
     it `needs` has ended.
@@ -37,4 +38,4 @@ def wait_until(
                 f"{what} is not ready after {seconds:.0f} s" + (f"; see {log}" if log else ""),
                 detail=tail(log) if log else "",
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
