@@ -170,3 +170,18 @@ def test_faults_of_market_and_clock_reach_orders_too(server: Server) -> None:
         assert refused["error"]["code"] == -1021
 
     on(server, late)
+
+
+def test_a_message_has_the_skewed_time_and_the_order_that_of_the_matching_engine(
+    server: Server,
+) -> None:
+    begin(server, type="clock-skew", by="3s")
+
+    async def scene(client: Client) -> None:
+        await client.ask_signed("userDataStream.subscribe.signature")
+        placed = (await client.ask_signed("order.place", **ORDER))["result"]
+        report = await client.next_event("executionReport")
+        assert report["E"] - report["T"] == 3000
+        assert report["T"] == placed["transactTime"]
+
+    on(server, scene)
