@@ -19,10 +19,11 @@ from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_dev.product.system import tradingbot_path
 
 READY_SECONDS = 30.0
-SEEDS = {"binance": 338, "coinbase": 1715}
-"""They decide the markets. With these, both are volatile in the first minutes, and at Coinbase the
-price falls before the start and then rises: the trend follower's averages cross in the first two
-minutes, wherever in a minute the exchange starts."""
+SEEDS = {"binance": 6249, "coinbase": 1715}
+"""They decide the markets. With these, both are volatile in the first minutes. At Binance the
+triangle is worth a cycle 50, 70, 90 and 110 s after the start. At Coinbase the price falls before
+the start and then rises: the trend follower's averages cross in the first two minutes, wherever in
+a minute the exchange starts."""
 CRASH = {"type": "crash", "percent": "20", "over": "2s"}
 
 
