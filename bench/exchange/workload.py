@@ -2,33 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 
 from tradingbot_exchange.engine.matching import Engine
 from tradingbot_exchange.engine.types import (
-    Instrument,
     NewOrder,
     OrderType,
     RefusedError,
     Side,
     TimeInForce,
 )
+from tradingbot_exchange.market.symbols import DialectName, default_symbols
 
-INSTRUMENT = Instrument(
-    symbol="BTC-USDT",
-    base="BTC",
-    quote="USDT",
-    tick=Decimal("0.01"),
-    lot=Decimal("0.00001"),
-    min_price=Decimal("0.01"),
-    max_price=Decimal(1000000),
-    min_quantity=Decimal("0.00001"),
-    max_quantity=Decimal(9000),
-    min_notional=Decimal(5),
-    maker_fee=Decimal("0.001"),
-    taker_fee=Decimal("0.001"),
+INSTRUMENT = replace(
+    default_symbols(DialectName.BINANCE)[0].instrument,
     max_orders=1_000_000,
 )
 MIDDLE = 3_000_000

@@ -14,10 +14,10 @@ from certs_in_memory import NOW, words
 from kubernetes.client import AdmissionregistrationV1Api, ApiClient, CoreV1Api, DiscoveryV1Api
 from kubernetes.client.exceptions import ApiException
 from tradingbot_certs.authority import CA_LIFETIME
+from tradingbot_certs.endpoints import addresses_of
 from tradingbot_certs.errors import ClusterError, ConflictError, ForeignCertificateError
 from tradingbot_certs.injection import Injector
 from tradingbot_certs.plan import SETTLE
-from tradingbot_certs.replicas import addresses_of
 from tradingbot_certs.rotation import Rotation
 from tradingbot_certs.secret import SecretStore
 from tradingbot_certs.settings import CertSettings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -295,3 +297,16 @@ def test_the_servers_to_ask_follow_the_store_unless_they_are_set() -> None:
     assert not listed.needs_cluster
     assert assembled(listed).replicas is not None
     assert assembled(CertSettings(cert_dir=Path("a"))).replicas is None
+
+
+def test_a_start_that_needs_no_cluster_imports_no_client_of_one(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from tradingbot_cli.main import main\n"
+        "code = main(sys.argv[1:])\n"
+        "sys.exit(code or 'kubernetes' in sys.modules)\n"
+    )
+    arguments = ["certs", "--once", f"--cert-dir={tmp_path}", "--cert-names=localhost"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "tls.crt").exists()

@@ -10,21 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from kubernetes.client import ApiClient
-from tradingbot_kubeconfig.client import connect
-
 from tradingbot_certs.directory import DirectoryStore
 from tradingbot_certs.errors import CertsError, ClusterError
 from tradingbot_certs.health import HealthServer, Status
-from tradingbot_certs.injection import Injector
-from tradingbot_certs.replicas import Servers, addresses_of
-from tradingbot_certs.rotation import Rotation, Store
-from tradingbot_certs.secret import SecretStore
+from tradingbot_certs.replicas import Servers
+from tradingbot_certs.rotation import Rotation
 from tradingbot_certs.settings import CertSettings
 
 logger = logging.getLogger(__name__)
-
-_REGISTRY = "tradingbot-registry"
 
 
 def run(settings: CertSettings) -> None:
@@ -40,42 +33,27 @@ def run(settings: CertSettings) -> None:
 
 def assembled(settings: CertSettings) -> Rotation:
     """Build the rotation of the webhooks' certificate from the settings."""
-    client = connect() if settings.needs_cluster else None
+    if settings.cert_dir is None or settings.needs_cluster:
+        # Imported here, as below: the client of the API server is most of a start's CPU time.
+        from tradingbot_certs import cluster  # noqa: PLC0415
+
+        return cluster.rotation(settings, clock=utc_now)
     return Rotation(
         rules=settings.rules,
-        store=_store(settings, client),
-        trust=(
-            Injector(client, settings.webhook_configurations)
-            if client and settings.injects
-            else None
-        ),
-        replicas=_replicas(settings, client),
+        store=DirectoryStore(settings.cert_dir),
+        trust=None,
+        replicas=Servers(lambda: settings.addresses) if settings.webhook_addresses else None,
         clock=utc_now,
     )
 
 
 def registry_rotation(settings: CertSettings) -> Rotation | None:
-    """Build the rotation of the registry's certificate; None without --registry-secret.
-
-    The registry has an authority of its own because other clients trust it: a stolen key of one
-    authority can't impersonate both the webhooks and the registry. The operator reads the bundle
-    from the serving Secret, which the kubelet updates well within `settle`; there is nothing to
-    inject.
-    """
-    names = settings.registry_secret_names
-    if names is None:
+    """Build the rotation of the registry's certificate; None without --registry-secret."""
+    if settings.registry_secret_names is None:
         return None
-    client = connect()
-    namespace, name, ca_name = names
-    return Rotation(
-        rules=settings.registry_rules,
-        store=SecretStore(
-            client, namespace=namespace, name=name, ca_name=ca_name, server=_REGISTRY
-        ),
-        trust=None,
-        replicas=Servers(addresses_of(client, namespace=namespace, service=_REGISTRY)),
-        clock=utc_now,
-    )
+    from tradingbot_certs import cluster  # noqa: PLC0415
+
+    return cluster.registry_rotation(settings, settings.registry_secret_names, clock=utc_now)
 
 
 def check_all(
@@ -136,24 +114,6 @@ def keep(
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _store(settings: CertSettings, client: ApiClient | None) -> Store:
-    if settings.cert_dir is not None:
-        return DirectoryStore(settings.cert_dir)
-    if client is None:
-        raise AssertionError("a Secret is kept through a client")
-    namespace, name, ca_name = settings.secret_names
-    return SecretStore(client, namespace=namespace, name=name, ca_name=ca_name)
-
-
-def _replicas(settings: CertSettings, client: ApiClient | None) -> Servers | None:
-    if settings.webhook_addresses:
-        return Servers(lambda: settings.addresses)
-    if client is not None and settings.service is not None:
-        namespace, service = settings.service
-        return Servers(addresses_of(client, namespace=namespace, service=service))
-    return None
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tradingbot_exchange.binance.app import application
 from tradingbot_exchange.binance.limits import RateLimits
 from tradingbot_exchange.binance.signing import sign
 from tradingbot_exchange.binance.spot import Settings
+from tradingbot_exchange.faults.requests import REQUEST_FAULTS, RequestFaults
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.simulated import SimulatedVenue
 from tradingbot_exchange.venue import ApiKey
@@ -188,6 +189,7 @@ def serving(settings: Settings | None = None) -> Iterator[Server]:
         )
         venue = simulated_venue(choices, keys=KEYS, wall=clock)
         app = application(venue, settings or Settings(limits=ROOMY, stream_messages=1000))
+        app[REQUEST_FAULTS] = RequestFaults(venue.board, venue.clock.now)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

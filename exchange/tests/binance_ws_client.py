@@ -58,6 +58,10 @@ class Client:
         text = {name: str(value) for name, value in whole.items()}
         return {**whole, "signature": sign(by.secret, sorted_payload(text))}
 
+    def signed_order(self) -> dict[str, Any]:
+        """Return the signed parameters of an order that rests."""
+        return self.signed(HMAC, dict(ORDER))
+
     async def ask_signed(self, method: str, *, by: Credentials = HMAC, **parameters: Any) -> Any:
         return await self.ask(method, **self.signed(by, parameters))
 

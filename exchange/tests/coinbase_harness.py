@@ -96,6 +96,9 @@ class QuietVenue:
     kept_trades: list[Trade] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
 
+    def market_time(self) -> int:
+        return self.now()
+
     def now(self) -> int:
         """Return the time that the test has set."""
         return self.time

@@ -13,25 +13,15 @@ from tradingbot_exchange.engine.types import (
     Side,
     TimeInForce,
 )
+from tradingbot_exchange.market.symbols import DialectName, default_symbols
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
 
-BTC = Instrument(
-    symbol="BTC-USDT",
-    base="BTC",
-    quote="USDT",
-    tick=D("0.01"),
-    lot=D("0.00001"),
-    min_price=D("0.01"),
-    max_price=D(1000000),
-    min_quantity=D("0.00001"),
-    max_quantity=D(9000),
-    min_notional=D(5),
-    maker_fee=D("0.001"),
-    taker_fee=D("0.002"),
+BTC, ETH = (
+    replace(symbol.instrument, taker_fee=D("0.002"))  # unlike the maker's, so that they differ
+    for symbol in default_symbols(DialectName.BINANCE)[:2]
 )
-ETH = replace(BTC, symbol="ETH-USDT", base="ETH", lot=D("0.0001"), min_quantity=D("0.0001"))
 
 COARSE = Instrument(
     symbol="A-B",

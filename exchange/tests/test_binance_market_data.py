@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from binance_harness import START, Server, serving
 from tradingbot_exchange.binance.candles import end_of, start_of
+from tradingbot_exchange.faults.model import FAULT, parse_duration
 
 DAY = 86_400_000
 
@@ -140,3 +141,22 @@ def test_the_ui_klines_are_the_klines(server: Server) -> None:
     query = {"symbol": "BTCUSDT", "interval": "1h", "limit": 5}
     ui = server.get("/api/v3/uiKlines", **query).json
     assert ui == server.get("/api/v3/klines", **query).json
+
+
+@pytest.mark.parametrize("by", ["-10m", "10m"])
+def test_a_skewed_clock_moves_the_server_time_and_no_candle(server: Server, by: str) -> None:
+    def candles() -> object:
+        return server.get("/api/v3/klines", symbol="BTCUSDT", interval="1m", limit=5).json
+
+    def opened() -> object:
+        return server.get("/api/v3/ticker/24hr", symbol="BTCUSDT").json["openTime"]
+
+    right, day = candles(), opened()
+    fault = FAULT.validate_python({"type": "clock-skew", "by": by})
+    active = server.on_loop(lambda: server.venue.add_fault(fault))
+    try:
+        shown = server.get("/api/v3/time").json["serverTime"]
+        assert shown - server.clock.now == parse_duration(by)
+        assert (candles(), opened()) == (right, day)
+    finally:
+        server.on_loop(lambda: server.venue.remove_fault(active.id))

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from binance_harness import ED25519, HMAC, OTHER, READ_ONLY, ROOMY, START, Server, serving
 from tradingbot_exchange.binance.errors import REFUSALS
+from tradingbot_exchange.binance.fault_errors import BinanceFaultErrors
 from tradingbot_exchange.binance.limits import RateLimits
-from tradingbot_exchange.binance.rest import BinanceFaultErrors
 from tradingbot_exchange.binance.signing import sign
 from tradingbot_exchange.binance.spot import Settings
 from tradingbot_exchange.engine.types import Reason

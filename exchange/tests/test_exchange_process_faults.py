@@ -1,10 +1,9 @@
-"""A running `tradingbot exchange`: its keys, faults over real sockets, its control port."""
+"""A running `tradingbot exchange`: its keys, and faults over real sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-import json
 import socket
 from collections.abc import Coroutine, Iterator
 from typing import Any
@@ -170,69 +169,3 @@ def test_messages_are_doubled_and_dropped(exchange: Exchange) -> None:
     assert len(doubled) - len(set(doubled)) == 2
     dropped = run(watch(2, type="drop-events"))
     assert dropped[-1] - dropped[0] == len(dropped) + 1
-
-
-# The control port
-
-
-def test_the_control_port_lists_what_exists(exchange: Exchange) -> None:
-    for path, text in (
-        ("/faults/none", "no fault 'none'; active: none"),
-        ("/accounts/nobody/statement", "no account 'nobody'; known: main"),
-        ("/fault", "no such path; supported: DELETE /faults"),
-    ):
-        answer = exchange.control("GET", path)
-        assert answer.status == 404
-        assert answer.body["errors"][0].startswith(text)
-    answer = exchange.control("POST", "/faults", {"type": "halt", "symbol": "X"})
-    assert answer.body == {"errors": ["no symbol 'X'; supported: BTC-USDT, ETH-USDT, ETH-BTC"]}
-    answer = exchange.control("POST", "/faults", {"type": "none"})
-    assert answer.status == 422
-    assert "supported: crash, spike" in answer.body["errors"][0]
-
-
-def test_the_control_port_refuses_what_a_page_in_a_browser_can_send(exchange: Exchange) -> None:
-    port, body = exchange.control_port, json.dumps({"type": "ban"}).encode()
-    plain = exchange.request(
-        "POST", "/faults", body=body, headers={"Content-Type": "text/plain"}, port=port
-    )
-    assert plain.status == 415
-    foreign = exchange.request(
-        "POST",
-        "/faults",
-        body=body,
-        headers={"Content-Type": "application/json", "Host": "evil.example:80"},
-        port=port,
-    )
-    assert foreign.status == 403
-    for bad in (b"{", b"\xff", b"[" * 100_000):
-        answer = exchange.request(
-            "POST", "/faults", body=bad, headers={"Content-Type": "application/json"}, port=port
-        )
-        assert answer.status in {400, 413}
-    assert exchange.control("GET", "/faults").body["faults"] == []
-
-
-def test_the_statement_equals_the_exchanges_own_balances(exchange: Exchange) -> None:
-    exchange.order(quantity="0.01")
-    exchange.order(quantity="0.005", side="SELL")
-    shown = exchange.control("GET", "/accounts/main/statement?limit=2").body
-    account = exchange.signed("GET", "/api/v3/account").body
-    balances = {b["asset"]: float(b["free"]) for b in account["balances"]}
-    for asset, line in shown["balances"].items():
-        assert float(line["free"]) == balances[asset]
-    assert len(shown["fills"]) == 2
-    assert shown["symbols"]["BTC-USDT"]["fills"] >= 2
-    assert exchange.control("GET", "/accounts/main/statement?since=x").status == 400
-
-
-def test_a_deposit_reaches_the_account(exchange: Exchange) -> None:
-    before = float(
-        exchange.control("GET", "/accounts/main/statement").body["balances"]["BTC"]["free"]
-    )
-    answer = exchange.control("POST", "/accounts/main/deposits", {"asset": "BTC", "amount": "0.5"})
-    assert float(answer.body["BTC"]["free"]) == pytest.approx(before + 0.5)
-    answer = exchange.control("POST", "/accounts/main/deposits", {"asset": "BTC", "amount": "-99"})
-    assert answer.status == 409
-    answer = exchange.control("POST", "/accounts/main/deposits", {"asset": "b", "amount": "NaN"})
-    assert answer.status == 422

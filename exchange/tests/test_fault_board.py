@@ -246,6 +246,7 @@ def test_skew_moves_the_shown_time_but_not_the_markets() -> None:
     made.wait(1)
     made.fault(type="clock-skew", by="-5s", **{"for": "10s"})
     assert made.venue.now() == made.venue.client_time() == made.clock.time - 5000
+    assert made.venue.market_time() == made.clock.time
     made.wait(3)
     assert made.venue.trades("BTC-USDT")[-1].time > made.clock.time - 5000
     made.wait(8)

@@ -20,6 +20,7 @@ from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.control.app import control_app
 from tradingbot_exchange.errors import CertificateError, ListenError, SettingError
 from tradingbot_exchange.faults.middleware import FaultMiddleware
+from tradingbot_exchange.faults.requests import REQUEST_FAULTS, RequestFaults
 from tradingbot_exchange.faults.stream_faults import OpenStreams
 from tradingbot_exchange.keys import api_keys, keys_text, make_keys, read_keys, write_keys
 from tradingbot_exchange.market.replay import parse_time
@@ -101,7 +102,8 @@ async def serve(
     streams = OpenStreams(venue.board, venue.clock.now)
     venue.cut_streams = streams.cut
     app[STREAM_CONTROL] = streams
-    app.middlewares.insert(0, FaultMiddleware(venue.board, venue.clock.now))
+    app[REQUEST_FAULTS] = faults = RequestFaults(venue.board, venue.clock.now)
+    app.middlewares.insert(0, FaultMiddleware(faults))
     app.on_response_prepare.append(_say_simulated)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -108,6 +108,10 @@ class SimulatedVenue:
         """Return the exchange's time, in milliseconds since the epoch, with skew and speed."""
         return self.clock.now() + self.board.skew()
 
+    def market_time(self) -> int:
+        """Return the matching engine's time: with speed, but without skew."""
+        return self.clock.now()
+
     def client_time(self) -> int:
         """Return what a client's clock should show: real time with skew, but without speed."""
         return self.clock.wall() + self.board.skew()

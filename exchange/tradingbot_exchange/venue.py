@@ -57,6 +57,12 @@ class Venue(Protocol):
     def now(self) -> int:
         """Return the exchange's time, in milliseconds since the epoch, with skew and speed."""
 
+    def market_time(self) -> int:
+        """Return the matching engine's time: with speed, but without skew.
+
+        Orders, trades and candles carry it, so compare it with theirs.
+        """
+
     def client_time(self) -> int:
         """Return what a client's clock should show: real time with skew, but without speed.
 

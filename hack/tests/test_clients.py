@@ -51,8 +51,9 @@ def test_suites_are_told_from_arguments_of_pytest() -> None:
 
 
 def test_each_directory_of_tests_is_a_suite() -> None:
-    found = {file.parent.name for file in (ROOT / clients.CLIENTS).glob("*/test_*.py")}
-    assert found == set(clients.SUITES)
+    found = {file.parent for file in (ROOT / clients.CLIENTS).glob("*/test_*.py")}
+    found |= {file.parent for file in ROOT.glob("*/clients/test_*.py")}
+    assert found == {ROOT / directory for directory in clients.SUITES.values()}
 
 
 def test_another_lock_file_or_python_is_another_environment() -> None:
@@ -134,10 +135,10 @@ def test_a_failed_command_is_an_error_that_names_it() -> None:
 
 
 def with_interpreter(venv: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make `clients` run a shell script as the Python of its environment; $suite is the suite."""
+    """Make `clients` run a shell script as the Python of its environment; $path is the suite's."""
     python = venv / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\nfor path; do suite=$(basename "$path"); done\n{script}\n')
+    python.write_text(f"#!/bin/sh\nfor path; do :; done\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr(clients, "environment", lambda _root, _cache: venv)
 
@@ -145,12 +146,12 @@ def with_interpreter(venv: Path, script: str, monkeypatch: pytest.MonkeyPatch) -
 def test_a_failed_suite_fails_and_its_output_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    script = f"""echo said $suite
-case $suite in faults) exit 1;; nautilus) exit {clients.NOTHING_COLLECTED};; esac"""
+    script = f"""echo said $path
+case $path in */faults) exit 1;; */nautilus) exit {clients.NOTHING_COLLECTED};; esac"""
     with_interpreter(tmp_path, script, monkeypatch)
     assert clients.main(["-k", "x"]) == 1
     shown = capfd.readouterr()
-    assert all(f"said {suite}" in shown.out for suite in clients.SUITES)
+    assert all(f"said {ROOT / directory}\n" in shown.out for directory in clients.SUITES.values())
     assert shown.err == "error: failed: faults\n"
     assert clients.main(["binance", "nautilus", "-k", "x"]) == 0
     assert clients.main(["nautilus", "-k", "x"]) == 1
@@ -162,6 +163,6 @@ def test_a_stuck_suite_is_killed_with_its_exchange_and_fails(
 ) -> None:
     monkeypatch.setattr(clients, "STUCK_SECONDS", 1)
     # The second process has the pipe of the first one: the call returns when both have ended.
-    with_interpreter(tmp_path, "echo said $suite; sleep 1000 & sleep 1000", monkeypatch)
+    with_interpreter(tmp_path, "echo said $path; sleep 1000 & sleep 1000", monkeypatch)
     assert clients.main(["binance"]) == 1
-    assert "said binance\nerror: not ended after 1 s\n" in capfd.readouterr().out
+    assert "binance\nerror: not ended after 1 s\n" in capfd.readouterr().out

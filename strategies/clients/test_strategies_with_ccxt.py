@@ -1,67 +1,46 @@
 """The whole bot with ccxt, against `tradingbot exchange`: both dialects, killed, crashed, stopped.
 
-Needs the requirements in strategies/requirements.txt, and pytest, in an environment of its own:
-
-    TRADINGBOT=.venv/bin/tradingbot PYTHONPATH=api:exchange:strategies \
-        python -m pytest -c strategies/clients/pytest.ini strategies/clients
+A suite of `make test-clients`, whose environment has ccxt. The bot runs from this checkout.
 """
 
 import json
 import os
-import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from served import free_port, serve, wait_until
 
-pytest.importorskip("ccxt")
-
-SECONDS = 90
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = os.pathsep.join(str(ROOT / part) for part in ("api", "exchange", "strategies"))
 
 
-def ask(url: str, body: object = None) -> Any:
-    """Return the JSON at a URL, None while there is none."""
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data=data, headers={"Content-Type": "application/json"})
+def report_at(port: int) -> Any:
+    """Return what a bot reports, None while it reports nothing."""
     try:
-        with urlopen(request, timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/risk", timeout=5) as answer:
             return json.load(answer)
     except (HTTPError, URLError, OSError):
         return None
 
 
-def eventually(check: Callable[[], Any]) -> Any:
-    """Return what `check` returns once that is true."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        if found := check():
-            return found
-        time.sleep(0.2)
-    raise AssertionError("not within the time")
-
-
 @contextmanager
-def process(*command: str, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def bot(port: int, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a bot, and kill it at the end."""
+    command = [sys.executable, "-m", "tradingbot_strategies", "run", "--port", str(port)]
+    whole = {**os.environ, "PYTHONPATH": SOURCES, **environment}
     with log.open("ab") as output:
-        running = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=output, stderr=output
-        )
+        running = subprocess.Popen(command, env=whole, stdout=output, stderr=output)
         try:
             yield running
         finally:
@@ -69,16 +48,16 @@ def process(*command: str, log: Path, **environment: str) -> Iterator[subprocess
             running.wait()
 
 
-def first_key(text: str) -> tuple[str, str]:
-    """Return name and secret of the first key in a file of keys."""
-    name = re.search(r"name: (\S+)", text)
-    block = re.search(r"private_key: \|\n((?:    .*\n)+)", text)
-    plain = re.search(r"secret: (\S+)", text)
-    assert name
-    if plain:
-        return name[1], plain[1]
-    assert block
-    return name[1], re.sub(r"^    ", "", block[1], flags=re.MULTILINE)
+def new_key(dialect: str) -> dict[str, str]:
+    """Return a key as the exchange reads it from a file."""
+    if dialect == "binance":
+        return {"name": "key-of-the-bot", "secret": "secret-of-the-bot"}
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    return {"name": "organizations/o/apiKeys/bot", "private_key": pem.decode()}
 
 
 def bot_json(exchange: str, symbol: str, url: str) -> dict[str, Any]:
@@ -116,49 +95,41 @@ def bot_json(exchange: str, symbol: str, url: str) -> dict[str, Any]:
 def test_a_bot_trades_is_killed_halted_and_stopped(
     dialect: str, name: str, money: str, tmp_path: Path
 ) -> None:
-    port, control, page = free_port(), free_port(), free_port()
-    url = f"http://127.0.0.1:{port}"
-    config, keys, log = tmp_path / "bot.json", tmp_path / "keys.yaml", tmp_path / "bot.log"
-    config.write_text(json.dumps(bot_json(name, f"BTC-{money}", url)))
-    exchange = [os.environ.get("TRADINGBOT", "tradingbot"), "exchange", "--dialect", dialect]
-    flags = ["--seed", "7", "--keys", str(keys), "--balance", f"{money}=10000"]
-    ports = ["--port", str(port), "--control-port", str(control)]
-    run = [sys.executable, "-m", "tradingbot_strategies", "run", "--port", str(page)]
-    faults = f"http://127.0.0.1:{control}/faults"
-
-    def statement() -> Any:
-        return ask(f"http://127.0.0.1:{control}/accounts/main/statement")
+    config, log, page = tmp_path / "bot.json", tmp_path / "bot.log", free_port()
+    key = new_key(dialect)
+    secret = key.get("secret") or key["private_key"]
 
     def report() -> Any:
-        return ask(f"http://127.0.0.1:{page}/risk")
+        return report_at(page)
 
-    with process(*exchange, *flags, *ports, log=tmp_path / "exchange.log"):
-        eventually(statement)
-        key, secret = first_key(keys.read_text())
+    with serve(dialect, tmp_path, keys=[key], balances=f"{money}=10000") as exchange:
+        config.write_text(json.dumps(bot_json(name, f"BTC-{money}", exchange.url)))
         environment = {
-            "EXCHANGE_API_KEY": key,
+            "EXCHANGE_API_KEY": key["name"],
             "EXCHANGE_API_SECRET": secret,
             "TRADINGBOT_CONFIG": str(config),
             "TRADINGBOT_STATE": str(tmp_path),
         }
-        with process(*run, log=log, **environment):
-            eventually(lambda: (report() or {}).get("openPositions"))
-        with process(*run, log=log, **environment) as bot:  # the first one was killed
-            eventually(report)
-            ask(faults, {"type": "crash", "percent": 20, "over": "3s"})
-            eventually(lambda: Decimal((report() or {"dayPnL": "0"})["dayPnL"]) <= -10)
-            halted = eventually(
-                lambda: (found := report()) and not found["openPositions"] and found
+        with bot(page, log, **environment):
+            wait_until(lambda: (report() or {}).get("openPositions"), log.read_text)
+        with bot(page, log, **environment) as second:  # the first one was killed
+            wait_until(report, log.read_text)
+            exchange.add_fault(type="crash", percent=20, over="3s")
+            wait_until(
+                lambda: Decimal((report() or {"dayPnL": "0"})["dayPnL"]) <= -10, log.read_text
             )
-            account = statement()
+            halted = wait_until(
+                lambda: (found := report()) and not found["openPositions"] and found, log.read_text
+            )
+            account = exchange.statement()
             total = Decimal(account["realizedPnL"][money]) + Decimal(
                 account["unrealizedPnL"].get(money, "0")
             )
             assert abs(Decimal(halted["dayPnL"]) - total) < Decimal("0.01")
-            bot.send_signal(signal.SIGTERM)
-            assert bot.wait(30) == 0
-        assert statement()["openOrders"] == 0
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(30) == 0
+        assert exchange.statement()["openOrders"] == 0
     text = log.read_text()
     assert "halted for the rest of" in text
-    assert key not in text
+    assert key["name"] not in text
     assert secret[:60] not in text

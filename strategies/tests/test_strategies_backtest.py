@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,10 +11,16 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from tradingbot_strategies.backtest import Outcome, Point
+from tradingbot_exchange.market.replay import Row
+from tradingbot_exchange.market.symbols import default_symbols
+from tradingbot_strategies.backtest import Outcome, Point, Settings
+from tradingbot_strategies.backtest import run as backtest
+from tradingbot_strategies.catalog import strategy
 from tradingbot_strategies.chart import svg
+from tradingbot_strategies.limits import Limits
 from tradingbot_strategies.main import main
 from tradingbot_strategies.statistics import statistics
+from tradingbot_strategies.view import View, Wish
 
 D = Decimal
 HEADER = "time,symbol,open,high,low,close,volume\n"
@@ -125,6 +132,38 @@ def test_the_same_file_gives_the_same_bytes(
     assert ET.fromstring(drawn).tag.endswith("svg")
     assert json.loads(first)["trades"] != []
     assert "PnL" in run(capsys, *arguments)[0]
+
+
+@pytest.mark.parametrize("levels", ["3", "12", "30"])
+def test_a_strategy_that_is_not_asked_again_would_have_said_the_same(levels: str) -> None:
+    chosen = strategy("Grid", dict(pair.split("=") for pair in GRID) | {"levels": levels})
+    asked: list[View] = []
+
+    def decide(view: View) -> Sequence[Wish]:
+        asked.append(view)
+        return chosen.decide(view)
+
+    source, price, rows = random.Random(8), D(60000), []
+    for n in range(1000):  # around 60000, where the grid is
+        close = price + source.randint(-200, 200) + (60000 - price) // 20
+        row = Row(START + n * MINUTE, price, max(price, close), min(price, close), close, D(10))
+        rows.append(("BTC-USDT", row))
+        price = close
+    instruments = [s.instrument for s in default_symbols("binance")][:1]
+    limits = Limits(
+        max_position_size=D(900), max_open_positions=1, daily_loss_limit=D(40),
+        stop_loss_percentage=D("0.6"), take_profit_percentage=D("0.9"),
+    )  # fmt: skip
+    often = Settings(
+        strategy=replace(chosen, decide=decide, unchanged=lambda _view, _before: False),
+        limits=limits, instruments=instruments, money=D(1000), spread=D("0.0002"), interval=MINUTE,
+    )  # fmt: skip
+    outcome, times = backtest(often, rows), len(asked)
+    seldom = replace(often, strategy=replace(chosen, decide=decide))
+
+    assert backtest(seldom, rows) == outcome
+    assert len(outcome.fills) > 20
+    assert len(asked) - times < times
 
 
 def test_profit_is_what_the_trades_and_the_last_price_make(

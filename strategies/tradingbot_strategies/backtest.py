@@ -74,6 +74,18 @@ def run(settings: Settings, candles: Iterable[tuple[str, Row]]) -> Outcome:
     return simulation.outcome()
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Prices at which the nearest of the bot's open orders in a symbol are met."""
+
+    buy: Decimal
+    sell: Decimal
+    stop: Decimal
+
+
+NO_BOUNDS = Bounds(buy=ZERO, sell=Decimal("Infinity"), stop=ZERO)
+
+
 class _Simulation:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -101,6 +113,9 @@ class _Simulation:
         self._day = -1
         self._day_equity = settings.money
         self._wishes: Sequence[Wish] | None = None
+        self._asked: View | None = None
+        """What `_wishes` are for."""
+        self._bounds = dict.fromkeys(self._markets, NO_BOUNDS)
         self._entries = True
         self._refused = 0
 
@@ -133,10 +148,8 @@ class _Simulation:
 
     def _reached(self, symbol: str, low: Decimal, high: Decimal) -> bool:
         """Whether an order of the bot meets a price from `low` to `high`."""
-        return any(
-            order.symbol == symbol and (_limit_met(order, low, high) or _stop_met(order, low))
-            for order in self._open
-        )
+        bounds = self._bounds[symbol]
+        return bounds.buy >= low or bounds.sell <= high or bounds.stop >= low
 
     def _play(self, symbol: str, row: Row) -> bool:
         """Let the market trade along a candle, and return whether the bot's orders were filled."""
@@ -149,7 +162,7 @@ class _Simulation:
             on_the_way = sorted((s for s in stops if after < s < before), reverse=True)
             for price in (*on_the_way, after):
                 if self._reached(symbol, price, price):
-                    if any(o.symbol == symbol and _stop_met(o, price) for o in self._open):
+                    if self._bounds[symbol].stop >= price:
                         self._local.quote(symbol, self._quote(symbol, price, row.volume))
                     self._local.trade(symbol, self._markets[symbol].price_down(price))
                     self._local.withdraw(symbol)
@@ -174,12 +187,16 @@ class _Simulation:
         return self._entries is not before
 
     def _trade(self, *, changed: bool) -> None:
+        strategy = self._settings.strategy
         for _ in range(len(self._markets) + 1):  # a cycle has a trade in each market
             view = self._view()
-            wishes = self._settings.strategy.decide(view)
-            if not changed and wishes == self._wishes:
+            if not changed and self._asked and strategy.unchanged(view, self._asked):
                 return
-            self._wishes = wishes
+            wishes = strategy.decide(view)
+            same = wishes == self._wishes
+            self._wishes, self._asked = wishes, view
+            if same and not changed:
+                return
             allowed = permitted(
                 wishes, view, self._settings.limits, money=self._needs.money, entries=self._entries
             )
@@ -264,6 +281,8 @@ class _Simulation:
         self._open = [
             order for symbol in self._markets for order in self._local.open_orders(symbol)
         ]
+        for symbol in self._markets:
+            self._bounds[symbol] = _bounds(order for order in self._open if order.symbol == symbol)
         self._resting = as_resting(self._open, self._ids)
         self._positions = self._account.positions()
         self._free = self._local.free(self._needs.money)
@@ -273,7 +292,7 @@ class _Simulation:
         return View(
             now=self._now,
             markets=self._markets,
-            quotes=self._quotes,
+            quotes=dict(self._quotes),
             positions=self._positions,
             bought=self._account.bought(),
             resting=self._resting,
@@ -309,14 +328,18 @@ class _Closes:
         return Closes(self._prices, self._last_start) if self._interval else None
 
 
-def _limit_met(order: OrderState, low: Decimal, high: Decimal) -> bool:
-    if order.price is None:
-        return False
-    return order.price >= low if order.side is Side.BUY else order.price <= high
-
-
-def _stop_met(order: OrderState, low: Decimal) -> bool:
-    return order.stop_price is not None and order.stop_price >= low
+def _bounds(orders: Iterable[OrderState]) -> Bounds:
+    buy, sell, stop = NO_BOUNDS.buy, NO_BOUNDS.sell, NO_BOUNDS.stop
+    for order in orders:
+        if order.stop_price is not None:
+            stop = max(stop, order.stop_price)
+        if order.price is None:
+            continue
+        if order.side is Side.BUY:
+            buy = max(buy, order.price)
+        else:
+            sell = min(sell, order.price)
+    return Bounds(buy, sell, stop)
 
 
 def _symbol(step: Step) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradingbot_api.errors import FieldError
-from tradingbot_api.strategies import PARAMETERS_OF, parse
+from tradingbot_api.strategies import PARAMETERS_OF, GridParameters, parse
 
 from tradingbot_strategies import arbitrage, dca, grid, market_making, trend_following
 from tradingbot_strategies.errors import StrategiesError
@@ -35,6 +35,8 @@ class Strategy:
     type: str
     needs: Needs
     decide: Callable[[View], Sequence[Wish]]
+    unchanged: Callable[[View, View], bool]
+    """Whether `decide` certainly returns for a view what it returned for an earlier one."""
 
 
 def strategy(type_: str, parameters: Mapping[str, str]) -> Strategy:
@@ -43,7 +45,14 @@ def strategy(type_: str, parameters: Mapping[str, str]) -> Strategy:
     if isinstance(parsed, list):
         raise ParametersError("\n".join(_line(error) for error in parsed))
     module = _MODULES[type_]
-    return Strategy(type_, module.needs(parsed), lambda view: module.decide(view, parsed))
+    return Strategy(
+        type_,
+        module.needs(parsed),
+        lambda view: module.decide(view, parsed),
+        lambda view, before: (
+            isinstance(parsed, GridParameters) and grid.unchanged(view, before, parsed)
+        ),
+    )
 
 
 def _line(error: FieldError) -> str:

@@ -5,6 +5,7 @@ upper level sells. The tag of an order names its cell, so what a cell holds can 
 exchange's records at any time, and no level is lost by a partial fill or a restart.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +16,7 @@ from tradingbot_api.strategies import GridParameters, GridSpacing
 from tradingbot_exchange.engine.types import Side
 
 from tradingbot_strategies.needs import Needs, base_asset, quote_asset
-from tradingbot_strategies.view import ZERO, Market, Resting, Style, View, Wish
+from tradingbot_strategies.view import ZERO, Market, Quote, Resting, Style, View, Wish
 
 
 def needs(parameters: GridParameters) -> Needs:
@@ -44,6 +45,21 @@ def decide(view: View, parameters: GridParameters) -> Sequence[Wish]:
             if quantity:
                 buys.append(cell.buy if quantity == cell.full else cell.buy.of_size(quantity))
     return [*sales, *reversed(buys)]
+
+
+def unchanged(view: View, before: View, parameters: GridParameters) -> bool:
+    """Whether `decide` returns what it did before: the prices are between the same levels."""
+    if view.positions is not before.positions or view.resting is not before.resting:
+        return False
+    levels = cells(parameters, view.markets[parameters.symbol])
+    now, then = view.quotes[parameters.symbol], before.quotes[parameters.symbol]
+    return _place(levels, now) == _place(levels, then)
+
+
+def _place(levels: Sequence["Cell"], quote: Quote) -> tuple[int, int]:
+    """Return how many cells could buy below the ask, and how many could sell at the bid."""
+    buying = bisect_left(levels, quote.ask, key=lambda cell: cell.lower)
+    return buying, bisect_right(levels, quote.bid, key=lambda cell: cell.upper)
 
 
 @dataclass(frozen=True, slots=True)

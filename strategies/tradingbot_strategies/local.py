@@ -81,7 +81,7 @@ class LocalAccount:
         money: Decimal,
     ) -> "LocalAccount":
         """Return an account with `money` of one asset, on a new engine."""
-        account = cls(Engine(instruments), clock)
+        account = cls(Engine(instruments, quiet=True), clock)
         engine = account.engine
         engine.deposit(BOT, asset, money, now=clock())
         engine.open_account(HOUSE, keeps_history=False)
@@ -286,18 +286,17 @@ def _joined(orders: Sequence[Order]) -> list[OrderState]:
 def _pair(limit: Order, stop: Order) -> OrderState:
     if limit.request.stop_price is not None:
         limit, stop = stop, limit
-    one, other = _state(limit), _state(stop)
     return OrderState(
-        symbol=one.symbol,
-        order_ids=(*one.order_ids, *other.order_ids),
-        client_id=one.client_id,
-        side=one.side,
-        open=one.open or other.open,
-        price=one.price,
-        stop_price=other.stop_price,
-        quantity=one.quantity,
-        filled=one.filled + other.filled,
-        created=one.created,
+        symbol=limit.request.symbol,
+        order_ids=(str(limit.id), str(stop.id)),
+        client_id=limit.request.client_id,
+        side=limit.request.side,
+        open=limit.status in _OPEN or stop.status in _OPEN,
+        price=limit.request.price,
+        stop_price=stop.request.stop_price,
+        quantity=limit.quantity,
+        filled=limit.filled + stop.filled,
+        created=limit.created,
         list_id=str(limit.list_id),
     )
 

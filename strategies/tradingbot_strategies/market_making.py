@@ -76,9 +76,8 @@ def _kept(view: View, parameters: MarketMakingParameters, wanted: Wish) -> Wish:
     resting = view.resting_at(wanted.side, wanted.tag)
     if resting is None or wanted.price is None:
         return wanted
-    interval = parameters.requote_interval // timedelta(milliseconds=1)
     near = abs(resting.price - wanted.price) <= parameters.requote_tolerance * wanted.price
-    if near or view.now - resting.created < interval:
+    if near or view.now - resting.created < _milliseconds(parameters.requote_interval):
         return Wish(
             symbol=wanted.symbol,
             side=wanted.side,
@@ -99,3 +98,7 @@ def _shift(parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal
 
 def _middle(quote: Quote) -> Decimal:
     return (quote.bid + quote.ask) / 2
+
+
+def _milliseconds(interval: timedelta) -> int:
+    return interval // timedelta(milliseconds=1)

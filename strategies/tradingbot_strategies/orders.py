@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from itertools import count
 
 from tradingbot_exchange.engine.types import Side
 
 from tradingbot_strategies.view import Style
 
+_LABELS_KEPT = 256
+"""More than a bot has open orders, which are read again and again."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -98,6 +101,8 @@ class ClientIds:
         self._form = re.compile(
             rf"{self.prefix}-([{''.join(Role)}])([A-Za-z0-9]{{0,4}})-[0-9a-z]+-[0-9a-z]+[a-c]?"
         )
+        self.label = lru_cache(_LABELS_KEPT)(self._read)
+        """Return what an id says, None if it is not one of this bot."""
         self._started = base36(started)
         self._numbers: Iterator[int] = count(1)
 
@@ -105,8 +110,7 @@ class ClientIds:
         """Return an id that was not used before: at most 34 letters, digits and `-`."""
         return f"{self.prefix}-{role}{tag}-{self._started}-{base36(next(self._numbers))}"
 
-    def label(self, client_id: str) -> Label | None:
-        """Return what an id says, None if it is not one of this bot."""
+    def _read(self, client_id: str) -> Label | None:
         match = self._form.fullmatch(client_id)
         return Label(Role(match[1]), match[2]) if match else None
 

@@ -9,7 +9,7 @@ milliseconds since the epoch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
@@ -125,7 +125,14 @@ class Wish:
 
     def of_size(self, quantity: Decimal) -> "Wish":
         """Return the same wish with another quantity."""
-        return replace(self, quantity=quantity)
+        return Wish(
+            symbol=self.symbol,
+            side=self.side,
+            quantity=quantity,
+            price=self.price,
+            style=self.style,
+            tag=self.tag,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

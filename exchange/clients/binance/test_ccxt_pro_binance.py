@@ -172,6 +172,44 @@ def test_errors_of_the_websocket_api_are_those_of_rest(exchange: Exchange) -> No
     run(exchange, scene)
 
 
+@pytest.mark.parametrize(
+    ("fault", "raised", "orders"),
+    [
+        ({"type": "reject"}, ccxt.InsufficientFunds, 0),
+        ({"type": "server-error", "status": 500}, ccxt.OperationFailed, 0),
+        ({"type": "server-error", "status": 500, "executed": True}, ccxt.OperationFailed, 1),
+        ({"type": "rate-limit"}, ccxt.RateLimitExceeded, 0),
+        ({"type": "ban"}, ccxt.RateLimitExceeded, 0),
+        ({"type": "drop-request"}, ccxt.NetworkError, 0),
+        ({"type": "lose-answer"}, ccxt.NetworkError, 1),
+        ({"type": "double-request"}, None, 1),
+        ({"type": "double-answer"}, None, 1),
+        ({"type": "latency", "delay": "300ms", "times": 1}, None, 1),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_a_fault_of_an_order_of_the_websocket_api_raises(
+    exchange: Exchange, fault: dict[str, Any], raised: type[Exception] | None, orders: int
+) -> None:
+    async def scene(client: Any) -> None:
+        price = await low_price(client)
+        await client.fetch_open_orders_ws(SYMBOL)  # connected
+        exchange.add_fault(match="POST /api/v3/order", **fault)
+        met = None
+        try:
+            await soon(client.create_order_ws(SYMBOL, "limit", "buy", 0.01, price))
+        except ccxt.BaseError as error:
+            met = type(error)
+        assert met is raised
+        assert len(await client.fetch_open_orders(SYMBOL)) == orders
+        await client.fetch_open_orders_ws(SYMBOL)  # on a new connection, if that one was closed
+        if orders:  # one at most: ccxt sends a client id, which is taken the second time
+            await client.cancel_all_orders(SYMBOL)
+
+    run(exchange, scene)
+    assert exchange.active_faults() == []
+
+
 def test_a_deposit_changes_the_watched_balance(exchange: Exchange) -> None:
     async def scene(client: Any) -> None:
         before = (await client.fetch_balance())["ETH"]["total"]

@@ -54,6 +54,8 @@ def is_halted(dialect: Dialect, client: Any) -> None:
     assert raised is {"binance": ccxt.MarketClosed, "coinbase": ccxt.ExchangeError}[dialect.name]
     for order in client.fetch_open_orders(dialect.symbol):
         client.cancel_order(order["id"], dialect.symbol)  # not refused
+    active = {market["symbol"]: market["active"] for market in client.fetch_markets()}
+    assert active[dialect.symbol] is False
 
 
 def is_thin(dialect: Dialect, client: Any) -> None:

@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
+from tradingbot_exchange.binance.fault_errors import BinanceFaultErrors
 from tradingbot_exchange.binance.handlers import HANDLERS
 from tradingbot_exchange.binance.market_streams import MarketStreams
-from tradingbot_exchange.binance.rest import BinanceFaultErrors, not_found, routes
+from tradingbot_exchange.binance.rest import not_found, routes
 from tradingbot_exchange.binance.spot import Settings, Spot
 from tradingbot_exchange.binance.user_stream import UserStreams
 from tradingbot_exchange.binance.ws_api import WebSocketApi

@@ -64,7 +64,7 @@ def candles(
 
     They are the oldest ones that begin at or after `start`, if this is given, or else the newest.
     """
-    until = venue.now() if end is None else min(end, venue.now())
+    until = venue.market_time() if end is None else min(end, venue.market_time())
     if start is not None:
         return _between(venue, symbol, interval, start, until)[:limit]
     first = start_of(interval, until) - (limit - 1) * length(interval)

@@ -19,8 +19,9 @@ _LONGEST_QUEUE = 10_000
 class Connection:
     """A WebSocket with a queue of outgoing messages. `send` never blocks."""
 
-    def __init__(self, stream: web.WebSocketResponse) -> None:
+    def __init__(self, stream: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self._stream = stream
+        self._transport = transport
         self._queue: asyncio.Queue[str] = asyncio.Queue(_LONGEST_QUEUE)
         self._overrun = False
 
@@ -29,7 +30,7 @@ class Connection:
         """Accept a WebSocket."""
         stream = EventStream(request, heartbeat=PING_SECONDS)
         await stream.prepare(request)
-        return cls(stream)
+        return cls(stream, request.transport)
 
     @property
     def response(self) -> web.WebSocketResponse:
@@ -63,6 +64,11 @@ class Connection:
                 return
             with contextlib.suppress(ConnectionError):
                 await self._stream.send_str(text)
+
+    def abort(self) -> None:
+        """Cut the connection without a farewell. Messages that wait are lost."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def close(self, code: int, reason: bytes) -> None:
         """Close the WebSocket. Messages that wait are lost."""

@@ -237,7 +237,7 @@ class MarketFeed:
         self._send(stream, _encode(message))
 
     def _tick_candle(self, stream: str, symbol: str, name: str, interval: str) -> None:
-        now = self._spot.venue.now()
+        now = self._spot.venue.market_time()
         previous = self._candles.get(stream)
         start = candles.start_of(interval, now) if previous is None else previous.start
         found = candles.candles(

@@ -217,7 +217,7 @@ def klines(spot: Spot, request: Request) -> object:
 
 def average_price(spot: Spot, request: Request) -> object:
     """Return the volume-weighted price of the last five minutes, or else the last price."""
-    now = spot.venue.now()
+    now = spot.venue.market_time()
     recent = spot.venue.candles(
         request.symbol, _MINUTE, start=now - _AVERAGE_MINUTES * _MINUTE, end=now
     )
@@ -271,7 +271,7 @@ class DayStatistics:
 
 def day_statistics(spot: Spot, symbol: str) -> DayStatistics:
     """Return the statistics of a symbol, from the 24 candles of one hour that it is in."""
-    now = spot.venue.now()
+    now = spot.venue.market_time()
     found = spot.venue.candles(symbol, _HOUR, start=now - DAY + 1, end=now)
     newest = spot.venue.trades(symbol, limit=1)
     last = spot.venue.engine.last_price(symbol) or (found[-1].close if found else Decimal(0))

@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from tradingbot_exchange.binance.calls import CALLS, NOT_SUPPORTED, Call
-from tradingbot_exchange.binance.errors import ApiError, not_supported, refusal
+from tradingbot_exchange.binance.errors import ApiError, not_supported
 from tradingbot_exchange.binance.framing import read_request
 from tradingbot_exchange.binance.spot import Spot
-from tradingbot_exchange.engine.types import Reason, RefusedError
 
 _JSON = "application/json;charset=UTF-8"
 _NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
@@ -79,43 +78,3 @@ async def not_found(request: web.Request) -> web.Response:
     """Answer unknown paths, and methods that a path does not have, as Binance's front end does."""
     del request
     return web.Response(text=_NOT_FOUND, status=404, content_type="text/html")
-
-
-class BinanceFaultErrors:
-    """The errors that faults answer with."""
-
-    def rate_limited(self, retry_after: int) -> web.Response:
-        """Return 429 with -1003."""
-        text = "Too much request weight used; please use WebSocket Streams for live updates."
-        return error_response(ApiError(-1003, text, status=429, retry_after=retry_after))
-
-    def banned(self, retry_after: int) -> web.Response:
-        """Return 418 with -1003."""
-        text = "Way too much request weight used; IP banned. Please use WebSocket Streams."
-        return error_response(ApiError(-1003, text, status=418, retry_after=retry_after))
-
-    def server_error(self, status: int) -> web.Response:
-        """Return the body that Binance sends with the status."""
-        if status not in _SERVER_ERRORS:
-            return web.Response(status=status)
-        return error_response(ApiError(*_SERVER_ERRORS[status], status=status))
-
-    def rejected(self, reason: Reason) -> web.Response:
-        """Return what an order is answered that the engine refuses."""
-        return error_response(refusal(RefusedError(reason)))
-
-
-_SERVER_ERRORS = {
-    500: (-1001, "Internal error; unable to process your request. Please try again."),
-    503: (
-        -1008,
-        "Server is currently overloaded with other requests. Please try again in a few minutes.",
-    ),
-    504: (
-        -1007,
-        (
-            "Timeout waiting for response from backend server. "
-            "Send status unknown; execution status unknown."
-        ),
-    ),
-}

@@ -17,12 +17,23 @@ from tradingbot_exchange.binance.call_parameters import SIGNED
 from tradingbot_exchange.binance.calls import CALLS, Call, Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
+from tradingbot_exchange.binance.fault_errors import error_of
 from tradingbot_exchange.binance.framing import BadFrameError, Proof, read_frame, without_envelope
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
 from tradingbot_exchange.binance.rest import error_response
 from tradingbot_exchange.binance.spot import Spot
 from tradingbot_exchange.binance.user_stream import UserStreams
 from tradingbot_exchange.engine.types import RefusedError
+from tradingbot_exchange.faults.board import Verdict
+from tradingbot_exchange.faults.model import (
+    DoubleAnswer,
+    DoubleRequest,
+    DropRequest,
+    Fault,
+    LoseAnswer,
+    ServerError,
+)
+from tradingbot_exchange.faults.requests import REQUEST_FAULTS, RequestFaults
 from tradingbot_exchange.venue import ApiKey
 
 CONNECT_WEIGHT = 2
@@ -60,6 +71,26 @@ class Subscription:
     end: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One request."""
+
+    identifier: object
+    method: str
+    parameters: dict[str, str]
+
+    @property
+    def call(self) -> Call | None:
+        """The call of the table; None for requests of sessions and subscriptions."""
+        return BY_WEBSOCKET.get(self.method)
+
+    @property
+    def operation(self) -> str:
+        """What a fault matches: method and path of the same call over REST."""
+        call = self.call
+        return f"WS /{self.method}" if call is None else f"{call.method} {call.path}"
+
+
 @dataclass(slots=True)
 class Session:
     """The state of one connection."""
@@ -67,6 +98,9 @@ class Session:
     connection: Connection
     address: str
     connected: int
+    faults: RequestFaults | None
+    delayed: set[asyncio.Task[None]] = field(default_factory=set)
+    """Requests that a fault keeps from the exchange for a while."""
     return_rate_limits: bool = True
     key: ApiKey | None = None
     authorized: int | None = None
@@ -112,15 +146,17 @@ class WebSocketApi:
             return error_response(error)
         spot.weights.add(address, CONNECT_WEIGHT, now=now)
         connection = await Connection.open(request)
-        session = Session(connection, address, now)
+        session = Session(connection, address, now, request.config_dict.get(REQUEST_FAULTS))
         session.return_rate_limits = request.query.get("returnRateLimits") != "false"
         self._open.append(session)
         try:
             async with aclosing(connection.messages()) as messages:
                 async for text in messages:
-                    connection.send(_encode(self.answer(session, text)))
+                    self._receive(session, text)
         finally:
             self._open.remove(session)
+            for task in session.delayed:
+                task.cancel()
             for subscription in session.subscriptions.values():
                 subscription.end()
         return connection.response
@@ -133,30 +169,73 @@ class WebSocketApi:
 
     # One request
 
-    def answer(self, session: Session, text: str) -> dict[str, object]:
-        """Return the answer to one frame."""
-        identifier: object = None
-        show_limits = session.return_rate_limits
-        answer: dict[str, object]
+    def _receive(self, session: Session, text: str) -> None:
+        """Answer one frame, at once or after the delay of a fault."""
+        try:
+            frame = Frame(*read_frame(text))
+        except BadFrameError as error:
+            self._send(session, self._failed(session, Frame(error.identifier, "", {}), error.error))
+            return
+        faults = session.faults
+        verdict = Verdict(0, None) if faults is None else faults.verdict(frame.operation)
+        if not verdict.delay:
+            self._respond(session, frame, verdict.fault)
+            return
+
+        async def wait() -> None:
+            await asyncio.sleep(verdict.delay / 1000)
+            self._respond(session, frame, verdict.fault)
+
+        # Later requests do not wait for this one: Binance answers in any order, too.
+        task = asyncio.create_task(wait())
+        session.delayed.add(task)
+        task.add_done_callback(session.delayed.discard)
+
+    def _respond(self, session: Session, frame: Frame, fault: Fault | None) -> None:
+        """Carry out a request and send its answer, as far as a fault lets it."""
+        error = None if fault is None else error_of(fault)
+        if error is not None:
+            if isinstance(fault, ServerError) and fault.executed:
+                self._answer(session, frame)
+            self._send(session, self._failed(session, frame, error))
+        elif isinstance(fault, DropRequest):
+            session.connection.abort()
+        else:
+            answer = self._answer(session, frame)
+            if isinstance(fault, LoseAnswer):
+                session.connection.abort()
+                return
+            if isinstance(fault, DoubleRequest):
+                self._answer(session, frame)
+            for _ in range(2 if isinstance(fault, DoubleAnswer) else 1):
+                self._send(session, answer)
+
+    def _send(self, session: Session, answer: dict[str, object]) -> None:
+        session.connection.send(_encode(answer))
+
+    def _answer(self, session: Session, frame: Frame) -> dict[str, object]:
+        """Carry out a request and return its answer."""
         account = ""
         try:
-            identifier, method, parameters = read_frame(text)
-            show = parameters.get("returnRateLimits")
-            show_limits = show_limits if show is None else show == "true"
-            call = BY_WEBSOCKET.get(method)
-            if call is None:
-                result = self._session_request(session, method, parameters)
+            if frame.call is None:
+                result = self._session_request(session, frame.method, frame.parameters)
             else:
-                account, result = self._call(session, call, parameters)
-            answer = {"id": identifier, "status": 200, "result": result}
-        except BadFrameError as error:
-            answer = _failure(error.identifier, error.error, self._spot.venue.client_time())
+                account, result = self._call(session, frame.call, frame.parameters)
         except (ApiError, RefusedError) as error:
             told = errors.refusal(error) if isinstance(error, RefusedError) else error
-            answer = _failure(identifier, told, self._spot.venue.client_time())
-        if show_limits:
-            answer["rateLimits"] = self._rate_limits(session, account)
-        return answer
+            return self._failed(session, frame, told)
+        answer = {"id": frame.identifier, "status": 200, "result": result}
+        return answer | self._limits_shown(session, frame, account)
+
+    def _failed(self, session: Session, frame: Frame, error: ApiError) -> dict[str, object]:
+        answer = _failure(frame.identifier, error, self._spot.venue.client_time())
+        return answer | self._limits_shown(session, frame, "")
+
+    def _limits_shown(self, session: Session, frame: Frame, account: str) -> dict[str, object]:
+        show = frame.parameters.get("returnRateLimits")
+        if session.return_rate_limits if show is None else show == "true":
+            return {"rateLimits": self._rate_limits(session, account)}
+        return {}
 
     def _call(self, session: Session, call: Call, parameters: dict[str, str]) -> tuple[str, object]:
         """Carry out a call of the table; also return the account whose orders it counts."""

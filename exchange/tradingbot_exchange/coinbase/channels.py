@@ -64,7 +64,7 @@ class Days:
 
     def of(self, symbol: str) -> Day:
         """Return the figures of a product."""
-        now = self._venue.now()
+        now = self._venue.market_time()
         second, day = self._known.get(symbol, (-1, None))
         if day is None or second != now // 1000:
             day = self._compute(symbol, now)
@@ -116,7 +116,7 @@ def market_trades(kind: str, trades: Iterable[Trade]) -> Event:
 
 def candles(venue: Venue, kind: str, symbol: str, count: int) -> Event:
     """Return the event of the channel `candles`: the newest ones, of five minutes."""
-    now = venue.now()
+    now = venue.market_time()
     start = now - count * FIVE_MINUTES_MS
     found = venue.candles(symbol, FIVE_MINUTES_MS, start=start, end=now)[-count:]
     shown = [{**candle_object(each), "product_id": symbol} for each in reversed(found)]

@@ -156,7 +156,7 @@ def trade_object(trade: Trade) -> Mapping[str, object]:
 
 def day_before(venue: Venue, symbol: str) -> Iterable[Candle]:
     """Return the hours of the last day."""
-    now = venue.now()
+    now = venue.market_time()
     return venue.candles(symbol, 60 * MINUTE_MS, start=now - DAY_MS, end=now)
 
 

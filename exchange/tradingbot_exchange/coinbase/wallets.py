@@ -96,7 +96,7 @@ def transaction_summary(venue: Venue, request: Request) -> Mapping[str, object]:
 
     Rates are those of the first product: Coinbase has one tier for all of them.
     """
-    since = venue.now() - 30 * DAY_MS
+    since = venue.market_time() - 30 * DAY_MS
     fills = [fill for fill in _fills(venue, request.account) if fill.time >= since]
     volume = sum((fill.quote_quantity for fill in fills), Decimal(0))
     fees = sum((fill.fee for fill in fills), Decimal(0))

@@ -34,7 +34,7 @@ class Execution:
 
     def __init__(self, state: State, now: int) -> None:
         self._state: Final = state
-        self._journal: Final = Journal(now)
+        self._journal: Final = Journal(now, quiet=state.quiet)
         self._triggered: deque[Entry] = deque()
         state.time = max(state.time, now)
 

@@ -91,7 +91,8 @@ class Ladder:
     def reduce(self, entry: Entry, lots: int) -> None:
         """Lower what an entry wants; its place stays."""
         level = _level_of(entry)
-        self.changed.setdefault(level.price, level.lots)
+        if self._public:
+            self.changed.setdefault(level.price, level.lots)
         entry.lots -= lots
         level.lots -= lots
 

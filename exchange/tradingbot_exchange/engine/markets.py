@@ -18,10 +18,11 @@ from tradingbot_exchange.engine.types import ASSET_UNIT, Instrument
 class Market:
     """What the engine knows of one instrument.
 
-    Raises ValueError for an instrument whose figures do not fit together.
+    Raises ValueError for an instrument whose figures do not fit together. `public`: whether changes
+    of the book are noted, for its events.
     """
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, *, public: bool = True) -> None:
         _check_instrument(instrument)
         self.instrument = instrument
         self.symbol = instrument.symbol
@@ -46,8 +47,8 @@ class Market:
         self.max_fee = max(self.maker_fee, self.taker_fee)
         self.band, self.band_scale = instrument.price_band.as_integer_ratio()
 
-        self.bids = Ladder(highest_first=True)
-        self.asks = Ladder(highest_first=False)
+        self.bids = Ladder(highest_first=True, public=public)
+        self.asks = Ladder(highest_first=False, public=public)
         self.rising = Ladder(highest_first=False, public=False)
         """Stops that trigger when the price rises to them."""
         self.falling = Ladder(highest_first=True, public=False)

@@ -13,15 +13,17 @@ class State:
     """Markets, accounts and counters.
 
     `fees` are collected, `outside` is what the outside market has won or lost in `trade_through`
-    (it may be negative); both are in units by asset.
+    (it may be negative); both are in units by asset. `quiet`: calls return no events of books and
+    balances.
     """
 
-    def __init__(self, instruments: Iterable[Instrument]) -> None:
+    def __init__(self, instruments: Iterable[Instrument], *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.markets: dict[str, Market] = {}
         for instrument in instruments:
             if instrument.symbol in self.markets:
                 raise ValueError(f"{instrument.symbol}: the symbol is given twice")
-            self.markets[instrument.symbol] = Market(instrument)
+            self.markets[instrument.symbol] = Market(instrument, public=not quiet)
         self.accounts: dict[str, Account] = {}
         self.fees: dict[str, int] = {}
         self.outside: dict[str, int] = {}

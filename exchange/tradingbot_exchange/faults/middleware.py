@@ -1,13 +1,10 @@
 """Faults of requests, as a middleware around any dialect."""
 
 import asyncio
-import logging
-from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tradingbot_exchange.faults.board import FaultBoard
 from tradingbot_exchange.faults.errors import FAULT_ERRORS, FaultErrors, PlainErrors
 from tradingbot_exchange.faults.model import (
     Ban,
@@ -20,30 +17,21 @@ from tradingbot_exchange.faults.model import (
     Reject,
     ServerError,
 )
-
-log = logging.getLogger(__name__)
+from tradingbot_exchange.faults.requests import RequestFaults
 
 
 class FaultMiddleware:
-    """Delays, refuses, loses or doubles what matches a fault. It must be the outermost one.
-
-    `now` returns the exchange's time without skew.
-    """
+    """Delays, refuses, loses or doubles what matches a fault. It must be the outermost one."""
 
     __middleware_version__ = 1
     """Tells aiohttp that this is a middleware of its present style."""
 
-    def __init__(self, board: FaultBoard, now: Callable[[], int]) -> None:
-        self._board = board
-        self._now = now
+    def __init__(self, faults: RequestFaults) -> None:
+        self._faults = faults
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request."""
-        operation = f"{request.method} {request.path}"
-        verdict = self._board.verdict(operation, now=self._now())
-        if verdict.delay or verdict.fault is not None:
-            kind = "latency" if verdict.fault is None else verdict.fault.type
-            log.info("fault %s applies to %s", kind, operation)
+        verdict = self._faults.verdict(f"{request.method} {request.path}")
         if verdict.delay:
             await asyncio.sleep(verdict.delay / 1000)
         if verdict.fault is None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from math import gcd
+from operator import itemgetter
 from pathlib import Path
 
 from tradingbot_exchange.errors import MarketFileError
@@ -21,6 +22,7 @@ from tradingbot_exchange.market.prices import STEP_MS, Span
 COLUMNS = ("time", "symbol", "open", "high", "low", "close", "volume")
 MAX_ROWS = 1_000_000
 _DIGITS = 15
+_LIMIT = Decimal("1e12")
 _LATEST = 253_402_300_799_000
 """The end of the year 9999."""
 
@@ -146,7 +148,7 @@ def _rows(
     header = [name.strip().lower() for name in next(reader, [])]
     if sorted(header) != sorted(COLUMNS):
         raise MarketFileError(f"{path}:1: the header must be {','.join(COLUMNS)}")
-    place = {name: header.index(name) for name in COLUMNS}
+    in_order = itemgetter(*(header.index(name) for name in COLUMNS))
     for count, cells in enumerate(reader):
         line = reader.line_num
         if not cells:
@@ -155,30 +157,28 @@ def _rows(
             raise MarketFileError(f"{path}:{line}: more than {MAX_ROWS} rows")
         if len(cells) != len(COLUMNS):
             raise MarketFileError(f"{path}:{line}: {len(cells)} values, expected {len(COLUMNS)}")
-        values = {name: cells[place[name]].strip() for name in COLUMNS}
-        symbol = values["symbol"]
+        time, symbol, *numbers = map(str.strip, in_order(cells))
         if symbol not in symbols:
             raise MarketFileError(
                 f"{path}:{line}: unknown symbol {symbol!r}; supported: {', '.join(symbols)}"
             )
         try:
-            yield line, symbol, _row(values)
+            yield line, symbol, _row(time, numbers)
         except ValueError as error:
             raise MarketFileError(f"{path}:{line}: {error}") from error
 
 
-def _row(values: Mapping[str, str]) -> Row:
-    time = parse_time(values["time"])
-    prices = [_decimal(name, values[name]) for name in ("open", "high", "low", "close")]
+def _row(time: str, numbers: Sequence[str]) -> Row:
+    start = parse_time(time)
+    *prices, volume = map(_decimal, COLUMNS[2:], numbers)
     opening, high, low, close = prices
     if min(prices) <= 0:
         raise ValueError("prices must be greater than 0")
     if high != max(prices) or low != min(prices):
         raise ValueError("high must be the highest and low the lowest of the four prices")
-    volume = _decimal("volume", values["volume"])
     if volume < 0:
         raise ValueError("volume must not be negative")
-    return Row(time, opening, high, low, close, volume)
+    return Row(start, opening, high, low, close, volume)
 
 
 def _decimal(name: str, text: str) -> Decimal:
@@ -186,7 +186,7 @@ def _decimal(name: str, text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{name} {text!r} is not a number") from None
-    if not value.is_finite() or abs(value) >= Decimal("1e12"):
+    if not value.is_finite() or abs(value) >= _LIMIT:
         raise ValueError(f"{name} {text!r} is not a number below 1e12")
     return value
 
