@@ -40,7 +40,10 @@ SHARED = {
 """Files whose tests use a fixture of the session that starts a control plane, which costs 8 seconds
 of CPU time. One worker runs all files of an entry, so that they share it. The two entries with a
 system take about the same time."""
-WITHOUT_NODE = ("e2e/cluster/test_cluster_image.py", "e2e/cluster/test_cluster_control_groups.py")
+WITHOUT_NODE = (
+    *("e2e/cluster/test_cluster_image.py", "e2e/cluster/test_cluster_product_image.py"),
+    "e2e/cluster/test_cluster_control_groups.py",
+)
 """All other files there share the machine's only node."""
 GROUPS = {path: name for name, paths in SHARED.items() for path in paths}
 SYSTEMS = frozenset({"control_plane", "system", "checkout", "cluster", "plane", "lived"})

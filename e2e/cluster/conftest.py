@@ -1,7 +1,6 @@
 """The product in pods, on a real node with cert-manager. Root and Linux: `make e2e-cluster`."""
 
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from zlib import crc32
 
@@ -11,8 +10,8 @@ from person import Person
 from real_bots import BOT_IMAGE
 from tradingbot_node.cluster import Node, running_node
 from tradingbot_node.images.build import build_image
+from tradingbot_node.images.own import product_image, strategies_image
 
-PRODUCT = f"tradingbot-operator:{version('tradingbot-operator')}"
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 HERE = Path(__file__).parent
 
@@ -28,12 +27,12 @@ def bot_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def node(bot_image: Path) -> Iterator[Node]:
-    """A real node with DNS, volumes and cert-manager, and with both images; no product yet.
+    """A real node with DNS, volumes and cert-manager, and with all images; no product yet.
 
     The other worker builds the product's image while the node starts, which mostly waits.
     """
     with running_node() as running:
-        for archive in (bot_image, build_image(PRODUCT)):
+        for archive in (bot_image, product_image(), strategies_image()):
             running.containerd.import_image(archive)
         yield running
 

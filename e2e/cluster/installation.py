@@ -7,8 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Any
 
 import yaml
 from person import Object, eventually, sample_bot
-from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE, kubectl_path
+from port_forward import forwarded
+from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 from tradingbot_node.cluster import Node
 from tradingbot_node.host.netns import ENTER
 
@@ -136,7 +135,8 @@ class Installation:
         secret = self.object("secret", "tradingbot-registry-tls", "-n", SYSTEM_NAMESPACE)
         authority = base64.b64decode(secret["data"]["ca.crt"]).decode()
         context = ssl.create_default_context(cadata=authority)
-        with self._forwarded("service/tradingbot-registry", 8090) as port:
+        registry = "service/tradingbot-registry"
+        with forwarded(self.node, SYSTEM_NAMESPACE, registry, 8090) as port:
             connection = HTTPSConnection("127.0.0.1", port, timeout=20)
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
             try:
@@ -155,26 +155,6 @@ class Installation:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return ssl.PEM_cert_to_DER_cert(done.stdout)
-
-    @contextmanager
-    def _forwarded(self, what: str, port: int) -> Iterator[int]:
-        command = [kubectl_path(), "-n", SYSTEM_NAMESPACE, "port-forward", what, f":{port}"]
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "KUBECONFIG": str(self.node.kubeconfig)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            assert process.stdout is not None
-            # Forwarding from 127.0.0.1:40123 -> 8090
-            line = process.stdout.readline()
-            assert line.startswith("Forwarding from 127.0.0.1:"), line
-            yield int(line.split(":")[1].split()[0])
-        finally:
-            process.kill()
-            process.communicate()
 
     def _folder(self, way: str, tag: str | None, components: tuple[str, ...]) -> Path:
         if tag is None and not components:

@@ -1,5 +1,7 @@
 """Bots whose pods really run: the sample bot, with an image that is there."""
 
+from datetime import UTC, datetime, timedelta
+
 from person import Object, Person, condition, eventually, sample, sample_bot
 
 BOT = "arb-bot-binance"
@@ -19,9 +21,9 @@ def image_of(bot: Object, **parameters: str) -> Object:
     return bot
 
 
-def await_condition(person: Person, type_: str, status: str) -> Object:
+def await_condition(person: Person, type_: str, status: str, *, name: str = BOT) -> Object:
     def look() -> Object | None:
-        found = person.get("tradingbot", BOT) or {}
+        found = person.get("tradingbot", name) or {}
         return found if condition(found, type_)["status"] == status else None
 
     found = eventually(look)
@@ -41,3 +43,9 @@ def take_up_a_lower_limit(person: Person) -> None:
         return newest and found["status"] == "True"
 
     eventually(applied)
+
+
+def a_day_that_ends_soon(*, seconds: int) -> tuple[Object, datetime]:
+    """A schedule whose trading day ends at the next full minute that leaves that much time."""
+    ends = (datetime.now(UTC) + timedelta(seconds=seconds + 60)).replace(second=0, microsecond=0)
+    return {"timeZone": "UTC", "dayStart": f"{ends:%H:%M}"}, ends

@@ -1,11 +1,18 @@
 """A bot's pod, really running: what it is given, what is asked of it, what a loss does to it."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from person import Object, Person, eventually, sample, sample_bot
-from real_bots import BOT, await_condition, image_of, running_bot, take_up_a_lower_limit
+from real_bots import (
+    BOT,
+    a_day_that_ends_soon,
+    await_condition,
+    image_of,
+    running_bot,
+    take_up_a_lower_limit,
+)
 
 IN_THE_POD = """
 import json, os, pathlib
@@ -82,9 +89,3 @@ def test_a_loss_halts_the_bot_until_its_trading_day_ends(person: Person) -> None
     resumed = await_condition(person, "RiskReported", "True")
     assert Decimal(resumed["status"]["risk"]["dayPnL"]) == 0
     person.await_events(BOT, "Halted")
-
-
-def a_day_that_ends_soon(*, seconds: int) -> tuple[Object, datetime]:
-    """A schedule whose trading day ends at the next full minute that leaves that much time."""
-    ends = (datetime.now(UTC) + timedelta(seconds=seconds + 60)).replace(second=0, microsecond=0)
-    return {"timeZone": "UTC", "dayStart": f"{ends:%H:%M}"}, ends

@@ -1,131 +1,45 @@
-"""The image: what is in it and what is not, that it runs confined, and is the same each time."""
+"""Both images: what is in them and what is not, and that they run confined."""
 
 import re
 import stat
-import subprocess
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from release.sbom.contents import read_contents
-from release.sbom.write import image_bill, unpacked
-from tradingbot_cli.main import COMMANDS
-from tradingbot_dev.progress import Progress
-from tradingbot_node.images.base_images import PYTHON, base_image
-from tradingbot_node.images.build import ROOT, build_archive, build_image
-from tradingbot_node.images.buildah import image_config, image_id, unpack
+from tradingbot_node.images.build import ROOT
+from tradingbot_node.images.own import product_image, strategies_image
+from unpacked_image import GENERATED, USER, Image, unpacked
 
 pytestmark = pytest.mark.cluster
 
-TAG = f"tradingbot-operator:{version('tradingbot-operator')}"
-USER = 65532
-PROGRAMS = {"python", "python3", "python3.13", "tradingbot"}
-# Made when the image is built, so that no package has them.
-GENERATED = {
-    *("etc/group", "etc/passwd", "etc/nsswitch.conf"),
-    *("etc/ld.so.cache", "etc/ld.so.conf", "etc/ssl/certs/ca-certificates.crt"),
-}
-# A root that can't be written, /tmp as Kubernetes mounts it, and what every runtime provides. The
-# mounts are gone when the command ends.
-CONFINE = """
-set -e
-root=$1 user=$2; shift 2
-mount --bind "$root" "$root"
-mount -o remount,bind,ro "$root"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
-exec chroot --userspec="$user" --groups= "$root" "$@"
-"""
+BUILDS = {"tradingbot-operator": product_image, "tradingbot-strategies": strategies_image}
+PROGRAMS = {"tradingbot-operator": "tradingbot", "tradingbot-strategies": "tradingbot-strategies"}
+# The strategies' image has the exchange's engine, and not what its server needs.
+PACKAGES = {"tradingbot-operator": "tradingbot_*", "tradingbot-strategies": "tradingbot_strategies"}
+MEGABYTES = {"tradingbot-operator": 150, "tradingbot-strategies": 250}
 
 
-@dataclass(frozen=True)
-class Image:
-    """The image unpacked, and its configuration."""
-
-    root: Path
-    config: dict[str, Any]
-    archive: Path
-
-    def run(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Runs a command in it: as its user, with its environment, with no way to write to it."""
-        environment = dict(line.split("=", 1) for line in self.config["Env"])
-        confined = ["sh", "-c", CONFINE, "sh", str(self.root), self.config["User"], *command]
-        return subprocess.run(
-            ["unshare", "--mount", "--propagation=private", *confined],
-            input=stdin,
-            env={"HOME": "/tmp"} | environment | {"PATH": f"{environment['PATH']}:/usr/sbin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def tradingbot(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return self.run(*self.config["Entrypoint"], *arguments, stdin=stdin)
-
-    def python(self, code: str) -> str:
-        done = self.run("/opt/tradingbot/bin/python", "-c", code)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def files(self) -> Iterator[Path]:
-        """All that is in it, directories too, relative to its root."""
-        return (path.relative_to(self.root) for path in sorted(self.root.rglob("*")))
-
-    def packages(self) -> set[str]:
-        status = self.root / "var/lib/dpkg/status.d"
-        return {path.name for path in status.iterdir() if path.suffix != ".md5sums"}
+@pytest.fixture(scope="module", params=BUILDS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    archive = build_image(TAG)
-    root = tmp_path_factory.mktemp("image") / "root"
-    unpack(archive, root)
-    config = image_config(archive)["config"]
-    assert isinstance(config, dict)
-    return Image(root, config, archive)
+def image(name: str, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return unpacked(BUILDS[name](), tmp_path_factory.mktemp(name))
 
 
-@pytest.fixture(scope="module")
-def confined(image: Image) -> Image:
-    """The image with the directories that a runtime makes and mounts on."""
-    for name in ("dev", "proc"):
-        (image.root / name).mkdir(exist_ok=True)
-    return image
-
-
-def test_the_same_sources_give_the_same_image(image: Image, tmp_path: Path) -> None:
-    again = tmp_path / "again.tar"
-    build_archive(
-        again,
-        TAG,
-        context=ROOT,
-        dockerfile=ROOT / "Dockerfile",
-        build_args={},
-        bases=[base_image(PYTHON)],
-        progress=Progress(),
-    )
-    assert image_id(again) == image_id(image.archive)
-    assert again.read_bytes() == image.archive.read_bytes()
-
-
-def test_no_shell_no_package_installer_no_compiler(image: Image) -> None:
+def test_no_shell_no_package_installer_no_compiler(image: Image, name: str) -> None:
+    wanted = {"python", "python3", "python3.13", PROGRAMS[name]}
     programs = {path.name for path in image.files() if path.parent.name in {"bin", "sbin"}}
-    assert programs == PROGRAMS
+    assert programs == wanted
     modes = {path: (image.root / path).lstat().st_mode for path in image.files()}
     executable = {
         path.name
         for path, mode in modes.items()
         if stat.S_ISREG(mode) and mode & stat.S_IXUSR and ".so" not in path.name
     }
-    assert executable <= PROGRAMS
+    assert executable <= wanted
     modules = {path.name for path in image.files() if path.parent.name == "site-packages"}
     library = {path.name for path in image.files() if path.parent.name == "python3.13"}
     assert not {"pip", "setuptools", "wheel"} & modules
@@ -151,16 +65,17 @@ def test_its_user_is_a_number_and_known(image: Image) -> None:
     assert f"nonroot:x:{USER}:{USER}:" in (image.root / "etc/passwd").read_text()
 
 
-def test_its_labels_say_what_it_is(image: Image) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def test_its_labels_say_what_it_is(image: Image, name: str) -> None:
+    directory = ROOT / "strategies" if name == "tradingbot-strategies" else ROOT
+    project = tomllib.loads((directory / "pyproject.toml").read_text())["project"]
     release = yaml.safe_load((ROOT / "config/release/kustomization.yaml").read_text())
     prefix = "org.opencontainers.image."
     labels = {
-        name.removeprefix(prefix): text
-        for name, text in image.config["Labels"].items()
-        if name.startswith(prefix)
+        label.removeprefix(prefix): text
+        for label, text in image.config["Labels"].items()
+        if label.startswith(prefix)
     }
-    assert labels["title"] == project["name"]
+    assert labels["title"] == project["name"] == name
     assert labels["licenses"] == project["license"]
     assert labels["version"] == project["version"] == str(release["images"][0]["newTag"])
     assert labels.keys() == {"title", "description", "licenses", "version", "revision", "created"}
@@ -169,41 +84,40 @@ def test_its_labels_say_what_it_is(image: Image) -> None:
 def test_labels_of_a_release_come_from_build_arguments() -> None:
     arguments = {"VERSION": "9.9.9", "REVISION": "abc", "CREATED": "2030-01-01T00:00:00Z"}
     text = (ROOT / "Dockerfile").read_text()
-    for name in arguments:
-        label = f'org.opencontainers.image.{name.lower()}="${{{name}}}"'
-        assert f"ARG {name}=" in text
+    for argument in arguments:
+        label = f'org.opencontainers.image.{argument.lower()}="${{{argument}}}"'
+        assert f"ARG {argument}=" in text
         assert label in text
 
 
-def test_it_is_small(image: Image) -> None:
+def test_it_is_small(image: Image, name: str) -> None:
     total = sum(
         (image.root / path).stat().st_size
         for path in image.files()
         if (image.root / path).is_file() and not (image.root / path).is_symlink()
     )
-    assert total < 150_000_000
+    assert total < MEGABYTES[name] * 1_000_000
 
 
 def test_what_built_it_is_not_in_it(image: Image) -> None:
     names = {str(path) for path in image.files()}
-    assert not any(name.startswith(("run", "root", "src", "rootfs")) for name in names)
+    assert not any(path.startswith(("run", "root", "src", "rootfs")) for path in names)
     assert "etc/pip.conf" not in names
-    assert not any("/tests/" in name and "tradingbot_" in name for name in names)
+    assert not any("/tests/" in path and "tradingbot_" in path for path in names)
 
 
-@pytest.mark.parametrize("mode", COMMANDS)
-def test_every_mode_runs_with_a_root_that_cannot_be_written(confined: Image, mode: str) -> None:
-    done = confined.tradingbot(mode, "--help")
+def test_its_program_runs_with_a_root_that_cannot_be_written(image: Image, name: str) -> None:
+    done = image.entrypoint("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert mode in done.stdout
+    assert f"usage: {PROGRAMS[name]}" in done.stdout
 
 
-def test_all_of_its_modules_can_be_imported(confined: Image) -> None:
-    """The product's, and those compiled modules of Python that came along."""
-    confined.python(
+def test_all_of_its_modules_can_be_imported(image: Image, name: str) -> None:
+    """The project's, and those compiled modules of Python that came along."""
+    image.python(
         "import importlib, pathlib, pkgutil, sysconfig\n"
         "site = pathlib.Path(sysconfig.get_path('purelib'))\n"
-        "for part in sorted(site.glob('tradingbot_*')):\n"
+        f"for part in sorted(site.glob({PACKAGES[name]!r})):\n"
         "    if part.is_dir() and part.suffix != '.dist-info':\n"
         "        for module in pkgutil.walk_packages([str(part)], part.name + '.'):\n"
         "            if not module.name.endswith('__main__'):\n"
@@ -213,30 +127,16 @@ def test_all_of_its_modules_can_be_imported(confined: Image) -> None:
     )
 
 
-def test_its_root_cannot_be_written_in_these_tests(confined: Image) -> None:
-    printed = confined.python(
+def test_its_root_cannot_be_written_in_these_tests(image: Image) -> None:
+    printed = image.python(
         "import os; print(os.getuid(), os.getgid(), os.getgroups())\n"
         "print([bool(os.statvfs(path).f_flag & os.ST_RDONLY) for path in ('/', '/tmp')])"
     )
     assert printed == f"{USER} {USER} []\n[True, False]\n"
 
 
-def test_it_checks_manifests(confined: Image) -> None:
-    def validated(sample: str) -> tuple[int, str]:
-        text = (ROOT / "config/samples" / sample).read_text()
-        done = confined.tradingbot("validate", "-f", "-", stdin=text)
-        return done.returncode, done.stdout + done.stderr
-
-    for sample in ("tradingbot.yaml", "tradingbot-full.yaml", "assetregistry.yaml"):
-        code, said = validated(sample)
-        assert code == 0, said
-    code, said = validated("invalid.yaml")
-    assert code == 1
-    assert "stopLossPercentage" in said
-
-
-def test_it_has_time_zones_authorities_and_names(confined: Image) -> None:
-    printed = confined.python(
+def test_it_has_time_zones_authorities_and_names(image: Image) -> None:
+    printed = image.python(
         "import ssl, zoneinfo, pwd, socket\n"
         "print(zoneinfo.ZoneInfo('America/New_York').key, len(zoneinfo.available_timezones()))\n"
         "print(len(ssl.create_default_context().get_ca_certs()))\n"
@@ -249,33 +149,15 @@ def test_it_has_time_zones_authorities_and_names(confined: Image) -> None:
     assert names == "nonroot 80"
 
 
-def test_it_never_compiles_what_it_starts(confined: Image) -> None:
+def test_it_never_compiles_what_it_starts(image: Image, name: str) -> None:
     """Python would compile in memory, at each start, what has no compiled file that it takes."""
-    done = confined.run(
-        *("/opt/tradingbot/bin/python", "-v", "-c", "import tradingbot_operator, kopf, kubernetes")
-    )
+    modules = {
+        "tradingbot-operator": "tradingbot_operator, kopf, kubernetes",
+        "tradingbot-strategies": "tradingbot_strategies.run_command, ccxt",
+    }
+    done = image.run("/opt/tradingbot/bin/python", "-v", "-c", f"import {modules[name]}")
     assert done.returncode == 0
     assert "# code object from" not in re.sub(r"# code object from '\S+\.pyc'", "", done.stderr)
-
-
-def test_a_copy_of_the_registrys_database_comes_out_of_it(confined: Image) -> None:
-    """With no shell and no cat, as docs/image.md shows it, also what SQLite has in its log yet."""
-    page = (ROOT / "docs/image.md").read_text()
-    (documented,) = re.findall(r"-- python -c\s.*?'(.*?)'", page, re.DOTALL)
-    code = documented.replace("/var/lib/tradingbot/", "/tmp/")
-    printed = confined.python(
-        "import sqlite3, subprocess\n"
-        "writer = sqlite3.connect('/tmp/registry.db')\n"
-        "writer.execute('PRAGMA journal_mode=WAL')\n"
-        "writer.execute('CREATE TABLE assets (name TEXT)')\n"
-        "writer.execute('INSERT INTO assets VALUES (?)', ('binance',))\n"
-        "writer.commit()\n"
-        f"command = ['python', '-c', {code!r}]\n"
-        "copy = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout\n"
-        "open('/tmp/copy.db', 'wb').write(copy)\n"
-        "print(sqlite3.connect('/tmp/copy.db').execute('SELECT name FROM assets').fetchall())\n"
-    )
-    assert printed == "[('binance',)]\n"
 
 
 def test_a_scanner_sees_where_each_file_comes_from(image: Image) -> None:
@@ -294,45 +176,7 @@ def test_a_scanner_sees_where_each_file_comes_from(image: Image) -> None:
             assert text in GENERATED or {text, text.removeprefix("usr/")} & owned, text
 
 
-def test_every_file_belongs_to_a_component_of_the_sbom(image: Image) -> None:
-    bill = image_bill(ROOT, image.root, created=datetime(2026, 1, 1, tzinfo=UTC))
-    listed = {component.name for component in bill.components}
-    contents = read_contents(image.root)
-    assert len(list(contents.python_files())) > 1000
-    unlisted = [
-        file
-        for file in contents.files()
-        if contents.owner(file) not in listed
-        and file not in GENERATED
-        and not file.startswith(("var/lib/dpkg/status.d/", "usr/share/doc/"))
-        and file != "etc/os-release"
-    ]
-    assert unlisted == []
-
-
-def test_the_sbom_of_the_archive_is_that_of_the_image(image: Image) -> None:
-    """`make sbom` unpacks the archive without root and without links."""
-    created = datetime(2026, 1, 1, tzinfo=UTC)
-    bill = image_bill(ROOT, image.root, created=created)
-    with unpacked(image.archive) as root:
-        assert image_bill(ROOT, root, created=created) == bill
-    assert {"python", "libc6", "tradingbot-operator", "cryptography"} <= {
-        component.name for component in bill.components
-    }
-
-
-def test_the_documentation_lists_every_package(image: Image) -> None:
-    page = (ROOT / "docs/image.md").read_text()
-    listed = set(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE))
-    site = next(image.root.glob("opt/tradingbot/lib/python*/site-packages"))
-    python = {
-        re.sub(r"[-_.]+", "-", folder.name.split("-")[0]).lower()
-        for folder in site.glob("*.dist-info")
-    }
-    assert listed == image.packages() | python | {"python"}
-
-
-@pytest.mark.parametrize("name", ["Dockerfile", "hack/image/rootfs.py"])
-def test_nothing_depends_on_one_architecture(name: str) -> None:
-    text = (ROOT / name).read_text().lower()
+@pytest.mark.parametrize("path", ["Dockerfile", "hack/image/rootfs.py"])
+def test_nothing_depends_on_one_architecture(path: str) -> None:
+    text = (ROOT / path).read_text().lower()
     assert not re.search(r"amd64|x86[_-]64|arm64|aarch64|linux-gnu", text)

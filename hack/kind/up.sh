@@ -16,7 +16,7 @@ if ! kind get clusters 2>/dev/null | grep -qx "$cluster"; then
     kind create cluster --name "$cluster" --wait 3m
 fi
 docker build --tag "$image" .
-docker build --tag "$strategies" --file strategies/Dockerfile .
+docker build --tag "$strategies" --target strategies .
 kind load docker-image --name "$cluster" "$image" "$strategies"
 
 # This container is in Docker's network of the cluster: use the cluster's address there.

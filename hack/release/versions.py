@@ -27,15 +27,15 @@ class Place:
 
 
 # An image or a file of a release. In the documentation any number of them may stand.
-_ARTIFACT = rf"\btradingbot[-_]operator[:-]({NUMBERS})"
+_ARTIFACT = rf"\btradingbot[-_](?:operator|strategies)[:-]({NUMBERS})"
 PLACES = (
     Place("charts/tradingbot-operator/Chart.yaml", r"^version: (\S+)$"),
     Place("charts/tradingbot-operator/Chart.yaml", r"^appVersion: (\S+)$"),
     Place("config/release/kustomization.yaml", r"^ +newTag: (\S+)$"),
     Place("config/release/kustomization.yaml", r"^ +app\.kubernetes\.io/version: (\S+)$"),
     Place("Dockerfile", r"^ARG VERSION=(\S+)$"),
-    Place("strategies/Dockerfile", r"^ARG VERSION=(\S+)$"),
-    Place("strategies/Dockerfile", rf"\btradingbot-strategies:({NUMBERS})"),
+    Place("Dockerfile", _ARTIFACT),
+    Place("config/samples/demo/*.yaml", _ARTIFACT),
     Place("strategies/pyproject.toml", r'^version = "(\S+)"$'),
     Place("docs/image.md", rf"\bVERSION=({NUMBERS})"),
     Place("docs/admission.md", r"^ +rev: v(\S+)$"),

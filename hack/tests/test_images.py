@@ -8,7 +8,9 @@ import pytest
 from image import rootfs
 from tradingbot_dev.errors import ToolMissingError
 from tradingbot_node.images import base_images, build_context, buildah, package_index
-from tradingbot_node.images.build import ROOT, bases_of
+from tradingbot_node.images.build import ROOT
+from tradingbot_node.images.dockerfile import target_of
+from tradingbot_node.images.own import STRATEGIES_TARGET
 
 LDD = """\
 \tlinux-vdso.so.1 (0x00007ffd8c3f2000)
@@ -124,9 +126,9 @@ def test_a_build_sees_every_package_of_the_wheel() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = set(project["tool"]["setuptools"]["packages"]["find"]["where"])
     assert packages | {"hack", "strategies"} == {name for name in seen if (ROOT / name).is_dir()}
-    copied = (ROOT / "Dockerfile").read_text("utf-8")
-    assert [name for name in sorted(packages) if f"COPY {name} {name}\n" not in copied] == []
-    assert "strategies" not in copied  # they have an image of their own
+    copied = target_of((ROOT / "Dockerfile").read_text("utf-8")).copies
+    assert packages <= copied
+    assert not [path for path in copied if path.startswith("strategies")]  # in the other image
     assert not {".git", ".venv", "e2e", "docs", "config"} & seen
 
 
@@ -157,11 +159,60 @@ def test_the_index_is_reached_as_on_this_machine() -> None:
     )
 
 
-def test_base_images_are_those_that_the_dockerfile_names() -> None:
-    text = "ARG MINOR=13\nFROM python:3.${MINOR}-slim AS build\nFROM build as b\nFROM scratch\n"
-    assert bases_of(text, {}) == ["python:3.13-slim"]
-    assert bases_of(text, {"MINOR": "14"}) == ["python:3.14-slim"]
-    assert bases_of((ROOT / "Dockerfile").read_text(), {}) == [base_images.PYTHON]
+TWO_TARGETS = """\
+# What follows is built.
+ARG MINOR=13
+FROM python:3.${MINOR}-slim AS build
+COPY --chmod=644 \\
+    common ./
+FROM build as one
+RUN --mount=type=secret,id=pip.conf \\
+    # a comment
+    echo "COPY this"
+FROM debian:trixie-slim AS other
+COPY first second ./
+FROM scratch AS small
+COPY --from=other / /
+FROM scratch
+COPY --from=one / /
+"""
+
+
+def test_base_images_are_those_that_the_target_needs() -> None:
+    assert target_of(TWO_TARGETS).bases({}) == ["python:3.13-slim"]
+    assert target_of(TWO_TARGETS).bases({"MINOR": "14"}) == ["python:3.14-slim"]
+    assert target_of(TWO_TARGETS, "small").bases({}) == ["debian:trixie-slim"]
+    own = (ROOT / "Dockerfile").read_text("utf-8")
+    for name in (None, STRATEGIES_TARGET):
+        assert target_of(own, name).bases({}) == [base_images.PYTHON]
+    with pytest.raises(KeyError):
+        target_of(TWO_TARGETS, "large")
+
+
+def test_a_target_depends_on_its_own_files_and_lines() -> None:
+    assert target_of(TWO_TARGETS).copies == {"common"}
+    assert target_of(TWO_TARGETS, "small").copies == {"first", "second"}
+    assert target_of(TWO_TARGETS, "one").copies == {"common"}
+    changed = TWO_TARGETS.replace("first second", "first").replace("# What", "# All that")
+    assert target_of(changed).text == target_of(TWO_TARGETS).text
+    assert target_of(changed, "small").text != target_of(TWO_TARGETS, "small").text
+    own = target_of((ROOT / "Dockerfile").read_text("utf-8"), STRATEGIES_TARGET)
+    assert "build-operator" not in own.text
+    assert {"strategies", "exchange/tradingbot_exchange"} <= own.copies
+    assert not own.copies & {"operator", "webhooks", "registry", "cli"}
+
+
+def test_a_digest_may_cover_some_paths_only(tmp_path: Path) -> None:
+    for name in ("one/file", "other/file", "one-more"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    first, whole = (build_context.digest(tmp_path, only=only) for only in (("./one/",), (".",)))
+    assert first != whole == build_context.digest(tmp_path)
+    (tmp_path / "other/file").write_text("changed")
+    (tmp_path / "one-more").write_text("changed")
+    assert build_context.digest(tmp_path, only={"one"}) == first
+    (tmp_path / "one/file").write_text("changed")
+    assert build_context.digest(tmp_path, only={"one"}) != first
 
 
 def test_the_mirror_is_the_one_of_this_machine() -> None:

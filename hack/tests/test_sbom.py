@@ -109,7 +109,7 @@ def test_the_lock_file_gives_versions_hashes_and_who_requires_what() -> None:
 
 
 def test_every_file_of_a_python_package_has_a_listed_component() -> None:
-    """On a real environment; on the image itself in e2e/cluster/test_cluster_image.py."""
+    """On a real environment; on the image itself in e2e/cluster/test_cluster_product_image.py."""
     contents = read_contents(ROOT / ".venv")
     listed = {one.name for one in installed().components}
     files = [file for file in contents.python_files() if contents.owner(file) not in listed]

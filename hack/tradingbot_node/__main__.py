@@ -1,8 +1,8 @@
 """Run the product on a real node, as in a user's cluster.
 
-`build` builds what `test` needs and no change of the product changes. `test` runs `e2e/cluster` and
-takes pytest's arguments. `up` leaves a node running, for work on
-those tests, and `down` removes it.
+`build` builds what `test` needs, but for the product's image: programs, base images, and the image
+of the strategies. `test` runs `e2e/cluster` and takes pytest's arguments. `up` leaves a node
+running, for work on those tests, and `down` removes it.
 """
 
 import argparse
@@ -23,8 +23,7 @@ from tradingbot_node.cluster import KEEP_VARIABLE, running_node
 from tradingbot_node.host import leftovers
 from tradingbot_node.host.commands import NodeImpossibleError
 from tradingbot_node.host.prerequisites import demand_node
-from tradingbot_node.images.base_images import base_image
-from tradingbot_node.images.build import bases_of
+from tradingbot_node.images.own import strategies_image
 
 ROOT = Path(__file__).parents[2]
 TESTS = "e2e/cluster"
@@ -69,8 +68,7 @@ def _run(command: str, rest: list[str], progress: Progress) -> int:
     find_assets(progress=progress)
     find_binaries(progress=progress)
     if command == "build":
-        for name in bases_of((ROOT / "Dockerfile").read_text(), {}):
-            base_image(name, progress=progress)
+        strategies_image(progress=progress)
         return 0
     return _become_pytest(_chosen(rest))
 

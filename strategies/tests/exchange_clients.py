@@ -36,7 +36,13 @@ class ExchangeError(BaseError):
     """As in ccxt."""
 
 
-_BINANCE_ERRORS = {-2010: InvalidOrder, -2011: OrderNotFound, -2013: OrderNotFound}
+# Those that ccxt knows, and one that ccxt does not.
+_BINANCE_ERRORS = {
+    -2010: InvalidOrder,
+    -2011: OrderNotFound,
+    -2013: OrderNotFound,
+    -2018: ExchangeError,
+}
 _BINANCE_PATHS = {
     "exchangeinfo": "exchangeInfo",
     "ticker_bookticker": "ticker/bookTicker",

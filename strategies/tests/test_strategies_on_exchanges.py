@@ -24,7 +24,7 @@ from tradingbot_strategies.calls import Calls
 from tradingbot_strategies.catalog import strategy
 from tradingbot_strategies.coinbase import Coinbase
 from tradingbot_strategies.exchange import NotAcceptedError
-from tradingbot_strategies.orders import NewCover, NewOrder
+from tradingbot_strategies.orders import ClientIds, NewCover, NewOrder, Role
 from tradingbot_strategies.trader import Trader
 from tradingbot_strategies.view import Style
 
@@ -169,6 +169,27 @@ def test_a_protective_order_is_found_and_cancelled_as_one(dialect: DialectName) 
         with pytest.raises(NotAcceptedError):
             await exchange.cancel(open_order)
         assert await exchange.find(symbol, "tb0123456789-e-1-9") is None
+        assert await exchange.find(symbol, "tb0123456789-c-1-9") is None
+
+    on(dialect, test)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_number_of_an_order_can_be_found(dialect: DialectName) -> None:
+    """Numbers have the letters that roles have: the twelfth one is `c`, as in a cover."""
+
+    async def test(made: Lab) -> None:
+        quote = (await made.exchange.quotes([made.symbol]))[made.symbol]
+        ids = ClientIds("default", "bot", started=1)
+        for client_id in [ids.new(Role.ENTRY) for _ in range(13)]:
+            order = NewOrder(
+                client_id=client_id, symbol=made.symbol, side=Side.BUY, quantity=D("0.001"),
+                price=quote.ask, style=Style.TAKE,
+            )  # fmt: skip
+            await made.exchange.submit(order)
+            found = await made.exchange.find(made.symbol, client_id)
+            assert found is not None, client_id
+            assert found.client_id == client_id
 
     on(dialect, test)
 

@@ -1,6 +1,7 @@
 """Binance spot as an `exchange.Exchange`."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from tradingbot_strategies.exchange import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from tradingbot_strategies.orders import NewCover, NewOrder, OrderState
+from tradingbot_strategies.orders import NewCover, NewOrder, OrderState, is_cover
 from tradingbot_strategies.view import ZERO, Closes, Market, Quote, Style
 
 PAGE = 1000
@@ -29,8 +30,8 @@ _ORDER_TYPES: Mapping[Style, Mapping[str, str]] = {
     Style.ALL_OR_NOTHING: {"type": "LIMIT", "timeInForce": "FOK"},
     Style.AT_MARKET: {"type": "MARKET"},
 }
-_COVER = "-c"
-"""In the client ids of protective orders, which are lists here."""
+_NO_LIST = re.compile(r'"code"\s*:\s*-2018\b')
+"""The answer for an unknown list. ccxt has no class for it."""
 
 
 class Binance:
@@ -138,14 +139,16 @@ class Binance:
 
     async def find(self, symbol: str, client_id: str) -> OrderState | None:
         """Return an order or a list by client id."""
-        if _COVER not in client_id:
+        if not is_cover(client_id):
             return await self._one(symbol, {"origClientOrderId": client_id})
         try:
             listed = await self._calls.read(
                 "private_get_orderlist", {"origClientOrderId": client_id}
             )
-        except NotAcceptedError:
-            return None
+        except (NotAcceptedError, UnavailableError) as error:
+            if _NO_LIST.search(str(error)):
+                return None
+            raise UnavailableError(str(error)) from error
         legs = [await self.order(symbol, str(leg["orderId"])) for leg in listed["orders"]]
         return pair([leg for leg in legs if leg is not None])
 

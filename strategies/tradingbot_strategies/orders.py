@@ -115,6 +115,11 @@ class ClientIds:
         return Label(Role(match[1]), match[2]) if match else None
 
 
+def is_cover(client_id: str) -> bool:
+    """Return whether an id of `ClientIds` is that of a cover. Its number may have any letter."""
+    return client_id.partition("-")[2].startswith(Role.COVER)
+
+
 def base36(number: int) -> str:
     """Return a number in the digits 0-9 and a-z."""
     text = ""

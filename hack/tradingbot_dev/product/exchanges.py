@@ -101,9 +101,14 @@ class SimulatedExchange:
         self.begin(CRASH)
         return True
 
-    def begin(self, fault: dict[str, Any]) -> None:
-        """Begin a fault: docs/exchange.md lists them."""
-        self._call("/faults", method="POST", body=fault)
+    def begin(self, fault: dict[str, Any]) -> dict[str, Any]:
+        """Begin a fault (docs/exchange.md lists them), and return it with its id."""
+        begun: dict[str, Any] = self._call("/faults", method="POST", body=fault).json()
+        return begun
+
+    def end(self, fault_id: str) -> None:
+        """End one fault."""
+        self._call(f"/faults/{fault_id}", method="DELETE")
 
     def calm(self) -> bool:
         """End all faults. Return whether there were any."""

@@ -18,6 +18,7 @@ from tradingbot_dev.toolchain.assets import cache_directory, only_builder
 from tradingbot_node.images import build_context
 from tradingbot_node.images.base_images import base_image
 from tradingbot_node.images.buildah import buildah, image_id
+from tradingbot_node.images.dockerfile import target_of
 from tradingbot_node.images.package_index import index_secrets
 
 ROOT = Path(__file__).parents[3]
@@ -28,22 +29,24 @@ def build_image(
     *,
     context: Path = ROOT,
     dockerfile: Path | None = None,
+    target: str | None = None,
     build_args: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Return the archive of the image `tag` (`name:version`), after building it if missing.
 
-    `dockerfile` is `context / "Dockerfile"` unless given. `FROM scratch` needs nothing; any other
-    base comes from `base_images`. The key of the cache covers the files of the context that
-    .dockerignore does not exclude.
+    `dockerfile` is `context / "Dockerfile"` unless given, and `target` its last stage. `FROM
+    scratch` needs nothing; any other base comes from `base_images`. The key of the cache covers the
+    stages of the target, and the files that they copy from the context.
 
     Raises ToolMissingError if root, buildah or debootstrap are missing, and BuildError.
     """
     file, shown = dockerfile or context / "Dockerfile", progress or Progress()
-    text, arguments = file.read_text(), dict(build_args or {})
-    bases = [base_image(name, progress=shown) for name in bases_of(text, arguments)]
+    needed, arguments = target_of(file.read_text(), target), dict(build_args or {})
+    bases = [base_image(name, progress=shown) for name in needed.bases(arguments)]
     cache = image_cache()
-    decisive = [tag, text, json.dumps(arguments, sort_keys=True), build_context.digest(context)]
+    copied = build_context.digest(context, only=needed.copies)
+    decisive = [tag, target or "", needed.text, json.dumps(arguments, sort_keys=True), copied]
     decisive += [image_id(base) for base in bases]
     key = hashlib.sha256("\0".join(decisive).encode()).hexdigest()[:16]
     archive = cache / f"{re.sub(r'[^A-Za-z0-9._-]', '-', tag)}-{key}.tar"
@@ -56,6 +59,7 @@ def build_image(
                 tag,
                 context=context,
                 dockerfile=file,
+                target=target,
                 build_args=arguments,
                 bases=bases,
                 progress=shown,
@@ -69,6 +73,7 @@ def build_archive(
     *,
     context: Path,
     dockerfile: Path,
+    target: str | None,
     build_args: Mapping[str, str],
     bases: list[Path],
     progress: Progress,
@@ -86,6 +91,7 @@ def build_archive(
             tag,
             context=context,
             dockerfile=dockerfile,
+            target=target,
             build_args=build_args,
             secrets=secrets,
             timestamp=0,
@@ -93,21 +99,6 @@ def build_archive(
         tool.save(tag, archive)
     spent = duration(time.monotonic() - began)
     progress.step(f"built {tag} in {spent}: {archive.stat().st_size / 1e6:.0f} MB, in {archive}")
-
-
-def bases_of(dockerfile: str, build_args: Mapping[str, str]) -> list[str]:
-    """Return the base images that a Dockerfile names, with its build arguments filled in."""
-    values = dict(re.findall(r"^ARG +(\w+)=(\S+)", dockerfile, re.MULTILINE)) | dict(build_args)
-    stages: set[str] = {"scratch"}
-    found: list[str] = []
-    for name, stage in re.findall(
-        r"^FROM +(?:--\S+ +)*(\S+)(?: +AS +(\S+))?", dockerfile, re.MULTILINE | re.IGNORECASE
-    ):
-        filled = re.sub(r"\$\{?(\w+)\}?", lambda match: values.get(match[1], match[0]), name)
-        if filled not in stages and filled not in found:
-            found.append(filled)
-        stages.add(stage)
-    return found
 
 
 def image_cache(environment: Mapping[str, str] = os.environ) -> Path:

@@ -8,7 +8,7 @@ covers everything in it.
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,9 @@ def ignored(path: str, rules: list[Rule]) -> bool:
     return found
 
 
-def context_files(context: Path) -> Iterator[Path]:
-    """Yield the files and links of the context, in a fixed order."""
+def context_files(context: Path, *, only: Collection[str] = (".",)) -> Iterator[Path]:
+    """Yield the files and links of the context, in a fixed order; `only` those in some paths."""
+    wanted = [context / path for path in only]
     rules = read_rules(context)
     for directory, directories, names in os.walk(context):
         inside = Path(directory).relative_to(context)
@@ -59,14 +60,15 @@ def context_files(context: Path) -> Iterator[Path]:
             name for name in directories if _may_be_entered(str(inside / name), rules)
         )
         for name in sorted(names):
-            if not ignored(str(inside / name), rules):
-                yield context / inside / name
+            path = context / inside / name
+            if not ignored(str(inside / name), rules) and any(map(path.is_relative_to, wanted)):
+                yield path
 
 
-def digest(context: Path) -> str:
-    """Return a hash of all bytes, names and modes of the context."""
+def digest(context: Path, *, only: Collection[str] = (".",)) -> str:
+    """Return a hash of all bytes, names and modes of the context; `only` of those in some paths."""
     total = hashlib.sha256()
-    for path in context_files(context):
+    for path in context_files(context, only=only):
         mode = "link" if path.is_symlink() else f"{path.stat().st_mode & 0o111:o}"
         content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
         total.update(f"{path.relative_to(context)}\0{mode}\0{len(content)}\0".encode())

@@ -40,6 +40,7 @@ class Buildah:
         build_args: Mapping[str, str],
         secrets: Mapping[str, Path],
         timestamp: int | None,
+        target: str | None = None,
     ) -> None:
         """Build from images of this storage only. `timestamp`: the time of all files."""
         options = ["--isolation=chroot", "--network=host", "--pull-never"]
@@ -47,6 +48,8 @@ class Buildah:
         options += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
         if timestamp is not None:
             options.append(f"--timestamp={timestamp}")
+        if target is not None:
+            options.append(f"--target={target}")
         self._run("build", *options, f"--tag={tag}", f"--file={dockerfile}", str(context))
 
     def save(self, tag: str, archive: Path) -> None:

@@ -1,0 +1,224 @@
+"""The demo in pods: bots trade, a crash halts one, and the next trading day starts it again.
+
+The tests share one demo, and each continues with what the one before has left.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zlib import crc32
+
+import pytest
+from installation import Installation
+from person import Object, Person, eventually
+from pod_demo import (
+    ARBITRAGE,
+    FOLLOWER,
+    MAKER,
+    PodDemo,
+    exchanges,
+    fall_at_once,
+    profit,
+    rendered,
+)
+from real_bots import a_day_that_ends_soon, await_condition
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
+
+DAY_SECONDS = 20
+"""What the market maker's trading day has left at least, to trade and to be halted, besides twice
+the time in which the other two bots have started."""
+NEXT_CANDLE = 90.0
+"""Seconds in which a candle of a minute closes and the bot sees that."""
+STATUS_INTERVAL = 90.0
+"""Seconds in which the operator writes figures that have changed, and has a minute for that."""
+LAST_DIGIT = Decimal("0.00000001")
+MONEY = Decimal(10_000)
+"""What each account begins with."""
+WORTH_NOTHING = Decimal(10)
+LOOK = """
+import os, pathlib
+try:
+    pathlib.Path("/written").write_text("x")
+except OSError as error:
+    print(os.getuid(), error.strerror)
+"""
+
+
+@dataclass(frozen=True)
+class Story:
+    """The demo, and when the trading day of the market maker ends."""
+
+    demo: PodDemo
+    ends: datetime
+
+    @property
+    def person(self) -> Person:
+        return self.demo.person
+
+
+@pytest.fixture(scope="module")
+def story(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    namespace = f"t{crc32(b'demo')}"
+    person = Person(product.node, namespace)  # type: ignore[arg-type]  # it needs a `plane` only
+    person.kubectl("create", "namespace", namespace)
+    restricted = "pod-security.kubernetes.io/enforce=restricted"
+    person.kubectl("label", "namespace", namespace, restricted)
+    with exchanges(person, product.node, tmp_path_factory.mktemp("demo")) as demo:
+        begun = datetime.now(UTC)
+        demo.apply(
+            ARBITRAGE, FOLLOWER, schedule={"dayStart": f"{begun - timedelta(hours=1):%H:%M}"}
+        )
+        for name in (ARBITRAGE, FOLLOWER):
+            await_condition(person, "RiskReported", "True", name=name)
+        started = datetime.now(UTC) - begun
+        schedule, ends = a_day_that_ends_soon(seconds=DAY_SECONDS + 2 * started.seconds)
+        demo.apply(MAKER, schedule=schedule)
+        yield Story(demo, ends)
+    person.kubectl("delete", "tradingbots", "--all", "--wait=false")
+    person.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_all_run_and_trade_in_confined_pods(story: Story) -> None:
+    demo = story.demo
+    await_condition(story.person, "RiskReported", "True", name=MAKER)
+    # The follower buys when a candle of a minute has closed after this: one such candle turns the
+    # averages.
+    demo.coinbase.begin({"type": "spike", "percent": "10", "over": "1s"})
+    opened = demo.binance.begin(
+        {"type": "crash", "symbol": "ETH-BTC", "percent": "1", "over": "1s"}
+    )
+    levels = int(declared(MAKER)["spec"]["strategy"]["parameters"]["levels"])
+    eventually(lambda: len(bids(demo)) == levels)
+    fill_the_first_bid(demo, bids(demo)[0])
+    eventually(lambda: demo.binance.statement(MAKER)["fills"])
+    eventually(lambda: balance(demo, ARBITRAGE, "USDT") > MONEY)
+    demo.binance.end(opened["id"])
+    # The crash must not meet it halfway through a cycle.
+    eventually(lambda: holds_money_only(demo, ARBITRAGE))
+
+    (pod,) = story.person.items("pod", bot=ARBITRAGE)
+    name = pod["metadata"]["name"]
+    done = story.person.kubectl("exec", name, "--", "python", "-c", LOOK)
+    assert done.stdout == "65532 Read-only file system\n", done.stderr
+    refused = story.person.kubectl("exec", name, "--", "sh")
+    assert "executable file not found" in refused.stderr
+
+
+def test_a_crash_halts_the_market_maker_with_the_figures_of_the_exchange(story: Story) -> None:
+    demo, person = story.demo, story.person
+    eventually(lambda: len(bids(demo)) > 1)
+    fall_at_once(demo.binance, "20")
+    left = (story.ends - datetime.now(UTC)).total_seconds()
+    halted = person.await_phase(MAKER, "Halted", seconds=left)
+
+    risk, statement = halted["status"]["risk"], demo.binance.statement(MAKER)
+    figure, line = Decimal(risk["dayPnL"]), statement["symbols"]["BTC-USDT"]
+    assert figure <= -100
+    # Realized and unrealized profit are rounded, each by itself.
+    assert abs(figure - profit(statement, "USDT")) <= LAST_DIGIT
+    held = Decimal(line["position"])
+    assert abs(Decimal(risk["exposure"]) - held * Decimal(line["mark"])) <= LAST_DIGIT
+    assert datetime.fromisoformat(risk["resumesAt"]) == story.ends
+    reached = f"DailyLossLimit: dayPnL {figure:f} reached the limit of 100"
+    (event,) = person.await_events(MAKER, "Halted")
+    assert reached in event
+    described = person.kubectl("describe", "tbot", MAKER).stdout
+    assert f"Day Pn L:        {risk['dayPnL']}" in described
+    assert f"Exposure:        {risk['exposure']}" in described
+    assert reached in described
+
+    eventually(lambda: not person.items("pod", bot=MAKER))
+    orders = demo.binance.orders(MAKER)
+    assert {order["side"] for order in orders} == {"SELL"}, "no entry is left"
+    stopped = sum(Decimal(order["quantity"]) for order in orders if order["stopPrice"])
+    assert 0 <= held - stopped < Decimal("0.0001"), "what can be sold has a stop"
+
+
+def test_parameters_of_the_strategies_are_checked(story: Story) -> None:
+    copy = "registry.example/desk/strategies:1.0"
+    said = verdict(story)
+    assert "spec.strategy.parameters[spraed]" in said
+    assert 'did you mean "spread"?' in said
+    assert verdict(story, image=copy) == ""
+    assert verdict(story, image=copy, annotation="v1") == said
+
+
+def test_the_trend_follower_has_bought_when_a_candle_closed(story: Story) -> None:
+    fills = eventually(
+        lambda: story.demo.coinbase.statement(FOLLOWER)["fills"], seconds=NEXT_CANDLE
+    )
+    assert {fill["side"] for fill in fills} == {"BUY"}
+
+
+def test_the_profit_of_the_others_moves(story: Story) -> None:
+    eventually(lambda: story.demo.day_pnl(ARBITRAGE) > 0, seconds=STATUS_INTERVAL)
+    printed = story.person.kubectl("get", "tbot", ARBITRAGE).stdout
+    assert f"{story.demo.day_pnl(ARBITRAGE):f}" in printed
+
+
+def test_the_next_trading_day_starts_the_market_maker_again(story: Story) -> None:
+    demo, person = story.demo, story.person
+    before = demo.binance.statement(MAKER)["symbols"]["BTC-USDT"]["position"]
+    left = (story.ends - datetime.now(UTC)).total_seconds()
+    person.await_phase(MAKER, "Running", seconds=max(left, 0) + STUCK_SECONDS)
+    assert datetime.now(UTC) >= story.ends
+    await_condition(person, "RiskReported", "True", name=MAKER)
+    risk = demo.risk(MAKER)
+    assert datetime.fromisoformat(risk["dayEndsAt"]) == story.ends + timedelta(days=1)
+    assert "haltReason" not in risk
+    # The loss was that of the day before: positions count from the price when the day began.
+    eventually(lambda: "dayPnL" in demo.risk(MAKER))
+    assert abs(demo.day_pnl(MAKER)) < 1
+    eventually(lambda: bids(demo))
+    after = demo.binance.statement(MAKER)["symbols"]["BTC-USDT"]["position"]
+    assert after == before
+
+
+def declared(name: str) -> Object:
+    """The bot of the demo with this name."""
+    (bot,) = [one for one in rendered() if one["metadata"]["name"] == name]
+    return bot
+
+
+def bids(demo: PodDemo) -> list[Decimal]:
+    """The prices of the market maker's entry orders, the best one first."""
+    orders = demo.binance.orders(MAKER)
+    return sorted((Decimal(o["price"]) for o in orders if o["side"] == "BUY"), reverse=True)
+
+
+def fill_the_first_bid(demo: PodDemo, price: Decimal) -> None:
+    """Let prices fall until the market's ask is below the first bid, and above all others.
+
+    The bot has not lost its limit then if a later crash fills no more bids. So no report that is
+    made between two reads of the exchange, one before the crash and one after it, halts the bot.
+    """
+    ask = Decimal(demo.binance.market()["symbols"]["BTC-USDT"]["ask"])
+    percent = (100 * (1 - (price - 1) / ask)).quantize(Decimal("0.0001"))
+    demo.binance.begin({"type": "crash", "percent": f"{percent:f}", "over": "1s"})
+
+
+def balance(demo: PodDemo, account: str, asset: str) -> Decimal:
+    held = demo.binance.statement(account)["balances"].get(asset, {"free": "0", "held": "0"})
+    return Decimal(held["free"]) + Decimal(held["held"])
+
+
+def holds_money_only(demo: PodDemo, account: str) -> bool:
+    prices = demo.binance.market()["symbols"]
+    return all(
+        balance(demo, account, asset) * Decimal(prices[f"{asset}-USDT"]["bid"]) < WORTH_NOTHING
+        for asset in ("BTC", "ETH")
+    )
+
+
+def verdict(story: Story, *, image: str = "", annotation: str = "") -> str:
+    """Why a market maker with a wrong name of a parameter is refused, or nothing."""
+    changed = declared(MAKER)
+    strategy = changed["spec"]["strategy"]
+    strategy["parameters"]["spraed"] = strategy["parameters"].pop("spread")
+    strategy["image"] = image or strategy["image"]
+    changed["metadata"] = {"name": "another"}
+    if annotation:
+        changed["metadata"]["annotations"] = {"trading.io/strategies": annotation}
+    done = story.person.apply(changed, options=("--dry-run=server",))
+    return done.stderr if done.returncode else ""
