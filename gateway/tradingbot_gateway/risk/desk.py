@@ -12,7 +12,7 @@ from tradingbot_exchange.engine.types import OrderType
 
 from tradingbot_gateway.risk import chores
 from tradingbot_gateway.risk.actions import Action, Cancel, Place
-from tradingbot_gateway.risk.controls import Standing
+from tradingbot_gateway.risk.controls import Standing, figure
 from tradingbot_gateway.risk.decision import as_unit, decide
 from tradingbot_gateway.risk.events import (
     CancelSent,
@@ -256,6 +256,7 @@ class Desk:
     def _catch_up(self, now: int) -> None:
         """Begin the trading day, and halt if it has lost too much: before anything else happens."""
         self._begin_day(now)
+        self._price_start(now)
         limit = self._settings.limits.daily_loss_limit
         day = self.ledger.day
         if day is None or self.ledger.state.halted_until >= day.ends:
@@ -264,7 +265,9 @@ class Desk:
             return  # half of the fills would show a loss, or a profit, that there is not
         known = figures(self.ledger, self._prices(now))
         if isinstance(known, Figures) and known.day_pnl <= -limit:
-            self._halt(f"the day has lost {-known.day_pnl:f} of {limit:f}", now)
+            money = self._settings.limits.money
+            lost = f"{figure(-known.day_pnl)} {money}; dailyLossLimit is {figure(limit)}"
+            self._halt(f"the day has lost {lost}", now)
 
     def _halt(self, reason: str, now: int) -> None:
         day = self.ledger.day
@@ -285,14 +288,19 @@ class Desk:
         self._apply(
             DayBegan(time=now, day=today.date, starts=starts, ends=_milliseconds(today.ends))
         )
-        if now - starts > MAX_AGE:
-            return  # the prices of now are not those of the start: `FindPrice` asks for them
-        prices = self._prices(starts)
-        for asset, holding in self.ledger.holdings.by_asset.items():
+        self._price_start(now)
+
+    def _price_start(self, now: int) -> None:
+        """Note the prices of the day's start, while those of now are. `FindPrice` asks later."""
+        day = self.ledger.day
+        if day is None or now - day.starts > MAX_AGE:
+            return
+        prices = self._prices(day.starts)
+        for asset in day.missing_marks():
             quote = prices.of(asset)
             if quote is not None:
-                price = quote.bid if holding.quantity > 0 else quote.ask
-                self._apply(Priced(time=now, asset=asset, at=starts, price=price))
+                price = quote.bid if day.at_start.held(asset) > 0 else quote.ask
+                self._apply(Priced(time=now, asset=asset, at=day.starts, price=price))
 
     def _with_fee_price(self, event: Filled, now: int) -> Filled:
         """Return the fill with the price of its fee, if that is in a third asset."""
