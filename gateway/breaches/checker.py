@@ -30,6 +30,8 @@ class Checker:
         self.money = Money()
         self.entries: deque[tuple[int, tuple[object, ...]]] = deque()
         self.entry_ids: set[str] = set()
+        self.told_more: set[str] = set()
+        """Orders whose end named more than the fills that had been shown then."""
         self.used: dict[str, int] = {}
         self.reconciled = False
         self.leaving = False
@@ -63,6 +65,7 @@ class Checker:
             return
         own.heard, own.lost = True, False
         own.known_fills[fill.trade_id] = fill
+        own.known_filled += fill.quantity
         self.money.count(fill)
         if own.terms.quantity is not None and own.known_filled >= own.terms.quantity:
             self._full(own)
@@ -74,6 +77,8 @@ class Checker:
             return
         own.heard, own.lost = True, False
         own.known_end = max(own.known_end or ZERO, executed)
+        if own.missing:
+            self.told_more.add(client_id)
         if executed and executed == own.terms.quantity:
             self._full(own)
 
@@ -115,6 +120,7 @@ class Checker:
         for client_id in gone:
             del self.orders[client_id]
             self.entry_ids.discard(client_id)
+            self.told_more.discard(client_id)
         self.used = {name: at for name, at in self.used.items() if now - at < REMEMBERED}
         return gone
 
@@ -156,7 +162,7 @@ class Checker:
             self.halted_day = max(self.halted_day, self.money.start)
 
     def _unclear(self) -> bool:
-        return any(own.missing for own in self.orders.values())
+        return any(self.orders[name].missing for name in self.told_more if name in self.orders)
 
     def blocked(self, now: int) -> bool:
         """Whether open entry orders must go."""

@@ -57,6 +57,8 @@ class Own:
     """Whether it is on its way to the exchange."""
     fills: dict[int, Fill] = field(default_factory=dict)
     known_fills: dict[int, Fill] = field(default_factory=dict)
+    known_filled: Decimal = ZERO
+    """What the gateway knows that it has filled: the sum of `known_fills`."""
     known_end: Decimal | None = None
     """What it has filled in all, once the gateway was told that it has ended."""
     heard: bool = False
@@ -75,11 +77,6 @@ class Own:
         return ZERO if self.order is None else self.order.filled
 
     @property
-    def known_filled(self) -> Decimal:
-        """What the gateway knows that it has filled."""
-        return sum((fill.quantity for fill in self.known_fills.values()), ZERO)
-
-    @property
     def known_live(self) -> bool:
         """Whether it may still fill, as far as the gateway was told."""
         return self.known_end is None
@@ -87,7 +84,9 @@ class Own:
     @property
     def missing(self) -> Decimal:
         """What it has filled as the gateway knows, without that it was shown the fills."""
-        return ZERO if self.known_end is None else max(self.known_end - self.known_filled, ZERO)
+        if self.known_end is None or self.known_end <= self.known_filled:
+            return ZERO
+        return self.known_end - self.known_filled
 
 
 class Breach(Exception):  # noqa: N818 -- it is the word for what is searched
