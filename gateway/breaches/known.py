@@ -67,7 +67,7 @@ class Known:
             self._full(own)
 
     def ended(self, client_id: str, executed: Decimal) -> None:
-        """Note that the gateway is told of the end of an order."""
+        """Note that the gateway is told that an order has ended."""
         own = self.orders.get(client_id)
         if own is None:
             return
