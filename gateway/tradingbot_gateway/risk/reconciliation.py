@@ -1,0 +1,113 @@
+"""From what an exchange answers to events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tradingbot_gateway.risk.events import Balances, End, Ended, Event, Filled, Found
+from tradingbot_gateway.risk.ledger import Ledger
+from tradingbot_gateway.risk.types import Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeOrder:
+    """An order as the exchange shows it."""
+
+    order: Order
+    exchange_id: str
+    own: bool
+    """Whether it has the tag of this bot. All others are left alone."""
+    created: int
+    executed: Decimal
+    ended: End | None
+    """None while it is open."""
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeTrade:
+    """A trade of the account. It names its order by the exchange's id alone."""
+
+    symbol: str
+    trade_id: str
+    exchange_id: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What an exchange answered, all of it or a part."""
+
+    asked: int
+    """When the first of the questions was sent."""
+    orders: tuple[ExchangeOrder, ...] = ()
+    """From open orders, lists of orders, or queries of one order, in any mixture."""
+    trades: tuple[ExchangeTrade, ...] = ()
+    not_found: frozenset[str] = frozenset()
+    """Client ids that were asked for and that the exchange does not know."""
+    balances: Mapping[str, Decimal] = field(default_factory=dict)
+    """Totals, free and held."""
+
+
+def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
+    """Return what the answers say as events. Orders of others, and their trades, have none.
+
+    An order that no answer names stays as it is: silence is not an answer. Trades come before the
+    end of their order, so that no position is missing for a moment.
+    """
+    events: list[Event] = []
+    own: dict[tuple[str, str], str] = {
+        (tracked.order.symbol, tracked.exchange_id): tracked.order.client_id
+        for tracked in ledger.state.orders.values()
+        if tracked.exchange_id
+    }
+    for seen in answers.orders:
+        if seen.own:
+            own[seen.order.symbol, seen.exchange_id] = seen.order.client_id
+            events.append(
+                Found(
+                    time=answers.asked,
+                    order=seen.order,
+                    exchange_id=seen.exchange_id,
+                    group=seen.group,
+                    created=seen.created,
+                    counted=seen.executed if seen.order.quantity is None else seen.order.quantity,
+                    open=seen.ended is None,
+                )
+            )
+    for trade in answers.trades:
+        client_id = own.get((trade.symbol, trade.exchange_id))
+        if client_id is not None:
+            events.append(
+                Filled(
+                    time=trade.time,
+                    client_id=client_id,
+                    symbol=trade.symbol,
+                    trade_id=trade.trade_id,
+                    price=trade.price,
+                    quantity=trade.quantity,
+                    fee=trade.fee,
+                    fee_asset=trade.fee_asset,
+                )
+            )
+    events += (
+        Ended(
+            time=answers.asked,
+            client_id=seen.order.client_id,
+            how=seen.ended,
+            executed=seen.executed,
+        )
+        for seen in answers.orders
+        if seen.own and seen.ended is not None
+    )
+    events += (
+        Ended(time=answers.asked, client_id=client_id, how=End.NOT_FOUND)
+        for client_id in sorted(answers.not_found)
+    )
+    if answers.balances:
+        events.append(Balances(time=answers.asked, totals=dict(answers.balances)))
+    return tuple(events)
