@@ -26,6 +26,7 @@ COPY operator operator
 COPY registry registry
 COPY certs certs
 COPY exchange exchange
+COPY gateway gateway
 COPY kubeconfig kubeconfig
 COPY cli cli
 # --no-deps: the dependencies were installed above. The build back end is also pinned by its hash.

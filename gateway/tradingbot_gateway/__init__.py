@@ -1,1 +1,1 @@
-"""The risk gateway: a bot's only way to its exchange."""
+"""The risk gateway: a bot's only way to an exchange."""

@@ -28,6 +28,7 @@ _PASSED = ("content-type", "retry-after")
 _PASSED_PREFIXES = ("x-mbx-", "x-sapi-", "x-tradingbot-simulated")
 _WRONG_TIME = -1021
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_LIMITED = frozenset({418, 429})
 
 Wall = Callable[[], int]
 """Returns milliseconds since the epoch."""
@@ -58,6 +59,11 @@ class Answer:
     def is_unclear(self) -> bool:
         """Whether the exchange has failed: what became of the request is unknown."""
         return self.status >= _SERVER_ERROR
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the exchange refuses requests of this address for a while."""
+        return self.status in _LIMITED
 
     def json(self) -> Any:
         """Return the body. Raises UnreachableError if it is not JSON."""
