@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 from tradingbot_exchange.engine.types import Level
-
 from tradingbot_gateway.risk.types import MAX_AGE, Market, Quote
 
 BTC = Market(

@@ -31,15 +31,16 @@ class DropCopy:
                 "figures": {name: f"{value:f}" for name, value in verdict.figures.items()},
             }
         else:
-            outcome = {"verdict": "released", "cancels": [each.client_id for each in verdict.cancels]}
+            outcome = {
+                "verdict": "released",
+                "cancels": [each.client_id for each in verdict.cancels],
+            }
         for order in request.orders:
             self._line(now, {**_order(order), **_context(request), **outcome})
 
     def refused(self, what: str, *, control: str, reason: str, now: int) -> None:
         """Write a call that was refused before it became a request."""
-        self._line(
-            now, {"call": what, "verdict": "refused", "control": control, "reason": reason}
-        )
+        self._line(now, {"call": what, "verdict": "refused", "control": control, "reason": reason})
 
     def acted(self, action: str, order: Order | None, *, reason: str, now: int) -> None:
         """Write what the gateway does by itself."""

@@ -13,6 +13,7 @@ from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.trading_hours import hours
 
 from tradingbot_gateway.drop_copy import DropCopy
+from tradingbot_gateway.errors import StateFileError
 from tradingbot_gateway.journal import Journal, Recorded
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.risk.actions import Action
@@ -52,6 +53,9 @@ class Gate:
         self.changed = asyncio.Event()
         """Set whenever there may be something to do."""
         self.reconciled = False
+        self.failed = asyncio.Event()
+        self.failure: StateFileError | None = None
+        """Why the ledger can't be written: the process must end."""
         self._read_settings = read_settings
         self._journal = journal
         self._markets: dict[str, Market] = {}
@@ -65,7 +69,8 @@ class Gate:
         )
         if journal is not None:
             self.desk.drain()
-            journal.begin(self.desk.snapshot())
+            # What is asked for since then is what this file says was known last.
+            journal.begin(self.desk.snapshot(), now=self.recorded.until or wall())
 
     @property
     def limits(self) -> Limits:
@@ -151,6 +156,10 @@ class Gate:
         self._save()
         self.changed.set()
 
+    def has_open_entries(self) -> bool:
+        """Whether an entry order may still be open at the exchange."""
+        return any(each.entry and each.open for each in self.desk.ledger.open_orders())
+
     # Figures
 
     def report(self) -> RiskReport | Unknown:
@@ -170,8 +179,14 @@ class Gate:
     def _save(self) -> None:
         """Write what was counted. A gateway that can't remember must not go on: it raises."""
         events = self.desk.drain()
-        if self._journal is not None:
-            self._journal.append(events, self.desk.snapshot)
+        if self._journal is None or not events:
+            return
+        try:
+            self._journal.append(events, self.desk.snapshot, now=self.wall())
+        except StateFileError as error:
+            self.failure = error
+            self.failed.set()
+            raise
 
 
 def settings_reader(

@@ -30,6 +30,8 @@ class Recorded:
 
     snapshot: JsonObject | None = None
     events: tuple[Event, ...] = ()
+    until: int | None = None
+    """The latest time in the file, in milliseconds since the epoch; None without a file."""
 
 
 class Journal:
@@ -62,6 +64,7 @@ class Journal:
         try:
             head = json.loads(lines[0])
             version, bot, snapshot = head["version"], head["bot"], head["snapshot"]
+            until = int(head["time"])
             events = tuple(EVENT.validate_json(line) for line in lines[1:])
         except (ValueError, KeyError, TypeError, ValidationError) as error:
             raise StateFileError(
@@ -72,11 +75,11 @@ class Journal:
             raise StateFileError(f"{self.path} is of version {version}, not {VERSION}")
         if bot != self._bot:
             raise StateFileError(f"{self.path} is the ledger of {bot}, not of {self._bot}")
-        return Recorded(snapshot, events)
+        return Recorded(snapshot, events, max(until, *(each.time for each in events), 0))
 
-    def begin(self, snapshot: JsonObject) -> None:
+    def begin(self, snapshot: JsonObject, *, now: int) -> None:
         """Replace the file by one that begins with a snapshot. Raises StateFileError."""
-        head = {"version": VERSION, "bot": self._bot, "snapshot": snapshot}
+        head = {"version": VERSION, "bot": self._bot, "time": now, "snapshot": snapshot}
         following = self.path.with_name(self.path.name + ".next")
         try:
             descriptor = os.open(
@@ -91,14 +94,16 @@ class Journal:
         self._close_file()
         self._descriptor, self._written = descriptor, 0
 
-    def append(self, events: Iterable[Event], snapshot: Callable[[], JsonObject]) -> None:
+    def append(
+        self, events: Iterable[Event], snapshot: Callable[[], JsonObject], *, now: int
+    ) -> None:
         """Write events. Raises StateFileError: then nothing of them may have an effect."""
         found = tuple(events)
         if not found:
             return
         self._written += len(found)
         if self._written > _MOST_EVENTS:
-            self.begin(snapshot())
+            self.begin(snapshot(), now=now)
             return
         try:
             _write(self._descriptor, b"".join(EVENT.dump_json(each) + b"\n" for each in found))
@@ -146,4 +151,3 @@ def _flush_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-

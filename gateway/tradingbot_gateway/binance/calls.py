@@ -103,10 +103,7 @@ SESSION_METHODS = (
 ALLOWED = (
     *map(_allowed, CALLS),
     *_MORE,
-    *(
-        Allowed(name=name, websocket=name, treatment=Treatment.SESSION)
-        for name in SESSION_METHODS
-    ),
+    *(Allowed(name=name, websocket=name, treatment=Treatment.SESSION) for name in SESSION_METHODS),
 )
 """Every call that may pass."""
 

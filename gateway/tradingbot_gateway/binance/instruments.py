@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 from tradingbot_exchange.binance import errors
-
 from tradingbot_exchange.engine.types import Instrument
 
 from tradingbot_gateway.binance.upstream import Answer, Upstream
@@ -21,22 +20,18 @@ _SMALLEST = Decimal("0.00000001")
 _FEE = Decimal("0.001")
 """Binance's usual fee. exchangeInfo has none; only Paper and estimates use this one."""
 
+
 class Instruments:
     """The instruments of one exchange by Binance's names, such as `BTCUSDT`."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._known: dict[str, Instrument] = {}
-        self._names: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
     def known(self) -> Mapping[str, Instrument]:
         """Return what has been read so far, by Binance's names."""
         return self._known
-
-    def name(self, symbol: str) -> str:
-        """Return Binance's name of an instrument that has been read: `BTCUSDT` of `BTC-USDT`."""
-        return self._names[symbol]
 
     async def get(self, name: str) -> Instrument:
         """Return an instrument. Raises ApiError (-1121), UnreachableError."""
@@ -55,10 +50,19 @@ class Instruments:
             if not missing:
                 return
             listed = json.dumps(missing, separators=(",", ":"))
-            answer = await self._upstream.public("GET", _PATH, f"symbols={quote(listed, safe='')}")
-            for found in _symbols(answer):
+            await self._read(f"symbols={quote(listed, safe='')}")
+
+    async def load_all(self, quote_asset: str) -> None:
+        """Read all instruments of a quote asset, in one long answer. Raises UnreachableError."""
+        async with self._lock:
+            await self._read("", quote_asset)
+
+    async def _read(self, query: str, quote_asset: str | None = None) -> None:
+        answer = await self._upstream.public("GET", _PATH, query)
+        for found in _symbols(answer):
+            if quote_asset in {None, found.quote}:
                 self._known[found.base + found.quote] = found
-                self._names[found.symbol] = found.base + found.quote
+
 
 def _symbols(answer: Answer) -> list[Instrument]:
     if answer.code() == _INVALID_SYMBOL:
@@ -69,6 +73,7 @@ def _symbols(answer: Answer) -> list[Instrument]:
         return [read_instrument(each) for each in answer.json()["symbols"]]
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise UnreachableError("exchangeInfo is not as Binance documents it") from error
+
 
 def read_instrument(symbol: Mapping[str, Any]) -> Instrument:
     """Return the instrument of one symbol of exchangeInfo. Raises KeyError, ValueError."""
@@ -92,13 +97,13 @@ def read_instrument(symbol: Mapping[str, Any]) -> Instrument:
         max_stops=int(filters.get("MAX_NUM_ALGO_ORDERS", {}).get("maxNumAlgoOrders", 5)),
     )
 
+
 def _step(text: str) -> Decimal:
     """Return a step; Binance writes 0 for a filter that is off."""
     value = Decimal(text)
     return value if value > _ZERO else _SMALLEST
 
+
 def _limit(text: str, otherwise: Decimal) -> Decimal:
     value = Decimal(text)
     return value if value > _ZERO else otherwise
-
-__all__ = ["ApiError", "Instruments", "read_instrument"]

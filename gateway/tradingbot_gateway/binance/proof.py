@@ -60,6 +60,4 @@ def _in_time(values: Values, now: int) -> bool:
 
 def without_proof(sent: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of the call itself, and the time window that the bot has asked for."""
-    return {
-        name: text for name, text in sent.items() if name not in {"signature", "timestamp"}
-    }
+    return {name: text for name, text in sent.items() if name not in {"signature", "timestamp"}}

@@ -8,7 +8,7 @@ NOT_ALLOWED = "NotAllowed"
 _REJECTED, _NOT_SUPPORTED = -2010, -1020
 
 
-class Refusal(ApiError):
+class RefusalError(ApiError):
     """An answer of the gateway, not of the exchange. `control` names what refused."""
 
     def __init__(self, control: str, code: int, message: str) -> None:
@@ -16,12 +16,12 @@ class Refusal(ApiError):
         self.control = control
 
 
-def refused(control: str, message: str) -> Refusal:
+def refused(control: str, message: str) -> RefusalError:
     """Return the refusal of an order: clients read it as the exchange's own."""
-    return Refusal(control, _REJECTED, message)
+    return RefusalError(control, _REJECTED, message)
 
 
-def not_allowed(what: str) -> Refusal:
+def not_allowed(what: str) -> RefusalError:
     """Return the refusal of a call that is not on the list."""
     text = f"The risk gateway refuses {what}: it is not on its list of calls."
-    return Refusal(NOT_ALLOWED, _NOT_SUPPORTED, text)
+    return RefusalError(NOT_ALLOWED, _NOT_SUPPORTED, text)

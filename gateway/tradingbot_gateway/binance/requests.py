@@ -49,7 +49,7 @@ def read_submission(
     *,
     client_of: ClientOf,
 ) -> Submission:
-    """Return a new order, cancel-replace or order list. Raises ApiError, Refusal.
+    """Return a new order, cancel-replace or order list. Raises ApiError, RefusalError.
 
     Unknown parameters and ways to trade that the gateway does not understand are refused.
     """

@@ -12,6 +12,7 @@ from tradingbot_exchange.binance.calls import Security
 from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.proof import without_proof
+from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.refusals import refused
 from tradingbot_gateway.binance.requests import Submission, read_submission
 from tradingbot_gateway.binance.translation import (
@@ -47,10 +48,13 @@ Json = dict[str, Any]
 class Trading:
     """Sends what the gate lets through, and reports to the gate what became of it."""
 
-    def __init__(self, gate: Gate, upstream: Upstream, markets: Markets, tag: Tag) -> None:
+    def __init__(
+        self, gate: Gate, upstream: Upstream, markets: Markets, queries: Queries, tag: Tag
+    ) -> None:
         self._gate = gate
         self._upstream = upstream
         self._markets = markets
+        self._queries = queries
         self._tag = tag
         self._client_ids: dict[str, str] = {}
         """Client ids of own orders by the exchange's ids."""
@@ -85,7 +89,7 @@ class Trading:
         return answer
 
     async def _admit(self, submission: Submission) -> None:
-        """Return when the request counts as sent. Raises Refusal."""
+        """Return when the request counts as sent. Raises RefusalError."""
         for _ in range(_RELEASES):
             verdict = self._gate.decide(submission.request)
             if isinstance(verdict, Refused):
@@ -181,7 +185,7 @@ class Trading:
         if answer.succeeded:
             self._canceled(answer)
         elif answer.code() == _UNKNOWN_ORDER:
-            await self._markets.ask(cancel.client_id, cancel.symbol)
+            await self._queries.ask(cancel.client_id, cancel.symbol)
         else:
             log.warning("a cancel of the gateway was answered %s", answer.status)
 
@@ -241,5 +245,3 @@ class Trading:
 def _with_body(answer: Answer, body: object) -> Answer:
     encoded = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
     return Answer(answer.status, encoded, answer.headers)
-
-

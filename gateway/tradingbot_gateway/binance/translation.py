@@ -116,9 +116,7 @@ def placed(body: Json, order: Order) -> Iterator[Event]:
         )
     end = ENDS.get(body.get("status", ""))
     if end is not None:
-        yield Ended(
-            time=time, client_id=client_id, how=end, executed=Decimal(body["executedQty"])
-        )
+        yield Ended(time=time, client_id=client_id, how=end, executed=Decimal(body["executedQty"]))
 
 
 def canceled(body: Json, tag: Tag) -> Iterator[Event]:
@@ -276,11 +274,7 @@ def order_parameters(order: Order, name: str, tag: Tag) -> dict[str, str]:
         **_leg(order, "", post_only=False),
         "newClientOrderId": order.client_id,
         **({} if order.quantity is None else {"quantity": f"{order.quantity:f}"}),
-        **(
-            {}
-            if order.quote_quantity is None
-            else {"quoteOrderQty": f"{order.quote_quantity:f}"}
-        ),
+        **({} if order.quote_quantity is None else {"quoteOrderQty": f"{order.quote_quantity:f}"}),
         "newOrderRespType": "FULL",
         **tag.parameters(),
     }

@@ -164,9 +164,7 @@ class Upstream:
         signature = sign(self._credentials.secret, query.encode())
         return f"{query}&signature={quote(signature, safe='')}"
 
-    async def _send(
-        self, method: str, path: str, query: str, headers: Mapping[str, str]
-    ) -> Answer:
+    async def _send(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Answer:
         url = f"{self._rest}{path}"
         data: bytes | None = None
         if method == "POST":

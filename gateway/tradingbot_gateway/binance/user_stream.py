@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import aiohttp
@@ -11,6 +11,7 @@ from tradingbot_exchange.binance.signing import sign, sorted_payload
 
 from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW, ServerClock
 from tradingbot_gateway.credentials import Credentials
+from tradingbot_gateway.errors import UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,9 @@ PING_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ANSWER_SECONDS = 10.0
 _OK = 200
+
+_FAILURES = (aiohttp.ClientError, OSError, TimeoutError, UnreachableError, ValueError, KeyError)
+"""What can happen to a stream. All else is a mistake, or a ledger that can't be written."""
 
 Event = Mapping[str, Any]
 
@@ -29,10 +33,10 @@ class Follower(Protocol):
         """Take one event of the account."""
 
     async def on_open(self) -> None:
-        """The stream has begun: from now on no event is missed. Raises to have it begin again."""
+        """Read what was missed: the stream has begun. Raises to have it begin again."""
 
     def on_cut(self, reason: str) -> None:
-        """The stream has ended: events may be missed until it begins again."""
+        """Expect that events are missed, until the stream begins again."""
 
 
 class SubscriptionError(ConnectionError):
@@ -61,8 +65,9 @@ class UserStream:
             began = asyncio.get_running_loop().time()
             try:
                 await self._follow_once(follower)
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError) as error:
-                reason = str(error) if isinstance(error, SubscriptionError) else _name(error)
+            except _FAILURES as error:
+                told = isinstance(error, SubscriptionError | UnreachableError)
+                reason = str(error) if told else _name(error)
                 follower.on_cut(reason)
                 log.warning("the user data stream ended: %s", reason)
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE:
@@ -100,9 +105,7 @@ class UserStream:
         request = {"id": 1, "method": method, "params": {**parameters, "signature": signature}}
         return json.dumps(request)
 
-    async def _confirmed(
-        self, socket: aiohttp.ClientWebSocketResponse, follower: Follower
-    ) -> None:
+    async def _confirmed(self, socket: aiohttp.ClientWebSocketResponse, follower: Follower) -> None:
         """Wait for the answer to the subscription; events may come before it."""
         async with asyncio.timeout(_ANSWER_SECONDS):
             while True:
