@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.trading_hours import hours
 
@@ -60,13 +61,7 @@ class Gate:
         self._journal = journal
         self._markets: dict[str, Market] = {}
         self.settings = read_settings(config, wall())
-        self.desk = Desk.restore(
-            self._markets,
-            self.settings,
-            snapshot=self.recorded.snapshot,
-            events=self.recorded.events,
-            now=wall(),
-        )
+        self.desk = self._restored()
         if journal is not None:
             self.desk.drain()
             # What is asked for since then is what this file says was known last.
@@ -76,6 +71,19 @@ class Gate:
     def limits(self) -> Limits:
         """The limits that apply."""
         return self.settings.limits
+
+    def _restored(self) -> Desk:
+        try:
+            return Desk.restore(
+                self._markets,
+                self.settings,
+                snapshot=self.recorded.snapshot,
+                events=self.recorded.events,
+                now=self.wall(),
+            )
+        except ValueError as error:  # pydantic's errors are of this kind, and quote the content
+            told = "it is damaged" if isinstance(error, ValidationError) else str(error)
+            raise StateFileError(f"the ledger can't be used: {told}") from None
 
     # Requests
 

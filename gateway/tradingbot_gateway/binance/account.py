@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from tradingbot_exchange.binance.errors import ApiError
+
 from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.queries import DAY_MS, MINUTE_MS, Queries
 from tradingbot_gateway.binance.trading import Trading
@@ -59,6 +61,7 @@ class Account:
         self._tag = tag
         self._symbols = set(symbols)
         self._since = gate.recorded.until
+        self._watched: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.listeners: set[Listener] = set()
 
@@ -143,10 +146,26 @@ class Account:
                 await asyncio.wait_for(self._gate.changed.wait(), _TICK_SECONDS)
             except TimeoutError:
                 self._gate.refresh()
+            self._watch()
             self._gate.changed.clear()
             for action in self._gate.actions():
                 self._start(self._perform(action))
             await asyncio.sleep(_COALESCE_SECONDS)
+
+    def _watch(self) -> None:
+        """Follow the quotes that the core needs."""
+        for symbol in self._gate.desk.watched() - self._watched:
+            self._watched.add(symbol)
+            self._start(self._follow(symbol))
+
+    async def _follow(self, symbol: str) -> None:
+        try:
+            await self._markets.ready(self._markets.name(symbol))
+        except ApiError:
+            log.warning("the exchange does not trade %s", symbol)
+        except UnreachableError as error:
+            log.warning("no quotes of %s: %s", symbol, error)
+            self._watched.discard(symbol)
 
     async def _perform_all(self) -> None:
         """Do what is asked for now, and wait for it."""

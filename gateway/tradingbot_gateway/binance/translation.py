@@ -252,6 +252,7 @@ def _found(event: Json, symbol: str, client_id: str) -> Found:
         group=None,
         created=int(event["O"]),
         counted=Decimal(event["z"]) if quote_quantity else quantity,
+        open=True,
     )
 
 
