@@ -165,9 +165,9 @@ class Gateway:
         sent = {name: value for name, value in (values | changes).items() if value is not None}
         return self.signed("POST", "/api/v3/order", timeout=timeout, **sent)
 
-    def limit(self, price: Decimal, **changes: Any) -> Answer:
-        values = {"type": "LIMIT", "timeInForce": "GTC", "price": f"{price:.2f}"}
-        return self.order(**(values | changes))
+    def limit(self, price: Decimal | str, **changes: Any) -> Answer:
+        text = price if isinstance(price, str) else f"{price:.2f}"
+        return self.order(**({"type": "LIMIT", "timeInForce": "GTC", "price": text} | changes))
 
     def risk(self) -> dict[str, Any]:
         """Return the report, once there is one."""
@@ -188,6 +188,23 @@ class Gateway:
     def statement(self) -> dict[str, Any]:
         found: dict[str, Any] = self.exchange.control("GET", "/accounts/main/statement").body
         return found
+
+    def flatten(self) -> None:
+        """Cancel the bot's orders, and sell what it holds, so that the next test begins flat."""
+
+        def is_flat() -> bool:
+            self.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
+            held = self.held()
+            if held >= Decimal("0.0001"):
+                self.order(side="SELL", quantity=f"{held:.5f}")
+            return self.held() < Decimal("0.0001") and not self.open_orders()
+
+        eventually(is_flat)
+
+    def held(self) -> Decimal:
+        """What the bot has bought and not sold, in whole lots."""
+        position = self.statement()["symbols"].get("BTC-USDT", {"position": "0"})["position"]
+        return Decimal(position).quantize(Decimal("0.00001"), "ROUND_DOWN")
 
     # End
 

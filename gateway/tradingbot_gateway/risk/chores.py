@@ -69,7 +69,7 @@ class Reminders:
     """When something was asked or tried last. It is forgotten at a restart, which asks all."""
 
     def __init__(self) -> None:
-        self._asked: dict[object, int] = {}
+        self._asked: dict[Action, int] = {}
         self._close_after: dict[str, int] = {}
 
     def refused(self, ledger: Ledger, client_id: str, now: int) -> None:
@@ -92,17 +92,16 @@ class Reminders:
 
     def questions(self, ledger: Ledger, prices: Prices) -> list[Action]:
         """Return what has to be asked now."""
-        wanted = {
-            (question.client_id if isinstance(question, Ask) else (question.asset, question.at)):
-            question
-            for question in (*_unknown_orders(ledger, prices.now), *_unknown_prices(ledger))
-        }  # fmt: skip
-        self._asked = {key: at for key, at in self._asked.items() if key in wanted}
-        found = [
-            question for key, question in wanted.items() if due(self._asked.get(key), prices.now)
+        wanted: list[Ask | FindPrice] = [
+            *_unknown_orders(ledger, prices.now),
+            *_unknown_prices(ledger),
         ]
-        self._asked |= {key: prices.now for key, question in wanted.items() if question in found}
-        return list(found)
+        found: list[Action] = [
+            question for question in wanted if due(self._asked.get(question), prices.now)
+        ]
+        self._asked = {q: self._asked[q] for q in wanted if q in self._asked}
+        self._asked |= dict.fromkeys(found, prices.now)
+        return found
 
 
 def _unknown_orders(ledger: Ledger, now: int) -> Iterator[Ask]:

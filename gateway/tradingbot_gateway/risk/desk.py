@@ -1,16 +1,50 @@
 """The gateway's state and its decisions in one object, which a server drives."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
+from pydantic import TypeAdapter
 from tradingbot_api.model import JsonObject
+from tradingbot_api.trading_day import TradingDay, begin, trading_day
+from tradingbot_exchange.engine.types import OrderType
 
-from tradingbot_gateway.risk.actions import Action
-from tradingbot_gateway.risk.events import Event
-from tradingbot_gateway.risk.figures import Figures, Unknown
-from tradingbot_gateway.risk.ledger import Ledger
+from tradingbot_gateway.risk import chores
+from tradingbot_gateway.risk.actions import Action, Cancel, Place
+from tradingbot_gateway.risk.controls import Standing, figure
+from tradingbot_gateway.risk.decision import as_unit, decide
+from tradingbot_gateway.risk.events import (
+    CancelSent,
+    DayBegan,
+    End,
+    Ended,
+    Event,
+    Filled,
+    Halted,
+    Priced,
+    Sent,
+)
+from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures
+from tradingbot_gateway.risk.ledger import Ledger, State
 from tradingbot_gateway.risk.limits import Settings
-from tradingbot_gateway.risk.types import Market, Quote, Request
-from tradingbot_gateway.risk.verdicts import Verdict
+from tradingbot_gateway.risk.protection import Close, Note, Protect, orders_of, protect
+from tradingbot_gateway.risk.types import (
+    MAX_AGE,
+    PROTECTION_PREFIX,
+    Market,
+    Order,
+    Purpose,
+    Quote,
+    Request,
+    assets_of,
+)
+from tradingbot_gateway.risk.verdicts import Allowed, Release, Verdict
+
+RELEASED = 5_000
+"""Milliseconds for which released protection waits for the exit of the bot."""
+_STATE: TypeAdapter[State] = TypeAdapter(State)
+Decide = Callable[..., Verdict]
 
 
 class Desk:
@@ -21,27 +55,69 @@ class Desk:
     save what it returns (to disk if one of them is in `events.DURABLE`).
     """
 
-    ledger: Ledger
-
-    def __init__(self, markets: Mapping[str, Market], settings: Settings) -> None:
+    def __init__(
+        self,
+        markets: Mapping[str, Market],
+        settings: Settings,
+        *,
+        ledger: Ledger | None = None,
+    ) -> None:
         """`markets` are all symbols of the exchange that can be traded, by symbol."""
-        raise NotImplementedError
+        self.ledger = Ledger(settings.limits.money) if ledger is None else ledger
+        self._markets = markets
+        self._settings = settings
+        self._quotes: dict[str, Quote] = {}
+        self._standing = Standing(
+            not_reconciled="the exchange has not been asked yet", closed=settings.closed
+        )
+        self._journal: list[Event] = []
+        self._chores = chores.Reminders()
+        self._released: dict[str, int] = {}
+
+    # What the server reports
 
     def configured(self, settings: Settings, now: int) -> None:
         """Apply another bot.json. The end of a trading day and a halt are never moved forward."""
-        raise NotImplementedError
+        self._settings = settings
+        self._standing = replace(
+            self._standing, closed=settings.closed, halted_until=settings.halted_until or 0
+        )
+        self._catch_up(now)
 
     def listed(self, markets: Mapping[str, Market]) -> None:
         """Apply another list of markets."""
-        raise NotImplementedError
+        self._markets = markets
 
     def quoted(self, quote: Quote, now: int) -> None:
         """Note a book. Quotes are not events: they are not saved."""
-        raise NotImplementedError
+        self._begin_day(now)  # by the prices before it, if they are young enough
+        self._quotes[quote.symbol] = quote
+        self._catch_up(now)
 
     def on(self, event: Event, now: int) -> None:
         """Count what happened to an order, or a price that was found."""
-        raise NotImplementedError
+        self._begin_day(now)
+        if isinstance(event, Filled) and event.fee_price is None:
+            event = self._with_fee_price(event, now)
+        self._apply(event)
+        if isinstance(event, Ended) and event.how is End.REFUSED:
+            self._chores.refused(self.ledger, event.client_id, now)
+        self._catch_up(now)
+
+    def reconciled(self, now: int) -> None:
+        """Let entries through: the exchange has been asked for all that may have changed."""
+        self._standing = replace(self._standing, not_reconciled=None)
+        self._catch_up(now)
+
+    def disconnected(self, reason: str) -> None:
+        """Let no entry through until `reconciled`: events of the exchange may have been missed."""
+        self._standing = replace(self._standing, not_reconciled=reason)
+
+    def terminate(self, reason: str) -> None:
+        """Let no entry through any more, and cancel entry orders. Not saved."""
+        self._standing = replace(self._standing, terminating=reason)
+
+    # What the server asks
 
     def decide(self, request: Request, now: int) -> Verdict:
         """Judge a request of the bot. If it is allowed, it counts as sent from here on.
@@ -50,42 +126,94 @@ class Desk:
         `Lost`, then fills and ends as they come. An allowed request that is not sent after all is
         `Ended(REFUSED)`.
         """
-        raise NotImplementedError
+        self._catch_up(now)
+        verdict = decide(
+            self._settings.limits,
+            self.ledger,
+            self._quotes,
+            request,
+            now,
+            markets=self._markets,
+            standing=self._standing,
+        )
+        base = assets_of(request.orders[0].symbol)[0]
+        if isinstance(verdict, Release):
+            self._released[base] = now + RELEASED
+            for released in verdict.cancels:
+                self._apply(CancelSent(time=now, client_id=released.client_id))
+        elif isinstance(verdict, Allowed):
+            self._released.pop(base, None)
+            unit = as_unit(request, self._prices(now))
+            self._apply(
+                Sent(
+                    time=now,
+                    orders=request.orders,
+                    counted=tuple(tracked.counted for tracked in unit.orders),
+                    group=request.group,
+                    purpose=Purpose.BOT,
+                    entry=verdict.entry,
+                )
+            )
+        return verdict
 
     def actions(self, now: int) -> tuple[Action, ...]:
         """Return what has to be done now; call it after each event and quote, and every second.
 
         Each action is returned once; what stays undone is returned again some seconds later.
+        Positions are protected once the exchange has been asked for all that may have changed.
         """
-        raise NotImplementedError
+        self._catch_up(now)
+        for event in self._chores.given_up(self.ledger, now):
+            self._apply(event)
+        found: list[Action] = []
+        reason = self._no_entries(now)
+        if reason:
+            found += self._cancels(chores.entries(self.ledger, reason), now)
+        found += self._cancels(chores.excess(self.ledger), now)
+        if self._standing.not_reconciled is None:
+            found += self._protect(now)
+        found += self._chores.questions(self.ledger, self._prices(now))
+        return tuple(found)
 
     def report(self, now: int) -> Figures | Unknown:
         """Return the figures of `GET /risk`, or why they are unknown."""
-        raise NotImplementedError
-
-    def reconciled(self, now: int) -> None:
-        """Let entries through: the exchange has been asked for all that may have changed."""
-        raise NotImplementedError
-
-    def disconnected(self, reason: str) -> None:
-        """Let no entry through until `reconciled`: events of the exchange may have been missed."""
-        raise NotImplementedError
-
-    def terminate(self, reason: str) -> None:
-        """Let no entry through any more, and cancel entry orders. Not saved."""
-        raise NotImplementedError
+        self._catch_up(now)
+        if self._standing.not_reconciled is not None:
+            return Unknown(reason=self._standing.not_reconciled)
+        return figures(self.ledger, self._prices(now))
 
     def notes(self, now: int) -> tuple[str, ...]:
         """Return what a user should know, such as dust that can't be protected."""
-        raise NotImplementedError
+        limits, prices = self._settings.limits, self._prices(now)
+        return tuple(
+            step.text
+            for asset in self.ledger.holdings.by_asset
+            for step in protect(self.ledger, limits, prices, asset)
+            if isinstance(step, Note)
+        ) + chores.uncovered(self.ledger)
+
+    def watched(self) -> frozenset[str]:
+        """Return the symbols whose quotes are needed, beside those that the bot is to trade."""
+        ledger, prices = self.ledger, self._prices(0)
+        symbols = {prices.symbol(asset) for asset in ledger.holdings.by_asset}
+        for unit in ledger.units():
+            base, quote = assets_of(unit.symbol)
+            symbols |= {unit.symbol, prices.symbol(base)}
+            if quote != ledger.money:
+                symbols.add(prices.symbol(quote))
+        return frozenset(symbols)
+
+    # The journal
 
     def drain(self) -> tuple[Event, ...]:
         """Return the events that were counted since the last call, for the journal."""
-        raise NotImplementedError
+        events, self._journal = tuple(self._journal), []
+        return events
 
     def snapshot(self) -> JsonObject:
         """Return the whole ledger as JSON: a journal can begin with it."""
-        raise NotImplementedError
+        snapshot: JsonObject = _STATE.dump_python(self.ledger.state, mode="json")
+        return snapshot
 
     @classmethod
     def restore(
@@ -100,6 +228,164 @@ class Desk:
         """Return a desk that goes on after a snapshot and the events that were saved since.
 
         Orders without an answer are unknown until the exchange has said. Entries wait for
-        `reconciled`.
+        `reconciled`. Raises pydantic's ValidationError for what is not a snapshot, ValueError for
+        one in another currency.
         """
-        raise NotImplementedError
+        money = settings.limits.money
+        state = State(money) if snapshot is None else _STATE.validate_python(snapshot, strict=False)
+        if state.money != money:
+            raise ValueError(f"the ledger is in {state.money}, and the limits are in {money}")
+        ledger = Ledger(money, state)
+        for event in events:
+            ledger.apply(event)
+        desk = cls(markets, settings, ledger=ledger)
+        for event in ledger.restarted(now):
+            desk._apply(event)
+        desk.configured(settings, now)
+        return desk
+
+    # Inside
+
+    def _apply(self, event: Event) -> None:
+        self.ledger.apply(event)
+        self._journal.append(event)
+
+    def _prices(self, now: int) -> Prices:
+        return Prices(self._settings.limits.money, self._markets, self._quotes, now)
+
+    def _catch_up(self, now: int) -> None:
+        """Begin the trading day, and halt if it has lost too much: before anything else happens."""
+        self._begin_day(now)
+        self._price_start(now)
+        limit = self._settings.limits.daily_loss_limit
+        day = self.ledger.day
+        if day is None or self.ledger.state.halted_until >= day.ends:
+            return
+        if self._standing.not_reconciled is not None:
+            return  # half of the fills would show a loss, or a profit, that there is not
+        known = figures(self.ledger, self._prices(now))
+        if isinstance(known, Figures) and known.day_pnl <= -limit:
+            money = self._settings.limits.money
+            lost = f"{figure(-known.day_pnl)} {money}; dailyLossLimit is {figure(limit)}"
+            self._halt(f"the day has lost {lost}", now)
+
+    def _halt(self, reason: str, now: int) -> None:
+        day = self.ledger.day
+        if day is not None and self.ledger.state.halted_until < day.ends:
+            self._apply(Halted(time=now, until=day.ends, reason=reason))
+
+    def _begin_day(self, now: int) -> None:
+        """Begin the trading day that the calendar says, with the prices of that moment."""
+        day = self.ledger.day
+        if day is not None and now < day.ends:
+            return
+        calendar = self._settings.calendar
+        before = None if day is None else TradingDay(day.day, _instant(day.ends))
+        today = trading_day(calendar, _instant(now), before)
+        starts = _milliseconds(begin(calendar, today.date))
+        if day is not None:
+            starts = max(starts, day.ends)
+        self._apply(
+            DayBegan(time=now, day=today.date, starts=starts, ends=_milliseconds(today.ends))
+        )
+        self._price_start(now)
+
+    def _price_start(self, now: int) -> None:
+        """Note the prices of the day's start, while those of now are. `FindPrice` asks later."""
+        day = self.ledger.day
+        if day is None or now - day.starts > MAX_AGE:
+            return
+        prices = self._prices(day.starts)
+        for asset in day.missing_marks():
+            quote = prices.of(asset)
+            if quote is not None:
+                price = quote.bid if day.at_start.held(asset) > 0 else quote.ask
+                self._apply(Priced(time=now, asset=asset, at=day.starts, price=price))
+
+    def _with_fee_price(self, event: Filled, now: int) -> Filled:
+        """Return the fill with the price of its fee, if that is in a third asset."""
+        known = {*assets_of(event.symbol), self.ledger.money}
+        quote = None if event.fee_asset in known else self._prices(now).of(event.fee_asset)
+        if quote is None or abs(now - event.time) > MAX_AGE:
+            return event
+        return replace(event, fee_price=quote.ask)
+
+    def _no_entries(self, now: int) -> str | None:
+        """Return why open entry orders have to be cancelled now, if they have to."""
+        standing, state = self._standing, self.ledger.state
+        if standing.terminating or standing.closed:
+            return standing.terminating or standing.closed
+        if now < max(state.halted_until, standing.halted_until):
+            return state.halt_reason or "the bot is halted for its daily loss"
+        return None
+
+    def _cancels(self, wanted: Iterable[Cancel], now: int) -> list[Action]:
+        """Return the cancels that are not on their way already."""
+        sent: list[Action] = []
+        for one in wanted:
+            tracked = self.ledger.order(one.client_id)
+            if tracked is not None and chores.due(tracked.cancel_sent, now):
+                self._apply(CancelSent(time=now, client_id=one.client_id))
+                sent.append(one)
+        return sent
+
+    def _protect(self, now: int) -> list[Action]:
+        limits, prices = self._settings.limits, self._prices(now)
+        found: list[Action] = []
+        for asset in list(self.ledger.holdings.by_asset):
+            for step in protect(self.ledger, limits, prices, asset):
+                if isinstance(step, Cancel):
+                    found += self._cancels([step], now)
+                elif isinstance(step, Protect) and self._released.get(asset, 0) <= now:
+                    found.append(self._place_protection(step, now))
+                elif isinstance(step, Close) and self._chores.may_close(asset, now):
+                    if step.halts:
+                        self._halt(f"{asset} could not be protected: {step.reason}", now)
+                    found.append(self._place_exit(step, now))
+        return found
+
+    def _place_protection(self, step: Protect, now: int) -> Place:
+        reason = f"stop-loss {step.levels.stop:f}, take-profit {step.levels.take_profit:f}"
+        legs = orders_of(step.market, step.levels)
+        return self._place(step, legs, Purpose.PROTECTION, reason, now)
+
+    def _place_exit(self, step: Close, now: int) -> Place:
+        return self._place(step, ((OrderType.MARKET, None, None),), Purpose.EXIT, step.reason, now)
+
+    def _place(
+        self, step: Protect | Close, legs: Iterable[Any], purpose: Purpose, reason: str, now: int
+    ) -> Place:
+        """Count an own order as sent, and return it."""
+        name = f"{PROTECTION_PREFIX}{now:x}-{self.ledger.state.own_orders}"
+        orders = tuple(
+            Order(
+                client_id=f"{name}-{number}",
+                symbol=step.market.symbol,
+                side=step.side,
+                type=kind,
+                quantity=step.quantity,
+                price=price,
+                stop_price=stop,
+            )
+            for number, (kind, price, stop) in enumerate(legs)
+        )
+        group = name if len(orders) > 1 else None
+        self._apply(
+            Sent(
+                time=now,
+                orders=orders,
+                counted=(step.quantity,) * len(orders),
+                group=group,
+                purpose=purpose,
+                entry=False,
+            )
+        )
+        return Place(orders=orders, group=group, purpose=purpose, reason=reason)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _milliseconds(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)

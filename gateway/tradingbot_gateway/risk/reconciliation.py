@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tradingbot_gateway.risk.events import End, Event
+from tradingbot_gateway.risk.events import Balances, End, Ended, Event, Filled, Found
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.types import Order
 
@@ -54,5 +54,60 @@ class Answers:
 
 
 def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
-    """Return what the ledger does not know yet. Orders of others have no events."""
-    raise NotImplementedError
+    """Return what the answers say as events. Orders of others, and their trades, have none.
+
+    An order that no answer names stays as it is: silence is not an answer. Trades come before the
+    end of their order, so that no position is missing for a moment.
+    """
+    events: list[Event] = []
+    own: dict[tuple[str, str], str] = {
+        (tracked.order.symbol, tracked.exchange_id): tracked.order.client_id
+        for tracked in ledger.state.orders.values()
+        if tracked.exchange_id
+    }
+    for seen in answers.orders:
+        if seen.own:
+            own[seen.order.symbol, seen.exchange_id] = seen.order.client_id
+            events.append(
+                Found(
+                    time=answers.asked,
+                    order=seen.order,
+                    exchange_id=seen.exchange_id,
+                    group=seen.group,
+                    created=seen.created,
+                    counted=seen.executed if seen.order.quantity is None else seen.order.quantity,
+                    open=seen.ended is None,
+                )
+            )
+    for trade in answers.trades:
+        client_id = own.get((trade.symbol, trade.exchange_id))
+        if client_id is not None:
+            events.append(
+                Filled(
+                    time=trade.time,
+                    client_id=client_id,
+                    symbol=trade.symbol,
+                    trade_id=trade.trade_id,
+                    price=trade.price,
+                    quantity=trade.quantity,
+                    fee=trade.fee,
+                    fee_asset=trade.fee_asset,
+                )
+            )
+    events += (
+        Ended(
+            time=answers.asked,
+            client_id=seen.order.client_id,
+            how=seen.ended,
+            executed=seen.executed,
+        )
+        for seen in answers.orders
+        if seen.own and seen.ended is not None
+    )
+    events += (
+        Ended(time=answers.asked, client_id=client_id, how=End.NOT_FOUND)
+        for client_id in sorted(answers.not_found)
+    )
+    if answers.balances:
+        events.append(Balances(time=answers.asked, totals=dict(answers.balances)))
+    return tuple(events)

@@ -156,3 +156,9 @@ class Request:
 
 PROTECTION_PREFIX = "tbgw-"
 """With which the client ids of the gateway's own orders begin."""
+
+
+def assets_of(symbol: str) -> tuple[str, str]:
+    """Return base and quote asset of a symbol."""
+    base, _, quote = symbol.rpartition("-")
+    return base, quote
