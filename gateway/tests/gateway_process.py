@@ -62,6 +62,7 @@ class Gateway:
     process: subprocess.Popen[str] | None = None
     start: dict[str, Any] = field(default_factory=dict)
     runs: int = 0
+    orders: int = 0
 
     def begin(self) -> None:
         """Start the process, and wait until it listens."""
@@ -160,8 +161,10 @@ class Gateway:
         return self.request(method, signed, headers={"X-MBX-APIKEY": key}, timeout=timeout)
 
     def order(self, *, timeout: float = 30.0, **changes: Any) -> Answer:
-        """Buy a little at the market."""
-        values = {"symbol": SYMBOL, "side": "BUY", "type": "MARKET", "quantity": "0.001"}
+        """Buy a little at the market, each time another quantity: the same one is a duplicate."""
+        self.orders += 1
+        quantity = Decimal("0.001") + self.orders % 20 * Decimal("0.00001")
+        values = {"symbol": SYMBOL, "side": "BUY", "type": "MARKET", "quantity": f"{quantity}"}
         sent = {name: value for name, value in (values | changes).items() if value is not None}
         return self.signed("POST", "/api/v3/order", timeout=timeout, **sent)
 
@@ -174,6 +177,14 @@ class Gateway:
         eventually(lambda: self.report("/risk").status == 200)
         found: dict[str, Any] = self.report("/risk").body
         return found
+
+    def buy(self) -> None:
+        """Buy for 600 USDT, which is allowed, and wait until the position is protected."""
+        self.orders += 1
+        quantity = Decimal("0.01") + self.orders % 20 * Decimal("0.00001")
+        answer = self.order(quantity=f"{quantity}")
+        assert answer.status == 200, answer.body
+        eventually(lambda: len(self.open_orders()) == 2)
 
     # The exchange's own view
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import time
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from exchange_process import Answer, eventually
 from gateway_process import SYMBOL, Gateway, Gateways
 from tradingbot_gateway.binance.translation import STRATEGY_TYPE, Tag
+from tradingbot_gateway.credentials import PLACEHOLDER
 
 REFUSED = "x-tradingbot-refused"
 BIG = Decimal("0.01")
@@ -51,13 +55,19 @@ def test_an_order_is_signed_with_the_real_key_and_tagged(gateway: Gateway) -> No
     assert (found["strategyId"], found["strategyType"]) == (tag.strategy_id, STRATEGY_TYPE)
 
 
-def test_parameters_may_be_in_the_body(gateway: Gateway) -> None:
-    direct = gateway.exchange.key()
-    assert direct["name"] not in gateway.start.values()
+def test_parameters_may_be_in_the_query_in_the_body_or_in_both(gateway: Gateway) -> None:
+    price = f"{gateway.price() * Decimal('0.98'):.2f}"
+    order = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    body = {"quantity": "0.001", "price": price, "timestamp": time.time_ns() // 10**6}
+    query, form = urlencode(order), urlencode(body)
+    signature = hmac.new(PLACEHOLDER.encode(), (query + form).encode(), hashlib.sha256).hexdigest()
     answer = gateway.request(
-        "GET", f"/api/v3/order/{SYMBOL}", headers={"X-MBX-APIKEY": direct["name"]}
+        "POST",
+        f"/api/v3/order?{query}",
+        body=f"{form}&signature={signature}".encode(),
+        headers={"X-MBX-APIKEY": PLACEHOLDER},
     )
-    assert refusal(answer) == (400, -1020, "NotAllowed")
+    assert (answer.status, answer.body["status"]) == (200, "NEW")
 
 
 @pytest.mark.parametrize(
@@ -112,9 +122,7 @@ def test_a_request_that_is_not_of_the_bot_is_refused(
 
 def test_a_request_without_a_key_or_signature_is_refused(gateway: Gateway) -> None:
     assert gateway.request("GET", "/api/v3/account").body["code"] == -2014
-    answer = gateway.request(
-        "POST", "/api/v3/order", headers={"X-MBX-APIKEY": "tradingbot-gateway-placeholder"}
-    )
+    answer = gateway.request("POST", "/api/v3/order", headers={"X-MBX-APIKEY": PLACEHOLDER})
     assert answer.body["code"] == -1102
 
 
@@ -176,9 +184,7 @@ def test_open_entries_count_until_the_exchange_confirms_their_cancel(gateway: Ga
     first = gateway.limit(price, quantity="0.01")
     assert first.status == 200
     assert refusal(gateway.limit(price, quantity="0.011")) == (400, -2010, "MaxPositionSize")
-    cancel = gateway.signed(
-        "DELETE", "/api/v3/order", symbol=SYMBOL, orderId=first.body["orderId"]
-    )
+    cancel = gateway.signed("DELETE", "/api/v3/order", symbol=SYMBOL, orderId=first.body["orderId"])
     assert cancel.body["status"] == "CANCELED"
     assert gateway.limit(price, quantity="0.011").status == 200
 
@@ -270,45 +276,48 @@ def test_an_order_list_is_judged_as_one_entry(gateway: Gateway) -> None:
 def test_a_fill_is_protected_and_the_protection_does_not_look_like_a_hold(
     gateway: Gateway,
 ) -> None:
-    before = free(gateway, "BTC")
-    assert gateway.order(quantity="0.01").status == 200
-    eventually(lambda: len(gateway.open_orders()) == 2)
+    before = free(gateway, "BTC") - Decimal(gateway.statement()["symbols"]["BTC-USDT"]["position"])
+    gateway.buy()
     kinds = {each["type"]: each for each in gateway.open_orders()}
     assert set(kinds) == {"LIMIT", "STOP_MARKET"}
     assert {each["side"] for each in kinds.values()} == {"SELL"}
     entry = Decimal(gateway.statement()["symbols"]["BTC-USDT"]["averagePrice"])
     assert Decimal(kinds["STOP_MARKET"]["stopPrice"]) >= entry * Decimal("0.975")
     assert Decimal(kinds["LIMIT"]["price"]) <= entry * Decimal("1.06")
-    assert free(gateway, "BTC") == before + Decimal("0.00999")
+    position = Decimal(gateway.statement()["symbols"]["BTC-USDT"]["position"])
+    assert free(gateway, "BTC") == before + position
 
 
 def test_protection_that_somebody_cancels_is_placed_again(gateway: Gateway) -> None:
-    gateway.order(quantity="0.01")
-    eventually(lambda: len(gateway.open_orders()) == 2)
+    gateway.buy()
     first = {each["id"] for each in gateway.open_orders()}
     answer = gateway.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
     assert answer.status == 200
     eventually(
-        lambda: len(gateway.open_orders()) == 2
-        and not first & {each["id"] for each in gateway.open_orders()}
+        lambda: (
+            len(gateway.open_orders()) == 2
+            and not first & {each["id"] for each in gateway.open_orders()}
+        )
     )
 
 
 def test_the_bots_own_stop_takes_the_place_of_the_gateways(gateway: Gateway) -> None:
-    gateway.order(quantity="0.01")
-    eventually(lambda: len(gateway.open_orders()) == 2)
+    gateway.buy()
     stop = f"{gateway.price() * Decimal('0.99'):.2f}"
     answer = gateway.order(
-        side="SELL", type="STOP_LOSS", quantity="0.00999", stopPrice=stop, newClientOrderId="stop"
+        side="SELL",
+        type="STOP_LOSS",
+        quantity=f"{gateway.held()}",
+        stopPrice=stop,
+        newClientOrderId="stop",
     )
     assert answer.status == 200
     eventually(lambda: [each["clientId"] for each in gateway.open_orders()] == ["stop"])
 
 
 def test_an_exit_at_the_market_releases_the_protection(gateway: Gateway) -> None:
-    gateway.order(quantity="0.01")
-    eventually(lambda: len(gateway.open_orders()) == 2)
-    answer = gateway.order(side="SELL", quantity="0.00999")
+    gateway.buy()
+    answer = gateway.order(side="SELL", quantity=f"{gateway.held()}")
     assert (answer.status, answer.body["status"]) == (200, "FILLED")
     assert gateway.open_orders() == []
 
@@ -324,7 +333,7 @@ def free(gateway: Gateway, asset: str) -> Decimal:
 def test_the_report_has_the_position_and_its_loss(gateway: Gateway) -> None:
     before = gateway.risk()
     assert before["openPositions"] == 0
-    gateway.order(quantity="0.01")
+    gateway.buy()
     eventually(lambda: gateway.risk()["openPositions"] == 1)
     report = gateway.risk()
     assert 590 < Decimal(report["exposure"]) < 1000
