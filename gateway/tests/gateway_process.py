@@ -62,17 +62,17 @@ class Gateway:
     process: subprocess.Popen[str] | None = None
     start: dict[str, Any] = field(default_factory=dict)
     runs: int = 0
+    without_keys: bool = False
     orders: int = 0
 
     def begin(self) -> None:
         """Start the process, and wait until it listens."""
         self.runs += 1
-        key = self.exchange.key()
-        environment = {
-            **os.environ,
-            "EXCHANGE_API_KEY": key["name"],
-            "EXCHANGE_API_SECRET": key["secret"],
-        }
+        environment = dict(os.environ)
+        if not self.without_keys:
+            key = self.exchange.key()
+            environment["EXCHANGE_API_KEY"] = key["name"]
+            environment["EXCHANGE_API_SECRET"] = key["secret"]
         flags = [
             *("--config", str(self.config), "--listen", "127.0.0.1:0"),
             *("--report-listen", "127.0.0.1:0", "--drain-listen", "127.0.0.1:0"),
@@ -169,7 +169,8 @@ class Gateway:
         return self.signed("POST", "/api/v3/order", timeout=timeout, **sent)
 
     def limit(self, price: Decimal | str, **changes: Any) -> Answer:
-        text = price if isinstance(price, str) else f"{price:.2f}"
+        # Each time another price: two entries with the same terms are duplicates.
+        text = price if isinstance(price, str) else f"{price - self.orders % 100:.2f}"
         return self.order(**({"type": "LIMIT", "timeInForce": "GTC", "price": text} | changes))
 
     def risk(self) -> dict[str, Any]:
@@ -218,6 +219,11 @@ class Gateway:
         return Decimal(position).quantize(Decimal("0.00001"), "ROUND_DOWN")
 
     # End
+
+    def pause(self) -> None:
+        """Stop the process without its knowledge."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import aiohttp
 
-from tradingbot_gateway.errors import SettingError
+from tradingbot_gateway.errors import SettingError, UnreachableError
 
 CONNECT_SECONDS = 5.0
 _POOL = 64
 _IDLE_SECONDS = 30.0
 """Idle connections are closed before an exchange closes them: an order that is sent just as the
 other side closes is lost, and its outcome has to be asked for."""
+
+STREAM_FAILURES = (
+    *(aiohttp.ClientError, OSError, TimeoutError, UnreachableError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What can happen to a stream, malformed messages included: it ends, and begins again.
+
+A ledger that can't be written is not among them."""
 
 
 @dataclass(frozen=True, slots=True)

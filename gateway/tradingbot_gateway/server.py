@@ -136,10 +136,10 @@ class _Process:
             ]
             try:
                 done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-                for part in done:
-                    part.result()  # raises what has ended it
                 if gate.failure is not None:
                     raise gate.failure
+                for part in done:
+                    part.result()  # raises what has ended it
                 gate.terminate(STOPPED)
                 await self._until_canceled(gate)
             finally:

@@ -189,7 +189,13 @@ class Account:
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # What was asked for is asked for again, so this is no reason to end.
+            log.error("could not do what the limits ask for", exc_info=error)
 
     # What the bot sees
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 import aiohttp
 
 from tradingbot_gateway.binance.upstream import Upstream, Wall
-from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.connection import STREAM_FAILURES
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Feed:
         while True:
             try:
                 await self._stream_once()
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError) as error:
+            except STREAM_FAILURES as error:
                 log.warning("the stream of quotes ended: %s", type(error).__name__)
             finally:
                 self._socket = None
@@ -134,7 +134,7 @@ class Feed:
             answer = await self._upstream.public("GET", "/api/v3/depth", query)
             if answer.succeeded:
                 self._learn(name, answer.json())
-        except (UnreachableError, KeyError, ValueError) as error:
+        except STREAM_FAILURES as error:
             log.warning("no quotes of %s: %s", name, type(error).__name__)
 
 

@@ -10,6 +10,7 @@ import aiohttp
 from tradingbot_exchange.binance.signing import sign, sorted_payload
 
 from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW, ServerClock
+from tradingbot_gateway.connection import STREAM_FAILURES
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import UnreachableError
 
@@ -19,9 +20,6 @@ PING_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _ANSWER_SECONDS = 10.0
 _OK = 200
-
-_FAILURES = (aiohttp.ClientError, OSError, TimeoutError, UnreachableError, ValueError, KeyError)
-"""What can happen to a stream. All else is a mistake, or a ledger that can't be written."""
 
 Event = Mapping[str, Any]
 
@@ -65,7 +63,7 @@ class UserStream:
             began = asyncio.get_running_loop().time()
             try:
                 await self._follow_once(follower)
-            except _FAILURES as error:
+            except STREAM_FAILURES as error:
                 told = isinstance(error, SubscriptionError | UnreachableError)
                 reason = str(error) if told else _name(error)
                 follower.on_cut(reason)
@@ -109,7 +107,10 @@ class UserStream:
         """Wait for the answer to the subscription; events may come before it."""
         async with asyncio.timeout(_ANSWER_SECONDS):
             while True:
-                message = json.loads(await socket.receive_str())
+                received = await socket.receive()
+                if received.type is not aiohttp.WSMsgType.TEXT:
+                    raise SubscriptionError(f"closed with code {socket.close_code}")
+                message = json.loads(received.data)
                 if "event" in message:
                     follower.on_event(message["event"])
                 elif message.get("status") == _OK:
