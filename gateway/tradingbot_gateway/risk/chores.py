@@ -32,8 +32,8 @@ def entries(ledger: Ledger, reason: str) -> list[Cancel]:
 def excess(ledger: Ledger) -> list[Cancel]:
     """Return the cancels of exits that no position is left for, the newest first.
 
-    There are some when a position was closed in another way meanwhile: by a person, or by the
-    gateway at the stop price. They would open a position in the other direction.
+    There are some when a position was closed in another way meanwhile: by the gateway at the stop
+    price, or by an order that was lost. They would open a position in the other direction.
     """
     found = []
     left: dict[tuple[str, Side], Decimal] = {}
@@ -42,16 +42,20 @@ def excess(ledger: Ledger) -> list[Cancel]:
         key = base, unit.side
         held = ledger.held(base) if unit.side is Side.SELL else -ledger.held(base)
         left[key] = left.get(key, max(held, ZERO)) - unit.remaining
-        if left[key] < 0 and unit.purpose is Purpose.BOT:
+        if left[key] < 0 and unit.purpose is not Purpose.EXIT:
             found.append(cancel(unit, "no position is left that the order could close"))
             left[key] += unit.remaining
     return found
 
 
 def _exits(ledger: Ledger) -> list[Unit]:
-    """Return open exits in the order in which they are to be kept: own ones, then the oldest."""
+    """Return open exits in the order in which they are kept: the gateway's protection goes first.
+
+    An exit at the market can't be cancelled, and comes before all others.
+    """
     exits = [unit for unit in ledger.units() if unit.open and not unit.first.entry]
-    return sorted(exits, key=lambda unit: (unit.purpose is Purpose.BOT, unit.first.sent))
+    order = [Purpose.EXIT, Purpose.BOT, Purpose.PROTECTION]
+    return sorted(exits, key=lambda unit: (order.index(unit.purpose), unit.first.sent))
 
 
 def uncovered(ledger: Ledger) -> tuple[str, ...]:

@@ -79,13 +79,13 @@ def as_unit(request: Request, prices: Prices) -> Unit:
 def _counted(order: Order, prices: Prices) -> Decimal:
     """Return the quantity of an order: at most what a quote quantity can buy, or has to sell.
 
-    Without a quote of the symbol an order by quote quantity counts as endless: it is no exit then,
-    and no entry without a price is allowed.
+    An old quote is good enough here, because an entry needs a young one anyway. Without any, the
+    order counts as endless, and is no exit.
     """
     if order.quantity is not None:
         return order.quantity
-    quote, amount = prices.quote(order.symbol), order.quote_quantity or ZERO
-    if quote is None:
+    quote, amount = prices.quotes.get(order.symbol), order.quote_quantity or ZERO
+    if quote is None or not quote.bids or not quote.asks:
         return ENDLESS
     price = quote.ask if order.side is Side.BUY else quote.bids[-1].price
     return (amount / price).quantize(_STEP, ROUND_CEILING)

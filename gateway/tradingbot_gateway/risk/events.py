@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from tradingbot_gateway.risk.types import Order, Purpose
 
@@ -174,7 +174,7 @@ Event = (
     | Balances
 )
 
-EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 """Writes an event as JSON, and reads it: `EVENT.dump_json(event)`, `EVENT.validate_json(line)`."""
 
 DURABLE = (Sent, DayBegan, Priced, Halted)

@@ -117,8 +117,8 @@ class _Position:
 
     def steps(self) -> list[Step]:
         """Return what has to be done now."""
-        if self._exits:
-            return []  # the answer to the exit decides
+        if self._exits or not all(unit.open for unit in self._own):
+            return []  # the answer to the exit decides, or fills that have not arrived yet
         if self._passed(self._wanted.stop, loss=True):
             return self._stop_out()
         free = self._free()
@@ -206,7 +206,7 @@ class _Position:
         )
 
     def _cancel_own(self, reason: str) -> Cancel:
-        return cancel(next(unit for unit in self._own if unit.open), reason)
+        return cancel(self._own[0], reason)
 
 
 def _same_levels(unit: Unit, wanted: Levels, market: Market) -> bool:

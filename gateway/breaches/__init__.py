@@ -1,0 +1,1 @@
+"""A search for breaches: the gateway's core against a simulated exchange, judged by a checker."""
