@@ -1,7 +1,9 @@
 """A simulated exchange as a process of its own, for suites of several kinds of client.
 
 The tests run in an environment that has the clients and pytest only. TRADINGBOT_EXCHANGE_COMMAND is
-the command that starts an exchange (`.venv/bin/tradingbot exchange`).
+the command that starts an exchange (`.venv/bin/tradingbot exchange`). With
+TRADINGBOT_GATEWAY_COMMAND (`.venv/bin/tradingbot gateway`), a risk gateway stands between the client
+and a simulated Binance: the client has the gateway's placeholder key, and the exchange another one.
 """
 
 import json
@@ -22,6 +24,8 @@ import pytest
 
 DEADLINE_SECONDS = 60
 ACCOUNT = "client"
+GATEWAY = "TRADINGBOT_GATEWAY_COMMAND"
+HTTP_OK = 200
 
 
 @dataclass(frozen=True)
@@ -88,28 +92,118 @@ def serve(
     more: Sequence[str] = (),
 ) -> Iterator[Served]:
     """Start an exchange with seed 7, and stop it at the end. `more`: other arguments."""
-    command = os.environ.get("TRADINGBOT_EXCHANGE_COMMAND")
-    if command is None:
-        pytest.fail("set TRADINGBOT_EXCHANGE_COMMAND to the command that starts an exchange")
+    if os.environ.get(GATEWAY) is None:
+        with serve_directly(dialect, here, keys=keys, balances=balances, more=more) as served:
+            yield served
+        return
+    real = {"name": "key-of-the-gateway", "secret": "secret-of-the-gateway"}
+    with (
+        serve_directly(dialect, here, keys=[real], balances=balances, more=more) as exchange,
+        gateway(exchange, here, real=real, placeholder=keys[0]) as served,
+    ):
+        yield served
+
+
+@contextmanager
+def serve_directly(
+    dialect: str,
+    here: Path,
+    *,
+    keys: Sequence[dict[str, Any]],
+    balances: str,
+    more: Sequence[str] = (),
+) -> Iterator[Served]:
     served = Served(free_port(), free_port())
     file = here / "keys.yaml"
     file.write_text(json.dumps({"keys": [{"account": ACCOUNT, **key} for key in keys]}))
     file.chmod(0o600)
     arguments = [
-        *shlex.split(command),
         *("--dialect", dialect, "--seed", "7", "--balance", balances, "--keys", str(file)),
         *("--port", str(served.port), "--control-port", str(served.control_port)),
         *more,
     ]
-    with (here / "exchange.log").open("w") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_until(lambda: listens(served.port) or process.poll() is not None)
-        if process.poll() is not None:
-            pytest.fail(
-                f"the exchange did not start: {(here / 'exchange.log').read_text()[-2000:]}"
-            )
+    with running("TRADINGBOT_EXCHANGE_COMMAND", arguments, here / "exchange.log", served.port):
         yield served
+
+
+@contextmanager
+def gateway(
+    exchange: Served, here: Path, *, real: dict[str, Any], placeholder: dict[str, Any]
+) -> Iterator[Served]:
+    """Start a gateway with limits that no test reaches."""
+    port, report_port = free_port(), free_port()
+    config = here / "bot.json"
+    config.write_text(json.dumps(bot(exchange.url)))
+    arguments = [
+        *("--config", str(config), "--listen", f"127.0.0.1:{port}"),
+        *("--report-listen", f"127.0.0.1:{report_port}", "--drain-listen", "127.0.0.1:0"),
+        *("--allowed-symbols", "BTC-USDT,ETH-USDT,ETH-BTC"),
+        *("--max-orders-per-minute", "100000", "--price-collar-percentage", "100"),
+    ]
+    environment = {
+        "EXCHANGE_API_KEY": real["name"],
+        "EXCHANGE_API_SECRET": real["secret"],
+        "TRADINGBOT_GATEWAY_PLACEHOLDER_KEY": placeholder["name"],
+        "TRADINGBOT_GATEWAY_PLACEHOLDER_SECRET": placeholder["secret"],
+    }
+    with running(GATEWAY, arguments, here / "gateway.log", report_port, environment):
+        wait_until(lambda: is_ready(report_port))
+        yield Served(port, exchange.control_port)
+
+
+def bot(url: str) -> dict[str, Any]:
+    """Return a bot.json whose limits no test reaches."""
+    return {
+        "schemaVersion": "v1",
+        "namespace": "trading",
+        "name": "client",
+        "strategy": {"type": "Custom", "image": "example.com/client:1", "parameters": {}},
+        "exchange": {"name": "Binance", "baseURL": url},
+        "mode": "Live",
+        "risk": {
+            "maxPositionSize": "1000000000",
+            "dailyLossLimit": "1000000000",
+            "stopLossPercentage": "50",
+            "takeProfitPercentage": "100",
+            "maxOpenPositions": 100,
+        },
+        "schedule": {"timeZone": "UTC", "dayStart": "00:00", "windows": [], "blackouts": []},
+        "configHash": "0000000000000000",
+    }
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == HTTP_OK)
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(
+    variable: str,
+    arguments: Sequence[str],
+    log: Path,
+    port: int,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
+    """Run the command of an environment variable until the end; it listens on `port`."""
+    command = os.environ.get(variable)
+    if command is None:
+        pytest.fail(f"set {variable} to the command that starts it")
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*shlex.split(command), *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        wait_until(lambda: listens(port) or process.poll() is not None)
+        if process.poll() is not None:
+            pytest.fail(f"{command} did not start: {log.read_text()[-2000:]}")
+        yield
     finally:
         process.terminate()
         process.wait(timeout=DEADLINE_SECONDS)

@@ -9,6 +9,10 @@ import aiohttp
 from tradingbot_gateway.errors import SettingError, UnreachableError
 
 CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 0.5
+"""How long the other side of a WebSocket has to confirm its end."""
+
+WEBSOCKET_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
 _POOL = 64
 _IDLE_SECONDS = 30.0
 """Idle connections are closed before an exchange closes them: an order that is sent just as the

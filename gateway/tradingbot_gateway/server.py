@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import uvloop
 from aiohttp import web
@@ -30,6 +30,9 @@ _CONFIG_SECONDS = 0.25
 _SHUTDOWN_SECONDS = 1.0
 _CANCEL_TURNS, _TURN_SECONDS = 100, 0.05
 """How often, and after which pauses, the process looks whether its last cancels are confirmed."""
+
+_END_SECONDS = 3.0
+"""How long open connections have to end. Clients that do not read do not keep the process."""
 
 STOPPED = "the gateway is being stopped"
 
@@ -146,8 +149,9 @@ class _Process:
                 for part in parts:
                     part.cancel()
                 await asyncio.gather(*parts, return_exceptions=True)
-                for runner in runners:
-                    await runner.cleanup()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_END_SECONDS):
+                        await asyncio.gather(*(runner.cleanup() for runner in runners))
 
     def _gate(self) -> Gate:
         settings = self._settings

@@ -143,7 +143,9 @@ class Account:
         """Do what the core asks for, after each change and every second, for ever."""
         while True:
             try:
-                await asyncio.wait_for(self._gate.changed.wait(), _TICK_SECONDS)
+                # Not wait_for: in Python 3.11 it may lose a cancel that comes with the event.
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._gate.changed.wait()
             except TimeoutError:
                 self._gate.refresh()
             self._watch()

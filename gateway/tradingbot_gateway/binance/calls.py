@@ -18,10 +18,12 @@ class Treatment(StrEnum):
     MARKET = "market data, passed through"
     READ = "read, signed with the real key"
     ACCOUNT = "read, signed; holds of the gateway's own orders count as free"
+    LISTED = "read, signed; the gateway's own protection is not listed"
     ORDER = "judged, tagged, signed"
     ORDER_LIST = "judged as its two orders, tagged, signed"
     CANCEL_REPLACE = "the new order is judged; then both are sent"
     CANCEL = "never refused, signed"
+    CANCEL_ALL = "the bot's own orders are cancelled one by one; those of others stay"
     NOTHING = "answered by the gateway: an empty list"
     SESSION = "answered by the gateway"
 
@@ -44,7 +46,11 @@ _TREATMENTS = {
     **dict.fromkeys(("newOrder",), Treatment.ORDER),
     **dict.fromkeys(("newOco", "newOldOco"), Treatment.ORDER_LIST),
     **dict.fromkeys(("cancelReplace",), Treatment.CANCEL_REPLACE),
-    **dict.fromkeys(("cancelOrder", "cancelOpenOrders", "cancelOrderList"), Treatment.CANCEL),
+    **dict.fromkeys(("cancelOrder", "cancelOrderList"), Treatment.CANCEL),
+    **dict.fromkeys(("cancelOpenOrders",), Treatment.CANCEL_ALL),
+    **dict.fromkeys(
+        ("openOrders", "allOrders", "openOrderLists", "allOrderLists"), Treatment.LISTED
+    ),
     **dict.fromkeys(("account",), Treatment.ACCOUNT),
     **dict.fromkeys(("marginPairs", "isolatedMarginPairs"), Treatment.NOTHING),
 }

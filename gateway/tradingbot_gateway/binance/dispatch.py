@@ -9,11 +9,11 @@ from tradingbot_exchange.binance.framing import Proof
 
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.calls import Allowed, Treatment
-from tradingbot_gateway.binance.holds import in_account
 from tradingbot_gateway.binance.proof import Gatekeeper, without_proof
 from tradingbot_gateway.binance.refusals import REFUSED_HEADER, RefusalError
 from tradingbot_gateway.binance.trading import Trading
 from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream, encode
+from tradingbot_gateway.binance.views import in_account, of_the_bot
 from tradingbot_gateway.errors import StateFileError, UnreachableError
 from tradingbot_gateway.gate import Gate
 
@@ -80,13 +80,18 @@ class Dispatch:
             return await self._trading.place(call, sent)
         if treatment is Treatment.CANCEL:
             return await self._trading.cancel(call, sent)
+        if treatment is Treatment.CANCEL_ALL:
+            return await self._trading.cancel_all(call, sent)
         if treatment is Treatment.NOTHING:
             return Answer(200, b"[]", _JSON)
         answer = await self._upstream.call(call.method, path, without_proof(sent), call.security)
-        if treatment is Treatment.ACCOUNT and answer.succeeded:
-            shown = in_account(answer.json(), self._account.holds())
-            return Answer(answer.status, _encode(shown), answer.headers)
-        return answer
+        if not answer.succeeded or treatment is Treatment.READ:
+            return answer
+        if treatment is Treatment.ACCOUNT:
+            shown: object = in_account(answer.json(), self._account.holds())
+        else:
+            shown = of_the_bot(answer.json())
+        return Answer(answer.status, _encode(shown), answer.headers)
 
     def refusal(self, error: ApiError) -> Answer:
         """Return an error in the exchange's form."""

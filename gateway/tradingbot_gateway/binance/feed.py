@@ -14,7 +14,7 @@ from decimal import Decimal
 import aiohttp
 
 from tradingbot_gateway.binance.upstream import Upstream, Wall
-from tradingbot_gateway.connection import STREAM_FAILURES
+from tradingbot_gateway.connection import STREAM_FAILURES, WEBSOCKET_TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ class Feed:
 
     async def _stream_once(self) -> None:
         url = f"{self._address}/stream"
-        async with self._session.ws_connect(url, heartbeat=_PING_SECONDS) as socket:
+        async with self._session.ws_connect(
+            url, heartbeat=_PING_SECONDS, timeout=WEBSOCKET_TIMEOUT
+        ) as socket:
             await self._subscribe(socket, tuple(self._times))
             self._socket = socket
             async for message in socket:

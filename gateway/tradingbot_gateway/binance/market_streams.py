@@ -8,6 +8,8 @@ import aiohttp
 from aiohttp import WSMsgType, web
 from yarl import URL
 
+from tradingbot_gateway.connection import CLOSE_SECONDS, WEBSOCKET_TIMEOUT
+
 log = logging.getLogger(__name__)
 
 PING_SECONDS = 20.0
@@ -33,12 +35,15 @@ class MarketStreams:
         url = URL(self._address + path, encoded=True)
         try:
             upstream = await self._session.ws_connect(
-                url, heartbeat=PING_SECONDS, max_msg_size=_LONGEST_MESSAGE
+                url,
+                heartbeat=PING_SECONDS,
+                max_msg_size=_LONGEST_MESSAGE,
+                timeout=WEBSOCKET_TIMEOUT,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("no market stream: %s", type(error).__name__)
             raise web.HTTPServiceUnavailable from None
-        client = web.WebSocketResponse(heartbeat=PING_SECONDS)
+        client = web.WebSocketResponse(heartbeat=PING_SECONDS, timeout=CLOSE_SECONDS)
         await client.prepare(request)
         self._open.add(client)
         try:

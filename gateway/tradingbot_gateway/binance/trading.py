@@ -24,6 +24,7 @@ from tradingbot_gateway.binance.translation import (
     trimmed,
 )
 from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream
+from tradingbot_gateway.binance.views import is_protection
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.risk.actions import Cancel, Place
@@ -159,6 +160,47 @@ class Trading:
         if answer.succeeded:
             self._canceled(answer)
         return answer
+
+    async def cancel_all(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
+        """Cancel the bot's open orders of a symbol. Raises UnreachableError.
+
+        The exchange's own call would cancel the gateway's protection as well, and what others have
+        on the account.
+        """
+        symbol = sent.get("symbol", "")
+        listed = await self._upstream.call(
+            "GET", str(call.path), {"symbol": symbol}, Security.USER_DATA
+        )
+        if not listed.succeeded:
+            return listed
+        wanted: dict[tuple[str, str], None] = {}
+        for view in listed.json():
+            if self._is_of_the_bot(view):
+                in_list = view["orderListId"] >= 0
+                name = "orderListId" if in_list else "orderId"
+                wanted[name, str(view[name])] = None
+        if not wanted:
+            raise errors.unknown_cancel()
+        answers = await asyncio.gather(
+            *(
+                self._upstream.call(
+                    "DELETE",
+                    LIST if name == "orderListId" else ORDER,
+                    {"symbol": symbol, name: number},
+                    Security.TRADE,
+                )
+                for name, number in wanted
+            )
+        )
+        done = [answer for answer in answers if answer.succeeded]
+        for answer in done:
+            self._canceled(answer)
+        # An order that ended meanwhile is no longer there to cancel, as the exchange sees it too.
+        return _with_body(done[-1], [each.json() for each in done]) if done else answers[-1]
+
+    def _is_of_the_bot(self, view: Json) -> bool:
+        own = self._tag.marks(view.get("strategyId"), view.get("strategyType"))
+        return own and not is_protection(view)
 
     def _canceled(self, answer: Answer) -> None:
         body = answer.json()

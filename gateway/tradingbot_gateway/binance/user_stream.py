@@ -10,7 +10,7 @@ import aiohttp
 from tradingbot_exchange.binance.signing import sign, sorted_payload
 
 from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW, ServerClock
-from tradingbot_gateway.connection import STREAM_FAILURES
+from tradingbot_gateway.connection import STREAM_FAILURES, WEBSOCKET_TIMEOUT
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import UnreachableError
 
@@ -74,7 +74,9 @@ class UserStream:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _follow_once(self, follower: Follower) -> None:
-        async with self._session.ws_connect(self._address, heartbeat=PING_SECONDS) as socket:
+        async with self._session.ws_connect(
+            self._address, heartbeat=PING_SECONDS, timeout=WEBSOCKET_TIMEOUT
+        ) as socket:
             await socket.send_str(self._subscription())
             await self._confirmed(socket, follower)
             opening = asyncio.create_task(follower.on_open())

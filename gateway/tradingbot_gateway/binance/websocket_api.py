@@ -29,11 +29,11 @@ from tradingbot_exchange.binance.framing import (
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.calls import BY_WEBSOCKET, SESSION_METHODS, Allowed
 from tradingbot_gateway.binance.dispatch import Dispatch
-from tradingbot_gateway.binance.holds import in_event
 from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.refusals import RefusalError, not_allowed
 from tradingbot_gateway.binance.upstream import Answer, Wall
 from tradingbot_gateway.binance.user_stream import Event
+from tradingbot_gateway.binance.views import in_event
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,9 @@ class Session:
 
     def on_event(self, event: Event) -> None:
         """Send an event to the bot, once for each subscription."""
-        shown = in_event(event, self.api.account.holds())
+        shown = in_event(event, self.api.account.holds()) if self.subscriptions else None
+        if shown is None:
+            return
         for number in self.subscriptions:
             self.connection.send(_encode({"subscriptionId": number, "event": shown}))
 
