@@ -291,7 +291,7 @@ def test_a_fill_is_protected_and_the_protection_does_not_look_like_a_hold(
 def test_protection_that_somebody_cancels_is_placed_again(gateway: Gateway) -> None:
     gateway.buy()
     first = {each["id"] for each in gateway.open_orders()}
-    answer = gateway.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
+    answer = gateway.exchange.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
     assert answer.status == 200
     eventually(
         lambda: (
@@ -299,6 +299,28 @@ def test_protection_that_somebody_cancels_is_placed_again(gateway: Gateway) -> N
             and not first & {each["id"] for each in gateway.open_orders()}
         )
     )
+
+
+def test_a_cancel_of_all_orders_leaves_protection_and_the_orders_of_others(
+    gateway: Gateway,
+) -> None:
+    gateway.buy()
+    price = gateway.price() * Decimal("0.98")
+    foreign = gateway.exchange.order(
+        type="LIMIT", timeInForce="GTC", price=f"{price:.2f}", client_id="foreign"
+    )
+    assert foreign.status == 200
+    assert gateway.limit(price, newClientOrderId="mine-2").status == 200
+    listed = gateway.signed("GET", "/api/v3/openOrders", symbol=SYMBOL).body
+    assert {each["clientOrderId"] for each in listed} == {"mine-2", "foreign"}
+    answer = gateway.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
+    assert [each["origClientOrderId"] for each in answer.body] == ["mine-2"]
+    left = {each["clientId"] for each in gateway.open_orders()}
+    assert len(left) == 3
+    assert "foreign" in left
+    answer = gateway.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL)
+    assert (answer.status, answer.body["code"]) == (400, -2011)
+    gateway.exchange.signed("DELETE", "/api/v3/order", symbol=SYMBOL, origClientOrderId="foreign")
 
 
 def test_the_bots_own_stop_takes_the_place_of_the_gateways(gateway: Gateway) -> None:

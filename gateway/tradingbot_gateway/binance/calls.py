@@ -122,25 +122,3 @@ BY_WEBSOCKET = {
 
 STREAM_PATHS = ("/ws", "/ws/{streams:.*}", "/stream")
 """Market streams, passed through."""
-
-REFUSED_EXAMPLES = (
-    ("POST /sapi/v1/capital/withdraw/apply", "withdrawals"),
-    ("POST /sapi/v1/asset/transfer", "transfers"),
-    ("POST /sapi/v1/margin/order", "margin"),
-    ("POST /api/v3/orderList/oto, /otoco, /opo, /opoco", "order lists that open a position"),
-    ("POST /api/v3/sor/order", "smart order routing"),
-    ("PUT /api/v3/order/amend/keepPriority", "amendments"),
-)
-"""For the documentation: calls that are not in the table, and what they would do."""
-
-
-def table() -> str:
-    """Return the table as Markdown."""
-    lines = ["| REST | WebSocket API | what the gateway does |", "|---|---|---|"]
-    for each in ALLOWED:
-        rest = f"`{each.method} {each.path}`" if each.path else ""
-        websocket = f"`{each.websocket}`" if each.websocket else ""
-        lines.append(f"| {rest} | {websocket} | {each.treatment} |")
-    streams = ", ".join(f"`{path}`" for path in ("/ws", "/ws/...", "/stream"))
-    lines.append(f"| market streams: {streams} | | passed through |")
-    return "\n".join(lines)
