@@ -44,7 +44,7 @@ class Checker:
     def shown(self, symbol: str, book: Shown, now: int) -> None:
         """Note a book that the gateway is shown."""
         self.books[symbol] = book
-        self._mark(now)
+        self._roll(now)
 
     def learned(self, client_id: str) -> None:
         """Note that the gateway is told that the exchange has an order."""
@@ -134,18 +134,17 @@ class Checker:
         start = now - now % DAY
         if start > self.money.start:
             self.money.begin(start)
-        self._mark(now)
+            self._mark(now, {names(symbol)[0] for symbol in self.books})
+        self._mark(now, {asset for asset, held in self.money.before.items() if held})
 
-    def _mark(self, now: int) -> None:
-        """The price of the day's start is that of the last book before it, or the next one."""
+    def _mark(self, now: int, assets: set[str]) -> None:
+        """Take the last book before the start of the day as its price, or the next one."""
         money = self.money
-        if now - money.start > YOUNG:
-            return
-        for asset, quantity in money.before.items():
+        for asset in assets if now - money.start <= YOUNG else ():
             book = self.books.get(f"{asset}-{MONEY}")
-            if quantity and asset not in money.marks and book is not None:
-                if abs(money.start - book.time) <= YOUNG:
-                    money.marks[asset] = (book.bids if quantity > 0 else book.asks)[0].price
+            if asset in money.marks or book is None or abs(money.start - book.time) > YOUNG:
+                continue
+            money.marks[asset] = (book.asks if money.before[asset] < 0 else book.bids)[0].price
 
     def priced(self, asset: str, at: int, price: Decimal) -> None:
         """Note a price of a day's start that the gateway is told."""
@@ -195,9 +194,8 @@ class Checker:
             value = self.value(view, row, asset, up=up)
             if value is None or value > self.rules.size:
                 raise Breach(f"size: {asset} may be worth {value}, the limit is {self.rules.size}")
-        before = self.open_assets(view, now)
-        after = before | set(extended)
-        if after != before and len(after) > self.rules.positions:
+        after = self.open_assets(view) | set(extended)
+        if len(after) > self.rules.positions:
             raise Breach(f"positions: {sorted(after)}, the limit is {self.rules.positions}")
 
     def refused(self, asked: Asked, control: str, now: int) -> None:
@@ -219,8 +217,7 @@ class Checker:
         ):
             raise Breach("an entry was refused by MaxPositionSize that fits")
         if control == "MaxOpenPositions":
-            before = self.open_assets(view, now)
-            if len(before | set(extended)) <= self.rules.positions:
+            if len(self.open_assets(view) | set(extended)) <= self.rules.positions:
                 raise Breach("an entry was refused by MaxOpenPositions that fits")
         if control == "MaxOrdersPerMinute" and (
             self._sent_lately(now) + len(asked.legs) <= self.rules.rate
@@ -282,7 +279,7 @@ class Checker:
             total += max(abs(moved) * price, least)
         return total
 
-    def open_assets(self, view: View, now: int) -> set[str]:
+    def open_assets(self, view: View) -> set[str]:
         """Return the assets with a position that can be sold, or with orders that may open one."""
         found = {asset for asset, quantity in view.held.items() if not self.dust(asset, quantity)}
         low: dict[str, Decimal] = defaultdict(Decimal)

@@ -90,6 +90,8 @@ def test_one_more_symbol_than_allowed_is_refused_and_open_entries_count() -> Non
     harness.allowed(order(BUY, "1", "99"))  # it adds to an open one
     harness.end(entry)
     harness.allowed(order(BUY, "10", "1", symbol="SOL-USDT"))
+    harness.desk.configured(settings(max_open_positions=1), harness.now)
+    assert harness.control(order(BUY, "1", "98")) is Control.MAX_OPEN_POSITIONS
 
 
 def test_dust_is_not_an_open_position() -> None:

@@ -267,11 +267,15 @@ def _reaches(order: Order, levels: tuple[Level, ...]) -> Decimal | None:
 
 
 def open_positions(case: Case) -> Refused | None:
-    """Refuse an entry in one asset more than `maxOpenPositions`. Open entry orders count."""
+    """Refuse an entry in one asset more than `maxOpenPositions`. Open entry orders count.
+
+    While more are open than that, after the limit was lowered, nothing is added to them either: the
+    position could be closed by the time that the order arrives.
+    """
     before = open_assets(case.ledger, case.prices)
     after = before | {flow.asset for flow in case.extends}
     limit = case.limits.max_open_positions
-    if len(after) <= limit or after == before:
+    if len(after) <= limit:
         return None
     return refused(
         Control.MAX_OPEN_POSITIONS,

@@ -256,7 +256,8 @@ class Desk:
     def _catch_up(self, now: int) -> None:
         """Begin the trading day, and halt if it has lost too much: before anything else happens."""
         self._begin_day(now)
-        self._price_start(now)
+        if self.ledger.day is not None:
+            self._price_start(now, self.ledger.day.missing_marks())
         limit = self._settings.limits.daily_loss_limit
         day = self.ledger.day
         if day is None or self.ledger.state.halted_until >= day.ends:
@@ -288,18 +289,19 @@ class Desk:
         self._apply(
             DayBegan(time=now, day=today.date, starts=starts, ends=_milliseconds(today.ends))
         )
-        self._price_start(now)
+        # Of all assets: a fill of the day before may still arrive.
+        self._price_start(now, {assets_of(symbol)[0] for symbol in self._quotes})
 
-    def _price_start(self, now: int) -> None:
+    def _price_start(self, now: int, assets: Iterable[str]) -> None:
         """Note the prices of the day's start, while those of now are. `FindPrice` asks later."""
         day = self.ledger.day
         if day is None or now - day.starts > MAX_AGE:
             return
         prices = self._prices(day.starts)
-        for asset in day.missing_marks():
+        for asset in sorted(set(assets) - day.marks.keys()):
             quote = prices.of(asset)
             if quote is not None:
-                price = quote.bid if day.at_start.held(asset) > 0 else quote.ask
+                price = quote.ask if day.at_start.held(asset) < 0 else quote.bid
                 self._apply(Priced(time=now, asset=asset, at=day.starts, price=price))
 
     def _with_fee_price(self, event: Filled, now: int) -> Filled:

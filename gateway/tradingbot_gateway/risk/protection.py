@@ -11,6 +11,7 @@ from decimal import Decimal
 from tradingbot_exchange.engine.types import OrderType, Side
 
 from tradingbot_gateway.risk.actions import Cancel
+from tradingbot_gateway.risk.controls import figure
 from tradingbot_gateway.risk.decision import cancel
 from tradingbot_gateway.risk.figures import Prices
 from tradingbot_gateway.risk.ledger import Ledger
@@ -195,8 +196,8 @@ class _Position:
             return []
         return [
             Note(
-                text=f"{self._held:f} {self._asset} is left unprotected: the exchange takes no"
-                f" order of {quantity:f} {self._asset}"
+                text=f"{figure(self._held)} {self._asset} is left unprotected: the exchange takes no"
+                f" order of {figure(quantity)} {self._asset}"
             )
         ]
 

@@ -1,0 +1,151 @@
+"""What an exchange answers becomes events, and what it does not say stays unknown."""
+
+from typing import Any
+
+from risk_samples import BUY, MARKETS, NOON, SELL, D, Harness, order, settings
+from tradingbot_gateway.risk.actions import Ask, Place
+from tradingbot_gateway.risk.desk import Desk
+from tradingbot_gateway.risk.events import End, Lost
+from tradingbot_gateway.risk.reconciliation import (
+    Answers,
+    ExchangeOrder,
+    ExchangeTrade,
+    reconcile,
+)
+from tradingbot_gateway.risk.types import Order, Purpose
+from tradingbot_gateway.risk.verdicts import Control
+
+
+def seen(one: Order, executed: str = "0", ended: End | None = None, **terms: Any) -> ExchangeOrder:
+    return ExchangeOrder(
+        order=one,
+        exchange_id=f"id-{one.client_id}",
+        own=terms.pop("own", True),
+        created=NOON,
+        executed=D(executed),
+        ended=ended,
+        group=terms.pop("group", None),
+    )
+
+
+def trade(one: Order, number: str, quantity: str, price: str = "100") -> ExchangeTrade:
+    return ExchangeTrade(
+        symbol=one.symbol,
+        trade_id=number,
+        exchange_id=f"id-{one.client_id}",
+        price=D(price),
+        quantity=D(quantity),
+        fee=D(0),
+        fee_asset="USDT",
+        time=NOON,
+    )
+
+
+def answer(harness: Harness, **answers: Any) -> None:
+    for event in reconcile(harness.desk.ledger, Answers(asked=harness.now, **answers)):
+        harness.desk.on(event, harness.now)
+
+
+def restarted(harness: Harness) -> Harness:
+    """Start again from the journal, with quotes, and not yet reconciled."""
+    desk = Desk.restore(
+        MARKETS, settings(), snapshot=None, events=harness.desk.drain(), now=harness.now
+    )
+    again = Harness(desk, now=harness.now)
+    desk.disconnected("just started")
+    return again
+
+
+def test_a_sent_order_is_unknown_after_a_restart_and_counts() -> None:
+    harness = Harness()
+    one = harness.allowed(order(BUY, "6", "100"))
+    again = restarted(harness)
+    assert again.control(order(BUY, "1", "1")) is Control.NOT_RECONCILED
+    answer(again)  # the exchange does not name the order: that is no answer
+    again.desk.reconciled(again.now)
+    again.wait(1000)
+    assert again.control(order(BUY, "1", "99")) is Control.UNKNOWN_OUTCOME
+    assert Ask(client_id=one.client_id, symbol="BTC-USDT") in again.desk.actions(again.now)
+    answer(again, orders=(seen(one),))
+    assert again.control(order(BUY, "5", "100")) is Control.MAX_POSITION_SIZE
+    again.allowed(order(BUY, "4", "100"))
+
+
+def test_an_order_that_filled_while_nobody_looked_is_a_position_and_is_protected() -> None:
+    harness = Harness()
+    one = harness.opened(order(BUY, "2", "100"))
+    again = restarted(harness)
+    answer(again, orders=(seen(one, "2", End.FILLED),), trades=(trade(one, "1", "2"),))
+    again.desk.reconciled(again.now)
+    assert again.desk.ledger.held("BTC") == 2
+    (place,) = again.desk.actions(again.now)
+    assert isinstance(place, Place)
+    assert place.purpose is Purpose.PROTECTION
+
+
+def test_the_same_answers_again_change_nothing() -> None:
+    harness = Harness()
+    one = harness.opened(order(BUY, "2", "100"))
+    answers = {"orders": (seen(one, "1"),), "trades": (trade(one, "1", "1"),)}
+    for _ in range(2):
+        answer(harness, **answers)
+    assert harness.desk.ledger.held("BTC") == 1
+    assert [unit.remaining for unit in harness.desk.ledger.units()] == [1]
+
+
+def test_orders_and_trades_of_others_are_left_alone() -> None:
+    harness = Harness()
+    theirs = order(BUY, "5", "100", client_id="theirs")
+    events = reconcile(
+        harness.desk.ledger,
+        Answers(
+            asked=NOON, orders=(seen(theirs, "5", End.FILLED, own=False),),
+            trades=(trade(theirs, "1", "5"),),
+        ),
+    )  # fmt: skip
+    assert events == ()
+
+
+def test_trades_are_joined_by_the_order_id_that_was_learned_before() -> None:
+    harness = Harness()
+    one = harness.opened(order(BUY, "2", "100"))
+    answer(harness, orders=(seen(one),))
+    learned = ExchangeTrade(
+        symbol="BTC-USDT", trade_id="9", exchange_id=one.client_id, price=D(100), quantity=D(1),
+        fee=D(0), fee_asset="USDT", time=NOON,
+    )  # fmt: skip
+    answer(harness, trades=(learned,))
+    assert harness.desk.ledger.held("BTC") == 1
+
+
+def test_a_position_is_built_again_from_the_exchange_alone() -> None:
+    """Without a ledger: the own orders of the exchange, with their trades, in any order."""
+    bought, sold = order(BUY, "3", "100"), order(SELL, "1", "110")
+    stop = order(SELL, "2", "120", client_id="tbgw-1-0-0")
+    harness = Harness()
+    harness.desk.disconnected("just started")
+    answer(
+        harness,
+        orders=(seen(sold, "1", End.FILLED), seen(stop), seen(bought, "3", End.FILLED)),
+        trades=(trade(sold, "2", "1", "110"), trade(bought, "1", "3")),
+    )
+    harness.desk.reconciled(harness.now)
+    assert harness.desk.ledger.held("BTC") == 2
+    assert harness.desk.ledger.order("tbgw-1-0-0").purpose is Purpose.PROTECTION  # type: ignore[union-attr]
+
+
+def test_not_found_ends_an_order_that_can_not_arrive_any_more() -> None:
+    harness = Harness()
+    one = harness.allowed(order(BUY, "6", "100"))
+    harness.desk.on(Lost(time=harness.now, client_id=one.client_id), harness.now)
+    answer(harness, not_found=frozenset({one.client_id}))
+    assert harness.desk.ledger.units()
+    harness.wait(10_000)
+    answer(harness, not_found=frozenset({one.client_id}))
+    assert not harness.desk.ledger.units()
+
+
+def test_balances_are_noted() -> None:
+    harness = Harness()
+    answer(harness, balances={"BTC": D(3)})
+    assert harness.desk.ledger.state.totals == {"BTC": D(3)}
