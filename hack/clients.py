@@ -1,4 +1,4 @@
-"""Test the simulated exchanges with real clients: `make test-clients`.
+"""Test the simulated exchanges and the gateway with real clients: `make test-clients`.
 
 The clients have an environment of their own, outside the repository: it is 1.4 GB, and versions of
 packages that the clients need are not those of the product. The directory is named after the lock
@@ -27,7 +27,11 @@ from flakes import LIST_VARIABLE
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = Path("exchange", "clients")
 LOCK = CLIENTS / "requirements.txt"
-SUITES = ("freqtrade", "binance", "faults", "coinbase", "nautilus")
+SUITES = {
+    **{name: CLIENTS / name for name in ("freqtrade", "binance", "faults", "coinbase", "nautilus")},
+    "gateway": Path("gateway", "clients"),
+}
+"""Directories of tests by the name of their suite."""
 WITHOUT_WHEELS = ("sdnotify",)
 STAMP = "installed"
 NEEDED_BYTES = 2_500_000_000
@@ -148,8 +152,8 @@ def selected(arguments: list[str]) -> tuple[list[str], list[str]]:
 def test(suite: str, arguments: list[str], *, root: Path, venv: Path) -> int:
     """Run a suite, print what it said when it has ended, and return pytest's exit code."""
     began = time.monotonic()
-    here = root / CLIENTS / suite
-    exchange = shlex.join([str(root / ".venv" / "bin" / "tradingbot"), "exchange"])
+    here = root / SUITES[suite]
+    program = str(root / ".venv" / "bin" / "tradingbot")
     # In CI, a failed test runs a second time, alone.
     runner = "flakes" if os.environ.get(LIST_VARIABLE) else "pytest"
     with subprocess.Popen(
@@ -157,7 +161,8 @@ def test(suite: str, arguments: list[str], *, root: Path, venv: Path) -> int:
         cwd=here,
         env={
             **os.environ,
-            "TRADINGBOT_EXCHANGE_COMMAND": exchange,
+            "TRADINGBOT_EXCHANGE_COMMAND": shlex.join([program, "exchange"]),
+            "TRADINGBOT_GATEWAY_COMMAND": shlex.join([program, "gateway"]),
             "PYTHONPATH": str(root / "hack"),
         },
         stdin=subprocess.DEVNULL,

@@ -1,9 +1,8 @@
 """A simulated exchange as a process of its own, for suites of several kinds of client.
 
 The tests run in an environment that has the clients and pytest only. TRADINGBOT_EXCHANGE_COMMAND is
-the command that starts an exchange (`.venv/bin/tradingbot exchange`). With
-TRADINGBOT_GATEWAY_COMMAND (`.venv/bin/tradingbot gateway`), a risk gateway stands between the client
-and a simulated Binance: the client has the gateway's placeholder key, and the exchange another one.
+the command that starts an exchange (`.venv/bin/tradingbot exchange`), and
+TRADINGBOT_GATEWAY_COMMAND the one that starts a risk gateway (`.venv/bin/tradingbot gateway`).
 """
 
 import json
@@ -24,7 +23,6 @@ import pytest
 
 DEADLINE_SECONDS = 60
 ACCOUNT = "client"
-GATEWAY = "TRADINGBOT_GATEWAY_COMMAND"
 HTTP_OK = 200
 
 
@@ -92,27 +90,6 @@ def serve(
     more: Sequence[str] = (),
 ) -> Iterator[Served]:
     """Start an exchange with seed 7, and stop it at the end. `more`: other arguments."""
-    if os.environ.get(GATEWAY) is None:
-        with serve_directly(dialect, here, keys=keys, balances=balances, more=more) as served:
-            yield served
-        return
-    real = {"name": "key-of-the-gateway", "secret": "secret-of-the-gateway"}
-    with (
-        serve_directly(dialect, here, keys=[real], balances=balances, more=more) as exchange,
-        gateway(exchange, here, real=real, placeholder=keys[0]) as served,
-    ):
-        yield served
-
-
-@contextmanager
-def serve_directly(
-    dialect: str,
-    here: Path,
-    *,
-    keys: Sequence[dict[str, Any]],
-    balances: str,
-    more: Sequence[str] = (),
-) -> Iterator[Served]:
     served = Served(free_port(), free_port())
     file = here / "keys.yaml"
     file.write_text(json.dumps({"keys": [{"account": ACCOUNT, **key} for key in keys]}))
@@ -127,32 +104,33 @@ def serve_directly(
 
 
 @contextmanager
-def gateway(
-    exchange: Served, here: Path, *, real: dict[str, Any], placeholder: dict[str, Any]
+def serve_behind_gateway(
+    here: Path, *, placeholder: dict[str, str], balances: str, risk: dict[str, Any]
 ) -> Iterator[Served]:
-    """Start a gateway with limits that no test reaches."""
-    port, report_port = free_port(), free_port()
-    config = here / "bot.json"
-    config.write_text(json.dumps(bot(exchange.url)))
-    arguments = [
-        *("--config", str(config), "--listen", f"127.0.0.1:{port}"),
-        *("--report-listen", f"127.0.0.1:{report_port}", "--drain-listen", "127.0.0.1:0"),
-        *("--allowed-symbols", "BTC-USDT,ETH-USDT,ETH-BTC"),
-        *("--max-orders-per-minute", "100000", "--price-collar-percentage", "100"),
-    ]
-    environment = {
-        "EXCHANGE_API_KEY": real["name"],
-        "EXCHANGE_API_SECRET": real["secret"],
-        "TRADINGBOT_GATEWAY_PLACEHOLDER_KEY": placeholder["name"],
-        "TRADINGBOT_GATEWAY_PLACEHOLDER_SECRET": placeholder["secret"],
-    }
-    with running(GATEWAY, arguments, here / "gateway.log", report_port, environment):
-        wait_until(lambda: is_ready(report_port))
-        yield Served(port, exchange.control_port)
+    """Start a Binance and a gateway in front of it; the client has the placeholder only."""
+    real = {"name": "key-of-the-gateway", "secret": "secret-of-the-gateway"}
+    with serve("binance", here, keys=[real], balances=balances) as exchange:
+        port, report_port = free_port(), free_port()
+        config = here / "bot.json"
+        config.write_text(json.dumps(bot(exchange.url, risk)))
+        arguments = [
+            *("--config", str(config), "--listen", f"127.0.0.1:{port}"),
+            *("--report-listen", f"127.0.0.1:{report_port}", "--drain-listen", "127.0.0.1:0"),
+        ]
+        environment = {
+            "EXCHANGE_API_KEY": real["name"],
+            "EXCHANGE_API_SECRET": real["secret"],
+            "TRADINGBOT_GATEWAY_PLACEHOLDER_KEY": placeholder["name"],
+            "TRADINGBOT_GATEWAY_PLACEHOLDER_SECRET": placeholder["secret"],
+        }
+        log = here / "gateway.log"
+        with running("TRADINGBOT_GATEWAY_COMMAND", arguments, log, report_port, environment):
+            wait_until(lambda: is_ready(report_port), log.read_text)
+            yield Served(port, exchange.control_port)
 
 
-def bot(url: str) -> dict[str, Any]:
-    """Return a bot.json whose limits no test reaches."""
+def bot(url: str, risk: dict[str, Any]) -> dict[str, Any]:
+    """Return a bot.json."""
     return {
         "schemaVersion": "v1",
         "namespace": "trading",
@@ -161,11 +139,12 @@ def bot(url: str) -> dict[str, Any]:
         "exchange": {"name": "Binance", "baseURL": url},
         "mode": "Live",
         "risk": {
-            "maxPositionSize": "1000000000",
-            "dailyLossLimit": "1000000000",
-            "stopLossPercentage": "50",
-            "takeProfitPercentage": "100",
-            "maxOpenPositions": 100,
+            "maxPositionSize": "2000",
+            "dailyLossLimit": "1000",
+            "stopLossPercentage": "10",
+            "takeProfitPercentage": "20",
+            "maxOpenPositions": 1,
+            **risk,
         },
         "schedule": {"timeZone": "UTC", "dayStart": "00:00", "windows": [], "blackouts": []},
         "configHash": "0000000000000000",
