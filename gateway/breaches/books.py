@@ -69,18 +69,16 @@ def as_waiting(asked: Asked, book: Shown | None) -> Waiting:
     )
 
 
-def waiting(orders: Iterable[Own], books: Mapping[str, Shown], *, known: bool) -> list[Waiting]:
+def waiting(orders: Iterable[Own], *, known: bool) -> list[Waiting]:
     """Return what may still fill in a view, lists counted once."""
     lists: dict[str, list[Own]] = {}
     found = []
     for own in orders:
         if own.group is None:
-            alive = own.known_live if known else own.live
-            total = size_of(own.terms, books.get(own.terms.symbol))
-            if not alive:
-                rest = own.missing if known else ZERO
+            if own.known_live if known else own.live:
+                rest = max(own.size - (own.known_filled if known else own.filled), ZERO)
             else:
-                rest = max(total - (own.known_filled if known else own.filled), ZERO)
+                rest = own.missing if known else ZERO
             if rest:
                 found.append(_row([own], rest))
         else:
@@ -123,7 +121,7 @@ class Money:
         """Count a fill once."""
         base, quote = names(fill.symbol)
         sign = 1 if fill.side is Side.BUY else -1
-        moves = defaultdict(Decimal)
+        moves: dict[str, Decimal] = defaultdict(Decimal)
         moves[base] += sign * fill.quantity
         moves[quote] -= sign * fill.quantity * fill.price
         moves[fill.fee_asset] -= fill.fee

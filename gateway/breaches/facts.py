@@ -48,6 +48,8 @@ class Own:
     """An order that was let through, or placed by the gateway: what is true, and what it knows."""
 
     terms: NewOrder
+    size: Decimal
+    """Its quantity; of an order by money, what the money was worth when it was sent."""
     group: str | None
     gateways: bool
     at: int

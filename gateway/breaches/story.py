@@ -182,14 +182,12 @@ class Story:
             terms = replace(self._random.choice(own), attributes={})
             if self._random.random() < 0.7:
                 terms = replace(terms, client_id=self._name())
-            elif self.world.venue.own.orders.get(terms.client_id) is not None:
-                # The exchange takes an id again once its order has ended; the gateway must not.
-                if not self._refused_as_used(terms):
-                    return
+            elif not self._is_entry(terms):
+                return
             self.world.ask(Asked(legs=(terms,)))
 
-    def _refused_as_used(self, terms: NewOrder) -> bool:
-        """Whether it is an entry: an exit may pass, and would mix up two orders in this world."""
+    def _is_entry(self, terms: NewOrder) -> bool:
+        """Whether an order was an entry: an exit may pass, and would mix up two orders here."""
         return terms.client_id in self.world.checker.entry_ids and terms.side is Side.BUY
 
     def _cancel(self) -> None:
@@ -304,7 +302,7 @@ class Story:
             world.deliver(everything=True)
             if not busy and breath >= BREATHS // 2:
                 break
-        world.flush()
+        world.disk.flush()
         world.checker.calm(world.now)
         for client_id in world.checker.forget(world.now):
             world.venue.forget(client_id)

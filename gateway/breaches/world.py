@@ -4,7 +4,6 @@ All of it follows from a seed. The world drives the gateway's desk as a server w
 checker what it tells the desk.
 """
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from tradingbot_exchange.engine.types import NewOrder, OrderEvent
 from tradingbot_gateway.risk.actions import Action, Ask, Cancel, FindPrice, Place
 from tradingbot_gateway.risk.desk import Desk
 from tradingbot_gateway.risk.events import (
-    DURABLE,
-    EVENT,
     Acknowledged,
     Ended,
     Event,
@@ -33,6 +30,7 @@ from tradingbot_gateway.risk.types import Quote
 from tradingbot_gateway.risk.verdicts import Allowed, Refused, Release
 
 from breaches.checker import Checker
+from breaches.disk import Disk
 from breaches.facts import LIVE, ZERO, Asked, Rules, Shown
 from breaches.translate import (
     MARKETS,
@@ -51,8 +49,6 @@ BEGIN = 1_764_072_000_000
 DAY = 86_400_000
 ARRIVES = 4_900
 """Milliseconds within which a request arrives, or never does."""
-SAVED = 300
-"""Events after which the journal begins again with a snapshot."""
 
 RULES = Rules(
     size=Decimal(1000),
@@ -83,9 +79,7 @@ class World:
         self._order = count()
         self._inbox: list[tuple[int, int, Callable[[], None]]] = []
         self._wire: list[tuple[int, int, Asked]] = []
-        self._snapshot: str | None = None
-        self._saved: list[Event] = []
-        self._unsaved: list[Event] = []
+        self.disk = Disk()
         for symbol, price in START.items():
             self.venue.move(symbol, price, self.now, Decimal(50))
         self.show_all()
@@ -122,42 +116,22 @@ class World:
         return result
 
     def save(self) -> None:
-        """Write the journal: to the disk whatever must be there, the rest at some time."""
-        for event in self.desk.drain():
-            self.counts[f"journal {event.kind}"] += 1
-            self._unsaved.append(event)
-            if isinstance(event, DURABLE):
-                self._saved += self._unsaved
-                self._unsaved.clear()
-        if len(self._saved) > SAVED:
-            self._snapshot = json.dumps(self.desk.snapshot())
-            self._saved.clear()
-            self._unsaved.clear()
-
-    def flush(self) -> None:
-        """Write everything to the disk, as happens after a while."""
-        self._saved += self._unsaved
-        self._unsaved.clear()
+        """Write the journal."""
+        events = self.desk.drain()
+        self.counts.update(f"journal {event.kind}" for event in events)
+        self.disk.write(events)
+        self.disk.compact(self.desk)
 
     def crash(self) -> None:
-        """End the gateway, and start another from what is on the disk, or a little more."""
+        """End the gateway, and start another from what is on the disk."""
         self.counts["crash"] += 1
-        kept = self._unsaved[: self.random.randint(0, len(self._unsaved))]
-        lines = [EVENT.dump_json(event) for event in (*self._saved, *kept)]
-        snapshot = None if self._snapshot is None else json.loads(self._snapshot)
         self._inbox.clear()
         self.checker.restarted(self.now)
         self.checker.tick(self.now)
-        self.desk = Desk.restore(
-            MARKETS,
-            settings_of(self.checker.rules),
-            snapshot=snapshot,
-            events=[EVENT.validate_json(line) for line in lines],
-            now=self.now,
-        )
+        snapshot, events = self.disk.survives(self.random)
+        settings = settings_of(self.checker.rules)
+        self.desk = Desk.restore(MARKETS, settings, snapshot=snapshot, events=events, now=self.now)
         self.connected = False
-        self._saved += kept
-        self._unsaved.clear()
         self.save()
 
     # The market

@@ -46,13 +46,19 @@ def test_errors_of_the_exchange_are_handed_on(gateway: Gateway) -> None:
     assert REFUSED not in answer.headers
 
 
-def test_an_order_is_signed_with_the_real_key_and_tagged(gateway: Gateway) -> None:
-    answer = gateway.limit(gateway.price() * Decimal("0.98"), newClientOrderId="mine-1")
-    assert answer.status == 200
-    tag = Tag.of("trading", "tested")
+def test_an_order_is_tagged_and_the_bot_does_not_see_the_tag(gateway: Gateway) -> None:
+    answer = gateway.limit(
+        gateway.price() * Decimal("0.98"), newClientOrderId="mine-1", newOrderRespType="RESULT"
+    )
     assert (answer.body["clientOrderId"], answer.body["status"]) == ("mine-1", "NEW")
-    found = gateway.signed("GET", "/api/v3/order", symbol=SYMBOL, origClientOrderId="mine-1").body
-    assert (found["strategyId"], found["strategyType"]) == (tag.strategy_id, STRATEGY_TYPE)
+    assert "strategyId" not in answer.body
+    named = {"symbol": SYMBOL, "origClientOrderId": "mine-1"}
+    assert "strategyId" not in gateway.signed("GET", "/api/v3/order", **named).body
+    (listed,) = gateway.signed("GET", "/api/v3/openOrders", symbol=SYMBOL).body
+    assert "strategyType" not in listed
+    tag = Tag.of("trading", "tested")
+    kept = gateway.exchange.signed("GET", "/api/v3/order", **named).body
+    assert (kept["strategyId"], kept["strategyType"]) == (tag.strategy_id, STRATEGY_TYPE)
 
 
 def test_parameters_may_be_in_the_query_in_the_body_or_in_both(gateway: Gateway) -> None:
@@ -266,8 +272,9 @@ def test_an_order_list_is_judged_as_one_entry(gateway: Gateway) -> None:
     answer = gateway.signed("POST", "/api/v3/orderList/oco", **sent, quantity="0.01")
     assert answer.status == 200
     assert len(gateway.open_orders()) == 2
-    reports = answer.body["orderReports"]
-    assert {report["strategyType"] for report in reports} == {STRATEGY_TYPE}
+    assert all("strategyType" not in report for report in answer.body["orderReports"])
+    listed = gateway.exchange.signed("GET", "/api/v3/openOrders", symbol=SYMBOL).body
+    assert {each["strategyType"] for each in listed} == {STRATEGY_TYPE}
 
 
 # Protection

@@ -20,7 +20,7 @@ from tradingbot_gateway.binance.translation import (
     reported,
     trimmed,
 )
-from tradingbot_gateway.binance.views import in_account, in_event, of_the_bot
+from tradingbot_gateway.binance.views import in_account, in_event, of_the_bot, without_tag
 from tradingbot_gateway.errors import SettingError
 from tradingbot_gateway.risk.events import Acknowledged, End, Ended, Filled
 from tradingbot_gateway.risk.types import Order
@@ -236,7 +236,19 @@ def test_protection_is_not_listed_until_it_has_traded() -> None:
     ],
 )
 def test_events_of_protection_are_seen_once_it_trades(event: dict[str, Any], seen: bool) -> None:
-    assert (in_event(event, {}) is not None) is seen
+    assert (in_event(event, {}, TAG) is not None) is seen
+
+
+def test_the_tag_is_nowhere_in_what_the_bot_sees_and_that_of_others_stays() -> None:
+    own = {"orderId": 1, "strategyId": TAG.strategy_id, "strategyType": TAG.strategy_type}
+    other = {"orderId": 2, "strategyId": 5, "strategyType": 1_000_001}
+    body = {"data": {"newOrderResponse": own}, "orderReports": [own, other]}
+    assert without_tag(body, TAG) == {
+        "data": {"newOrderResponse": {"orderId": 1}},
+        "orderReports": [{"orderId": 1}, other],
+    }
+    event = {"e": "executionReport", "c": "a", "j": TAG.strategy_id, "J": TAG.strategy_type}
+    assert in_event(event, {}, TAG) == {"e": "executionReport", "c": "a"}
 
 
 # The exchange

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 import uvloop
 from aiohttp import web
 from tradingbot_exchange.errors import ListenError as ExchangeListenError
-from tradingbot_exchange.server import listen
+from tradingbot_exchange.listening import listen
 
 from tradingbot_gateway.configuration import ConfigFile
 from tradingbot_gateway.credentials import Credentials, read_credentials

@@ -58,7 +58,7 @@ class Account:
         self._markets = markets
         self._queries = queries
         self._trading = trading
-        self._tag = tag
+        self.tag = tag
         self._symbols = set(symbols)
         self._since = gate.recorded.until
         self._watched: set[str] = set()
@@ -70,7 +70,7 @@ class Account:
     def on_event(self, event: Event) -> None:
         """Count an event of the account, then hand it to the bot's connections."""
         kind = event.get("e")
-        if kind == "executionReport" and is_own(event, self._tag):
+        if kind == "executionReport" and is_own(event, self.tag):
             symbol = self._markets.symbol(event["s"])
             if symbol is not None:
                 self._symbols.add(event["s"])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
@@ -19,7 +20,6 @@ from tradingbot_gateway.binance.feed import Depth, Feed
 from tradingbot_gateway.binance.instruments import Instruments
 from tradingbot_gateway.binance.market_streams import MarketStreams
 from tradingbot_gateway.binance.markets import Markets
-from tradingbot_gateway.binance.paper import PaperVenue, paper_application
 from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.trading import Trading
@@ -32,6 +32,9 @@ from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from tradingbot_gateway.binance.paper import PaperVenue
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class _AccountSide:
     session: aiohttp.ClientSession
     addresses: Addresses
     credentials: Credentials
-    venue: PaperVenue | None = None
+    venue: "PaperVenue | None" = None
 
 
 class Binance:
@@ -203,6 +206,9 @@ def _with_values(symbols: Iterable[str], settings: GatewaySettings) -> set[str]:
 async def _paper_side(
     stack: AsyncExitStack, instruments: Instruments, settings: GatewaySettings, wall: Wall
 ) -> _AccountSide:
+    # Imported here: only Paper needs a whole exchange.
+    from tradingbot_gateway.binance.paper import PaperVenue, paper_application  # noqa: PLC0415
+
     state = settings.state
     venue = PaperVenue(
         instruments.known().values(),

@@ -13,7 +13,7 @@ from tradingbot_gateway.binance.proof import Gatekeeper, without_proof
 from tradingbot_gateway.binance.refusals import REFUSED_HEADER, RefusalError
 from tradingbot_gateway.binance.trading import Trading
 from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream, encode
-from tradingbot_gateway.binance.views import in_account, of_the_bot
+from tradingbot_gateway.binance.views import in_account, of_the_bot, without_tag
 from tradingbot_gateway.errors import StateFileError, UnreachableError
 from tradingbot_gateway.gate import Gate
 
@@ -56,7 +56,7 @@ class Dispatch:
         """Return the answer to a call. `query`: market data's own, passed on byte by byte."""
         try:
             self._gatekeeper.check(call.security, proof, sent)
-            return await self._carry_out(call, sent, query)
+            return self._untagged(await self._carry_out(call, sent, query))
         except ApiError as error:
             return self.refusal(error)
         except NotSentError as error:
@@ -91,6 +91,12 @@ class Dispatch:
             shown: object = in_account(answer.json(), self._account.holds())
         else:
             shown = of_the_bot(answer.json())
+        return Answer(answer.status, _encode(shown), answer.headers)
+
+    def _untagged(self, answer: Answer) -> Answer:
+        if b'"strategyId"' not in answer.body:
+            return answer
+        shown = without_tag(answer.json(), self._account.tag)
         return Answer(answer.status, _encode(shown), answer.headers)
 
     def refusal(self, error: ApiError) -> Answer:

@@ -2,16 +2,34 @@
 
 A bot that saw its coins as locked would not try to sell them, and one that found orders that it has
 not sent might cancel them. So the holds of the gateway's orders count as free, and the orders are
-not listed, until they have traded. The gateway releases them when the bot sells.
+not listed, until they have traded. The gateway releases them when the bot sells. The tag of the
+bot's own orders is not shown either: ccxt takes a strategyId for the order's id.
 """
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from tradingbot_gateway.binance.translation import Tag
 from tradingbot_gateway.risk.types import PROTECTION_PREFIX
 
 Json = dict[str, Any]
+_TAGS = ("strategyId", "strategyType")
+_EVENT_TAGS = ("j", "J")
+
+
+def without_tag(body: Any, tag: Tag) -> Any:
+    """Return an answer without the tag, wherever an order is in it."""
+    if isinstance(body, list):
+        return [without_tag(each, tag) for each in body]
+    if not isinstance(body, dict):
+        return body
+    marked = tag.marks(*(body.get(name) for name in _TAGS))
+    return {
+        name: without_tag(value, tag)
+        for name, value in body.items()
+        if not (marked and name in _TAGS)
+    }
 
 
 def in_account(account: Json, holds: Mapping[str, Decimal]) -> Json:
@@ -35,7 +53,9 @@ def of_the_bot(views: Iterable[Json]) -> list[Json]:
     ]
 
 
-def in_event(event: Mapping[str, Any], holds: Mapping[str, Decimal]) -> Mapping[str, Any] | None:
+def in_event(
+    event: Mapping[str, Any], holds: Mapping[str, Decimal], tag: Tag
+) -> Mapping[str, Any] | None:
     """Return an event of the account as the bot sees it, or None if the bot does not."""
     kind = event.get("e")
     if kind == "outboundAccountPosition":
@@ -43,7 +63,10 @@ def in_event(event: Mapping[str, Any], holds: Mapping[str, Decimal]) -> Mapping[
     if kind in {"executionReport", "listStatus"}:
         ids = (str(event.get(name, "")) for name in ("c", "C"))
         own = any(each.startswith(PROTECTION_PREFIX) for each in ids)
-        return None if own and event.get("x") != "TRADE" else event
+        if own and event.get("x") != "TRADE":
+            return None
+        if tag.marks(*(event.get(name) for name in _EVENT_TAGS)):
+            return {name: value for name, value in event.items() if name not in _EVENT_TAGS}
     return event
 
 

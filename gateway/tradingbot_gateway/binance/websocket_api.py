@@ -82,7 +82,11 @@ class Session:
 
     def on_event(self, event: Event) -> None:
         """Send an event to the bot, once for each subscription."""
-        shown = in_event(event, self.api.account.holds()) if self.subscriptions else None
+        shown = (
+            in_event(event, self.api.account.holds(), self.api.account.tag)
+            if self.subscriptions
+            else None
+        )
         if shown is None:
             return
         for number in self.subscriptions:

@@ -196,8 +196,8 @@ class _Position:
             return []
         return [
             Note(
-                text=f"{figure(self._held)} {self._asset} is left unprotected: the exchange takes no"
-                f" order of {figure(quantity)} {self._asset}"
+                text=f"{figure(self._held)} {self._asset} is left unprotected: the exchange takes"
+                f" no order of {figure(quantity)} {self._asset}"
             )
         ]
 

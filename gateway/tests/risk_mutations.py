@@ -1,0 +1,204 @@
+"""Defects that are put into the core on purpose, one at a time: the checker must notice each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from breaches import disk
+from tradingbot_exchange.engine.types import Side
+from tradingbot_gateway.risk import (
+    chores,
+    controls,
+    day,
+    decision,
+    desk,
+    ledger,
+    orders,
+    protection,
+    types,
+)
+from tradingbot_gateway.risk.events import DURABLE, End, Sent
+from tradingbot_gateway.risk.types import ZERO, Purpose
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def without(control: str) -> Patch:
+    """Return what removes a control."""
+    return lambda patch: patch.setitem(controls.CHECKS, control, lambda _: None)
+
+
+def stale_prices_are_fresh(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(types.Quote, "fresh", lambda quote, _: bool(quote.bids) and bool(quote.asks))
+
+
+def halts_end_with_the_loss(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(desk.Desk, "_halt", lambda *_: None)
+
+
+def lost_orders_do_not_count(patch: pytest.MonkeyPatch) -> None:
+    def lost(self: ledger.Ledger, event: Any) -> None:
+        self._live.pop(event.client_id, None)
+
+    patch.setattr(ledger.Ledger, "_lost", lost)
+
+
+def a_restart_awaits_answers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger.Ledger, "restarted", lambda *_: [])
+
+
+def open_orders_do_not_count(patch: pytest.MonkeyPatch) -> None:
+    known = orders.units
+
+    def units(tracked: Any) -> list[Any]:
+        return [u for u in known(tracked) if u.purpose is not Purpose.BOT or not u.first.entry]
+
+    patch.setattr(ledger, "units", units)
+
+
+def each_order_of_a_list_counts_half(patch: pytest.MonkeyPatch) -> None:
+    known = orders.units
+
+    def units(tracked: Any) -> list[Any]:
+        return [orders.Unit(u.orders, u.remaining / len(u.orders)) for u in known(tracked)]
+
+    patch.setattr(ledger, "units", units)
+
+
+def doubled_fills_count_twice(patch: pytest.MonkeyPatch) -> None:
+    filled = ledger.Ledger._filled
+
+    def twice(self: ledger.Ledger, event: Any) -> None:
+        tracked = self.order(event.client_id)
+        if tracked is not None:
+            tracked.trades.clear()
+        filled(self, event)
+
+    patch.setattr(ledger.Ledger, "_filled", twice)
+
+
+def missing_fills_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(orders.Tracked, "missing", property(lambda _: ZERO))
+
+
+def not_found_is_believed_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "SETTLE", 0)
+
+
+def sent_orders_are_not_saved(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(disk, "DURABLE", tuple(kind for kind in DURABLE if kind is not Sent))
+
+
+def exits_are_judged_as_entries(patch: pytest.MonkeyPatch) -> None:
+    def all_flows(ledger: Any, _: Any, unit: Any, prices: Any) -> Any:
+        return tuple(decision.flows(unit, ledger.money, prices))
+
+    patch.setattr(decision, "_extends", all_flows)
+
+
+def sales_are_always_exits(patch: pytest.MonkeyPatch) -> None:
+    judged = decision._extends
+
+    def only_purchases(ledger: Any, request: Any, unit: Any, prices: Any) -> Any:
+        return () if unit.side is Side.SELL else judged(ledger, request, unit, prices)
+
+    patch.setattr(decision, "_extends", only_purchases)
+
+
+def open_exits_do_not_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decision, "_is_replaced", lambda unit, _: not unit.first.entry)
+
+
+def protection_is_not_released(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decision, "_locks", lambda *_: ())
+
+
+def protection_is_placed_again(patch: pytest.MonkeyPatch) -> None:
+    closes = protection._Position._closes
+
+    def not_own(self: Any, unit: Any) -> bool:
+        return unit.purpose is Purpose.BOT and closes(self, unit)
+
+    patch.setattr(protection._Position, "_closes", not_own)
+
+
+def protection_ignores_exits_of_the_bot(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(protection._Position, "_taken", lambda *_: ZERO)
+
+
+def nothing_is_protected(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(desk, "protect", lambda *_: [])
+
+
+def entries_stay_open_in_a_halt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(chores, "entries", lambda *_: [])
+
+
+def protection_stays_without_a_position(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(chores, "excess", lambda *_: [])
+
+
+def fees_do_not_count(patch: pytest.MonkeyPatch) -> None:
+    count = ledger.Ledger._count
+
+    def without_fee(self: Any, event: Any, side: Any) -> None:
+        count(self, replace(event, fee=ZERO), side)
+
+    patch.setattr(ledger.Ledger, "_count", without_fee)
+
+
+def the_start_of_the_day_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    def began(self: Any, event: Any) -> None:
+        if self.state.day is None:
+            at_start = self.holdings.copy()
+            self.state.day = day.Day(
+                day=event.day, starts=event.starts, ends=event.ends, at_start=at_start
+            )
+        self.state.day.day, self.state.day.ends = event.day, event.ends
+
+    patch.setattr(ledger.Ledger, "_day_began", began)
+
+
+def cancels_end_orders_before_the_exchange_has_said(patch: pytest.MonkeyPatch) -> None:
+    def cancelled(self: Any, event: Any) -> None:
+        self._ended(ledger.Ended(time=event.time, client_id=event.client_id, how=End.CANCELED))
+
+    patch.setattr(ledger.Ledger, "_cancel_sent", cancelled)
+
+
+MUTATIONS: Mapping[str, Patch] = {
+    **{
+        f"without {name}": without(name)
+        for name in controls.CHECKS
+        if name != "no_price"  # `stale prices are fresh`: without a price nothing can be valued
+    },
+    **{
+        patch.__name__.replace("_", " "): patch
+        for patch in (
+            stale_prices_are_fresh,
+            halts_end_with_the_loss,
+            lost_orders_do_not_count,
+            a_restart_awaits_answers,
+            open_orders_do_not_count,
+            each_order_of_a_list_counts_half,
+            doubled_fills_count_twice,
+            missing_fills_are_ignored,
+            not_found_is_believed_at_once,
+            sent_orders_are_not_saved,
+            exits_are_judged_as_entries,
+            sales_are_always_exits,
+            open_exits_do_not_count,
+            protection_is_not_released,
+            protection_is_placed_again,
+            protection_ignores_exits_of_the_bot,
+            nothing_is_protected,
+            entries_stay_open_in_a_halt,
+            protection_stays_without_a_position,
+            fees_do_not_count,
+            the_start_of_the_day_is_ignored,
+            cancels_end_orders_before_the_exchange_has_said,
+        )
+    },
+}
+"""By name: what is broken."""

@@ -1,0 +1,73 @@
+"""The core against a hostile exchange: no breach; and each defect is noticed."""
+
+from collections import Counter
+
+import pytest
+from breaches.facts import Breach
+from breaches.story import Story
+from risk_mutations import MUTATIONS
+from tradingbot_gateway.risk.verdicts import Control
+
+STEPS = 20_000
+ENOUGH = 3_000
+SEEDS = (1, 2, 3, 4)
+WORDS = {
+    "without not_reconciled": "before the exchange was asked",
+    "without terminating": "told to go",
+    "without closed": "while closed",
+    "without halted": "while halted",
+    "without symbols": "an entry in ETH-BTC",
+    "without duplicate": "same entry within a second",
+    "without unknown_outcome": "outcome of another is unknown",
+    "without order_rate": "entries in a minute",
+    "without daily_loss": "profit of the day is unknown",
+    "without price_collar": "collar",
+    "without open_positions": "positions",
+    "without position_size": "size",
+    "stale prices are fresh": "without a young price",
+    "halts end with the loss": "while halted",
+    "nothing is protected": "is not protected",
+    "protection is placed again": "twice",
+    "protection ignores exits of the bot": "with open exits",
+    "exits are judged as entries": "an exit was refused",
+    "entries stay open in a halt": "still open",
+}
+"""What the checker says of a defect, where it can only be noticed by one invariant."""
+
+
+def test_there_is_no_breach_and_everything_happened() -> None:
+    story = Story(7)
+    story.run(STEPS)
+    counts: Counter[str] = story.world.counts
+    for control in Control:
+        assert counts[f"refused {control}"], control
+    for name in ("crash", "stream cut", "request lost", "request late", "answer lost", "doubled"):
+        assert counts[name] > 20, name
+    for name in ("entry allowed", "exit allowed", "released", "fill", "action Place"):
+        assert counts[name] > 200, name
+    assert counts["journal Halted"]
+    assert counts["journal DayBegan"] > 10
+
+
+def test_the_same_seed_gives_the_same_story() -> None:
+    first, second = Story(3), Story(3)
+    first.run(600)
+    second.run(600)
+    assert first.world.counts == second.world.counts
+    assert first.world.desk.snapshot() == second.world.desk.snapshot()
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_defect_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTATIONS[name](monkeypatch)
+    noticed = next((breach for breach in map(_breach, SEEDS) if breach is not None), None)
+    assert noticed is not None
+    assert WORDS.get(name, "") in noticed
+
+
+def _breach(seed: int) -> str | None:
+    try:
+        Story(seed).run(ENOUGH)
+    except Breach as breach:
+        return str(breach)
+    return None
