@@ -35,10 +35,10 @@ def options(exchange: Served) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def client(exchange: Served) -> Iterator[Any]:
+def client(exchange: Served) -> Any:
     client = ccxt.binance(options(exchange))
     client.load_markets()
-    yield client
+    return client
 
 
 @pytest.fixture(autouse=True)
