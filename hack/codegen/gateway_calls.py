@@ -6,8 +6,8 @@ _HEAD = """\
 <!-- Generated from gateway/tradingbot_gateway/binance/calls.py by `make generate`; do not edit. -->
 # The gateway's calls of Binance
 
-What a bot may call through [the risk gateway](gateway-run.md) in Binance's dialect. Everything else is
-refused with HTTP 400, code -1020 and the header `X-Tradingbot-Refused: NotAllowed`: withdrawals,
+What a bot may call through [the risk gateway](gateway-run.md) in Binance's dialect. Everything else
+is refused with HTTP 400, code -1020 and the header `X-Tradingbot-Refused: NotAllowed`: withdrawals,
 transfers, margin, lending, calls about API keys, order lists other than OCO (OTO, OTOCO, OPO,
 OPOCO), smart order routing, amendments, iceberg, trailing and pegged orders. A path counts as it is
 sent: another spelling of an allowed path is not allowed.
