@@ -8,6 +8,8 @@ LOCK ?=
 WORKERS ?= 4
 KILLS ?= 100
 MINUTES ?= 30
+STEPS ?= 1000000
+SEED ?= 1
 BOTS ?= 500
 IMAGE ?=
 DIGEST ?=
@@ -17,7 +19,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +79,9 @@ storm: install ## kill an operator a hundred times in the middle of work; KILLS=
 soak: install ## run 500 bots for half an hour, and check the memory; MINUTES=30 BOTS=500
 	@.venv/bin/python e2e/soak.py --minutes $(MINUTES) --bots $(BOTS)
 
+breaches: install ## search for breaches of the gateway's limits; STEPS=1000000 SEED=1
+	@PYTHONPATH=gateway .venv/bin/python -m breaches --steps $(STEPS) --seed $(SEED)
+
 # mypy takes half of the time, on one core.
 lint: install ## check style, types, imports, generated files, spelling and words
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-types lint-style lint-imports \
@@ -90,7 +95,7 @@ lint-style: install ## check style and format alone
 	.venv/bin/ruff format --check .
 
 lint-imports: install ## check the layers of imports alone
-	PYTHONPATH=hack .venv/bin/lint-imports --no-logo
+	PYTHONPATH=hack:gateway .venv/bin/lint-imports --no-logo
 
 lint-generated: install ## check alone that no generated file is stale
 	PYTHONPATH=hack .venv/bin/python -m codegen.generate --check

@@ -21,6 +21,7 @@ from tradingbot_operator.bots.children.manifests import Config
 
 from codegen.admission_rules import with_rules
 from codegen.gateway_calls import page as gateway_calls
+from codegen.gateway_controls import with_controls
 from codegen.helm_chart import templates
 from codegen.kubernetes_types import TARGET, module
 from codegen.strategy_parameters import with_parameters
@@ -30,6 +31,7 @@ SAMPLES = ROOT / "config" / "samples"
 # The directories of config/ that `tradingbot doctor` compares with a cluster.
 INSTALLED = ("rbac", "certs", "webhook", "operator", "registry")
 ADMISSION_PAGE = ROOT / "docs" / "admission.md"
+GATEWAY_PAGE = ROOT / "docs" / "gateway.md"
 STRATEGIES_PAGE = ROOT / "docs" / "strategies.md"
 NOTE = "Generated from the models in api/ by `make generate`; do not edit."
 HEADER = f"# {NOTE}\n"
@@ -79,6 +81,7 @@ def generated() -> dict[Path, str]:
     files |= templates(definitions)
     files[Path("docs/reference.md")] = f"<!-- {NOTE} -->\n{reference(_examples())}"
     files[Path("docs/admission.md")] = with_rules(ADMISSION_PAGE.read_text(encoding="utf-8"))
+    files[Path("docs/gateway.md")] = with_controls(GATEWAY_PAGE.read_text(encoding="utf-8"))
     files[Path("docs/strategies.md")] = with_parameters(STRATEGIES_PAGE.read_text(encoding="utf-8"))
     files[Path("docs/gateway-binance.md")] = gateway_calls()
     for name, schema in contract_schemas(note=NOTE, config_example=_bot_json()).items():

@@ -163,8 +163,7 @@ def unknown_outcome(case: Case) -> Refused | None:
                     return refused(
                         Control.UNKNOWN_OUTCOME,
                         f"the exchange has not said yet what became of order"
-                        f" {tracked.order.client_id}, which also would {unit.side.lower()}"
-                        f" {unit.symbol}",
+                        f" {tracked.order.client_id}, to {unit.side.lower()} {unit.symbol}",
                     )
     return None
 
@@ -279,7 +278,7 @@ def open_positions(case: Case) -> Refused | None:
         return None
     return refused(
         Control.MAX_OPEN_POSITIONS,
-        f"{len(before)} positions are open or may open ({', '.join(sorted(before))});"
+        f"positions are open, or may open, in {', '.join(sorted(before)) or 'no asset'};"
         f" maxOpenPositions is {limit}",
         open=Decimal(len(before)),
         limit=Decimal(limit),
