@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.client import HTTPException
 from pathlib import Path
@@ -268,3 +269,18 @@ def test_an_exchange_that_cannot_be_reached_lets_nothing_through(start: Gateways
     answer = gateway.signed("GET", "/api/v3/account")
     assert (answer.status, answer.body) == (503, b"")
     assert gateway.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL).status == 503
+
+
+def test_a_window_that_closes_ends_entries_while_prices_keep_coming(start: Gateways) -> None:
+    gateway = start().ready()
+    assert buy_low(gateway, newClientOrderId="resting") == 200
+    now = datetime.now(UTC).replace(microsecond=0)
+    blackout = {
+        "from": (now + timedelta(seconds=3)).isoformat().replace("+00:00", "Z"),
+        "to": (now + timedelta(days=1)).isoformat().replace("+00:00", "Z"),
+    }
+    gateway.content["schedule"]["blackouts"] = [blackout]
+    gateway.write(gateway.content)
+    eventually(lambda: gateway.open_orders() == [])
+    assert gateway.order().headers[REFUSED] == "Closed"
+    assert gateway.risk()["openPositions"] == 0

@@ -21,7 +21,7 @@ _PORTS = 65536
 class GatewaySettings(BaseSettings):
     """Settings of `tradingbot gateway`: flags, or `TRADINGBOT_GATEWAY_*` variables.
 
-    The exchange's keys are no settings: see `credentials`.
+    The exchange's keys are not among them: see `credentials`.
     """
 
     model_config = SettingsConfigDict(

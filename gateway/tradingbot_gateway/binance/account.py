@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Protocol
 
@@ -25,7 +26,7 @@ LOOK_BACK_DAYS = 7
 
 _TICK_SECONDS = 1.0
 _COALESCE_SECONDS = 0.02
-"""Quotes come often; what follows from them is looked for at most so often."""
+"""Quotes come often; the actions that follow are computed at most so often."""
 
 
 class Listener(Protocol):
@@ -109,7 +110,11 @@ class Account:
         for symbol in {tracked.order.symbol for tracked in ledger.state.orders.values()}:
             self._symbols.add(self._markets.name(symbol))
         for name in sorted(self._symbols):
-            await self._markets.ready(name)
+            try:
+                await self._markets.ready(name)
+            except ApiError:
+                log.warning("the exchange does not trade %s", name)
+                self._symbols.discard(name)
         for asset in tuple(ledger.holdings.by_asset):
             instrument = await self._markets.value(asset)
             if instrument is not None:
@@ -141,13 +146,16 @@ class Account:
 
     async def run(self) -> None:
         """Do what the core asks for, after each change and every second, for ever."""
+        loop = asyncio.get_running_loop()
+        refreshed = loop.time()
         while True:
-            try:
+            with suppress(TimeoutError):
                 # Not wait_for: in Python 3.11 it may lose a cancel that comes with the event.
                 async with asyncio.timeout(_TICK_SECONDS):
                     await self._gate.changed.wait()
-            except TimeoutError:
+            if loop.time() - refreshed >= _TICK_SECONDS:
                 self._gate.refresh()
+                refreshed = loop.time()
             self._watch()
             self._gate.changed.clear()
             for action in self._gate.actions():
@@ -196,7 +204,7 @@ class Account:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # What was asked for is asked for again, so this is no reason to end.
+            # What was asked for is asked for again, so the process does not end.
             log.error("could not do what the limits ask for", exc_info=error)
 
     # What the bot sees

@@ -201,7 +201,7 @@ def _restored(state: Path, instruments: Sequence[Instrument]) -> Engine | None:
         return Engine.restore(instruments, json.loads(content))
     except (ValueError, KeyError, TypeError) as error:
         raise StateFileError(
-            f"{state} is not the account of these symbols: remove it and the ledger to begin anew"
+            f"{state} is not the account of these symbols: remove it and the ledger to begin again"
         ) from error
 
 

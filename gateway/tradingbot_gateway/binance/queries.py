@@ -131,7 +131,8 @@ class Queries:
     ) -> tuple[ExchangeTrade, ...]:
         found: list[ExchangeTrade] = []
         for order in orders:
-            if order.executed:
+            tracked = self._gate.desk.ledger.order(order.order.client_id)
+            if order.executed > (0 if tracked is None else tracked.filled):
                 parameters = {"symbol": name, "orderId": order.exchange_id, "limit": str(_MOST)}
                 views = (await self._read("/api/v3/myTrades", parameters)).json()
                 found += (exchange_trade(view, symbol) for view in views)

@@ -74,6 +74,8 @@ class Answer:
 
     def code(self) -> int | None:
         """Return Binance's error code, or None."""
+        if self.succeeded:
+            return None
         try:
             body = json.loads(self.body)
         except ValueError:
