@@ -30,7 +30,7 @@ def test_an_order_whose_answer_is_lost_counts_until_the_exchange_has_said(
     gateway: Gateway,
 ) -> None:
     gateway.exchange.fault(type="lose-answer", match=ORDER)
-    # Nothing tells the gateway of the fill but the exchange's answer to its own question.
+    # Only the exchange's answer to the gateway's own question reports the fill.
     gateway.exchange.fault(type="drop-events", contains="executionReport", times=10)
     answer = gateway.order(quantity="0.0101", newClientOrderId="lost")
     assert (answer.status, answer.body["code"]) == (504, -1007)
