@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from tradingbot_exchange.engine.types import Fill, Instrument, NewOrder, OrderType, Side
 
-from breaches.books import DAY, MONEY, YOUNG, Money, View, Waiting, names, size_of, waiting
+from breaches.books import DAY, ENDLESS, MONEY, YOUNG, Money, View, Waiting, names, size_of, waiting
 from breaches.facts import ZERO, Asked, Own, Rules, Shown
 
 SETTLED = 10_000
@@ -67,7 +67,7 @@ class Known:
             self._full(own)
 
     def ended(self, client_id: str, executed: Decimal) -> None:
-        """Note that the gateway is told of the end of an order."""
+        """Note that the gateway is told that an order has ended."""
         own = self.orders.get(client_id)
         if own is None:
             return
@@ -231,7 +231,7 @@ class Known:
         moves = {base: sign * row.quantity}
         if quote != MONEY:
             book = self.books.get(row.symbol)
-            price = max(row.price, ZERO if book is None else book.asks[0].price)
+            price = (row.price or ENDLESS) if book is None else max(row.price, book.asks[0].price)
             moves[quote] = -sign * max(row.quantity * price, row.money)
         return moves
 

@@ -374,3 +374,16 @@ def test_limits_are_read_from_bot_json() -> None:
 
 def test_each_control_has_a_sentence_for_the_documentation() -> None:
     assert all(check.__doc__ for check in CHECKS.values())
+
+
+def test_an_exit_in_another_currency_passes_without_a_young_price() -> None:
+    """It sells BTC that the bot has, and buys ETH that the bot has sold."""
+    harness = Harness()
+    harness.holds("2", "100")
+    short = harness.opened(order(SELL, "9", "10", symbol="ETH-USDT"))
+    harness.fill(short, "9", "10")
+    harness.wait(31_000)
+    exit_ = order(BUY, "9", symbol="ETH-BTC")
+    assert harness.ask(exit_) == Allowed(entry=False)
+    harness.end(exit_)
+    assert harness.control(order(BUY, "9.1", symbol="ETH-BTC")) is Control.ALLOWED_SYMBOLS

@@ -181,7 +181,7 @@ def test_what_the_bot_sells_by_itself_is_watched_and_closed_at_the_stop_price() 
         client_id=exit_.client_id,
         symbol="BTC-USDT",
         group=None,
-        reason="the stop price has been reached and this order is no stop",
+        reason="the stop price has been reached and this order is not a stop",
     )
     harness.end(exit_)
     close = placed(harness)

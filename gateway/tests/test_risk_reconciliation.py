@@ -61,7 +61,7 @@ def test_a_sent_order_is_unknown_after_a_restart_and_counts() -> None:
     one = harness.allowed(order(BUY, "6", "100"))
     again = restarted(harness)
     assert again.control(order(BUY, "1", "1")) is Control.NOT_RECONCILED
-    answer(again)  # the exchange does not name the order: that is no answer
+    answer(again)  # the exchange does not name the order: that does not count
     again.desk.reconciled(again.now)
     again.wait(1000)
     assert again.control(order(BUY, "1", "99")) is Control.UNKNOWN_OUTCOME

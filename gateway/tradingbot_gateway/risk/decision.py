@@ -80,7 +80,7 @@ def _counted(order: Order, prices: Prices) -> Decimal:
     """Return the quantity of an order: at most what a quote quantity can buy, or has to sell.
 
     An old quote is good enough here, because an entry needs a young one anyway. Without any, the
-    order counts as endless, and is no exit.
+    order counts as endless, and is an entry.
     """
     if order.quantity is not None:
         return order.quantity

@@ -95,15 +95,18 @@ class Flow:
 def flows(unit: Unit, money: str, prices: Prices) -> list[Flow]:
     """Return what a unit may move of each asset that is not money.
 
-    Of a quote asset that is not money, the amount is the quantity at the worse of limit and ask. If
-    there is no fresh quote of the symbol, the limit alone counts.
+    Of a quote asset that is not money, the amount is the quantity at the worse of limit and ask. An
+    old quote is good enough here, because an entry needs a young one anyway.
     """
     base, quote_asset = assets_of(unit.symbol)
     sign = 1 if unit.side is Side.BUY else -1
     moved = [Flow(base, sign * unit.remaining, unit)]
     if quote_asset != money:
-        quote = prices.quote(unit.symbol)
-        price = (unit.price or ENDLESS) if quote is None else max(unit.price, quote.ask)
+        quote = prices.quotes.get(unit.symbol)
+        if quote is not None and quote.asks:
+            price = max(unit.price, quote.ask)
+        else:
+            price = unit.price or ENDLESS
         moved.append(Flow(quote_asset, -sign * max(unit.remaining * price, unit.budget), unit))
     return moved
 

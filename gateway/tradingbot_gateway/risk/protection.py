@@ -174,7 +174,7 @@ class _Position:
         others = [unit for unit in self._bots if not self._covers(unit)]
         if others:
             return [
-                cancel(unit, "the stop price has been reached and this order is no stop")
+                cancel(unit, "the stop price has been reached and this order is not a stop")
                 for unit in others
                 if unit.open
             ]
@@ -215,7 +215,7 @@ def _same_levels(unit: Unit, wanted: Levels, market: Market) -> bool:
     legs = [tracked.order for tracked in unit.orders if tracked.open]
     expected = [price for _, limit, stop in orders_of(market, wanted) for price in (limit, stop)]
     found = [price for order in legs for price in (order.price, order.stop_price)]
-    # A rounded cost may move a price by a tick, and that is no reason to leave a position alone.
+    # A rounded cost may move a price by a tick: not worth a moment without protection.
     return len(found) == len(expected) and all(
         (a is None) is (b is None) and (a is None or b is None or abs(a - b) <= market.tick)
         for a, b in zip(found, expected, strict=True)
