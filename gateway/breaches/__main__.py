@@ -14,7 +14,6 @@ from multiprocessing import Pool
 from breaches.facts import Breach
 from breaches.story import Story
 
-
 STORY = 25_000
 """Steps of a story; the next one begins with another seed."""
 
@@ -62,6 +61,7 @@ def main() -> int:
         for result in pool.imap_unordered(search, work):
             counts += result.counts
             steps, used = steps + result.steps, used + result.seconds
+            print(f"{steps:>10}  steps, until seed {result.seed}", file=sys.stderr, flush=True)
             if result.breach is not None:
                 breach = f"seed {result.seed}, step {result.steps}: {result.breach}"
                 break
@@ -72,7 +72,8 @@ def main() -> int:
         print(f"BREACH, {breach}")
     print(
         f"{steps} steps in {seconds:.0f} s: {steps / seconds:.0f} per second,"
-        f" {steps / max(used, 1e-9):.0f} per second of CPU time; breaches: {int(breach is not None)}"
+        f" {steps / max(used, 1e-9):.0f} per second of CPU time;"
+        f" breaches: {int(breach is not None)}"
     )
     return 1 if breach is not None else 0
 
