@@ -64,7 +64,7 @@ coverage: install ## run the tests, and report the coverage of every process tha
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-test-clients: install ## test the simulated exchanges with real clients; TESTS="freqtrade -k crash"
+test-clients: install ## test the exchanges and the gateway with real clients; TESTS="freqtrade -k crash"
 	@.venv/bin/python hack/clients.py $(TESTS)
 
 e2e-cluster: install ## test the product on a real node, with cert-manager (as root); TESTS as above

@@ -1,4 +1,6 @@
-"""Test the simulated exchanges with real clients, and the strategies: `make test-clients`.
+"""Test the simulated exchanges, the gateway and the strategies with real clients.
+
+Run by `make test-clients`.
 
 The clients have an environment of their own, outside the repository: it is 1.4 GB, and versions of
 packages that the clients need are not those of the product. The directory is named after the lock
@@ -30,8 +32,9 @@ LOCK = CLIENTS / "requirements.txt"
 SUITES = {
     **{name: CLIENTS / name for name in ("freqtrade", "binance", "faults", "coinbase", "nautilus")},
     "strategies": Path("strategies", "clients"),
+    "gateway": Path("gateway", "clients"),
 }
-"""The directories of the suites by name, the slowest first: two run at once."""
+"""The directories of the suites by name, the slowest first: several run at once."""
 WITHOUT_WHEELS = ("sdnotify",)
 STAMP = "installed"
 NEEDED_BYTES = 2_500_000_000
@@ -154,7 +157,7 @@ def test(suite: str, arguments: list[str], *, root: Path, venv: Path) -> int:
     """Run a suite, print what it said when it has ended, and return pytest's exit code."""
     began = time.monotonic()
     here = root / SUITES[suite]
-    exchange = shlex.join([str(root / ".venv" / "bin" / "tradingbot"), "exchange"])
+    program = str(root / ".venv" / "bin" / "tradingbot")
     # In CI, a failed test runs a second time, alone.
     runner = "flakes" if os.environ.get(LIST_VARIABLE) else "pytest"
     with subprocess.Popen(
@@ -162,7 +165,8 @@ def test(suite: str, arguments: list[str], *, root: Path, venv: Path) -> int:
         cwd=here,
         env={
             **os.environ,
-            "TRADINGBOT_EXCHANGE_COMMAND": exchange,
+            "TRADINGBOT_EXCHANGE_COMMAND": shlex.join([program, "exchange"]),
+            "TRADINGBOT_GATEWAY_COMMAND": shlex.join([program, "gateway"]),
             "PYTHONPATH": str(root / "hack"),
         },
         stdin=subprocess.DEVNULL,

@@ -10,8 +10,9 @@ from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.binance.app import application
 from tradingbot_exchange.binance.limits import RateLimits
 from tradingbot_exchange.binance.spot import Settings
+from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
-from tradingbot_exchange.server import listen, serve
+from tradingbot_exchange.server import serve
 from tradingbot_exchange.venue import ApiKey
 
 from bench.exchange.rest_orders import BALANCES, KEY, SECRET

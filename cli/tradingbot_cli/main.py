@@ -29,6 +29,7 @@ SERVICES = {
     "registry": "Serve the registry's REST API",
     "certs": "Issue and rotate the certificates of webhooks and registry",
     "exchange": "Serve a simulated exchange, to test a bot against",
+    "gateway": "Stand between a bot and its exchange, and enforce the bot's limits",
 }
 COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERVICES.items()} | {
     "validate": Command("Check manifests without a cluster", "tradingbot_cli.validate"),
@@ -102,7 +103,7 @@ aliases:
   --operator                 operator
   --api-server, api-server   registry
 
-Every setting of the first five commands is a flag and an environment variable with the name of the
+Every setting of the first six commands is a flag and an environment variable with the name of the
 command: --port of `{_PROGRAM} registry` is TRADINGBOT_REGISTRY_PORT. The flag takes precedence."""
 
 

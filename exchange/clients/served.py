@@ -1,7 +1,8 @@
 """A simulated exchange as a process of its own, for suites of several kinds of client.
 
 The tests run in an environment that has the clients and pytest only. TRADINGBOT_EXCHANGE_COMMAND is
-the command that starts an exchange (`.venv/bin/tradingbot exchange`).
+the command that starts an exchange (`.venv/bin/tradingbot exchange`), and
+TRADINGBOT_GATEWAY_COMMAND the one that starts a risk gateway (`.venv/bin/tradingbot gateway`).
 """
 
 import json
@@ -22,6 +23,7 @@ import pytest
 
 DEADLINE_SECONDS = 60
 ACCOUNT = "client"
+HTTP_OK = 200
 
 
 @dataclass(frozen=True)
@@ -88,28 +90,99 @@ def serve(
     more: Sequence[str] = (),
 ) -> Iterator[Served]:
     """Start an exchange with seed 7, and stop it at the end. `more`: other arguments."""
-    command = os.environ.get("TRADINGBOT_EXCHANGE_COMMAND")
-    if command is None:
-        pytest.fail("set TRADINGBOT_EXCHANGE_COMMAND to the command that starts an exchange")
     served = Served(free_port(), free_port())
     file = here / "keys.yaml"
     file.write_text(json.dumps({"keys": [{"account": ACCOUNT, **key} for key in keys]}))
     file.chmod(0o600)
     arguments = [
-        *shlex.split(command),
         *("--dialect", dialect, "--seed", "7", "--balance", balances, "--keys", str(file)),
         *("--port", str(served.port), "--control-port", str(served.control_port)),
         *more,
     ]
-    with (here / "exchange.log").open("w") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_until(lambda: listens(served.port) or process.poll() is not None)
-        if process.poll() is not None:
-            pytest.fail(
-                f"the exchange did not start: {(here / 'exchange.log').read_text()[-2000:]}"
-            )
+    with running("TRADINGBOT_EXCHANGE_COMMAND", arguments, here / "exchange.log", served.port):
         yield served
+
+
+@contextmanager
+def serve_behind_gateway(
+    here: Path, *, placeholder: dict[str, str], balances: str, risk: dict[str, Any]
+) -> Iterator[Served]:
+    """Start a Binance and a gateway in front of it; the client has the placeholder only."""
+    real = {"name": "key-of-the-gateway", "secret": "secret-of-the-gateway"}
+    with serve("binance", here, keys=[real], balances=balances) as exchange:
+        port, report_port = free_port(), free_port()
+        config = here / "bot.json"
+        config.write_text(json.dumps(bot(exchange.url, risk)))
+        arguments = [
+            *("--config", str(config), "--listen", f"127.0.0.1:{port}"),
+            *("--report-listen", f"127.0.0.1:{report_port}", "--drain-listen", "127.0.0.1:0"),
+        ]
+        environment = {
+            "EXCHANGE_API_KEY": real["name"],
+            "EXCHANGE_API_SECRET": real["secret"],
+            "TRADINGBOT_GATEWAY_PLACEHOLDER_KEY": placeholder["name"],
+            "TRADINGBOT_GATEWAY_PLACEHOLDER_SECRET": placeholder["secret"],
+        }
+        log = here / "gateway.log"
+        with running("TRADINGBOT_GATEWAY_COMMAND", arguments, log, report_port, environment):
+            wait_until(lambda: is_ready(report_port), log.read_text)
+            yield Served(port, exchange.control_port)
+
+
+def bot(url: str, risk: dict[str, Any]) -> dict[str, Any]:
+    """Return a bot.json."""
+    return {
+        "schemaVersion": "v1",
+        "namespace": "trading",
+        "name": "client",
+        "strategy": {"type": "Custom", "image": "example.com/client:1", "parameters": {}},
+        "exchange": {"name": "Binance", "baseURL": url},
+        "mode": "Live",
+        "risk": {
+            "maxPositionSize": "2000",
+            "dailyLossLimit": "1000",
+            "stopLossPercentage": "10",
+            "takeProfitPercentage": "20",
+            "maxOpenPositions": 1,
+            **risk,
+        },
+        "schedule": {"timeZone": "UTC", "dayStart": "00:00", "windows": [], "blackouts": []},
+        "configHash": "0000000000000000",
+    }
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == HTTP_OK)
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(
+    variable: str,
+    arguments: Sequence[str],
+    log: Path,
+    port: int,
+    environment: dict[str, str] | None = None,
+) -> Iterator[None]:
+    """Run the command of an environment variable until the end; it listens on `port`."""
+    command = os.environ.get(variable)
+    if command is None:
+        pytest.fail(f"set {variable} to the command that starts it")
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*shlex.split(command), *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        wait_until(lambda: listens(port) or process.poll() is not None)
+        if process.poll() is not None:
+            pytest.fail(f"{command} did not start: {log.read_text()[-2000:]}")
+        yield
     finally:
         process.terminate()
         process.wait(timeout=DEADLINE_SECONDS)

@@ -1,7 +1,6 @@
 """`tradingbot exchange`: take the ports, then serve until SIGTERM or SIGINT."""
 
 import asyncio
-import errno
 import logging
 import secrets
 import signal
@@ -18,11 +17,12 @@ from aiohttp import web
 
 from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.control.app import control_app
-from tradingbot_exchange.errors import CertificateError, ListenError, SettingError
+from tradingbot_exchange.errors import CertificateError, SettingError
 from tradingbot_exchange.faults.middleware import FaultMiddleware
 from tradingbot_exchange.faults.requests import REQUEST_FAULTS, RequestFaults
 from tradingbot_exchange.faults.stream_faults import OpenStreams
 from tradingbot_exchange.keys import api_keys, keys_text, make_keys, read_keys, write_keys
+from tradingbot_exchange.listening import BACKLOG, listen
 from tradingbot_exchange.market.replay import parse_time
 from tradingbot_exchange.settings import ExchangeSettings
 from tradingbot_exchange.simulated import SimulatedVenue
@@ -36,7 +36,6 @@ SIMULATED_HEADER = "X-Tradingbot-Simulated"
 _CONTROL_HOST = "127.0.0.1"
 _TICK_SECONDS = 0.25
 _SHUTDOWN_SECONDS = 0.3
-_BACKLOG = 1024
 _SEEDS = 1_000_000
 
 Application = Callable[[Venue], web.Application]
@@ -61,32 +60,6 @@ def run(settings: ExchangeSettings) -> None:
         )
         uvloop.run(serving)
         log.info("exchange stopped")
-
-
-def listen(host: str, port: int, *, setting: str) -> socket.socket:
-    """Return a listening socket. Raises ListenError, which names the `setting` to change."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-            sock.listen(_BACKLOG)
-        except OSError:
-            sock.close()
-            raise
-    except OSError as error:
-        hint = {
-            errno.EADDRINUSE: "the port is taken by another process",
-            errno.EACCES: "ports under 1024 need privileges",
-        }.get(error.errno or 0, error.strerror or str(error))
-        raise ListenError(
-            f"cannot listen on {host}:{port}: {hint}. Choose another {setting}"
-        ) from error
-    sock.setblocking(False)
-    return sock
 
 
 async def serve(
@@ -116,7 +89,7 @@ async def serve(
     sites = []
     for runner, sock, context in zip(runners, (public, control), (tls, None), strict=True):
         await runner.setup()
-        sites.append(web.SockSite(runner, sock, ssl_context=context, backlog=_BACKLOG))
+        sites.append(web.SockSite(runner, sock, ssl_context=context, backlog=BACKLOG))
         await sites[-1].start()
     market = asyncio.create_task(_follow_market(venue, maintain))
     stopping = asyncio.create_task(stop.wait())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tradingbot_exchange.binance import errors, signing
 from tradingbot_exchange.binance.errors import ApiError
-from tradingbot_exchange.binance.parameters import sent_by_json, sent_by_rest
+from tradingbot_exchange.binance.parameters import Values, sent_by_json, sent_by_rest
 
 KEY_HEADER = "X-MBX-APIKEY"
 _LONGEST_ID = 36
@@ -36,6 +36,24 @@ def read_request(
     payload, signature = signing.signed_payload(query, body)
     encoded = payload if payload.isascii() else None
     return sent_by_rest(query, body), Proof(headers.get(KEY_HEADER), encoded, signature)
+
+
+def check_proof(secret: str, proof: Proof, values: Values, *, now: int) -> None:
+    """Check the time window and the signature. Raises ApiError (-1102, -1021, -1022).
+
+    `secret` belongs to the key that the proof names; `now` is in milliseconds.
+    """
+    if proof.signature is None and not proof.session:
+        raise errors.missing("signature")
+    timestamp = values.number("timestamp")
+    if timestamp is None:
+        raise errors.missing("timestamp")
+    signing.check_time(timestamp, values.decimal("recvWindow"), now=now)
+    if proof.signature is None:
+        return
+    payload = proof.payload
+    if payload is None or not signing.verifies(secret, payload, proof.signature):
+        raise errors.bad_signature()
 
 
 class BadFrameError(ValueError):

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from tradingbot_exchange.binance import errors, signing
+from tradingbot_exchange.binance import errors
 from tradingbot_exchange.binance.calls import Call, Security
 from tradingbot_exchange.binance.errors import ApiError
-from tradingbot_exchange.binance.framing import Proof
+from tradingbot_exchange.binance.framing import Proof, check_proof
 from tradingbot_exchange.binance.limits import OrderCounts, RateLimits, RequestWeights
 from tradingbot_exchange.binance.parameters import Values
 from tradingbot_exchange.binance.symbols import Symbols
@@ -93,7 +93,7 @@ class Spot:
             values = call.schema.read(sent)
             weight = call.weigh(values)
             if key is not None and call.security.signed:
-                self.check_proof(key, proof, values, now=now)
+                check_proof(key.secret, proof, values, now=now)
             if weighed and not call.free_if_successful:
                 charged = True
                 self.weights.charge(address, weight, now=now)
@@ -125,21 +125,6 @@ class Spot:
         if key is None or needed not in key.permissions:
             raise errors.rejected_key()
         return key
-
-    def check_proof(self, key: ApiKey, proof: Proof, values: Values, *, now: int) -> None:
-        """Check the time window and the signature. Raises ApiError (-1102, -1021, -1022)."""
-        if proof.signature is None and not proof.session:
-            raise errors.missing("signature")
-        timestamp = values.number("timestamp")
-        if timestamp is None:
-            raise errors.missing("timestamp")
-        window = values.decimal("recvWindow")
-        signing.check_time(timestamp, window, now=now)
-        if proof.signature is None:
-            return
-        payload = proof.payload
-        if payload is None or not signing.verifies(key.secret, payload, proof.signature):
-            raise errors.bad_signature()
 
     # The engine
 

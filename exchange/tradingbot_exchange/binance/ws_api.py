@@ -18,7 +18,13 @@ from tradingbot_exchange.binance.calls import CALLS, Call, Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.fault_errors import error_of
-from tradingbot_exchange.binance.framing import BadFrameError, Proof, read_frame, without_envelope
+from tradingbot_exchange.binance.framing import (
+    BadFrameError,
+    Proof,
+    check_proof,
+    read_frame,
+    without_envelope,
+)
 from tradingbot_exchange.binance.parameters import Kind, Parameter, Schema, Values
 from tradingbot_exchange.binance.rest import error_response
 from tradingbot_exchange.binance.spot import Spot
@@ -303,7 +309,7 @@ class WebSocketApi:
         values = _SESSION.read(without_envelope(parameters))
         if key is None or (ed25519_only and not signing.is_ed25519(key.secret)):
             raise ApiError(-1020, "This operation is only supported with Ed25519 API keys.")
-        self._spot.check_proof(key, proof, values, now=self._spot.venue.client_time())
+        check_proof(key.secret, proof, values, now=self._spot.venue.client_time())
         return key
 
     def _logon(self, session: Session, parameters: dict[str, str]) -> object:

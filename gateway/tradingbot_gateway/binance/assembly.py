@@ -1,0 +1,230 @@
+"""Put the gateway of one Binance account together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+from tradingbot_api.tradingbot import Mode
+
+from tradingbot_gateway.binance.account import Account
+from tradingbot_gateway.binance.addresses import Addresses, addresses
+from tradingbot_gateway.binance.app import application
+from tradingbot_gateway.binance.dispatch import Dispatch
+from tradingbot_gateway.binance.feed import Depth, Feed
+from tradingbot_gateway.binance.instruments import Instruments
+from tradingbot_gateway.binance.market_streams import MarketStreams
+from tradingbot_gateway.binance.markets import Markets
+from tradingbot_gateway.binance.proof import Gatekeeper
+from tradingbot_gateway.binance.queries import Queries
+from tradingbot_gateway.binance.trading import Trading
+from tradingbot_gateway.binance.translation import Tag
+from tradingbot_gateway.binance.upstream import ServerClock, Upstream, Wall
+from tradingbot_gateway.binance.user_stream import UserStream
+from tradingbot_gateway.binance.websocket_api import WebSocketApi
+from tradingbot_gateway.connection import Egress, open_session
+from tradingbot_gateway.credentials import Credentials
+from tradingbot_gateway.errors import SettingError, UnreachableError
+from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from tradingbot_gateway.binance.paper import PaperVenue
+
+log = logging.getLogger(__name__)
+
+SIMULATED = {"X-Tradingbot-Simulated": "true"}
+"""Added to each answer in Paper: there is no money behind it."""
+
+_START_SECONDS = 30.0
+_PAUSE_SECONDS = 1.0
+_CLOCK_SECONDS = 60.0
+_NO_KEY = Credentials("", "")
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class _AccountSide:
+    """Where the account is: the exchange, or the one inside the gateway."""
+
+    session: aiohttp.ClientSession
+    addresses: Addresses
+    credentials: Credentials
+    venue: "PaperVenue | None" = None
+
+
+class Binance:
+    """One gateway in Binance's dialect."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        settings: GatewaySettings,
+        *,
+        session: aiohttp.ClientSession,
+        market: Upstream,
+        streams: str,
+        instruments: Instruments,
+        side: _AccountSide,
+    ) -> None:
+        self._gate = gate
+        self._venue = side.venue
+        wall = gate.wall
+        tag = Tag.of(gate.config.namespace, gate.config.name)
+        self._clock = ServerClock(wall)
+        upstream = Upstream(side.session, side.addresses.rest, side.credentials, self._clock)
+        self._upstream = upstream
+        self._feed = Feed(session, streams, market, wall=wall, on_depth=self._quoted)
+        self._markets = Markets(gate, instruments, self._feed)
+        queries = Queries(gate, upstream, market, self._markets, tag)
+        trading = Trading(gate, upstream, self._markets, queries, tag)
+        self._account = Account(
+            gate,
+            upstream,
+            markets=self._markets,
+            queries=queries,
+            trading=trading,
+            tag=tag,
+            symbols=(each.replace("-", "") for each in settings.allowed_symbols),
+        )
+        self._user_stream = UserStream(
+            side.session, side.addresses.websocket_api, side.credentials, self._clock
+        )
+        placeholder = Credentials(
+            settings.placeholder_key, settings.placeholder_secret.get_secret_value()
+        )
+        gatekeeper = Gatekeeper(placeholder, self._clock)
+        dispatch = Dispatch(
+            gate,
+            gatekeeper,
+            account=self._account,
+            trading=trading,
+            upstream=upstream,
+            market=market,
+        )
+        self._application = application(
+            dispatch,
+            MarketStreams(session, streams),
+            WebSocketApi(dispatch, gatekeeper, self._account, wall),
+            headers={} if self._venue is None else SIMULATED,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, gate: Gate, settings: GatewaySettings, credentials: Credentials | None, *, wall: Wall
+    ) -> "AsyncIterator[Binance]":
+        """Yield a gateway, and close its connections at the end. Raises GatewayError."""
+        where = addresses(gate.config.exchange.base_url)
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(open_session(_egress(settings)))
+            market = Upstream(session, where.rest, _NO_KEY, ServerClock(wall))
+            instruments = Instruments(market)
+            if gate.config.mode is Mode.PAPER:
+                await _load(instruments, settings)
+                side = await _paper_side(stack, instruments, settings, wall)
+            elif credentials is None:
+                raise SettingError("mode Live needs the exchange's keys")
+            else:
+                side = _AccountSide(session, where, credentials)
+            yield cls(
+                gate,
+                settings,
+                session=session,
+                market=market,
+                streams=where.streams,
+                instruments=instruments,
+                side=side,
+            )
+
+    def application(self) -> web.Application:
+        """Return what the bot connects to."""
+        return self._application
+
+    async def run(self) -> None:
+        """Follow the exchange for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed.run())
+            group.create_task(self._account.run())
+            group.create_task(self._user_stream.follow(self._account))
+            group.create_task(self._measure_clock())
+
+    async def _measure_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_SECONDS)
+            try:
+                await self._upstream.synchronise()
+            except UnreachableError as error:
+                log.warning("the exchange's time: %s", error)
+
+    def _quoted(self, name: str, depth: Depth) -> None:
+        self._markets.quoted(name, depth)
+        if self._venue is not None:
+            self._venue.quoted(name, depth)
+
+
+def _egress(settings: GatewaySettings) -> Egress:
+    proxy = settings.proxy_url
+    return Egress(None if proxy is None else proxy.get_secret_value(), settings.ca_bundle)
+
+
+async def _load(instruments: Instruments, settings: GatewaySettings) -> None:
+    """Read all instruments that Paper may trade: its exchange has to know them at the start.
+
+    Raises UnreachableError.
+    """
+    names = [each.replace("-", "") for each in settings.allowed_symbols]
+    deadline = asyncio.get_running_loop().time() + _START_SECONDS
+    while True:
+        try:
+            if names:
+                await instruments.load(_with_values(settings.allowed_symbols, settings))
+            else:
+                await instruments.load_all(settings.quote_currency)
+        except UnreachableError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("waiting for the exchange: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _with_values(symbols: Iterable[str], settings: GatewaySettings) -> set[str]:
+    """Return the names of symbols, and of those that value their quote assets."""
+    money = settings.quote_currency
+    pairs = [each.split("-") for each in symbols]
+    values = {quote + money for _, quote in pairs if quote != money}
+    return {base + quote for base, quote in pairs} | values
+
+
+async def _paper_side(
+    stack: AsyncExitStack, instruments: Instruments, settings: GatewaySettings, wall: Wall
+) -> _AccountSide:
+    # Imported here: only Paper needs a whole exchange.
+    from tradingbot_gateway.binance.paper import PaperVenue, paper_application  # noqa: PLC0415
+
+    state = settings.state
+    venue = PaperVenue(
+        instruments.known().values(),
+        settings.balances(),
+        wall=wall,
+        state=None if state is None else _beside(state),
+    )
+    runner = web.AppRunner(paper_application(venue), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, _LOOPBACK, 0).start()
+    url = f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
+    # No proxy on the way to the own process.
+    session = await stack.enter_async_context(open_session(Egress()))
+    return _AccountSide(session, addresses(url), venue.credentials, venue)
+
+
+def _beside(state: Path) -> Path:
+    return state.with_name(state.name + ".paper")

@@ -1,0 +1,289 @@
+"""Orders and cancels: those of the bot, after the core has judged them, and the gateway's own."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tradingbot_exchange.binance import errors
+from tradingbot_exchange.binance.calls import Security
+
+from tradingbot_gateway.binance.calls import Allowed, Treatment
+from tradingbot_gateway.binance.markets import Markets
+from tradingbot_gateway.binance.proof import without_proof
+from tradingbot_gateway.binance.queries import Queries
+from tradingbot_gateway.binance.refusals import refused
+from tradingbot_gateway.binance.requests import Submission, read_submission
+from tradingbot_gateway.binance.translation import (
+    Tag,
+    canceled,
+    list_parameters,
+    order_parameters,
+    placed,
+    trimmed,
+)
+from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream
+from tradingbot_gateway.binance.views import is_protection
+from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.risk.actions import Cancel, Place
+from tradingbot_gateway.risk.events import Acknowledged, End, Ended, Event, Found, Lost
+from tradingbot_gateway.risk.types import Order
+from tradingbot_gateway.risk.verdicts import Refused, Release
+
+log = logging.getLogger(__name__)
+
+ORDER, OCO, LIST = "/api/v3/order", "/api/v3/orderList/oco", "/api/v3/orderList"
+_RELEASES = 3
+"""How often protection is released for one exit. Afterwards the exchange's own text for a locked
+asset is answered: clients try again, and none sells at the market because of it."""
+_INSUFFICIENT = "Account has insufficient balance for requested action."
+_UNKNOWN_ORDER = -2011
+_PARTLY_DONE = frozenset({-2021, -2022})
+"""Codes of a cancel-replace of which a half or both failed: `data` says which."""
+
+Json = dict[str, Any]
+
+
+class Trading:
+    """Sends what the gate lets through, and reports to the gate what became of it."""
+
+    def __init__(
+        self, gate: Gate, upstream: Upstream, markets: Markets, queries: Queries, tag: Tag
+    ) -> None:
+        self._gate = gate
+        self._upstream = upstream
+        self._markets = markets
+        self._queries = queries
+        self._tag = tag
+        self._client_ids: dict[str, str] = {}
+        """Client ids of own orders by the exchange's ids."""
+
+    # The bot's orders
+
+    async def place(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
+        """Judge and send a new order, order list or cancel-replace.
+
+        Raises ApiError for what is refused, here or in form; UnreachableError.
+        """
+        name = sent.get("symbol")
+        if not name:
+            raise errors.missing("symbol")
+        instrument = await self._markets.ready(name)
+        submission = read_submission(
+            call, sent, instrument, self._tag, client_of=self._client_ids.get
+        )
+        await self._admit(submission)
+        answer = await self._send(
+            call.method, str(call.path), submission.parameters, submission.request.orders
+        )
+        if call.treatment is Treatment.CANCEL_REPLACE:
+            return self._replaced(answer, submission)
+        if answer.succeeded:
+            body = answer.json()
+            self._placed(body, submission.request.orders)
+            if call.treatment is Treatment.ORDER:
+                return _with_body(
+                    answer, trimmed(body, submission.asked_response, submission.order_type)
+                )
+        return answer
+
+    async def _admit(self, submission: Submission) -> None:
+        """Return when the request counts as sent. Raises RefusalError."""
+        for _ in range(_RELEASES):
+            verdict = self._gate.decide(submission.request)
+            if isinstance(verdict, Refused):
+                raise refused(verdict.control.value, verdict.message)
+            if not isinstance(verdict, Release):
+                return
+            await asyncio.gather(*(self.cancel_own(each) for each in verdict.cancels))
+        raise errors.rejected(_INSUFFICIENT)
+
+    async def _send(
+        self, method: str, path: str, parameters: Mapping[str, str], orders: Iterable[Order]
+    ) -> Answer:
+        """Send orders that count as sent, and count what is known at once of their outcome."""
+        try:
+            answer = await self._upstream.call(method, path, parameters, Security.TRADE)
+        except NotSentError:
+            self._each(orders, self._refused)
+            self._count_error("not_sent")
+            raise
+        except UnreachableError:
+            self._each(orders, self._lost)
+            self._count_error("lost")
+            raise
+        if answer.is_unclear:
+            self._each(orders, self._lost)
+            self._count_error("failed")
+        elif not answer.succeeded and answer.code() not in _PARTLY_DONE:
+            self._each(orders, self._refused)
+            self._count_error("limited" if answer.is_limited else "refused")
+        return answer
+
+    def _placed(self, body: Json, orders: Iterable[Order]) -> None:
+        """Count the answer to an order, or to the orders of a list."""
+        by_client_id = {order.client_id: order for order in orders}
+        for report in body.get("orderReports", (body,)):
+            order = by_client_id.get(report["clientOrderId"])
+            if order is not None:
+                self.count(placed(report, order))
+
+    def _replaced(self, answer: Answer, submission: Submission) -> Answer:
+        """Count both halves of a cancel-replace; its new order is answered as it was asked for."""
+        if answer.is_unclear:
+            return answer
+        whole = answer.json()
+        partly = answer.code() in _PARTLY_DONE
+        if not answer.succeeded and not partly:
+            return answer
+        body = whole["data"] if partly else whole
+        if body["cancelResult"] == "SUCCESS":
+            self.count(canceled(body["cancelResponse"], self._tag))
+        if body["newOrderResult"] != "SUCCESS":
+            self._each(submission.request.orders, self._refused)
+            return answer
+        self._placed(body["newOrderResponse"], submission.request.orders)
+        body["newOrderResponse"] = trimmed(
+            body["newOrderResponse"], submission.asked_response, submission.order_type
+        )
+        return _with_body(answer, whole)
+
+    # Cancels
+
+    async def cancel(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
+        """Send a cancel of the bot, which is never refused. Raises UnreachableError."""
+        answer = await self._upstream.call(
+            call.method, str(call.path), without_proof(sent), call.security
+        )
+        if answer.succeeded:
+            self._canceled(answer)
+        return answer
+
+    async def cancel_all(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
+        """Cancel the bot's open orders of a symbol. Raises UnreachableError.
+
+        The exchange's own call would cancel the gateway's protection as well, and what others have
+        on the account.
+        """
+        symbol = sent.get("symbol", "")
+        listed = await self._upstream.call(
+            "GET", str(call.path), {"symbol": symbol}, Security.USER_DATA
+        )
+        if not listed.succeeded:
+            return listed
+        wanted: dict[tuple[str, str], None] = {}
+        for view in listed.json():
+            if self._is_of_the_bot(view):
+                in_list = view["orderListId"] >= 0
+                name = "orderListId" if in_list else "orderId"
+                wanted[name, str(view[name])] = None
+        if not wanted:
+            raise errors.unknown_cancel()
+        answers = await asyncio.gather(
+            *(
+                self._upstream.call(
+                    "DELETE",
+                    LIST if name == "orderListId" else ORDER,
+                    {"symbol": symbol, name: number},
+                    Security.TRADE,
+                )
+                for name, number in wanted
+            )
+        )
+        done = [answer for answer in answers if answer.succeeded]
+        for answer in done:
+            self._canceled(answer)
+        # An order that ended meanwhile is no longer there to cancel, as the exchange sees it too.
+        return _with_body(done[-1], [each.json() for each in done]) if done else answers[-1]
+
+    def _is_of_the_bot(self, view: Json) -> bool:
+        own = self._tag.marks(view.get("strategyId"), view.get("strategyType"))
+        return own and not is_protection(view)
+
+    def _canceled(self, answer: Answer) -> None:
+        body = answer.json()
+        for each in body if isinstance(body, list) else (body,):
+            self.count(canceled(each, self._tag))
+
+    async def cancel_own(self, cancel: Cancel) -> None:
+        """Cancel an order or a list for the gateway. What fails is asked for, or tried again."""
+        name = self._markets.name(cancel.symbol)
+        path, named = ORDER, {"origClientOrderId": cancel.client_id}
+        if cancel.group is not None:
+            path, named = LIST, {"listClientOrderId": cancel.group}
+        self._gate.metrics.own_orders.labels("cancel").inc()
+        self._gate.drop_copy.acted(
+            "cancel", None, reason=f"{cancel.client_id}: {cancel.reason}", now=self._gate.wall()
+        )
+        try:
+            answer = await self._upstream.call(
+                "DELETE", path, {"symbol": name, **named}, Security.TRADE
+            )
+        except UnreachableError as error:
+            log.warning("a cancel of the gateway: %s", error)
+            return
+        if answer.succeeded:
+            self._canceled(answer)
+        elif answer.code() == _UNKNOWN_ORDER:
+            await self._queries.ask(cancel.client_id, cancel.symbol)
+        else:
+            log.warning("a cancel of the gateway was answered %s", answer.status)
+
+    # The gateway's orders
+
+    async def place_own(self, place: Place) -> None:
+        """Send an order or a list of the gateway; it counts as sent already."""
+        name = self._markets.name(place.orders[0].symbol)
+        self._gate.metrics.own_orders.labels(place.purpose.value.lower()).inc()
+        for order in place.orders:
+            self._gate.drop_copy.acted(
+                place.purpose.value.lower(), order, reason=place.reason, now=self._gate.wall()
+            )
+        if len(place.orders) == 1:
+            path, parameters = ORDER, order_parameters(place.orders[0], name, self._tag)
+        else:
+            path = OCO
+            parameters = list_parameters(place.orders, name, place.group, self._tag)
+        try:
+            answer = await self._send("POST", path, parameters, place.orders)
+        except UnreachableError as error:
+            log.warning("an order of the gateway: %s", error)
+            return
+        if answer.succeeded:
+            self._placed(answer.json(), place.orders)
+        else:
+            log.warning(
+                "the exchange did not take an order of the gateway",
+                extra={"purpose": place.purpose.value, "status": answer.status},
+            )
+
+    # Events
+
+    def count(self, events: Iterable[Event]) -> None:
+        """Count events, and note the ids that they name."""
+        found = tuple(events)
+        for event in found:
+            if isinstance(event, Acknowledged):
+                self._client_ids[event.exchange_id] = event.client_id
+            elif isinstance(event, Found):
+                self._client_ids[event.exchange_id] = event.order.client_id
+        self._gate.on(*found)
+
+    def _each(self, orders: Iterable[Order], event: Any) -> None:
+        self._gate.on(*(event(order) for order in orders))
+
+    def _refused(self, order: Order) -> Event:
+        return Ended(time=self._gate.wall(), client_id=order.client_id, how=End.REFUSED)
+
+    def _lost(self, order: Order) -> Event:
+        return Lost(time=self._gate.wall(), client_id=order.client_id)
+
+    def _count_error(self, kind: str) -> None:
+        self._gate.metrics.exchange_errors.labels(kind).inc()
+
+
+def _with_body(answer: Answer, body: object) -> Answer:
+    encoded = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return Answer(answer.status, encoded, answer.headers)

@@ -1,0 +1,227 @@
+"""The gateway's decisions and books, with their journal, drop copy and metrics.
+
+No dialect: it takes requests, events and quotes in the core's words. Everything runs in one event
+loop, and no method waits, so a decision and what it counts are one step.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from pydantic import ValidationError
+from tradingbot_api.contract import BotConfig, RiskReport
+from tradingbot_api.trading_hours import hours
+
+from tradingbot_gateway.drop_copy import DropCopy
+from tradingbot_gateway.errors import StateFileError
+from tradingbot_gateway.journal import Journal, Recorded
+from tradingbot_gateway.metrics import Metrics
+from tradingbot_gateway.risk.actions import Action
+from tradingbot_gateway.risk.desk import Desk
+from tradingbot_gateway.risk.events import Event
+from tradingbot_gateway.risk.figures import Figures, Unknown
+from tradingbot_gateway.risk.limits import Limits, Settings
+from tradingbot_gateway.risk.reconciliation import Answers, reconcile
+from tradingbot_gateway.risk.types import Market, Quote, Request
+from tradingbot_gateway.risk.verdicts import Verdict
+
+Wall = Callable[[], int]
+"""Returns milliseconds since the epoch."""
+
+ReadSettings = Callable[[BotConfig, int], Settings]
+
+
+class Gate:
+    """One bot's desk and what has to happen around each of its calls."""
+
+    def __init__(
+        self,
+        config: BotConfig,
+        read_settings: ReadSettings,
+        *,
+        journal: Journal | None,
+        drop_copy: DropCopy,
+        metrics: Metrics,
+        wall: Wall,
+    ) -> None:
+        """Restore the desk from the journal. Raises StateFileError."""
+        self.config = config
+        self.wall = wall
+        self.drop_copy = drop_copy
+        self.metrics = metrics
+        self.recorded = Recorded() if journal is None else journal.read()
+        self.changed = asyncio.Event()
+        """Set whenever there may be something to do."""
+        self.reconciled = False
+        self.failed = asyncio.Event()
+        self.failure: StateFileError | None = None
+        """Why the ledger can't be written: the process must end."""
+        self._read_settings = read_settings
+        self._journal = journal
+        self._markets: dict[str, Market] = {}
+        self.settings = read_settings(config, wall())
+        self.desk = self._restored()
+        if journal is not None:
+            self.desk.drain()
+            # What is asked for since then is what this file says was known last.
+            journal.begin(self.desk.snapshot(), now=self.recorded.until or wall())
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that apply."""
+        return self.settings.limits
+
+    def _restored(self) -> Desk:
+        try:
+            return Desk.restore(
+                self._markets,
+                self.settings,
+                snapshot=self.recorded.snapshot,
+                events=self.recorded.events,
+                now=self.wall(),
+            )
+        except ValueError as error:  # pydantic's errors are of this kind, and quote the content
+            told = "it is damaged" if isinstance(error, ValidationError) else str(error)
+            raise StateFileError(f"the ledger can't be used: {told}") from None
+
+    # Requests
+
+    def decide(self, request: Request) -> Verdict:
+        """Judge a request. If it is allowed, it counts as sent. Raises StateFileError."""
+        now = self.wall()
+        verdict = self.desk.decide(request, now)
+        self._save()
+        self.metrics.decided(verdict)
+        self.drop_copy.decided(request, verdict, now=now)
+        return verdict
+
+    def on(self, *events: Event) -> None:
+        """Count what happened."""
+        now = self.wall()
+        for event in events:
+            self.desk.on(event, now)
+        self._save()
+        self.changed.set()
+
+    def answered(self, answers: Answers) -> None:
+        """Count what the exchange says about orders, trades and balances."""
+        self.on(*reconcile(self.desk.ledger, answers))
+
+    def actions(self) -> tuple[Action, ...]:
+        """Return what has to be done now."""
+        found = self.desk.actions(self.wall())
+        self._save()
+        return found
+
+    # Circumstances
+
+    def quoted(self, quote: Quote) -> None:
+        """Note a book."""
+        self.desk.quoted(quote, self.wall())
+        self._save()
+        self.changed.set()
+
+    def listed(self, markets: Mapping[str, Market]) -> None:
+        """Add markets, by the core's symbols."""
+        self._markets.update(markets)
+        self.desk.listed(dict(self._markets))
+        self._save()
+
+    def configured(self, config: BotConfig) -> None:
+        """Apply another bot.json."""
+        now = self.wall()
+        self.settings = self._read_settings(config, now)
+        self.desk.configured(self.settings, now)
+        self._save()
+        self.config = config
+        self.changed.set()
+
+    def refresh(self) -> None:
+        """Apply what depends on the time alone: the schedule's hours."""
+        settings = self._read_settings(self.config, self.wall())
+        if settings != self.settings:
+            self.configured(self.config)
+
+    def reconcile_done(self) -> None:
+        """Let entries through."""
+        self.desk.reconciled(self.wall())
+        self._save()
+        self.reconciled = True
+        self.metrics.ready.set(1)
+        self.changed.set()
+
+    def disconnected(self, reason: str) -> None:
+        """Let no entry through until `reconcile_done`."""
+        self.reconciled = False
+        self.metrics.ready.set(0)
+        self.desk.disconnected(reason)
+        self._save()
+
+    def terminate(self, reason: str) -> None:
+        """Let no entry through any more, and cancel entry orders."""
+        self.desk.terminate(reason)
+        self._save()
+        self.changed.set()
+
+    def has_open_entries(self) -> bool:
+        """Whether an entry order may still be open at the exchange."""
+        return any(each.entry and each.open for each in self.desk.ledger.open_orders())
+
+    # Figures
+
+    def report(self) -> RiskReport | Unknown:
+        """Return the answer to `GET /risk`, or why there is none."""
+        figures = self.figures()
+        self._save()
+        if isinstance(figures, Unknown):
+            return figures
+        return figures.report(self.config.config_hash)
+
+    def figures(self) -> Figures | Unknown:
+        """Return the figures of this moment."""
+        figures = self.desk.report(self.wall())
+        self.metrics.measured(self.limits, figures)
+        return figures
+
+    def _save(self) -> None:
+        """Write what was counted. A gateway that can't remember must not go on: it raises."""
+        events = self.desk.drain()
+        if self._journal is None or not events:
+            return
+        try:
+            self._journal.append(events, self.desk.snapshot, now=self.wall())
+        except StateFileError as error:
+            self.failure = error
+            self.failed.set()
+            raise
+
+
+def settings_reader(
+    *,
+    money: str,
+    price_collar_percentage: Decimal,
+    max_orders_per_minute: int,
+    allowed_symbols: Iterable[str] | None,
+) -> ReadSettings:
+    """Return the function that reads a bot.json, with what it does not have yet."""
+    symbols = None if allowed_symbols is None else frozenset(allowed_symbols)
+
+    def read(config: BotConfig, now: int) -> Settings:
+        limits = Limits.of(
+            config.risk,
+            money=money,
+            price_collar_percentage=price_collar_percentage,
+            max_orders_per_minute=max_orders_per_minute,
+            allowed_symbols=symbols,
+        )
+        halted = config.halted_until
+        is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open
+        return Settings(
+            limits=limits,
+            calendar=config.schedule,
+            halted_until=None if halted is None else int(halted.timestamp() * 1000),
+            closed=None if is_open else "the schedule in bot.json is closed",
+        )
+
+    return read
