@@ -77,7 +77,10 @@ def _configuration(*, login: bool) -> dict[str, Any]:
 
 def _only_loopback() -> None:
     # werkzeug's own TRUSTED_HOSTS takes no IPv6 address.
-    host = urlsplit(f"//{request.host}").hostname
+    try:
+        host = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        host = None
     if host not in LOOPBACK_NAMES:
         raise MisdirectedError(
             "without authentication the registry answers only to localhost, 127.0.0.1 and [::1]"

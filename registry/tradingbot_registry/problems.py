@@ -3,11 +3,16 @@
 The exceptions do not know Flask; `rest.errors` converts them into responses.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import Any
 
 from tradingbot_api.asset import ALLOWED_TRANSITIONS, AssetStatus
+
+PROBLEM = "application/problem+json"
+"""The media type of a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,9 @@ def pointer(*steps: str | int) -> str:
 class ProblemError(Exception):
     """Base: an HTTP status, a stable `type`, a title, and a detail that says what to do."""
 
-    status: ClassVar[int] = 500
-    slug: ClassVar[str | None] = None
-    title: ClassVar[str] = "Internal error"
+    status: int = 500
+    slug: str | None = None
+    title: str = "Internal error"
 
     def __init__(
         self,
@@ -73,6 +78,31 @@ class ProblemError(Exception):
 def problem_type(slug: str | None) -> str:
     """Return the `type` of a problem: a name to compare, not a URL to fetch."""
     return f"urn:tradingbot:problem:{slug}" if slug else "about:blank"
+
+
+def document(error: ProblemError, *, instance: str, request_id: str) -> bytes:
+    """Return the problem details document of an error (RFC 9457)."""
+    members = {
+        "type": problem_type(error.slug),
+        "title": error.title,
+        "status": int(error.status),
+        "detail": error.detail,
+        "instance": instance,
+        "request_id": request_id,
+        **error.extensions,
+    }
+    return json.dumps(members).encode() + b"\n"
+
+
+class HTTPProblemError(ProblemError):
+    """An error that its HTTP status says all of."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail, headers=headers)
+        self.status = status
+        self.title = status.phrase
 
 
 class DefectError(ProblemError):

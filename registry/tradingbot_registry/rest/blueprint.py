@@ -8,6 +8,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from tradingbot_registry.problems import (
+    PROBLEM,
     AssetNotFoundError,
     CycleError,
     DefectError,
@@ -29,8 +30,6 @@ from tradingbot_registry.problems import (
     problem_type,
 )
 from tradingbot_registry.rest.body import ProblemParser
-
-PROBLEM = "application/problem+json"
 
 HEADERS = "headers"
 """Where a view keeps the request headers to document, beside flask-smorest's own notes."""

@@ -12,7 +12,8 @@ from flask import Blueprint, Flask, Response, abort, redirect, send_from_directo
 from swagger_ui_bundle import swagger_ui_path
 from werkzeug.wrappers import Response as BaseResponse
 
-from tradingbot_registry.rest.blueprint import PROBLEM, ProblemSchema
+from tradingbot_registry.problems import PROBLEM
+from tradingbot_registry.rest.blueprint import ProblemSchema
 
 DESCRIPTION = """
 An inventory of infrastructure: API endpoints, databases, deployments, and what depends on what.
