@@ -44,6 +44,11 @@ def stocked(api: Api) -> Api:
         ("external_ref_prefix=crd/Default/x", []),
         ("updated_since=2026-01-01T00:00:03Z", ["Leaf_one", "owned"]),
         ("updated_since=2026-01-01T01:00:04%2B01:00", ["owned"]),
+        ("updated_since=2026-01-01t00:00:03.9999999z", ["owned"]),
+        ("updated_since=2025-12-31T23:59:60Z", ["root", "mid", "Leaf_one", "owned"]),
+        ("updated_since=0001-01-01T00:00:00%2B23:59", ["root", "mid", "Leaf_one", "owned"]),
+        ("updated_since=0999-01-01T00:00:00Z", ["root", "mid", "Leaf_one", "owned"]),
+        ("updated_since=9999-12-31T23:59:59-23:59", []),
         ("sort=name", ["Leaf_one", "mid", "owned", "root"]),
         ("sort=-name", ["root", "owned", "mid", "Leaf_one"]),
         ("sort=type,-name", ["Leaf_one", "root", "owned", "mid"]),
@@ -73,6 +78,29 @@ def test_a_query_finds_what_it_says(stocked: Api, query: str, names: list[str]) 
         ("updated_since=yesterday", "updated_since"),
         ("updated_since=2026-01-01", "updated_since"),
         ("updated_since=2026-01-01T00:00:00", "updated_since"),
+        ("updated_since=2026-W01-1T00:00:00Z", "updated_since"),
+        ("updated_since=20260101T000000Z", "updated_since"),
+        ("updated_since=2026-01-01T00Z", "updated_since"),
+        ("updated_since=2026-01-01T24:00:00Z", "updated_since"),
+        ("updated_since=2026-02-30T00:00:00Z", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00%2B0100", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00%2B01:00:30", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00%2B24:00", "updated_since"),
+        ("updated_since=%D9%A2%D9%A0%D9%A2%D9%A6-01-01T00:00:00Z", "updated_since"),
+        ("page=1&page=2", "page"),
+        ("q=a&q=a", "q"),
+        ("sort=name&sort=type", "sort"),
+        ("sort=name,-name", "sort"),
+        ("page=1_0", "page"),
+        ("page=%D9%A3", "page"),
+        ("page=%201", "page"),
+        ("page=%2B1", "page"),
+        ("page=1.0", "page"),
+        ("page=99999999999999999999", "page"),
+        ("q=%00", "q"),
+        ("q=a%00b", "q"),
+        ("tag=%00", "tag"),
+        ("external_ref_prefix=crd%00", "external_ref_prefix"),
     ],
 )
 def test_a_query_that_means_nothing_is_refused_by_name(
@@ -80,6 +108,22 @@ def test_a_query_that_means_nothing_is_refused_by_name(
 ) -> None:
     problem = refusal(api.client.get(f"{ASSETS}?{query}"), 422, "invalid")
     assert [error["parameter"] for error in problem["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize(
+    "parameter", ["tag=b", "any_tag=b", "type=Other", "status=Draft", "effective_status=Degraded"]
+)
+def test_a_filter_may_be_repeated_as_often_as_fits(stocked: Api, parameter: str) -> None:
+    found = stocked.find(parameter)
+    assert stocked.find("&".join([parameter] * 2500)) == found
+
+
+def test_a_walk_takes_its_parameters_as_strictly(api: Api) -> None:
+    asset = api.add("a")
+    for query in ("depth=1&depth=2", "depth=1_0", "depth=%D9%A1"):
+        response = api.client.get(f"{ASSETS}/{asset['id']}/dependents?{query}")
+        problem = refusal(response, 422, "invalid")
+        assert [error["parameter"] for error in problem["errors"]] == ["depth"]
 
 
 def test_pages_say_where_they_stand_and_lead_on(stocked: Api) -> None:

@@ -104,9 +104,10 @@ def _conditions(listing: Listing) -> list[Any]:
         conditions.append(
             reduce(or_, [_effectively(status) for status in listing.effective_status])
         )
-    conditions.extend(_carries({tag}) for tag in listing.tag)
+    if listing.tag:
+        conditions.append(_carries(listing.tag, at_least=len(listing.tag)))
     if listing.any_tag:
-        conditions.append(_carries(listing.any_tag))
+        conditions.append(_carries(listing.any_tag, at_least=1))
     if listing.q:
         conditions.append(Asset.name.contains(listing.q) | Asset.description.contains(listing.q))
     if listing.updated_since is not None:
@@ -129,11 +130,14 @@ def _effectively(status: str) -> Any:
     return (Asset.status == status) & Asset.seq.not_in(affected())
 
 
-def _carries(names: Collection[str]) -> Any:
+def _carries(names: Collection[str], *, at_least: int) -> Any:
+    # One query for any number of tags: a condition for each would exceed what SQLite can nest.
     carriers = (
         AssetTag.select(AssetTag.asset)
         .join(Tag, on=(AssetTag.tag == Tag.id))
         .where(Tag.name.in_(list(names)))
+        .group_by(AssetTag.asset)
+        .having(peewee.fn.COUNT(AssetTag.tag) >= at_least)
     )
     return Asset.seq.in_(carriers)
 

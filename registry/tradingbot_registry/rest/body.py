@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import marshmallow as ma
 from flask import Request
+from marshmallow import fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -22,6 +23,9 @@ from tradingbot_registry.problems import (
 MAX_BODY = 1024 * 1024
 MAX_DEPTH = 64
 """Nesting that a body may have. Deeper JSON exists only to exhaust a parser's stack."""
+
+NUL_REFUSED = "May not contain the character NUL (U+0000)."
+"""Not every database can store it, and others cut a text there."""
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -150,6 +154,23 @@ class ProblemParser(FlaskParser):
     def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002
         """Return the body, parsed strictly."""
         return read_json(req, JSON)
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Return the query, refusing a parameter for one value that is there twice, and NUL."""
+        several = {name for name, field in schema.fields.items() if isinstance(field, fields.List)}
+        found = [
+            Complaint(name, "Given more than once.", in_query=True)
+            for name, values in req.args.lists()
+            if len(values) > 1 and name in schema.fields and name not in several
+        ]
+        found += [
+            Complaint(name, NUL_REFUSED, in_query=True)
+            for name, values in req.args.lists()
+            if any("\0" in value for value in values)
+        ]
+        if found:
+            raise InvalidError(found)
+        return super().load_querystring(req, schema)
 
     def handle_error(
         self,

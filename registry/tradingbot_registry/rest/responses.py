@@ -1,6 +1,6 @@
 """The JSON of answers, except problems."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
@@ -9,7 +9,7 @@ from marshmallow import fields
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
 from tradingbot_registry.rest.asset_fields import asset_field
 from tradingbot_registry.rest.requests import EXAMPLE_ID, EXAMPLE_REF, LIFECYCLE, SecretRefSchema
-from tradingbot_registry.storage.models import TIME_FORMAT
+from tradingbot_registry.rfc3339 import text_of
 
 
 class MomentField(fields.Field[datetime]):
@@ -22,7 +22,7 @@ class MomentField(fields.Field[datetime]):
         obj: Any,  # noqa: ARG002
         **_: Any,
     ) -> str | None:
-        return None if value is None else value.astimezone(UTC).strftime(TIME_FORMAT)
+        return None if value is None else text_of(value)
 
 
 def _moment(description: str, data_key: str) -> MomentField:

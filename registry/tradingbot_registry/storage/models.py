@@ -5,12 +5,12 @@ ForeignKeyField would query rows of other tables implicitly.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import peewee
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+from tradingbot_registry.rfc3339 import text_of
 
 
 class TimestampField(peewee.TextField):
@@ -18,7 +18,7 @@ class TimestampField(peewee.TextField):
 
     def db_value(self, value: datetime | None) -> str | None:
         """Return text for the database."""
-        return None if value is None else value.astimezone(UTC).strftime(TIME_FORMAT)
+        return None if value is None else text_of(value)
 
     def python_value(self, value: str | None) -> datetime | None:
         """Return the time."""
