@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,50 @@ def test_a_damaged_file_is_reported_and_not_a_crash(api: Api, tmp_path: Path) ->
         file.unlink()
     (tmp_path / "registry.db").write_bytes(b"garbage" * 1000)
     assert "not a SQLite database" in refusal(api.client.get(ASSETS), 503, "storage")["detail"]
+
+
+def test_the_writers_of_a_process_take_turns_instead_of_waiting_for_sqlites_lock(
+    database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own lock starves one of many writers: nobody else may want it at the same time."""
+    beginning, most = [0], [0]
+    counting = threading.Lock()
+    begin = database.begin
+
+    def counted(lock_type: str | None = None) -> None:
+        with counting:
+            beginning[0] += 1
+            most[0] = max(most[0], beginning[0])
+        begin(lock_type)
+
+    def unit() -> None:
+        with counting:
+            assert beginning[0] == 1
+        wait.wait(0.001)
+        with counting:
+            beginning[0] -= 1
+
+    def writer() -> None:
+        with database.connection_context():
+            for _ in range(20):
+                write(database, unit)
+
+    monkeypatch.setattr(database, "begin", counted)
+    wait = threading.Event()
+    writers = [threading.Thread(target=writer) for _ in range(8)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    assert (beginning, most) == ([0], [1])
+
+
+def test_a_writer_does_not_wait_for_ever_for_the_others(
+    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    with database.turn():
+        response = api.client.post(ASSETS, json={"name": "a", "type": "Other"})
+        refusal(response, 503, "storage")
+        assert response.headers["Retry-After"]
+    api.add("a")

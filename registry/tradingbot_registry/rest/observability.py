@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tradingbot_registry.inventory import listing
 from tradingbot_registry.problems import StorageError
-from tradingbot_registry.storage.database import SqliteFile, storage_error
+from tradingbot_registry.storage.database import SqliteFile, storage_error, write
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _blueprint(database: SqliteFile, metrics: CollectorRegistry) -> Blueprint:
 def _check_writable(database: SqliteFile) -> None:
     """Raise StorageError unless a write can begin now."""
     try:
-        with database.connection_context(), database.atomic("IMMEDIATE"):
-            pass
+        with database.connection_context():
+            write(database, lambda: None)
     except peewee.PeeweeException as error:
         raise storage_error(error) or StorageError(str(error)) from error

@@ -20,7 +20,7 @@ _NUMBER = re.compile("[0-9]{1,9}")
 
 
 class NumberField(fields.Integer):
-    """A whole number, in digits: Python's `int` also takes `1_0`, signs, spaces and other digits."""
+    """A whole number in ASCII digits: Python's `int` also takes `1_0`, signs and spaces."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if _NUMBER.fullmatch(value) is None:
