@@ -126,6 +126,37 @@ def test_a_walk_takes_its_parameters_as_strictly(api: Api) -> None:
         assert [error["parameter"] for error in problem["errors"]] == ["depth"]
 
 
+@pytest.mark.parametrize(
+    ("text", "q"),
+    [
+        ("GRÖSSE", "größe"),
+        ("Größe", "GRÖSSE"),
+        ("ΜΕΓΑΣ", "μεγας"),
+        ("ДАННЫЕ", "данные"),
+        ("İstanbul", "i̇stanbul"),
+        ("cafe\u0301", "CAFÉ"),
+        ("ﬁnance", "FIN"),
+        ("注文\u3000台帳", "文\u3000台"),
+        ("\u0645\u06cc\u200c\u062e\u0648", "\u06cc\u200c\u062e"),
+        ("50%_\\", "%_\\"),
+    ],
+)
+def test_a_search_knows_case_in_every_alphabet(api: Api, text: str, q: str) -> None:
+    api.add(text)
+    described = api.add("described", description=f"the {text}")
+    api.add("neither", description="other")
+    found = api.client.get(ASSETS, query_string={"q": q}).json
+    assert [asset["name"] for asset in found] == [text, "described"]
+    api.patch(described["id"], {"description": "changed"})
+    assert len(api.client.get(ASSETS, query_string={"q": q}).json) == 1
+
+
+def test_a_search_does_not_match_across_name_and_description(api: Api) -> None:
+    api.add("one", description="two")
+    for q in ("onetwo", "one two", "one\ntwo", "e\x1ft"):
+        assert api.client.get(ASSETS, query_string={"q": q}).json == []
+
+
 def test_pages_say_where_they_stand_and_lead_on(stocked: Api) -> None:
     response = stocked.client.get(f"{ASSETS}?page=2&page_size=1&tag=a&sort=name")
     assert [asset["name"] for asset in response.json] == ["root"]
@@ -155,6 +186,7 @@ def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
     api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = api.add("root", status="Failed")
+    api.add("a", root["id"], tags=["t"])
     statements: list[str] = []
     execute = database.execute_sql
 
@@ -168,5 +200,5 @@ def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
     for number in range(20):
         api.add(f"a{number}", root["id"], tags=["t"])
     statements.clear()
-    assert len(api.find()) == 21
+    assert len(api.find()) == 22
     assert len(statements) == few

@@ -17,6 +17,29 @@ def test_an_upsert_creates_then_changes_then_leaves_alone(api: Api) -> None:
     assert api.client.get(f"{ASSETS}/by-ref/{REF}").json == changed.json
 
 
+def test_what_get_answers_an_owner_can_be_put_back_and_changes_nothing(api: Api) -> None:
+    other = api.add("other")
+    for managed_by in ("crd", "operator", "user"):
+        path = f"{ASSETS}/by-ref/{REF}-{managed_by}"
+        fields = {"managedBy": managed_by, "dependsOn": [other["id"], "a/b/c"], "tags": ["t"]}
+        api.upsert(f"{REF}-{managed_by}", **fields, description="d", config={"a": 1})
+        got = api.client.get(path).json
+        put = api.client.put(path, json=got)
+        assert (put.status_code, put.json) == (200, got)
+        edited = api.client.put(path, json={**got, "description": "e"})
+        assert (edited.status_code, edited.json["version"]) == (200, 2)
+
+
+def test_an_upsert_does_not_change_who_an_asset_is(api: Api) -> None:
+    asset, other = api.upsert(REF).json, api.add("other")
+    for ref in (REF, f"{REF}-new"):
+        for change in ({"id": other["id"]}, {"externalRef": "a/b/c"}, {"externalRef": None}):
+            problem = refusal(api.upsert(ref, **change), 422, "invalid")
+            assert [error["pointer"] for error in problem["errors"]] == [f"/{next(iter(change))}"]
+    refusal(api.upsert(f"{REF}-new", id=asset["id"]), 422, "invalid")
+    assert api.upsert(f"{REF}-new", externalRef=f"{REF}-new").status_code == 201
+
+
 def test_an_upsert_leaves_status_tags_and_description_that_it_does_not_name(api: Api) -> None:
     asset = api.upsert(REF, tags=["a"], description="x", status="Active").json
     api.patch(asset["id"], {"tags": ["mine"], "description": "mine"})

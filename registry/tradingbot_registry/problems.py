@@ -210,12 +210,14 @@ class CycleError(ProblemError):
     slug = "dependency-cycle"
     title = "Dependencies would form a cycle"
 
-    def __init__(self, path: Sequence[Reference]) -> None:
+    def __init__(self, path: Sequence[Reference], length: int) -> None:
+        # By reference: assets of several owners may have the same name.
+        steps = [step.external_ref or step.name for step in path]
+        if length >= NAMES_SHOWN:
+            steps = [*steps[:NAMES_SHOWN], f"{length - NAMES_SHOWN} more", steps[0]]
         super().__init__(
-            "an asset can't depend on itself, directly or not: "
-            # By reference: assets of several owners may have the same name.
-            + " -> ".join(step.external_ref or step.name for step in path),
-            extensions={"cycle": [step.as_json() for step in path]},
+            f"an asset can't depend on itself, directly or not: {' -> '.join(steps)}",
+            extensions={"cycle": [step.as_json() for step in path], "length": length},
         )
 
 
@@ -226,10 +228,10 @@ class DependentsError(ProblemError):
     slug = "has-dependents"
     title = "Other assets depend on this one"
 
-    def __init__(self, detail: str, blockers: Sequence[Reference]) -> None:
+    def __init__(self, detail: str, blockers: Sequence[Reference], total: int) -> None:
         super().__init__(
-            f"{detail} {names(blockers)}",
-            extensions={"blockers": [blocker.as_json() for blocker in blockers]},
+            f"{detail} {names(blockers, total)}",
+            extensions={"blockers": [blocker.as_json() for blocker in blockers], "total": total},
         )
 
 
@@ -255,12 +257,14 @@ class NotReadyError(ProblemError):
     slug = "dependencies-not-ready"
     title = "Dependencies are not ready"
 
-    def __init__(self, *, unresolved: Sequence[str], drafts: Sequence[Reference]) -> None:
+    def __init__(
+        self, *, unresolved: Sequence[str], drafts: Sequence[Reference], total: int
+    ) -> None:
         reasons = []
         if unresolved:
-            reasons.append(f"not in the registry yet: {', '.join(unresolved)}")
+            reasons.append(f"not in the registry yet: {_joined(unresolved, len(unresolved))}")
         if drafts:
-            reasons.append(f"still Draft: {names(drafts)}")
+            reasons.append(f"still Draft: {names(drafts, total)}")
         super().__init__(
             f"an Active asset needs all its dependencies; {'; '.join(reasons)}",
             extensions={
@@ -322,8 +326,12 @@ class StorageFullError(StorageError):
 NAMES_SHOWN = 10
 
 
-def names(assets: Sequence[Reference]) -> str:
-    """Join names for a sentence. A long list is cut; the problem has the full one."""
-    shown = ", ".join(asset.name for asset in assets[:NAMES_SHOWN])
-    rest = len(assets) - NAMES_SHOWN
+def names(assets: Sequence[Reference], total: int) -> str:
+    """Join names for a sentence. A long list is cut; the problem has more of it."""
+    return _joined([asset.name for asset in assets[:NAMES_SHOWN]], total)
+
+
+def _joined(texts: Sequence[str], total: int) -> str:
+    shown = ", ".join(texts[:NAMES_SHOWN])
+    rest = total - NAMES_SHOWN
     return f"{shown} and {rest} more" if rest > 0 else shown

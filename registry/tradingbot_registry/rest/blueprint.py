@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 import flask_smorest
 import marshmallow as ma
-from marshmallow import fields
 
 from tradingbot_registry.problems import (
     PROBLEM,
@@ -29,59 +28,14 @@ from tradingbot_registry.problems import (
     UnsupportedMediaTypeError,
     problem_type,
 )
-from tradingbot_registry.rest.body import ProblemParser
+from tradingbot_registry.rest.body import JSON, ProblemParser
+from tradingbot_registry.rest.problem_schema import ProblemSchema
 
 HEADERS = "headers"
 """Where a view keeps the request headers to document, beside flask-smorest's own notes."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
-
-
-class ComplaintSchema(ma.Schema):
-    """One thing that is wrong with a request."""
-
-    pointer = fields.String(
-        metadata={
-            "description": "Where in the body, as a JSON pointer (RFC 6901).",
-            "example": "/config/host",
-        }
-    )
-    parameter = fields.String(
-        metadata={"description": "Or which query parameter.", "example": "page_size"}
-    )
-    detail = fields.String(metadata={"description": "What is wrong.", "example": "Required value"})
-
-
-class ProblemSchema(ma.Schema):
-    """A problem (RFC 9457).
-
-    Some types carry more: `cycle`, `blockers`, `allowed`, `unresolved` and `drafts`, `managedBy`.
-    """
-
-    type = fields.String(
-        metadata={
-            "description": "Type of the problem: a stable name to compare, not a URL to fetch."
-            " `about:blank` says no more than the status.",
-            "example": problem_type("invalid"),
-        }
-    )
-    title = fields.String(metadata={"description": "Title of the type.", "example": "Invalid"})
-    status = fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
-    detail = fields.String(metadata={"description": "What is wrong here, and what to do."})
-    instance = fields.String(
-        metadata={"description": "The path asked for.", "example": "/api/v1/assets"}
-    )
-    request_id = fields.String(
-        metadata={
-            "description": "Names the request in the server's log; also in X-Request-ID, and"
-            " taken from there if the client sends one."
-        }
-    )
-    errors = fields.List(
-        fields.Nested(ComplaintSchema),
-        metadata={"description": "With status 422: everything that is wrong, at once."},
-    )
 
 
 Kinds = tuple[type[ProblemError], ...]
@@ -134,6 +88,19 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """Pass the validated content of `location` to the view as its first argument."""
         decorate: Callable[[F], F] = self.arguments(schema, location=location, **options)
         return decorate
+
+    def reads(
+        self,
+        schema: type[ma.Schema],
+        media_type: str = JSON,
+        *,
+        examples: Mapping[str, Any] | None = None,
+    ) -> Callable[[F], F]:
+        """Document the body, which the view reads itself: what it may be depends on the asset."""
+        content: dict[str, Any] = {"schema": schema}
+        if examples:
+            content["examples"] = examples
+        return self.documents(requestBody={"required": True, "content": {media_type: content}})
 
     def answers(
         self,

@@ -133,27 +133,16 @@ def complaints(messages: Any, *steps: str | int, in_query: bool = False) -> Iter
         yield Complaint(where, str(message), in_query=in_query)
 
 
-def loaded(schema: ma.Schema, document: Any) -> Any:
-    """Load the document with the schema. Raises InvalidError."""
-    try:
-        return schema.load(document)
-    except ma.ValidationError as error:
-        raise InvalidError(list(complaints(_tree(error)))) from error
-
-
-def _tree(error: ma.ValidationError) -> Mapping[str, Any]:
+def messages_of(error: ma.ValidationError) -> Mapping[str, Any]:
+    """Return the tree of messages of an error."""
     messages: Mapping[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     return messages
 
 
 class ProblemParser(FlaskParser):
-    """webargs' parser with this API's bodies and errors."""
+    """webargs' parser with this API's rules for the query, and its errors."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": ma.RAISE, "query": ma.RAISE}  # noqa: RUF012
-
-    def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002
-        """Return the body, parsed strictly."""
-        return read_json(req, JSON)
+    DEFAULT_UNKNOWN_BY_LOCATION = {"query": ma.RAISE}  # noqa: RUF012
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
         """Return the query, refusing a parameter for one value that is there twice, and NUL."""
@@ -183,6 +172,6 @@ class ProblemParser(FlaskParser):
     ) -> NoReturn:
         """Raise all errors as one InvalidError."""
         found: list[Complaint] = []
-        for location, messages in _tree(error).items():
+        for location, messages in messages_of(error).items():
             found += complaints(messages, in_query=location == "query")
         raise InvalidError(found) from error

@@ -13,7 +13,7 @@ from swagger_ui_bundle import swagger_ui_path
 from werkzeug.wrappers import Response as BaseResponse
 
 from tradingbot_registry.problems import PROBLEM
-from tradingbot_registry.rest.blueprint import ProblemSchema
+from tradingbot_registry.rest.problem_schema import ProblemSchema
 
 DESCRIPTION = """
 An inventory of infrastructure: API endpoints, databases, deployments, and what depends on what.

@@ -15,6 +15,10 @@ MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
 MAX_DEPTH = 1_000_000
 
+NO_NUL = {"pattern": "^[^\\x00]*$"}
+
+_KEY = f"-?({'|'.join(SORT_COLUMNS)})"
+
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
@@ -78,7 +82,7 @@ class ListQuery(Query):
     effective_status = _any_of(EffectiveStatus, "Only assets with this effective status.")
     managed_by = _any_of(ManagedBy, "Only assets with this manager.")
     tag = fields.List(
-        fields.String(),
+        fields.String(metadata=NO_NUL),
         load_default=list,
         metadata={
             "description": "Only assets with this tag. Repeated: with all of them.",
@@ -86,14 +90,18 @@ class ListQuery(Query):
         },
     )
     any_tag = fields.List(
-        fields.String(),
+        fields.String(metadata=NO_NUL),
         load_default=list,
         metadata={"description": "Only assets with this tag. Repeated: with any of them."},
     )
     q = fields.String(
         load_default=None,
         validate=validate.Length(max=200),
-        metadata={"description": "Only assets with this text in name or description."},
+        metadata={
+            **NO_NUL,
+            "description": "Only assets with this text in name or description, in upper or"
+            " lower case.",
+        },
     )
     updated_since = MomentField(
         load_default=None,
@@ -106,6 +114,7 @@ class ListQuery(Query):
         load_default=None,
         validate=validate.Length(max=400),
         metadata={
+            **NO_NUL,
             "description": "Only assets whose external reference has this prefix: those of one"
             " owner.",
             "example": "crd/default/registry.",
@@ -115,6 +124,7 @@ class ListQuery(Query):
         load_default=(Sort("created_at"),),
         metadata={
             "description": f"Order: {', '.join(SORT_COLUMNS)}; by commas, `-` for descending.",
+            "pattern": f"^{_KEY}(,{_KEY})*$",
             "default": "created_at",
         },
     )

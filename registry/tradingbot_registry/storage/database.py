@@ -23,6 +23,7 @@ import peewee
 
 from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError, SchemaError
 from tradingbot_registry.problems import StorageError, StorageFullError
+from tradingbot_registry.storage.folding import search_text
 
 BUSY_TIMEOUT = 2
 """Seconds that SQLite waits for another process's writer, per attempt."""
@@ -48,7 +49,7 @@ class SqliteFile(peewee.SqliteDatabase):
     """A SQLite database file."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **options)
         self._held: sqlite3.Connection | None = None
         self._writers = threading.Lock()
 
@@ -108,13 +109,16 @@ def open_database(url: str) -> SqliteFile:
     """
     path = database_path(url).absolute()
     _make_file(path)
-    return SqliteFile(
+    database = SqliteFile(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
         pragmas=PRAGMAS,
         timeout=BUSY_TIMEOUT,
         autoconnect=False,
     )
+    # SQLite's own functions know no case outside ASCII. A migration needs this one.
+    database.register_function(search_text, "search_text", 2)
+    return database
 
 
 def _make_file(path: Path) -> None:
@@ -164,10 +168,10 @@ def write(database: SqliteFile, unit: Callable[[], T]) -> T:
 
 
 @contextmanager
-def snapshot(database: SqliteFile) -> Iterator[None]:
+def snapshot(database: SqliteFile) -> Iterator[SqliteFile]:
     """All queries in the block see the database as of the first one."""
     with database.atomic("DEFERRED"):
-        yield
+        yield database
 
 
 def storage_error(error: Exception) -> StorageError | None:
