@@ -8,6 +8,8 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.refusals import RefusedError
+from tradingbot_registry.rest.problems import KINDS, HTTPError
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -118,6 +120,36 @@ def test_every_kind_of_problem_is_as_the_document_says(api: Api, document: Any) 
         kinds.add(answer.json["type"].rpartition(":")[2])
     assert {"dependency-cycle", "dependencies-not-ready", "forbidden-transition"} < kinds
     assert {"has-dependents", "managed-asset", "precondition-failed", "invalid"} < kinds
+
+
+def test_every_error_is_a_kind_of_problem_of_its_own() -> None:
+    assert set(errors(RefusedError)) == KINDS.keys() | {HTTPError}
+    assert len({kind.slug for kind in KINDS.values()}) == len(KINDS)
+
+
+def errors(base: type[RefusedError]) -> Iterator[type[RefusedError]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from errors(error)
+
+
+def patterns(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("pattern"), str):
+            yield value["pattern"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from patterns(inner)
+
+
+def test_patterns_are_those_of_json_schema_and_match_whole_texts(document: Any) -> None:
+    found = set(patterns(document))
+    assert len(found) > 5
+    for pattern in found:
+        assert pattern.startswith("^")
+        assert pattern.endswith("$")
+        assert not re.search(r"\\[AZz]|\(\?P", pattern)
 
 
 def test_texts_of_limited_form_have_their_pattern_in_the_document(document: Any) -> None:

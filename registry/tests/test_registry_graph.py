@@ -17,7 +17,7 @@ from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.inventory.graph import Causes, Direction, causes, walk
 from tradingbot_registry.inventory.record import Record, Wanted
 from tradingbot_registry.inventory.store import Store
-from tradingbot_registry.problems import CycleError
+from tradingbot_registry.refusals import CycleError
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, rows
 

@@ -1,6 +1,9 @@
 """Assets that controllers keep, and references that are resolved when their target appears."""
 
+import pytest
 from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.storage import database as database_module
+from tradingbot_registry.storage.database import SqliteFile
 
 REF = "crd/default/registry.orders-db"
 
@@ -38,6 +41,17 @@ def test_an_upsert_does_not_change_who_an_asset_is(api: Api) -> None:
             assert [error["pointer"] for error in problem["errors"]] == [f"/{next(iter(change))}"]
     refusal(api.upsert(f"{REF}-new", id=asset["id"]), 422, "invalid")
     assert api.upsert(f"{REF}-new", externalRef=f"{REF}-new").status_code == 201
+
+
+def test_an_upsert_that_changes_nothing_waits_for_no_writer(
+    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    before = api.upsert(REF, tags=["t"]).json
+    with database.turn():
+        same = api.upsert(REF, tags=["t"])
+        assert (same.status_code, same.json) == (200, before)
+        refusal(api.upsert(REF, tags=["u"]), 503, "storage")
 
 
 def test_an_upsert_leaves_status_tags_and_description_that_it_does_not_name(api: Api) -> None:

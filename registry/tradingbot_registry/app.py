@@ -11,9 +11,9 @@ from flask import Flask, request
 
 from tradingbot_registry.auth.gate import Gate, OpenGate
 from tradingbot_registry.inventory.store import Store
-from tradingbot_registry.problems import MisdirectedError
 from tradingbot_registry.rest import assets, by_ref, docs, errors, observability, query, responses
 from tradingbot_registry.rest.body import MAX_BODY
+from tradingbot_registry.rest.problems import MisdirectedError
 from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
 from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
 from tradingbot_registry.storage.migrations import migrate

@@ -24,14 +24,13 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from werkzeug.test import run_wsgi_app
 
-from tradingbot_registry.problems import (
-    PROBLEM,
+from tradingbot_registry.refusals import RefusedError, UnavailableError
+from tradingbot_registry.rest.problems import (
+    MEDIA_TYPE,
     DefectError,
-    HTTPProblemError,
+    HTTPError,
     MalformedError,
-    ProblemError,
-    UnavailableError,
-    document,
+    problem,
 )
 
 log = logging.getLogger(__name__)
@@ -68,18 +67,19 @@ class Answer:
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers]
 
 
-def problem_answer(error: ProblemError, *, path: str = "") -> Answer:
+def problem_answer(error: RefusedError, *, path: str = "") -> Answer:
     """Return the answer for an error that the application does not see; it ends the connection."""
     request_id = secrets.token_hex(8)
-    body = document(error, instance=path, request_id=request_id)
+    answer = problem(error)
+    body = answer.document(instance=path, request_id=request_id)
     headers = {
-        **error.headers,
-        "Content-Type": PROBLEM,
+        **answer.headers,
+        "Content-Type": MEDIA_TYPE,
         "Content-Length": str(len(body)),
         "Connection": "close",
         "X-Request-ID": request_id,
     }
-    return Answer(error.status, list(headers.items()), body)
+    return Answer(answer.kind.status, list(headers.items()), body)
 
 
 class Application:
@@ -113,7 +113,7 @@ class Application:
                 answer.headers.append(("Connection", "close"))
         except TimeoutError:
             late = f"the body did not arrive within {BODY_SECONDS:.0f} s"
-            refusal = HTTPProblemError(HTTPStatus.REQUEST_TIMEOUT, late)
+            refusal = HTTPError(HTTPStatus.REQUEST_TIMEOUT, late)
             answer = problem_answer(refusal, path=_path(scope))
         except UnavailableError as error:
             answer = problem_answer(error, path=_path(scope))
@@ -230,16 +230,18 @@ class Connection(H11Protocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Answer with a problem to what is not HTTP."""
         cause = sys.exc_info()[1]
         hint = HTTPStatus(getattr(cause, "error_status_hint", HTTPStatus.BAD_REQUEST))
-        error: ProblemError = MalformedError(f"the request is not valid HTTP: {cause or msg}")
+        # Not what h11 says: its message repeats the line, which may have a token.
+        error: RefusedError = MalformedError("the request is not valid HTTP/1.1")
         if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            error = HTTPProblemError(hint, f"the request line and headers exceed {MAX_HEAD} bytes")
+            error = HTTPError(hint, f"the request line and headers exceed {MAX_HEAD} bytes")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             answer = problem_answer(error)
-            head = h11.Response(status_code=answer.status, headers=answer.head)
+            reason = HTTPStatus(answer.status).phrase.encode()
+            head = h11.Response(status_code=answer.status, headers=answer.head, reason=reason)
             for event in (head, h11.Data(data=answer.body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

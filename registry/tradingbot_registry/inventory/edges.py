@@ -7,7 +7,7 @@ from uuid import UUID
 
 import peewee
 
-from tradingbot_registry.problems import Complaint, InvalidError, pointer
+from tradingbot_registry.refusals import Complaint, InvalidError, pointer
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, PendingDependency, rows
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.problems import Reference
+from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, rows
 

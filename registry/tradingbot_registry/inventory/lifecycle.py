@@ -6,7 +6,7 @@ The transitions are `tradingbot_api.asset`'s, shared with admission.
 from tradingbot_api.asset import AssetStatus, may_become
 
 from tradingbot_registry.inventory.graph import Direction, neighbours
-from tradingbot_registry.problems import DependentsError, NotReadyError, TransitionError
+from tradingbot_registry.refusals import DependentsError, NotReadyError, TransitionError
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import PendingDependency, rows
 

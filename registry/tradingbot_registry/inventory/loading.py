@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tradingbot_registry.inventory.graph import Causes, causes
 from tradingbot_registry.inventory.record import ExternalRef, Record, SecretRef, effective_status
-from tradingbot_registry.problems import AssetNotFoundError
+from tradingbot_registry.refusals import AssetNotFoundError
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import (
     Asset,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tradingbot_registry.problems import PreconditionFailedError
+from tradingbot_registry.refusals import PreconditionFailedError
 
 
 @dataclass(frozen=True, slots=True)

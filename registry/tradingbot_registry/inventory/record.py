@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tradingbot_api.asset import AssetStatus, AssetType
 
-from tradingbot_registry.problems import Reference
+from tradingbot_registry.refusals import Reference
 
 MARK_DIGITS = 12
 

@@ -19,12 +19,7 @@ from tradingbot_registry.inventory.graph import Direction, Some, cycle_through, 
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
-from tradingbot_registry.problems import (
-    CycleError,
-    DependentsError,
-    OwnerError,
-    Reference,
-)
+from tradingbot_registry.refusals import CycleError, DependentsError, OwnerError, Reference
 from tradingbot_registry.storage.database import SqliteFile, snapshot, write
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.models import Asset

@@ -6,30 +6,32 @@ from typing import Any, TypeVar
 import flask_smorest
 import marshmallow as ma
 
-from tradingbot_registry.problems import (
-    PROBLEM,
+from tradingbot_registry.refusals import (
     AssetNotFoundError,
     CycleError,
-    DefectError,
     DependentsError,
     ForbiddenError,
     InvalidError,
-    MalformedError,
     NotReadyError,
     OwnerError,
     PreconditionFailedError,
-    ProblemError,
+    RefusedError,
     StorageError,
     StorageFullError,
-    TooLargeError,
     TransitionError,
     UnauthenticatedError,
     UnavailableError,
-    UnsupportedMediaTypeError,
-    problem_type,
 )
 from tradingbot_registry.rest.body import JSON, ProblemParser
 from tradingbot_registry.rest.problem_schema import ProblemSchema
+from tradingbot_registry.rest.problems import (
+    KINDS,
+    MEDIA_TYPE,
+    DefectError,
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+)
 
 HEADERS = "headers"
 """Where a view keeps the request headers to document, beside flask-smorest's own notes."""
@@ -38,7 +40,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
 
 
-Kinds = tuple[type[ProblemError], ...]
+Kinds = tuple[type[RefusedError], ...]
 
 EVERYWHERE: Kinds = (
     UnauthenticatedError,
@@ -131,18 +133,18 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     def refuses(self, *groups: Kinds) -> Callable[[F], F]:
         """Document the problems that an operation can return."""
-        by_status: dict[int, list[type[ProblemError]]] = {}
+        by_status: dict[int, list[type[RefusedError]]] = {}
         for kind in (kind for group in (EVERYWHERE, *groups) for kind in group):
-            by_status.setdefault(kind.status, []).append(kind)
+            by_status.setdefault(KINDS[kind].status, []).append(kind)
 
         def decorate(view: F) -> F:
             for status, kinds in by_status.items():
                 view = self.alt_response(
                     status,
                     schema=ProblemSchema,
-                    content_type=PROBLEM,
+                    content_type=MEDIA_TYPE,
                     description=" ".join(_sentence(kind) for kind in kinds),
-                    examples={kind.slug: _example(kind) for kind in kinds},
+                    examples={KINDS[kind].slug: _example(kind) for kind in kinds},
                 )(view)
             return view
 
@@ -171,17 +173,17 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
 
-def _sentence(kind: type[ProblemError]) -> str:
-    return (kind.__doc__ or kind.title).split("\n\n")[0].replace("\n    ", " ")
+def _sentence(kind: type[RefusedError]) -> str:
+    return (kind.__doc__ or KINDS[kind].title).split("\n\n")[0].replace("\n    ", " ")
 
 
-def _example(kind: type[ProblemError]) -> dict[str, Any]:
+def _example(kind: type[RefusedError]) -> dict[str, Any]:
     return {
-        "summary": kind.title,
+        "summary": KINDS[kind].title,
         "value": {
-            "type": problem_type(kind.slug),
-            "title": kind.title,
-            "status": kind.status,
+            "type": KINDS[kind].type,
+            "title": KINDS[kind].title,
+            "status": KINDS[kind].status,
             "detail": _sentence(kind),
             "instance": "/api/v1/assets",
             "request_id": "0b5a3d1c9e7f4a62",

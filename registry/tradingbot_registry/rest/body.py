@@ -11,13 +11,11 @@ from marshmallow import fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from tradingbot_registry.problems import (
-    Complaint,
-    InvalidError,
+from tradingbot_registry.refusals import Complaint, InvalidError, pointer
+from tradingbot_registry.rest.problems import (
     MalformedError,
     TooLargeError,
     UnsupportedMediaTypeError,
-    pointer,
 )
 
 MAX_BODY = 1024 * 1024
@@ -38,10 +36,9 @@ def read_json(request: Request, media_type: str) -> Any:
     for what RFC 8259 or a database can't represent: duplicate keys, NaN, lone surrogates.
     """
     if request.mimetype != media_type:
-        accept = {"Accept-Patch": media_type} if request.method == "PATCH" else {}
         raise UnsupportedMediaTypeError(
             f"this call takes Content-Type: {media_type}, not {request.mimetype or 'nothing'}",
-            headers=accept,
+            accept_patch=media_type if request.method == "PATCH" else None,
         )
     try:
         body = request.get_data()

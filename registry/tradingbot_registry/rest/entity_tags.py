@@ -10,7 +10,7 @@ from flask import Request, Response
 
 from tradingbot_registry.inventory.precondition import Precondition, Versions
 from tradingbot_registry.inventory.record import MARK_DIGITS, Record
-from tradingbot_registry.problems import MalformedError
+from tradingbot_registry.rest.problems import MalformedError
 
 ANY = "*"
 

@@ -8,13 +8,8 @@ import peewee
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from tradingbot_registry.problems import (
-    PROBLEM,
-    DefectError,
-    HTTPProblemError,
-    ProblemError,
-    document,
-)
+from tradingbot_registry.refusals import RefusedError
+from tradingbot_registry.rest.problems import MEDIA_TYPE, DefectError, HTTPError, problem
 from tradingbot_registry.storage.database import storage_error
 
 log = logging.getLogger(__name__)
@@ -22,24 +17,25 @@ log = logging.getLogger(__name__)
 
 def register(app: Flask) -> None:
     """Register the error handlers of `app`."""
-    app.register_error_handler(ProblemError, _refused)
+    app.register_error_handler(RefusedError, _refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(peewee.PeeweeException, _database)
     app.register_error_handler(Exception, _unexpected)
 
 
-def _refused(error: ProblemError) -> Response:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+def _refused(error: RefusedError) -> Response:
+    if problem(error).kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error(error.detail, extra={"request_id": g.request_id})
     return _answer(error)
 
 
-def _answer(error: ProblemError) -> Response:
+def _answer(error: RefusedError) -> Response:
+    answer = problem(error)
     return Response(
-        document(error, instance=quote(request.path), request_id=g.request_id),
-        status=error.status,
-        headers=error.headers,
-        content_type=PROBLEM,
+        answer.document(instance=quote(request.path), request_id=g.request_id),
+        status=answer.kind.status,
+        headers=dict(answer.headers),
+        content_type=MEDIA_TYPE,
     )
 
 
@@ -48,7 +44,7 @@ def _http(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    return _answer(HTTPProblemError(HTTPStatus(status), _detail(error), headers=headers))
+    return _answer(HTTPError(HTTPStatus(status), _detail(error), headers=headers))
 
 
 def _detail(error: HTTPException) -> str:

@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from tradingbot_registry.inventory.store import Store
-from tradingbot_registry.problems import StorageError
+from tradingbot_registry.refusals import StorageError
 from tradingbot_registry.storage.database import SqliteFile, storage_error, write
 
 log = logging.getLogger(__name__)

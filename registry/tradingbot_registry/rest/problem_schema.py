@@ -7,7 +7,8 @@ from marshmallow import fields
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.inventory.record import ManagedBy
-from tradingbot_registry.problems import problem_type
+from tradingbot_registry.refusals import InvalidError
+from tradingbot_registry.rest.problems import KINDS
 from tradingbot_registry.rest.requests import EXAMPLE_REF
 from tradingbot_registry.rest.responses import ReferenceSchema
 
@@ -45,7 +46,7 @@ class ProblemSchema(ma.Schema):
         metadata={
             "description": "Type of the problem: a stable name to compare, not a URL to fetch."
             " `about:blank` says no more than the status.",
-            "example": problem_type("invalid"),
+            "example": KINDS[InvalidError].type,
         },
     )
     title = fields.String(

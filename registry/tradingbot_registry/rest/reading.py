@@ -11,7 +11,7 @@ import marshmallow as ma
 from tradingbot_api.asset import AssetStatus, AssetType
 
 from tradingbot_registry.inventory.record import ManagedBy, Record, Wanted, same_json
-from tradingbot_registry.problems import Complaint, InvalidError, pointer
+from tradingbot_registry.refusals import Complaint, InvalidError, pointer
 from tradingbot_registry.rest.body import NUL_REFUSED, complaints, merge_patch, messages_of
 from tradingbot_registry.rest.requests import (
     COMPUTED,

@@ -10,7 +10,7 @@ from flask.views import MethodView
 from tradingbot_registry.auth.gate import Gate
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.inventory.writes import StaleError
-from tradingbot_registry.problems import UnavailableError
+from tradingbot_registry.refusals import UnavailableError
 
 EXTENSION = "tradingbot_registry"
 

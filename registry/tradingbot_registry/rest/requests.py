@@ -17,8 +17,8 @@ from tradingbot_api.asset import (
 from tradingbot_api.assetregistry import SecretRef as SecretRefModel
 
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, SecretRef, Wanted
-from tradingbot_registry.problems import Complaint, InvalidError
-from tradingbot_registry.rest.asset_fields import REQUIRED, asset_field, unique, whole
+from tradingbot_registry.refusals import Complaint, InvalidError
+from tradingbot_registry.rest.asset_fields import REQUIRED, Whole, asset_field, unique
 
 MAX_NAME = 253
 MAX_DEPENDENCIES = 1000
@@ -77,7 +77,7 @@ class SecretRefSchema(ma.Schema):
 
 def _depends_on_item() -> fields.String:
     return fields.String(
-        validate=whole(
+        validate=Whole(
             f"{UUID_PATTERN}|{REFERENCE_PATTERN}",
             "Must be the id of an asset or an external reference source/namespace/name.",
         )

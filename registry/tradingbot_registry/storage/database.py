@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 import peewee
 
 from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError, SchemaError
-from tradingbot_registry.problems import StorageError, StorageFullError
+from tradingbot_registry.refusals import StorageError, StorageFullError
 from tradingbot_registry.storage.folding import search_text
 
 BUSY_TIMEOUT = 2
