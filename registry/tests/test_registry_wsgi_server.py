@@ -70,7 +70,14 @@ def test_the_application_gets_the_whole_request() -> None:
     assert (seen["wsgi.url_scheme"], seen["REMOTE_ADDR"]) == ("https", "127.0.0.2")
 
 
-def test_a_body_is_cut_one_byte_after_the_limit_and_the_rest_is_not_read() -> None:
+def test_a_body_is_cut_one_byte_after_the_limit_and_the_rest_is_discarded() -> None:
+    status, headers, seen = respond(echo, b"x" * 7, b"y" * 7, b"z" * 7)
+    assert (status, seen["body"]) == (200, "xxxxxxxyyyy")
+    assert "connection" not in headers
+
+
+def test_what_is_far_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "MAX_DISCARDED", 3)
     status, headers, seen = respond(echo, b"x" * 7, b"y" * 7, None)
     assert (status, seen["body"]) == (200, "xxxxxxxyyyy")
     assert headers["connection"] == "close"

@@ -45,6 +45,10 @@ PART = 64 * 1024
 """Bytes of an answer that are written at once."""
 MAX_HEAD = 64 * 1024
 """Bytes that the request line and headers may have."""
+MAX_DISCARDED = 16 * 1024 * 1024
+"""Bytes beyond the limit of a body that are still read. A client that sends while its connection is
+closed may never see the answer.
+"""
 MAX_BUFFERED = 64 * 1024 * 1024
 """Bytes that the bodies of all requests that are being read may have together."""
 
@@ -123,18 +127,21 @@ class Application:
 
     async def _read(self, receive: Any, body: bytearray) -> bool | None:
         """Read into `body`. Returns whether that is all; None if the client has gone."""
+        size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
-            part = message.get("body", b"")[: self._max_body + 1 - len(body)]
+            received = message.get("body", b"")
+            size += len(received)
+            part = received[: self._max_body + 1 - len(body)]
             body += part
             self._buffered += len(part)
             if self._buffered > MAX_BUFFERED:
                 raise UnavailableError("too many large requests at once")
             if not message.get("more_body", False):
                 return True
-            if len(body) > self._max_body:
+            if size > self._max_body + MAX_DISCARDED:
                 return False
 
 
