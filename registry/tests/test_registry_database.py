@@ -3,6 +3,8 @@
 import sqlite3
 import subprocess
 import sys
+import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,20 @@ def test_a_second_start_finds_what_the_first_has_written(tmp_path: Path) -> None
     assert Api(create_app(prepared_database(url)).test_client()).find() == ["a"]
 
 
+def test_two_registries_in_one_process_know_nothing_of_each_other(tmp_path: Path) -> None:
+    one, other = (
+        Api(create_app(prepared_database(f"sqlite:///{tmp_path / name}")).test_client())
+        for name in ("one.db", "other.db")
+    )
+    asset = one.add("a", tags=["t"])
+    other.add("b", status="Failed")
+    assert (one.find(), other.find()) == (["a"], ["b"])
+    assert one.patch(asset["id"], {"name": "c"}).status_code == 200
+    refusal(other.client.get(f"{ASSETS}/{asset['id']}"), 404, "asset-not-found")
+    assert 'status="Failed"' not in one.client.get("/metrics").text
+    assert (one.find("tag=t"), other.find("tag=t")) == (["c"], [])
+
+
 NEXT = MIGRATIONS[-1].version + 1
 STEP = Migration(
     NEXT, ("ALTER TABLE asset ADD COLUMN colour TEXT", "CREATE TABLE colour (name TEXT)")
@@ -100,6 +116,21 @@ def test_a_later_version_migrates_in_place_and_keeps_what_is_there(tmp_path: Pat
     assert "colour" in tables(path)
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT name, colour FROM asset").fetchall() == [("a", None)]
+
+
+def test_assets_of_an_older_version_are_found_by_a_search(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    database = open_database(f"sqlite:///{path}")
+    with database.connection_context():
+        migrate(database, MIGRATIONS[:2])
+        database.execute_sql(
+            "INSERT INTO asset (id, name, type, status, description, config, managed_by, version,"
+            " created_at, updated_at) VALUES (?, 'GRÖSSE', 'Other', 'Draft', '', '{}', 'user', 1,"
+            " '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z')",
+            (uuid.uuid4().hex,),
+        )
+    api = Api(create_app(prepared_database(f"sqlite:///{path}")).test_client())
+    assert api.find("q=größe") == ["GRÖSSE"]
 
 
 def test_a_step_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None:
@@ -251,3 +282,50 @@ def test_a_damaged_file_is_reported_and_not_a_crash(api: Api, tmp_path: Path) ->
         file.unlink()
     (tmp_path / "registry.db").write_bytes(b"garbage" * 1000)
     assert "not a SQLite database" in refusal(api.client.get(ASSETS), 503, "storage")["detail"]
+
+
+def test_the_writers_of_a_process_take_turns_instead_of_waiting_for_sqlites_lock(
+    database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own lock starves one of many writers: nobody else may want it at the same time."""
+    beginning, most = [0], [0]
+    counting = threading.Lock()
+    begin = database.begin
+
+    def counted(lock_type: str | None = None) -> None:
+        with counting:
+            beginning[0] += 1
+            most[0] = max(most[0], beginning[0])
+        begin(lock_type)
+
+    def unit() -> None:
+        with counting:
+            assert beginning[0] == 1
+        wait.wait(0.001)
+        with counting:
+            beginning[0] -= 1
+
+    def writer() -> None:
+        with database.connection_context():
+            for _ in range(20):
+                write(database, unit)
+
+    monkeypatch.setattr(database, "begin", counted)
+    wait = threading.Event()
+    writers = [threading.Thread(target=writer) for _ in range(8)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    assert (beginning, most) == ([0], [1])
+
+
+def test_a_writer_does_not_wait_for_ever_for_the_others(
+    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    with database.turn():
+        response = api.client.post(ASSETS, json={"name": "a", "type": "Other"})
+        refusal(response, 503, "storage")
+        assert response.headers["Retry-After"]
+    api.add("a")

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.refusals import RefusedError
+from tradingbot_registry.rest.problems import KINDS, HTTPError
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -68,6 +71,96 @@ def test_the_example_of_a_new_asset_works_as_it_stands(api: Api, document: Any) 
     fields = document["components"]["schemas"]["Create"]["properties"]
     body = {name: field["example"] for name, field in fields.items() if "example" in field}
     assert api.client.post(ASSETS, json=body).status_code == 201
+
+
+def conforms(document: Any, schema: str, answer: Any) -> None:
+    """Raise unless the answer is as the document says, and every field of it is documented."""
+    found = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+    OAS30Validator(found).validate(answer)
+    described = document["components"]["schemas"][schema]
+    assert answer.keys() <= described["properties"].keys()
+
+
+def test_answers_are_as_the_document_says(api: Api, document: Any) -> None:
+    cause = api.add("cause", status="Failed")
+    asset = api.add("asset", cause["id"], "crd/default/late", secretRef={"name": "s", "key": "k"})
+    owned = api.upsert("crd/default/a", managedBy="crd").json
+    for answer in (cause, asset, owned, *api.client.get(ASSETS).json):
+        conforms(document, "Asset", answer)
+    path = f"{ASSETS}/{asset['id']}"
+    for step in api.client.get(f"{path}/dependencies").json:
+        conforms(document, "Reached", step)
+    conforms(document, "Deletion", api.client.delete(f"{path}?dry_run=true").json)
+    for schema in ("Asset", "Reached", "Reference", "Deletion"):
+        described = document["components"]["schemas"][schema]
+        assert set(described["required"]) == set(described["properties"])
+
+
+def test_every_kind_of_problem_is_as_the_document_says(api: Api, document: Any) -> None:
+    draft = api.add("draft")
+    asset = api.add("asset", draft["id"])
+    needed = api.add("needed", status="Active")
+    api.add("needs", needed["id"], status="Active")
+    owned = api.upsert("crd/default/a", managedBy="crd").json
+    answers = [
+        api.patch(draft["id"], {"dependsOn": [asset["id"]]}),
+        api.patch(asset["id"], {"status": "Active"}),
+        api.patch(needed["id"], {"status": "Draft"}),
+        api.patch(needed["id"], {"status": "Inactive"}),
+        api.client.delete(f"{ASSETS}/{needed['id']}"),
+        api.patch(owned["id"], {"name": "b"}),
+        api.patch(asset["id"], {"name": "b"}, If_Match='"9"'),
+        api.patch(asset["id"], {"name": ""}),
+        api.client.get(f"{ASSETS}?page=x"),
+        api.client.get("/nothing"),
+    ]
+    kinds = set()
+    for answer in answers:
+        conforms(document, "Problem", answer.json)
+        kinds.add(answer.json["type"].rpartition(":")[2])
+    assert {"dependency-cycle", "dependencies-not-ready", "forbidden-transition"} < kinds
+    assert {"has-dependents", "managed-asset", "precondition-failed", "invalid"} < kinds
+
+
+def test_every_error_is_a_kind_of_problem_of_its_own() -> None:
+    assert set(errors(RefusedError)) == KINDS.keys() | {HTTPError}
+    assert len({kind.slug for kind in KINDS.values()}) == len(KINDS)
+
+
+def errors(base: type[RefusedError]) -> Iterator[type[RefusedError]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from errors(error)
+
+
+def patterns(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("pattern"), str):
+            yield value["pattern"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from patterns(inner)
+
+
+def test_patterns_are_those_of_json_schema_and_match_whole_texts(document: Any) -> None:
+    found = set(patterns(document))
+    assert len(found) > 5
+    for pattern in found:
+        assert pattern.startswith("^")
+        assert pattern.endswith("$")
+        assert not re.search(r"\\[AZz]|\(\?P", pattern)
+
+
+def test_texts_of_limited_form_have_their_pattern_in_the_document(document: Any) -> None:
+    for name, operation in operations(document):
+        for parameter in operation["parameters"]:
+            schema = parameter["schema"].get("items", parameter["schema"])
+            if schema.get("type") == "string" and parameter["in"] != "header":
+                assert {"pattern", "format", "enum"} & schema.keys(), (name, parameter["name"])
+    reference = document["paths"][f"{ASSETS}/by-ref/{{source}}/{{namespace}}/{{name}}"]
+    for parameter in reference["parameters"]:
+        assert re.fullmatch(parameter["schema"]["pattern"], parameter["example"])
 
 
 def test_query_parameters_that_repeat_are_documented_so(document: Any) -> None:

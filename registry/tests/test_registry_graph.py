@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.inventory.graph import Direction, causes, walk
+from tradingbot_registry.inventory.graph import Causes, Direction, causes, walk
 from tradingbot_registry.inventory.record import Record, Wanted
-from tradingbot_registry.inventory.writes import Inventory
-from tradingbot_registry.problems import CycleError
-from tradingbot_registry.storage import models
+from tradingbot_registry.inventory.store import Store
+from tradingbot_registry.refusals import CycleError
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, rows
 
@@ -38,9 +37,8 @@ def wanted(name: str, *depends_on: str, status: AssetStatus | None = None) -> Wa
     )
 
 
-def inventory_on(database: SqliteFile) -> Inventory:
-    models.bind(database)
-    return Inventory(database, lambda: datetime.now(UTC), uuid4)
+def store_on(database: SqliteFile) -> Store:
+    return Store.on(database, lambda: datetime.now(UTC), uuid4)
 
 
 def walked(api: Api, asset_id: str, which: str, query: str = "") -> list[tuple[str, int]]:
@@ -82,13 +80,13 @@ def test_one_request_for_a_long_graph_is_answered_in_linear_time(
     seqs = list(range(2, 2001))
     batches = [seqs[at : at + 500] for at in range(0, len(seqs), 500)]
     with database.connection_context(), database.atomic():
-        row = Asset.select().where(Asset.name == "a0").dicts().get()
+        row = Asset.select().where(Asset.name == "a0").dicts().get(database)
         for batch in batches:
             Asset.insert_many(
                 [{**row, "seq": n, "id": uuid4(), "name": f"a{n}"} for n in batch]
-            ).execute()
+            ).execute(database)
             edges = [{"src": n, "dst": n - back} for n in batch for back in (1, 2) if n > back]
-            Dependency.insert_many(edges).execute()
+            Dependency.insert_many(edges).execute(database)
     begun = time.process_time()
     found = api.client.get(f"{ASSETS}/{first['id']}/dependents").json
     assert time.process_time() - begun < 2
@@ -147,9 +145,9 @@ def test_whatever_is_asked_for_the_graph_is_what_was_granted_and_has_no_cycle(
 ) -> None:
     with TemporaryDirectory() as directory:
         database = prepared_database(f"sqlite:///{directory}/registry.db")
-        inventory = inventory_on(database)
+        store = store_on(database)
         with database.connection_context():
-            assets = [inventory.create(wanted(str(n), status=s)) for n, s in enumerate(statuses)]
+            assets = [store.writes.create(wanted(str(n), status=s)) for n, s in enumerate(statuses)]
             edges: Edges = {}
             for source, targets in changes:
                 closes = source in targets or any(
@@ -157,32 +155,31 @@ def test_whatever_is_asked_for_the_graph_is_what_was_granted_and_has_no_cycle(
                 )
                 ids = [assets[target].id for target in sorted(targets)]
                 try:
-                    inventory.change(UUID(assets[source].id), lambda r, i=ids: _on(r, i))
+                    before = store.reads.asset(UUID(assets[source].id))
+                    store.writes.change(before, wanted(before.name, *ids))
                     assert not closes
                     edges[source] = targets
                 except CycleError:
                     assert closes
-            assert_as_modelled(assets, edges, statuses)
+            assert_as_modelled(database, assets, edges, statuses)
 
 
-def _on(asset: Record, ids: list[str]) -> Wanted:
-    return wanted(asset.name, *ids)
-
-
-def assert_as_modelled(assets: list[Record], edges: Edges, statuses: list[AssetStatus]) -> None:
+def assert_as_modelled(
+    db: SqliteFile, assets: list[Record], edges: Edges, statuses: list[AssetStatus]
+) -> None:
     number = {asset.seq: n for n, asset in enumerate(assets)}
-    found = causes([asset.seq for asset in assets])
+    found = causes(db, [asset.seq for asset in assets])
     for n, asset in enumerate(assets):
         below = reachable(edges, n)
         assert n not in below
-        steps = walk(asset.seq, Direction.DEPENDENCIES)
+        steps = walk(db, asset.seq, Direction.DEPENDENCIES)
         assert {int(step.asset.name) for step in steps} == below
         bad = {m for m in below if statuses[m] != AssetStatus.ACTIVE}
-        assert {int(cause.name) for cause in found.get(asset.seq, ())} == bad
+        assert {int(cause.name) for cause in found.get(asset.seq, Causes()).listed} == bad
         above = {m for m in range(len(assets)) if n in reachable(edges, m)}
-        back = walk(asset.seq, Direction.DEPENDENTS)
+        back = walk(db, asset.seq, Direction.DEPENDENTS)
         assert {int(step.asset.name) for step in back} == above
-    stored = {(number[src], number[dst]) for src, dst in rows(Dependency.select())}
+    stored = {(number[src], number[dst]) for src, dst in rows(db, Dependency.select())}
     assert stored == {(n, m) for n, targets in edges.items() for m in targets}
 
 
@@ -212,7 +209,7 @@ def test_two_writers_can_not_close_a_cycle_together(tmp_path: Path, attempt: int
     # Any three edges of the ring are fine; the last one is refused.
     assert sorted(answers) == [200, 200, 200, 409]
     with database.connection_context():
-        assert Dependency.select().count() == 3
+        assert Dependency.select().count(database) == 3
 
 
 def test_concurrent_writers_all_get_through_and_none_is_lost(tmp_path: Path) -> None:
@@ -234,7 +231,7 @@ def test_concurrent_writers_all_get_through_and_none_is_lost(tmp_path: Path) -> 
         thread.join()
     assert answers == [200] * 60
     with database.connection_context():
-        stored = Asset.get()
+        stored = Asset.select().get(database)
         assert stored.config == {f"w{writer}": 9 for writer in range(6)}
         assert stored.version == 61
 

@@ -44,6 +44,11 @@ def stocked(api: Api) -> Api:
         ("external_ref_prefix=crd/Default/x", []),
         ("updated_since=2026-01-01T00:00:03Z", ["Leaf_one", "owned"]),
         ("updated_since=2026-01-01T01:00:04%2B01:00", ["owned"]),
+        ("updated_since=2026-01-01t00:00:03.9999999z", ["owned"]),
+        ("updated_since=2025-12-31T23:59:60Z", ["root", "mid", "Leaf_one", "owned"]),
+        ("updated_since=0001-01-01T00:00:00%2B23:59", ["root", "mid", "Leaf_one", "owned"]),
+        ("updated_since=0999-01-01T00:00:00Z", ["root", "mid", "Leaf_one", "owned"]),
+        ("updated_since=9999-12-31T23:59:59-23:59", []),
         ("sort=name", ["Leaf_one", "mid", "owned", "root"]),
         ("sort=-name", ["root", "owned", "mid", "Leaf_one"]),
         ("sort=type,-name", ["Leaf_one", "root", "owned", "mid"]),
@@ -73,6 +78,29 @@ def test_a_query_finds_what_it_says(stocked: Api, query: str, names: list[str]) 
         ("updated_since=yesterday", "updated_since"),
         ("updated_since=2026-01-01", "updated_since"),
         ("updated_since=2026-01-01T00:00:00", "updated_since"),
+        ("updated_since=2026-W01-1T00:00:00Z", "updated_since"),
+        ("updated_since=20260101T000000Z", "updated_since"),
+        ("updated_since=2026-01-01T00Z", "updated_since"),
+        ("updated_since=2026-01-01T24:00:00Z", "updated_since"),
+        ("updated_since=2026-02-30T00:00:00Z", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00%2B0100", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00%2B01:00:30", "updated_since"),
+        ("updated_since=2026-01-01T00:00:00%2B24:00", "updated_since"),
+        ("updated_since=%D9%A2%D9%A0%D9%A2%D9%A6-01-01T00:00:00Z", "updated_since"),
+        ("page=1&page=2", "page"),
+        ("q=a&q=a", "q"),
+        ("sort=name&sort=type", "sort"),
+        ("sort=name,-name", "sort"),
+        ("page=1_0", "page"),
+        ("page=%D9%A3", "page"),
+        ("page=%201", "page"),
+        ("page=%2B1", "page"),
+        ("page=1.0", "page"),
+        ("page=99999999999999999999", "page"),
+        ("q=%00", "q"),
+        ("q=a%00b", "q"),
+        ("tag=%00", "tag"),
+        ("external_ref_prefix=crd%00", "external_ref_prefix"),
     ],
 )
 def test_a_query_that_means_nothing_is_refused_by_name(
@@ -80,6 +108,53 @@ def test_a_query_that_means_nothing_is_refused_by_name(
 ) -> None:
     problem = refusal(api.client.get(f"{ASSETS}?{query}"), 422, "invalid")
     assert [error["parameter"] for error in problem["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize(
+    "parameter", ["tag=b", "any_tag=b", "type=Other", "status=Draft", "effective_status=Degraded"]
+)
+def test_a_filter_may_be_repeated_as_often_as_fits(stocked: Api, parameter: str) -> None:
+    found = stocked.find(parameter)
+    assert stocked.find("&".join([parameter] * 2500)) == found
+
+
+def test_a_walk_takes_its_parameters_as_strictly(api: Api) -> None:
+    asset = api.add("a")
+    for query in ("depth=1&depth=2", "depth=1_0", "depth=%D9%A1"):
+        response = api.client.get(f"{ASSETS}/{asset['id']}/dependents?{query}")
+        problem = refusal(response, 422, "invalid")
+        assert [error["parameter"] for error in problem["errors"]] == ["depth"]
+
+
+@pytest.mark.parametrize(
+    ("text", "q"),
+    [
+        ("GRÖSSE", "größe"),
+        ("Größe", "GRÖSSE"),
+        ("ΜΕΓΑΣ", "μεγας"),
+        ("ДАННЫЕ", "данные"),
+        ("İstanbul", "i̇stanbul"),
+        ("cafe\u0301", "CAFÉ"),
+        ("ﬁnance", "FIN"),
+        ("注文\u3000台帳", "文\u3000台"),
+        ("\u0645\u06cc\u200c\u062e\u0648", "\u06cc\u200c\u062e"),
+        ("50%_\\", "%_\\"),
+    ],
+)
+def test_a_search_knows_case_in_every_alphabet(api: Api, text: str, q: str) -> None:
+    api.add(text)
+    described = api.add("described", description=f"the {text}")
+    api.add("neither", description="other")
+    found = api.client.get(ASSETS, query_string={"q": q}).json
+    assert [asset["name"] for asset in found] == [text, "described"]
+    api.patch(described["id"], {"description": "changed"})
+    assert len(api.client.get(ASSETS, query_string={"q": q}).json) == 1
+
+
+def test_a_search_does_not_match_across_name_and_description(api: Api) -> None:
+    api.add("one", description="two")
+    for q in ("onetwo", "one two", "one\ntwo", "e\x1ft"):
+        assert api.client.get(ASSETS, query_string={"q": q}).json == []
 
 
 def test_pages_say_where_they_stand_and_lead_on(stocked: Api) -> None:
@@ -111,6 +186,7 @@ def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
     api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = api.add("root", status="Failed")
+    api.add("a", root["id"], tags=["t"])
     statements: list[str] = []
     execute = database.execute_sql
 
@@ -124,5 +200,5 @@ def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
     for number in range(20):
         api.add(f"a{number}", root["id"], tags=["t"])
     statements.clear()
-    assert len(api.find()) == 21
+    assert len(api.find()) == 22
     assert len(statements) == few

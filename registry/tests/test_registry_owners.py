@@ -1,6 +1,9 @@
 """Assets that controllers keep, and references that are resolved when their target appears."""
 
+import pytest
 from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.storage import database as database_module
+from tradingbot_registry.storage.database import SqliteFile
 
 REF = "crd/default/registry.orders-db"
 
@@ -15,6 +18,40 @@ def test_an_upsert_creates_then_changes_then_leaves_alone(api: Api) -> None:
     changed = api.upsert(REF, managedBy="crd", config={"a": 2})
     assert (changed.status_code, changed.json["version"]) == (200, 2)
     assert api.client.get(f"{ASSETS}/by-ref/{REF}").json == changed.json
+
+
+def test_what_get_answers_an_owner_can_be_put_back_and_changes_nothing(api: Api) -> None:
+    other = api.add("other")
+    for managed_by in ("crd", "operator", "user"):
+        path = f"{ASSETS}/by-ref/{REF}-{managed_by}"
+        fields = {"managedBy": managed_by, "dependsOn": [other["id"], "a/b/c"], "tags": ["t"]}
+        api.upsert(f"{REF}-{managed_by}", **fields, description="d", config={"a": 1})
+        got = api.client.get(path).json
+        put = api.client.put(path, json=got)
+        assert (put.status_code, put.json) == (200, got)
+        edited = api.client.put(path, json={**got, "description": "e"})
+        assert (edited.status_code, edited.json["version"]) == (200, 2)
+
+
+def test_an_upsert_does_not_change_who_an_asset_is(api: Api) -> None:
+    asset, other = api.upsert(REF).json, api.add("other")
+    for ref in (REF, f"{REF}-new"):
+        for change in ({"id": other["id"]}, {"externalRef": "a/b/c"}, {"externalRef": None}):
+            problem = refusal(api.upsert(ref, **change), 422, "invalid")
+            assert [error["pointer"] for error in problem["errors"]] == [f"/{next(iter(change))}"]
+    refusal(api.upsert(f"{REF}-new", id=asset["id"]), 422, "invalid")
+    assert api.upsert(f"{REF}-new", externalRef=f"{REF}-new").status_code == 201
+
+
+def test_an_upsert_that_changes_nothing_waits_for_no_writer(
+    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    before = api.upsert(REF, tags=["t"]).json
+    with database.turn():
+        same = api.upsert(REF, tags=["t"])
+        assert (same.status_code, same.json) == (200, before)
+        refusal(api.upsert(REF, tags=["u"]), 503, "storage")
 
 
 def test_an_upsert_leaves_status_tags_and_description_that_it_does_not_name(api: Api) -> None:

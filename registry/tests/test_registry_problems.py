@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_registry.inventory import listing
-from tradingbot_registry.rest import requests
 from tradingbot_registry.rest.requests import CreateSchema
+from tradingbot_registry.storage.database import SqliteFile
 
 GOOD = {"name": "a", "type": "Other"}
 
@@ -159,16 +159,106 @@ def test_what_only_speaks_of_a_credential_or_looks_random_is_stored(api: Api) ->
     assert api.add("a", config=config)["config"] == config
 
 
-def test_a_credential_that_is_stored_already_keeps_nobody_from_another_change(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def outdated(api: Api, database: SqliteFile) -> Any:
+    """An asset that today's rules refuse in every field."""
+    asset = api.add("a")
+    config = json.dumps({"token": SECRET, "n": "\0"})
+    with database.connection_context():
+        database.execute_sql(
+            "UPDATE asset SET name = ?, type = 'ApiEndpoint', description = ?, config = ?",
+            (" a\n", "x" * 2000 + "\0", config),
+        )
+        database.execute_sql("INSERT INTO tag (id, name) VALUES (1, 'Old Tag')")
+        database.execute_sql("INSERT INTO asset_tag SELECT seq, 1 FROM asset")
+    return api.get(asset["id"])
+
+
+def test_what_a_newer_rule_would_refuse_keeps_nobody_from_another_change(
+    api: Api, outdated: Any
 ) -> None:
-    with monkeypatch.context() as before_the_rule:
-        before_the_rule.setattr(requests, "config_problems", lambda *_: [])
-        asset = api.add("a", config={"token": SECRET})
-    assert api.patch(asset["id"], {"description": "new"}).status_code == 200
-    assert api.patch(asset["id"], {"config": {"region": "eu"}}).status_code == 422
-    assert api.patch(asset["id"], {"config": {"token": None}}).status_code == 200
-    assert api.get(asset["id"])["config"] == {}
+    path = f"{ASSETS}/{outdated['id']}"
+    assert api.client.put(path, json=outdated).json == outdated
+    assert api.patch(outdated["id"], {"secretRef": {"name": "s", "key": "k"}}).status_code == 200
+    changed = {**outdated, "status": "Active"}
+    assert api.client.put(path, json=changed).json["status"] == "Active"
+    for field, good in (("tags", ["new"]), ("description", "new"), ("name", "new")):
+        assert api.patch(outdated["id"], {field: good}).json[field] == good
+    assert api.patch(outdated["id"], {"config": {"token": None, "n": None}}).status_code == 422
+    fixed = {"config": {"token": None, "n": None, "url": "https://a"}}
+    assert api.patch(outdated["id"], fixed).json["config"] == {"url": "https://a"}
+
+
+def test_what_changes_is_held_to_the_newer_rule(api: Api, outdated: Any) -> None:
+    for change, place in (
+        ({"tags": ["Old Tag", "new"]}, "/tags/0"),
+        ({"description": outdated["description"] + "x"}, "/description"),
+        ({"name": " a"}, "/name"),
+        ({"config": {"region": "eu"}}, "/config/token"),
+        ({"type": "DatabaseConnection"}, "/config/engine"),
+    ):
+        problem = refusal(api.patch(outdated["id"], change), 422, "invalid")
+        assert place in [error["pointer"] for error in problem["errors"]]
+    assert api.get(outdated["id"]) == outdated
+
+
+def test_an_owner_is_held_to_what_it_changes_too(api: Api, database: SqliteFile) -> None:
+    api.upsert("crd/default/a", config={"a": 1})
+    with database.connection_context():
+        database.execute_sql("UPDATE asset SET config = ?", (json.dumps({"token": SECRET}),))
+    stored = {"config": {"token": SECRET}}
+    assert api.upsert("crd/default/a", tags=["t"], **stored).json["tags"] == ["t"]
+    refusal(api.upsert("crd/default/a", config={"token": "other-secret"}), 422, "invalid")
+    refusal(api.upsert("crd/default/b", **stored), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"description": "a\0b"}, "/description"),
+        ({"config": {"a": [{"b": "\0"}]}}, "/config"),
+        ({"config": {"a\0": 1}}, "/config"),
+        ({"name": "a\0"}, "/name"),
+        ({"tags": ["a\0"]}, "/tags/0"),
+        ({"dependsOn": ["a/b/c\0"]}, "/dependsOn/0"),
+        ({"secretRef": {"name": "a\0", "key": "k"}}, "/secretRef/name"),
+    ],
+)
+def test_nul_is_not_stored(api: Api, change: dict[str, Any], place: str) -> None:
+    asset = api.add("a")
+    answers = [
+        api.client.post(ASSETS, json=GOOD | change),
+        api.client.put(f"{ASSETS}/{asset['id']}", json=GOOD | change),
+        api.patch(asset["id"], change),
+        api.upsert("crd/default/a", **({"name": "a"} | change)),
+    ]
+    for answer in answers:
+        problem = refusal(answer, 422, "invalid")
+        assert [error["pointer"] for error in problem["errors"]] == [place]
+    assert api.get(asset["id"]) == asset
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with ZWNJ
+        "\u0915\u094d\u200d\u0937",  # Hindi, with ZWJ
+        "\U0001f468\u200d\U0001f4bb",  # an emoji, with ZWJ
+        "\u6ce8\u6587\u3000\u53f0\u5e33",  # ideographic space
+        "10\u00a0000 orders",  # no-break space
+    ],
+)
+def test_a_name_in_any_language_is_taken(api: Api, name: str) -> None:
+    assert api.add(name)["name"] == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\u3000", "\u00a0a", "a\u202eb", "a\u2028b", "a\u0085b", "a\x7fb", "a\u200bb", "\ue000"],
+)
+def test_a_name_that_deceives_is_refused(api: Api, name: str) -> None:
+    problem = refusal(api.client.post(ASSETS, json=GOOD | {"name": name}), 422, "invalid")
+    assert [error["pointer"] for error in problem["errors"]] == ["/name"]
 
 
 def test_an_unknown_parameter_is_refused_by_every_call(api: Api) -> None:

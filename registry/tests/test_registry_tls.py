@@ -4,7 +4,6 @@ import http.client
 import shutil
 import socket
 import ssl
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tradingbot_certs.authority import (
     issue_authority,
     issue_serving,
 )
-from tradingbot_registry import serving_certificate
 from tradingbot_registry.errors import CertificateError
 from tradingbot_registry.serving_certificate import ServingCertificate
 
@@ -92,32 +90,6 @@ def test_plain_http_and_other_authorities_get_no_answer(tmp_path: Path) -> None:
         with pytest.raises(ssl.SSLCertVerificationError):
             stranger.call("GET", ASSETS)
         assert server.call("GET", ASSETS)[0] == 200
-
-
-def test_silent_clients_do_not_keep_the_threads(tmp_path: Path) -> None:
-    directory = tmp_path / "certs"
-    issued(directory)
-    settings = {"TRADINGBOT_REGISTRY_CERT_DIR": str(directory), "TRADINGBOT_REGISTRY_THREADS": "2"}
-    with serving(tmp_path / "r.db", tmp_path / "log", tls=trusting(), **settings) as server:
-        address = ("127.0.0.1", server.port)
-        kept_open = [server.connection() for _ in range(2)]
-        for connection in kept_open:
-            assert ask(connection, "GET", "/healthz")[0] == 200
-            connection.sock.sendall(b"GET /healthz HTTP/1.1\r\n")  # half of the next request
-        half = [socket.create_connection(address, DEADLINE_SECONDS) for _ in range(2)]
-        for connection in half:
-            connection.sendall(b"\x16\x03\x01")  # the beginning of a handshake
-        idle = [
-            trusting().wrap_socket(one, server_hostname="127.0.0.1")
-            for one in (socket.create_connection(address, DEADLINE_SECONDS) for _ in range(2))
-        ]
-        begun = time.monotonic()
-        assert server.call("GET", "/healthz")[0] == 200
-        # Three times PATIENCE, one after the other; the rest is for a busy machine.
-        assert time.monotonic() - begun < 6 * serving_certificate.PATIENCE
-        for silent in [*half, *idle, *kept_open]:
-            silent.close()
-    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("broken", ["tls.crt", "tls.key"])

@@ -10,12 +10,11 @@ from uuid import UUID, uuid4
 from flask import Flask, request
 
 from tradingbot_registry.auth.gate import Gate, OpenGate
-from tradingbot_registry.inventory.writes import Inventory
-from tradingbot_registry.problems import MisdirectedError
+from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.rest import assets, by_ref, docs, errors, observability, query, responses
 from tradingbot_registry.rest.body import MAX_BODY
+from tradingbot_registry.rest.problems import MisdirectedError
 from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
-from tradingbot_registry.storage import models
 from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
 from tradingbot_registry.storage.migrations import migrate
 
@@ -46,14 +45,13 @@ def create_app(
     Without a gate there is no authentication, and only requests to a loopback name are answered: a
     web page with a DNS name that points at 127.0.0.1 must not reach the inventory.
     """
-    models.bind(database)
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config.update(_configuration(login=gate is not None))
-    inventory = Inventory(database, clock, new_id)
-    app.extensions[EXTENSION] = Service(inventory, gate or OpenGate())
+    store = Store.on(database, clock, new_id)
+    app.extensions[EXTENSION] = Service(store, gate or OpenGate())
 
-    observability.register(app, database)
+    observability.register(app, store)
     if gate is None:
         app.before_request(_only_loopback)
     errors.register(app)
@@ -77,7 +75,10 @@ def _configuration(*, login: bool) -> dict[str, Any]:
 
 def _only_loopback() -> None:
     # werkzeug's own TRUSTED_HOSTS takes no IPv6 address.
-    host = urlsplit(f"//{request.host}").hostname
+    try:
+        host = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        host = None
     if host not in LOOPBACK_NAMES:
         raise MisdirectedError(
             "without authentication the registry answers only to localhost, 127.0.0.1 and [::1]"

@@ -27,7 +27,3 @@ class CertificateError(RegistryError):
 
 class AuthenticationSetupError(RegistryError):
     """There is no Kubernetes API that can check callers."""
-
-
-class ServerError(RegistryError):
-    """The HTTP server stopped."""

@@ -1,36 +1,34 @@
-"""The registry's process: embedded gunicorn, with one worker and several threads.
+"""The registry's process: one event loop for the connections, several threads for the requests.
 
-One worker because SQLite has one writer; threads because most requests wait for the writer or only
-read. gunicorn's parent process restarts a worker that dies.
+One process because SQLite has one writer; threads because most requests wait for the writer or only
+read.
 """
 
 import ipaddress
 import logging
 import os
+import resource
 import socket
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.errors import HaltServer
-from gunicorn.glogging import Logger
 
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.auth.gate import Gate
-from tradingbot_registry.errors import AddressError, ServerError
+from tradingbot_registry.errors import AddressError
+from tradingbot_registry.rest.body import MAX_BODY
 from tradingbot_registry.serving_certificate import ServingCertificate
 from tradingbot_registry.settings import AuthMode, RegistrySettings
 from tradingbot_registry.storage.database import SqliteFile, database_path
+from tradingbot_registry.wsgi_server import Application, Server, configured
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 20
 """How long requests may take to finish after SIGTERM; under Kubernetes' grace period of 30."""
 
-BACKLOG = 256
+BACKLOG = 1024
 
 
 def run(settings: RegistrySettings) -> None:
@@ -85,7 +83,7 @@ def _resolve(host: str, port: int) -> list[Any]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. gunicorn would retry for seconds if the port is in use."""
+    """Return a listening socket. Raises AddressError."""
     family, kind, protocol, _, address = _resolve(host, port)[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -123,82 +121,23 @@ def _serve(
     *,
     threads: int,
 ) -> None:
-    parent = os.getpid()
+    _allow_many_connections()
+    server = Server(
+        configured(
+            Application(app, threads=threads, max_body=MAX_BODY),
+            tls=certificate and certificate.reloading_context(),
+            drain_seconds=DRAIN_SECONDS,
+            backlog=BACKLOG,
+        )
+    )
+    database.hold()
     try:
-        _Gunicorn(app, database, listener, certificate, threads=threads).run()
-    except HaltServer as error:
-        raise ServerError(f"the HTTP server stopped: {error.reason}") from error
-    except SystemExit as end:
-        # gunicorn ends with SystemExit, in the worker too; only the parent returns.
-        if os.getpid() != parent or end.code not in {0, None}:
-            raise
+        server.run(sockets=[listener])
+    finally:
+        database.release()
 
 
-class _Gunicorn(BaseApplication):
-    """gunicorn with an existing application and socket."""
-
-    def __init__(
-        self,
-        app: Flask,
-        database: SqliteFile,
-        listener: socket.socket,
-        certificate: ServingCertificate | None,
-        *,
-        threads: int,
-    ) -> None:
-        self._app = app
-        self._options: dict[str, Any] = {
-            # gunicorn takes over the descriptor and closes it.
-            "bind": f"fd://{listener.detach()}",
-            "worker_class": "gthread",
-            "workers": 1,
-            "threads": threads,
-            "graceful_timeout": DRAIN_SECONDS,
-            "logger_class": QuietLogger,
-            "control_socket_disable": True,
-            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108
-            # In the worker, not before: a SQLite connection must not cross a fork.
-            "post_fork": lambda _arbiter, _worker: database.hold(),
-            "worker_exit": lambda _arbiter, _worker: database.release(),
-            "proc_name": "tradingbot-registry",
-        }
-        if certificate is not None:
-            self._options |= {
-                # That there are files makes gunicorn serve TLS; the context comes from the hook,
-                # which gunicorn calls for each connection.
-                "certfile": str(certificate.certificate),
-                "keyfile": str(certificate.key),
-                "ssl_context": lambda _config, _default: certificate.context(),
-            }
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set only this configuration: no file, environment or command line."""
-        for name, value in self._options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        """Return the application."""
-        return self._app
-
-
-class QuietLogger(Logger):
-    """gunicorn's messages on this package's logger, the routine ones at level DEBUG."""
-
-    def setup(self, cfg: Any) -> None:
-        """Use the program's log handlers instead of gunicorn's."""
-        self.cfg = cfg
-        self._access_log_enabled = False
-        self.error_log = logging.getLogger("tradingbot_registry.gunicorn")
-        self.access_log = self.error_log
-
-    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log at DEBUG."""
-        self.error_log.debug(msg, *args, **kwargs)
-
-    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log at ERROR; at DEBUG if a client was silent for too long."""
-        if isinstance(sys.exc_info()[1], TimeoutError):
-            self.error_log.debug(msg, *args, **kwargs)
-        else:
-            super().exception(msg, *args, **kwargs)
+def _allow_many_connections() -> None:
+    """Raise the limit of open files, which each waiting client needs one of, to what is allowed."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -14,9 +14,6 @@ from tradingbot_registry.errors import CertificateError
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0
-"""Seconds that a client may be silent in a handshake or a request, each of which holds a thread."""
-
 _Fingerprint = tuple[tuple[int, int, int], ...]
 
 
@@ -33,6 +30,17 @@ class ServingCertificate:
         self._seen = self._fingerprint()
         self._problem = ""
         self._context = self._load()
+
+    def reloading_context(self) -> ssl.SSLContext:
+        """Return a context for a server: each of its handshakes uses `context()` at that time."""
+        context = self._load()
+
+        def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = self.context()
+
+        # Called in each handshake, also if the client names no server.
+        context.sni_callback = choose
+        return context
 
     def context(self) -> ssl.SSLContext:
         """Return the context for the next handshake. An invalid pair keeps the previous one."""
@@ -54,7 +62,6 @@ class ServingCertificate:
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.sslsocket_class = _ImpatientSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         try:
@@ -76,17 +83,6 @@ class ServingCertificate:
             else:
                 found.append((status.st_ino, status.st_mtime_ns, status.st_size))
         return tuple(found)
-
-
-class _ImpatientSocket(ssl.SSLSocket):
-    """A socket with a timeout for silent clients, for which gunicorn would wait for ever."""
-
-    def setblocking(self, flag: bool) -> None:
-        self.settimeout(PATIENCE if flag else 0.0)
-
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(PATIENCE)
-        super().do_handshake(block)
 
 
 def _no_password() -> str:

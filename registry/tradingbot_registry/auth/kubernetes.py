@@ -23,7 +23,7 @@ from tradingbot_kubeconfig.client import connect
 from tradingbot_kubeconfig.source import KubeconfigError
 
 from tradingbot_registry.errors import AuthenticationSetupError
-from tradingbot_registry.problems import ForbiddenError, UnauthenticatedError, UnavailableError
+from tradingbot_registry.refusals import ForbiddenError, UnauthenticatedError, UnavailableError
 
 GROUP = "registry.trading.io"
 AUDIENCE = "tradingbot-registry"

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from tradingbot_registry.inventory.record import ExternalRef
-from tradingbot_registry.problems import Complaint, InvalidError, pointer
+import peewee
+
+from tradingbot_registry.refusals import Complaint, InvalidError, pointer
+from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, PendingDependency, rows
 
 
@@ -17,7 +20,7 @@ class Targets:
     pending: frozenset[str]
 
 
-def find(depends_on: Sequence[str], *, src: int) -> Targets:
+def find(db: SqliteFile, depends_on: Sequence[str], *, src: int) -> Targets:
     """Resolve asset ids and external references into dependencies of `src`.
 
     The id of a deleted asset that `src` waits for counts as the asset's reference: the deletion by
@@ -28,14 +31,16 @@ def find(depends_on: Sequence[str], *, src: int) -> Targets:
     refs = {entry for entry in depends_on if "/" in entry}
     by_id = {
         row.id: row.seq
-        for row in Asset.select(Asset.seq, Asset.id).where(Asset.id << [*ids.values()])
+        for row in Asset.select(Asset.seq, Asset.id).where(Asset.id << [*ids.values()]).execute(db)
     }
     by_ref = {
         row.external_ref: row.seq
-        for row in Asset.select(Asset.seq, Asset.external_ref).where(Asset.external_ref << [*refs])
+        for row in Asset.select(Asset.seq, Asset.external_ref)
+        .where(Asset.external_ref << [*refs])
+        .execute(db)
     }
     missing = {entry for entry, found in ids.items() if found not in by_id}
-    gone = _gone(src) if missing else {}
+    gone = _gone(db, src) if missing else {}
     unknown = [
         Complaint(pointer("dependsOn", index), "no asset has this id")
         for index, entry in enumerate(depends_on)
@@ -49,70 +54,78 @@ def find(depends_on: Sequence[str], *, src: int) -> Targets:
     )
 
 
-def _gone(src: int) -> dict[str, str]:
+def _gone(db: SqliteFile, src: int) -> dict[str, str]:
     """Return the references of deleted dependencies of `src`, by their former ids."""
     query = PendingDependency.select(PendingDependency.target_id, PendingDependency.ref).where(
         (PendingDependency.src == src) & PendingDependency.target_id.is_null(False)
     )
-    return dict(rows(query))
+    return dict(rows(db, query))
 
 
-def current(seq: int) -> Targets:
+def current(db: SqliteFile, seq: int) -> Targets:
     """Return the current dependencies of the asset."""
     resolved = Dependency.select(Dependency.dst).where(Dependency.src == seq)
     pending = PendingDependency.select(PendingDependency.ref).where(PendingDependency.src == seq)
     return Targets(
-        resolved=frozenset(dst for (dst,) in rows(resolved)),
-        pending=frozenset(ref for (ref,) in rows(pending)),
+        resolved=frozenset(dst for (dst,) in rows(db, resolved)),
+        pending=frozenset(ref for (ref,) in rows(db, pending)),
     )
 
 
-def differ(seq: int, depends_on: Sequence[str]) -> bool:
+def differ(db: SqliteFile, seq: int, depends_on: Sequence[str]) -> bool:
     """Whether the dependencies differ from `depends_on`."""
-    return find(depends_on, src=seq) != current(seq)
+    return find(db, depends_on, src=seq) != current(db, seq)
 
 
-def replace(seq: int, depends_on: Sequence[str]) -> None:
+def replace(db: SqliteFile, seq: int, depends_on: Sequence[str]) -> None:
     """Replace the dependencies of the asset by `depends_on`. Cycles are checked afterwards."""
-    new, old = find(depends_on, src=seq), current(seq)
+    new, old = find(db, depends_on, src=seq), current(db, seq)
     gone, dropped = old.resolved - new.resolved, old.pending - new.pending
-    Dependency.delete().where((Dependency.src == seq) & Dependency.dst.in_(list(gone))).execute()
+    Dependency.delete().where((Dependency.src == seq) & Dependency.dst.in_(list(gone))).execute(db)
     PendingDependency.delete().where(
         (PendingDependency.src == seq) & PendingDependency.ref.in_(list(dropped))
-    ).execute()
-    _add([(seq, dst) for dst in sorted(new.resolved - old.resolved)])
+    ).execute(db)
+    added = [{"src": seq, "dst": dst} for dst in sorted(new.resolved - old.resolved)]
+    if added:
+        Dependency.insert_many(added).execute(db)
     waiting = [{"src": seq, "ref": ref} for ref in sorted(new.pending - old.pending)]
     if waiting:
-        PendingDependency.insert_many(waiting).execute()
+        PendingDependency.insert_many(waiting).execute(db)
 
 
-def resolve(seq: int, ref: ExternalRef) -> list[int]:
-    """Point the edges that waited for `ref` at the new asset, and return their sources."""
-    query = PendingDependency.select(PendingDependency.src)
-    waiting = [src for (src,) in rows(query.where(PendingDependency.ref == str(ref)))]
-    PendingDependency.delete().where(PendingDependency.ref == str(ref)).execute()
-    _add([(src, seq) for src in waiting])
-    return waiting
+# Any number of assets may depend on one, and a statement takes a limited number of values: what
+# follows is done by queries, and not with lists of assets.
 
 
-def detach(asset: Asset, *, unresolve: bool) -> list[int]:
-    """Remove the edges to the asset and return their sources.
+def waiting_for(ref: str) -> Any:
+    """Return a query for the `seq` of each asset that waits for that reference."""
+    return PendingDependency.select(PendingDependency.src).where(PendingDependency.ref == ref)
 
-    With `unresolve` the sources wait for the asset's reference, if it has one.
+
+def dependents_of(seq: int) -> Any:
+    """Return a query for the `seq` of each asset that depends on the asset."""
+    return Dependency.select(Dependency.src).where(Dependency.dst == seq)
+
+
+def resolve(db: SqliteFile, seq: int, ref: str) -> None:
+    """Point the edges that waited for `ref` at the new asset."""
+    sources = PendingDependency.select(PendingDependency.src, peewee.Value(seq)).where(
+        PendingDependency.ref == ref
+    )
+    columns = [Dependency.src, Dependency.dst]
+    Dependency.insert_from(sources, columns).on_conflict_ignore().execute(db)
+    PendingDependency.delete().where(PendingDependency.ref == ref).execute(db)
+
+
+def detach(db: SqliteFile, asset: Asset, *, unresolve: bool) -> None:
+    """Remove the edges to the asset.
+
+    With `unresolve` their sources wait for the asset's reference, if it has one.
     """
-    query = Dependency.select(Dependency.src).where(Dependency.dst == asset.seq)
-    dependents = [src for (src,) in rows(query)]
-    Dependency.delete().where(Dependency.dst == asset.seq).execute()
-    if unresolve and asset.external_ref and dependents:
-        waiting = [
-            {"src": src, "ref": asset.external_ref, "target_id": str(asset.id)}
-            for src in dependents
-        ]
-        PendingDependency.insert_many(waiting).on_conflict_ignore().execute()
-    return dependents
-
-
-def _add(edges: Sequence[tuple[int, int]]) -> None:
-    if edges:
-        new = [{"src": src, "dst": dst} for src, dst in edges]
-        Dependency.insert_many(new).on_conflict_ignore().execute()
+    if unresolve and asset.external_ref:
+        sources = Dependency.select(
+            Dependency.src, peewee.Value(asset.external_ref), peewee.Value(str(asset.id))
+        ).where(Dependency.dst == asset.seq)
+        columns = [PendingDependency.src, PendingDependency.ref, PendingDependency.target_id]
+        PendingDependency.insert_from(sources, columns).on_conflict_ignore().execute(db)
+    Dependency.delete().where(Dependency.dst == asset.seq).execute(db)

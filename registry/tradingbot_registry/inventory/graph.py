@@ -1,21 +1,34 @@
 """Queries on the dependency graph.
 
 Recursive queries use UNION, not UNION ALL: in a layered graph the number of paths grows
-exponentially with the depth, the number of assets does not.
+exponentially with the depth, the number of assets does not. They collect assets and nothing else:
+with a second column, such as a depth or an origin, the time is quadratic. What else is needed is
+computed here from the edges between those assets, in time linear in them.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import heapq
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.problems import Reference
+from tradingbot_registry.refusals import Reference
+from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, rows
 
 CAUSES = (AssetStatus.FAILED, AssetStatus.INACTIVE)
 """An asset in one of these degrades whatever depends on it."""
+
+MAX_CAUSES = 10
+"""Causes that are listed of one asset."""
+MAX_NEIGHBOURS = 500
+"""Dependents or dependencies that are listed of one asset."""
+MAX_CYCLE = 100
+"""Assets of a cycle that are listed."""
+
+Adjacency = Mapping[int, Sequence[int]]
 
 
 class Direction(Enum):
@@ -43,6 +56,22 @@ class Reached:
     depth: int
 
 
+@dataclass(frozen=True, slots=True)
+class Some:
+    """The oldest assets of a set, and how many there are in all."""
+
+    listed: tuple[Reference, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The oldest Failed and Inactive assets that an asset depends on; `more`: there are others."""
+
+    listed: tuple[Reference, ...] = ()
+    more: bool = False
+
+
 def reference(asset: Asset) -> Reference:
     """Return the asset as other assets refer to it."""
     return Reference(
@@ -54,18 +83,25 @@ def reference(asset: Asset) -> Reference:
     )
 
 
-def neighbours(seq: int, direction: Direction) -> list[Asset]:
-    """Return the assets one step away, oldest first."""
+def neighbours(
+    db: SqliteFile, seq: int, direction: Direction, *, status: AssetStatus | None = None
+) -> Some:
+    """Return the assets one step away, oldest first; with `status` only those in it."""
     query = (
         Asset.select()
         .join(Dependency, on=(Asset.seq == direction.end))
         .where(direction.start == seq)
-        .order_by(Asset.seq)
     )
-    return list(query)
+    if status is not None:
+        query = query.where(Asset.status == status)
+    # One more than is listed: to count is needed only beyond.
+    found = list(query.order_by(Asset.seq).limit(MAX_NEIGHBOURS + 1).execute(db))
+    total = len(found) if len(found) <= MAX_NEIGHBOURS else query.count(db)
+    return Some(tuple(reference(asset) for asset in found[:MAX_NEIGHBOURS]), total)
 
 
 def walk(
+    db: SqliteFile,
     seq: int,
     direction: Direction,
     *,
@@ -77,22 +113,14 @@ def walk(
 
     `types` and `statuses` filter the result, not the traversal.
     """
-    first = (
-        Dependency.select(direction.end.alias("seq"))
-        .where(direction.start == seq)
-        .cte("reach", recursive=True, columns=("seq",))
-    )
-    step = Dependency.select(direction.end).join(first, on=(direction.start == first.c.seq))
-    reach = first.union(step)
-    edges = Dependency.select(direction.start, direction.end)
-    further = edges.join(reach, on=(direction.start == reach.c.seq)).with_cte(reach)
-    depths = _depths(seq, [*rows(edges.where(direction.start == seq)), *rows(further)])
+    reach = _reach([seq], direction)
+    depths = _depths(seq, _edges(db, [seq], reach, direction))
     query = Asset.select().join(reach, on=(Asset.seq == reach.c.seq)).with_cte(reach)
     if types:
         query = query.where(Asset.type.in_(list(types)))
     if statuses:
         query = query.where(Asset.status.in_(list(statuses)))
-    found = sorted(query, key=lambda asset: (depths[asset.seq], asset.seq))
+    found = sorted(query.execute(db), key=lambda asset: (depths[asset.seq], asset.seq))
     return [
         Reached(reference(asset), depths[asset.seq])
         for asset in found
@@ -100,15 +128,32 @@ def walk(
     ]
 
 
-def _depths(seq: int, edges: Iterable[tuple[Any, ...]]) -> dict[int, int]:
-    """Return the shortest distance of each asset that can be reached from `seq`.
+def _reach(seqs: Sequence[int], direction: Direction) -> Any:
+    """Return a common table expression of all assets that can be reached from `seqs`."""
+    first = (
+        Dependency.select(direction.end.alias("seq"))
+        .where(direction.start.in_(list(seqs)))
+        .cte("reach", recursive=True, columns=("seq",))
+    )
+    step = Dependency.select(direction.end).join(first, on=(direction.start == first.c.seq))
+    return first.union(step)
 
-    Breadth first, in time linear in the edges. A depth column in the recursive query takes
-    quadratic time: any reader could keep the registry busy with one request.
-    """
+
+def _edges(db: SqliteFile, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
+    """Return the edges from `seqs` and from all assets that can be reached from them."""
+    edges = Dependency.select(direction.start, direction.end)
+    further = edges.join(reach, on=(direction.start == reach.c.seq)).with_cte(reach)
     ends: dict[int, list[int]] = {}
-    for start, end in edges:
+    for start, end in (
+        *rows(db, edges.where(direction.start.in_(list(seqs)))),
+        *rows(db, further),
+    ):
         ends.setdefault(start, []).append(end)
+    return ends
+
+
+def _depths(seq: int, ends: Adjacency) -> dict[int, int]:
+    """Return the shortest distance of each asset that can be reached from `seq`."""
     depths: dict[int, int] = {}
     frontier, depth = [seq], 0
     while frontier:
@@ -119,31 +164,59 @@ def _depths(seq: int, edges: Iterable[tuple[Any, ...]]) -> dict[int, int]:
     return depths
 
 
-def causes(seqs: Sequence[int]) -> dict[int, tuple[Reference, ...]]:
-    """Return, for each asset, the Failed and Inactive assets it depends on, also indirectly."""
+def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
+    """Return, for each asset that has any, the Failed and Inactive assets that it depends on.
+
+    All assets are handled in one traversal, in time linear in the graph below them.
+    """
     if not seqs:
         return {}
-    first = (
-        Dependency.select(Dependency.src.alias("origin"), Dependency.dst.alias("seq"))
-        .where(Dependency.src.in_(list(seqs)))
-        .cte("reach", recursive=True, columns=("origin", "seq"))
-    )
-    step = Dependency.select(first.c.origin, Dependency.dst).join(
-        first, on=(Dependency.src == first.c.seq)
-    )
-    reach = first.union(step)
+    reach = _reach(seqs, Direction.DEPENDENCIES)
     query = (
-        Asset.select(Asset, reach.c.origin.alias("origin"))
+        Asset.select(Asset.seq)
         .join(reach, on=(Asset.seq == reach.c.seq))
         .where(Asset.status.in_(CAUSES))
-        .order_by(Asset.seq)
         .with_cte(reach)
     )
-    found: Iterable[Any] = query.objects()
-    by_origin: dict[int, list[Reference]] = {}
-    for asset in found:
-        by_origin.setdefault(asset.origin, []).append(reference(asset))
-    return {origin: tuple(assets) for origin, assets in by_origin.items()}
+    bad = {seq for (seq,) in rows(db, query)}
+    if not bad:
+        return {}
+    found = _oldest_below(_edges(db, seqs, reach, Direction.DEPENDENCIES), bad, seqs)
+    listed = {seq for seqs_below in found.values() for seq in seqs_below[:MAX_CAUSES]}
+    references = _references(db, listed)
+    return {
+        seq: Causes(
+            tuple(references[cause] for cause in below[:MAX_CAUSES]), len(below) > MAX_CAUSES
+        )
+        for seq, below in found.items()
+        if below
+    }
+
+
+def _oldest_below(
+    ends: Adjacency, bad: Collection[int], origins: Sequence[int]
+) -> dict[int, list[int]]:
+    """Return, for each origin, the first of `bad` below it: one more than is listed, in order.
+
+    The first ones of an asset are among its dependencies and the first ones of these, so each
+    asset is visited once and never has more than that.
+    """
+    first: dict[int, list[int]] = {}
+    begun: set[int] = set()
+    stack = [(seq, False) for seq in origins]
+    while stack:
+        seq, below_done = stack.pop()
+        below = ends.get(seq, ())
+        if below_done:
+            known = {cause for end in below for cause in first.get(end, ())}
+            first[seq] = heapq.nsmallest(
+                MAX_CAUSES + 1, known | {end for end in below if end in bad}
+            )
+        elif seq not in begun:
+            begun.add(seq)
+            stack.append((seq, True))
+            stack.extend((end, False) for end in below if end not in begun)
+    return {seq: first[seq] for seq in origins}
 
 
 def affected() -> Any:
@@ -159,48 +232,41 @@ def affected() -> Any:
     return reach.select_from(reach.c.seq)
 
 
-def cycle_through(seq: int) -> list[Reference] | None:
+def cycle_through(db: SqliteFile, seq: int) -> Some | None:
     """Return a shortest cycle through the asset, from the asset to itself; None if there is none.
 
-    To be called inside the transaction that wrote the edges: each new edge of a write begins or
-    ends at the written asset, so a new cycle passes through it.
+    The total is the number of its edges. To be called inside the transaction that wrote the edges:
+    each new edge of a write begins or ends at the written asset, so a new cycle passes through it.
     """
-    if not Dependency.select().where(Dependency.dst == seq).exists():
+    if not Dependency.select().where(Dependency.dst == seq).exists(db):
         return None  # No edge leads to the asset, as for most new assets: there is no cycle.
-    first = (
-        Dependency.select(Dependency.dst.alias("seq"))
-        .where(Dependency.src == seq)
-        .cte("reach", recursive=True, columns=("seq",))
-    )
-    step = Dependency.select(Dependency.dst).join(first, on=(Dependency.src == first.c.seq))
-    reach = first.union(step)
-    query = reach.select_from(reach.c.seq).where(reach.c.seq == seq)
-    if not query.exists():
+    reach = _reach([seq], Direction.DEPENDENCIES)
+    if not reach.select_from(reach.c.seq).where(reach.c.seq == seq).exists(db):
         return None
-    return _references(_shortest_way_back(seq))
+    way = _shortest_way_back(seq, _edges(db, [seq], reach, Direction.DEPENDENCIES))
+    listed = way[:MAX_CYCLE]
+    references = _references(db, set(listed))
+    return Some(tuple(references[step] for step in listed), len(way) - 1)
 
 
-def _shortest_way_back(seq: int) -> list[int]:
+def _shortest_way_back(seq: int, ends: Adjacency) -> list[int]:
     came_from: dict[int, int] = {}
     frontier = [seq]
     while seq not in came_from:
-        found = [(src, dst) for src, dst in _edges_from(frontier) if dst not in came_from]
-        came_from |= {dst: src for src, dst in reversed(found)}
-        frontier = list({dst for _, dst in found})
+        found = [
+            (start, end)
+            for start in sorted(frontier)
+            for end in sorted(ends.get(start, ()))
+            if end not in came_from
+        ]
+        came_from |= {end: start for start, end in reversed(found)}
+        frontier = list({end for _, end in found})
     way = [seq]
     while len(way) == 1 or way[-1] != seq:
         way.append(came_from[way[-1]])
     return way[::-1]
 
 
-def _edges_from(sources: Sequence[int]) -> list[tuple[Any, ...]]:
-    query = Dependency.select(Dependency.src, Dependency.dst).where(
-        Dependency.src.in_(list(sources))
-    )
-    return rows(query.order_by(Dependency.src, Dependency.dst))
-
-
-def _references(seqs: Sequence[int]) -> list[Reference]:
+def _references(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
     query = Asset.select().where(Asset.seq.in_(list(seqs)))
-    found = {asset.seq: reference(asset) for asset in query}
-    return [found[seq] for seq in seqs]
+    return {asset.seq: reference(asset) for asset in query.execute(db)}

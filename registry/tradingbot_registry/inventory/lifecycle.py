@@ -5,9 +5,10 @@ The transitions are `tradingbot_api.asset`'s, shared with admission.
 
 from tradingbot_api.asset import AssetStatus, may_become
 
-from tradingbot_registry.inventory.graph import Direction, neighbours, reference
-from tradingbot_registry.problems import DependentsError, NotReadyError, TransitionError
-from tradingbot_registry.storage.models import Asset, PendingDependency
+from tradingbot_registry.inventory.graph import Direction, neighbours
+from tradingbot_registry.refusals import DependentsError, NotReadyError, TransitionError
+from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.models import PendingDependency, rows
 
 
 def check_step(old: AssetStatus, new: AssetStatus) -> None:
@@ -16,32 +17,21 @@ def check_step(old: AssetStatus, new: AssetStatus) -> None:
         raise TransitionError(old, new)
 
 
-def check_ready(asset: Asset) -> None:
-    """Raise NotReadyError unless all dependencies of `asset` exist and are past Draft."""
-    unresolved = [
-        row.ref
-        for row in PendingDependency.select()
-        .where(PendingDependency.src == asset.seq)
-        .order_by(PendingDependency.ref)
-    ]
-    drafts = [
-        reference(dependency)
-        for dependency in neighbours(asset.seq, Direction.DEPENDENCIES)
-        if dependency.status == AssetStatus.DRAFT
-    ]
-    if unresolved or drafts:
-        raise NotReadyError(unresolved=unresolved, drafts=drafts)
+def check_ready(db: SqliteFile, seq: int) -> None:
+    """Raise NotReadyError unless all dependencies of the asset exist and are past Draft."""
+    query = PendingDependency.select(PendingDependency.ref).where(PendingDependency.src == seq)
+    unresolved = [ref for (ref,) in rows(db, query.order_by(PendingDependency.ref))]
+    drafts = neighbours(db, seq, Direction.DEPENDENCIES, status=AssetStatus.DRAFT)
+    if unresolved or drafts.total:
+        raise NotReadyError(unresolved=unresolved, drafts=drafts.listed, total=drafts.total)
 
 
-def check_unneeded(asset: Asset) -> None:
-    """Raise DependentsError if an Active asset depends on `asset`, which becomes Inactive."""
-    blockers = [
-        reference(dependent)
-        for dependent in neighbours(asset.seq, Direction.DEPENDENTS)
-        if dependent.status == AssetStatus.ACTIVE
-    ]
-    if blockers:
+def check_unneeded(db: SqliteFile, seq: int) -> None:
+    """Raise DependentsError if an Active asset depends on the asset, which becomes Inactive."""
+    blockers = neighbours(db, seq, Direction.DEPENDENTS, status=AssetStatus.ACTIVE)
+    if blockers.total:
         raise DependentsError(
             "making it Inactive would degrade Active assets (force=true does it all the same):",
-            blockers,
+            blockers.listed,
+            blockers.total,
         )

@@ -11,8 +11,10 @@ import peewee
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.inventory.graph import affected
-from tradingbot_registry.inventory.reads import records
+from tradingbot_registry.inventory.loading import records
 from tradingbot_registry.inventory.record import EffectiveStatus, Record
+from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.folding import folded
 from tradingbot_registry.storage.models import Asset, AssetTag, Tag, rows
 
 SORT_COLUMNS = {
@@ -71,7 +73,7 @@ class Page:
         return -(-self.total // self.page_size)
 
 
-def find(listing: Listing) -> Page:
+def find(db: SqliteFile, listing: Listing) -> Page:
     """Return the page. To be called in one snapshot, else the total may not match."""
     query = Asset.select()
     conditions = _conditions(listing)
@@ -84,10 +86,10 @@ def find(listing: Listing) -> Page:
     # seq last: without a unique key at the end, equal rows could change places between pages.
     chosen = query.order_by(*order, Asset.seq).paginate(listing.page, listing.page_size)
     return Page(
-        items=tuple(records(list(chosen))),
+        items=tuple(records(db, list(chosen.execute(db)))),
         page=listing.page,
         page_size=listing.page_size,
-        total=query.count(),
+        total=query.count(db),
     )
 
 
@@ -104,11 +106,12 @@ def _conditions(listing: Listing) -> list[Any]:
         conditions.append(
             reduce(or_, [_effectively(status) for status in listing.effective_status])
         )
-    conditions.extend(_carries({tag}) for tag in listing.tag)
+    if listing.tag:
+        conditions.append(_carries(listing.tag, at_least=len(listing.tag)))
     if listing.any_tag:
-        conditions.append(_carries(listing.any_tag))
+        conditions.append(_carries(listing.any_tag, at_least=1))
     if listing.q:
-        conditions.append(Asset.name.contains(listing.q) | Asset.description.contains(listing.q))
+        conditions.append(peewee.fn.INSTR(Asset.search, folded(listing.q)) > 0)
     if listing.updated_since is not None:
         conditions.append(Asset.updated_at >= listing.updated_since)
     if listing.external_ref_prefix:
@@ -129,18 +132,21 @@ def _effectively(status: str) -> Any:
     return (Asset.status == status) & Asset.seq.not_in(affected())
 
 
-def _carries(names: Collection[str]) -> Any:
+def _carries(names: Collection[str], *, at_least: int) -> Any:
+    # One query for any number of tags: a condition for each would exceed what SQLite can nest.
     carriers = (
         AssetTag.select(AssetTag.asset)
         .join(Tag, on=(AssetTag.tag == Tag.id))
         .where(Tag.name.in_(list(names)))
+        .group_by(AssetTag.asset)
+        .having(peewee.fn.COUNT(AssetTag.tag) >= at_least)
     )
     return Asset.seq.in_(carriers)
 
 
-def counts() -> list[tuple[str, str, int]]:
+def counts(db: SqliteFile) -> list[tuple[str, str, int]]:
     """Count the assets by type and status."""
     query = Asset.select(Asset.type, Asset.status, peewee.fn.COUNT(Asset.seq)).group_by(
         Asset.type, Asset.status
     )
-    return [(type_, status, int(count)) for type_, status, count in rows(query)]
+    return [(type_, status, int(count)) for type_, status, count in rows(db, query)]

@@ -1,41 +1,48 @@
-"""Preconditions of a write (RFC 9110, 13.1)."""
+"""Preconditions of a write."""
 
 from dataclasses import dataclass
 
-from tradingbot_registry.problems import PreconditionFailedError
+from tradingbot_registry.refusals import PreconditionFailedError
 
-ANY = "*"
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The versions that a precondition names. `any`: each one that an asset may have."""
+
+    named: frozenset[int] = frozenset()
+    any: bool = False
+
+    def __contains__(self, version: object) -> bool:
+        return self.any or version in self.named
 
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """`If-Match` and `If-None-Match: *` of a write.
+    """Which versions the asset must have for a write, and which it must not have.
 
-    `if_match` holds strong entity tags, or `*`, or is None without the header. Only the version in
-    a tag counts: the rest is the state of the dependencies, which must not make a client's edit
-    fail.
+    Only versions count: the state of the dependencies must not make a client's edit fail.
     """
 
-    if_match: frozenset[str] | None = None
-    only_if_absent: bool = False
+    only_if: Versions | None = None
+    unless: Versions | None = None
 
     def check(self, version: int | None) -> None:
         """Raise PreconditionFailedError unless `version` (None: no asset) matches."""
-        if self.only_if_absent and version is not None:
+        if self.unless is not None and version is not None and version in self.unless:
             raise PreconditionFailedError(
-                f"the asset exists already, in version {version}, and If-None-Match: * asks for"
-                " it to be new"
+                f"the asset exists in version {version}, which the request excludes"
             )
-        if self.if_match is None:
+        if self.only_if is None:
             return
         if version is None:
-            raise PreconditionFailedError("If-Match was sent, and there is no such asset")
-        if ANY in self.if_match or str(version) in {tag.split("-")[0] for tag in self.if_match}:
-            return
-        raise PreconditionFailedError(
-            f"If-Match does not name the current version, {version}: get the asset again, check"
-            " what changed, and repeat the edit with its new ETag"
-        )
+            raise PreconditionFailedError(
+                "the request is for an asset that exists, and there is none"
+            )
+        if version not in self.only_if:
+            raise PreconditionFailedError(
+                f"the request does not name the current version, {version}: get the asset again,"
+                " check what changed, and repeat the edit with its new ETag"
+            )
 
 
 UNCONDITIONAL = Precondition()

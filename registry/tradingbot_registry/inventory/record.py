@@ -1,5 +1,6 @@
 """An asset as a client requests it, and as the registry returns it."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any, Self
 
 from tradingbot_api.asset import AssetStatus, AssetType
 
-from tradingbot_registry.problems import Reference
+from tradingbot_registry.refusals import Reference
+
+MARK_DIGITS = 12
 
 
 class ManagedBy(StrEnum):
@@ -100,6 +103,19 @@ class Record:
     updated_at: datetime
     effective_status: EffectiveStatus
     caused_by: tuple[Reference, ...]
+    more_causes: bool
+
+    @property
+    def mark(self) -> str:
+        """What a cached copy is recognised by: the version, and a digest of the causes.
+
+        `effectiveStatus` changes with other assets while the version does not, and a cached answer
+        must not outlive it.
+        """
+        if not self.caused_by:
+            return str(self.version)
+        causes = json.dumps([[cause.as_json() for cause in self.caused_by], self.more_causes])
+        return f"{self.version}-{hashlib.sha256(causes.encode()).hexdigest()[:MARK_DIGITS]}"
 
 
 def effective_status(status: str, *, has_causes: bool) -> EffectiveStatus:

@@ -1,37 +1,35 @@
 """Writes. Each one is a transaction: all of it happens, or nothing.
 
-Reading, deciding and writing happen under the write lock. Else two writers could each make a change
-that is valid alone and invalid together: close a cycle, or activate an asset while the other one
-removes its dependency.
+What depends on other assets is decided under the write lock. Else two writers could each make a
+change that is valid alone and invalid together: close a cycle, or activate an asset while the other
+one removes its dependency. What depends on the asset alone is decided before, on the version that
+the caller has read; a write of another version fails and the caller reads again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import edges, lifecycle, tags
-from tradingbot_registry.inventory.graph import Direction, cycle_through, neighbours, reference
+from tradingbot_registry.inventory import edges, lifecycle, loading, tags
+from tradingbot_registry.inventory.graph import Direction, Some, cycle_through, neighbours
+from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
-from tradingbot_registry.inventory.reads import by_id, by_ref, find_ref, record
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
-from tradingbot_registry.problems import (
-    CycleError,
-    DependentsError,
-    OwnerError,
-    PreconditionFailedError,
-    Reference,
-)
-from tradingbot_registry.storage.database import SqliteFile, write
+from tradingbot_registry.refusals import CycleError, DependentsError, OwnerError, Reference
+from tradingbot_registry.storage.database import SqliteFile, snapshot, write
+from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.models import Asset
-
-Revision = Callable[[Record], Wanted]
-"""Computes the requested asset from the current one."""
 
 EDITABLE_BY_ALL = frozenset({"tags", "description"})
 """Fields that users may edit on an asset that a controller manages."""
+
+
+class StaleError(Exception):
+    """The asset is not as the caller has read it any more: read it again, and repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Deletion:
     """Result of a deletion, or of its dry run."""
 
     asset: Reference
-    dependents: tuple[Reference, ...]
+    dependents: Some
     forced: bool
     unresolve: bool = False
     """Whether its dependents wait for its reference from now on, rather than forget it."""
@@ -47,72 +45,36 @@ class Deletion:
     @property
     def allowed(self) -> bool:
         """Whether the deletion is possible: no dependents, or they are detached."""
-        return self.forced or self.unresolve or not self.dependents
+        return self.forced or self.unresolve or not self.dependents.total
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
-    """The writes. `clock` returns aware UTC times."""
+class Writes:
+    """The writes to a database. `clock` returns aware UTC times."""
 
     database: SqliteFile
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
 
-    def create(self, wanted: Wanted) -> Record:
-        """Add an asset that users manage."""
-        return write(self.database, lambda: self._insert(wanted, ref=None))
+    def create(self, wanted: Wanted, *, ref: ExternalRef | None = None) -> Record:
+        """Add an asset; with `ref` it has this external reference. Raises StaleError if one has."""
+        return write(self.database, lambda: self._insert(wanted, ref))
 
     def change(
-        self,
-        asset_id: UUID,
-        revise: Revision,
-        *,
-        precondition: Precondition = UNCONDITIONAL,
-        force: bool = False,
+        self, before: Record, wanted: Wanted, *, as_owner: bool = False, force: bool = False
     ) -> Record:
-        """Change an asset to what `revise` returns. Without a difference the version stays.
+        """Change an asset from what the caller has read. Without a difference nothing is written.
 
-        Raises OwnerError if that changes a field that a controller sets.
+        Raises StaleError if the asset has another version, and OwnerError if a field changes that
+        a controller sets, unless the caller is the owner.
         """
-
-        def unit() -> Record:
-            asset = by_id(asset_id)
-            precondition.check(asset.version)
-            before = record(asset)
-            wanted = revise(before)
-            changed = changes(before, wanted)
-            if asset.managed_by != ManagedBy.USER and changed - EDITABLE_BY_ALL:
-                raise OwnerError(
-                    f"{', '.join(sorted(changed - EDITABLE_BY_ALL))} of this asset is set by its"
-                    f" owner, {asset.managed_by} ({asset.external_ref}), which would undo the"
-                    " change: change it there; tags and description can be changed here",
-                    managed_by=asset.managed_by,
-                    external_ref=asset.external_ref,
-                )
-            return self._update(asset, before, wanted, changed, force=force)
-
-        return write(self.database, unit)
-
-    def upsert(
-        self,
-        ref: ExternalRef,
-        wanted: Wanted,
-        *,
-        precondition: Precondition = UNCONDITIONAL,
-        force: bool = False,
-    ) -> tuple[Record, bool]:
-        """Create or change the asset of that reference, and return whether it is new."""
-
-        def unit() -> tuple[Record, bool]:
-            asset = find_ref(ref)
-            precondition.check(asset.version if asset else None)
-            if asset is None:
-                return self._insert(wanted, ref=ref), True
-            before = record(asset)
-            changed = changes(before, wanted)
-            return self._update(asset, before, wanted, changed, force=force), False
-
-        return write(self.database, unit)
+        with snapshot(self.database) as db:
+            changed = changes(db, before, wanted)
+        if not as_owner:
+            _check_editable(before, changed)
+        if not changed:
+            return before
+        return write(self.database, lambda: self._update(before, wanted, force=force))
 
     def delete(
         self,
@@ -133,14 +95,17 @@ class Inventory:
         """
 
         def unit() -> Deletion:
-            asset = by_id(target) if isinstance(target, UUID) else by_ref(target)
-            precondition.check(asset.version)
+            db = self.database
             if isinstance(target, UUID):
+                asset = loading.by_id(db, target)
+                precondition.check(asset.version)
                 _check_deletable(asset)
-            dependents = neighbours(asset.seq, Direction.DEPENDENTS)
+            else:
+                asset = loading.by_ref(db, target)
+                precondition.check(asset.version)
             deletion = Deletion(
-                reference(asset),
-                tuple(map(reference, dependents)),
+                reference_to(asset),
+                neighbours(db, asset.seq, Direction.DEPENDENTS),
                 forced=force,
                 unresolve=unresolve,
             )
@@ -148,93 +113,106 @@ class Inventory:
                 self._delete(asset, deletion)
             return deletion
 
+        if dry_run:
+            with snapshot(self.database):
+                return unit()
         return write(self.database, unit)
 
-    def _insert(self, wanted: Wanted, *, ref: ExternalRef | None) -> Record:
+    def _insert(self, wanted: Wanted, ref: ExternalRef | None) -> Record:
+        db = self.database
+        if ref is not None and loading.find_ref(db, ref) is not None:
+            raise StaleError
         now = self.clock()
-        asset = Asset.create(
-            id=self.new_id(),
-            name=wanted.name,
-            type=wanted.type,
+        asset_id = self.new_id()
+        seq = Asset.insert(
+            id=asset_id,
             status=wanted.status or AssetStatus.DRAFT,
-            description=wanted.description or "",
-            config=wanted.config,
-            secret_ref=wanted.secret_ref and wanted.secret_ref.as_json(),
-            managed_by=wanted.managed_by,
             external_ref=ref and str(ref),
             version=1,
             created_at=now,
             updated_at=now,
-        )
-        tags.replace(asset.seq, wanted.tags or frozenset())
-        edges.replace(asset.seq, wanted.depends_on)
+            **_columns(wanted, description=wanted.description or ""),
+        ).execute(db)
+        tags.replace(db, seq, wanted.tags or frozenset())
+        edges.replace(db, seq, wanted.depends_on)
         if ref is not None:
-            _touch(edges.resolve(asset.seq, ref), now)
-        _check_acyclic(asset)
-        if asset.status == AssetStatus.ACTIVE:
-            lifecycle.check_ready(asset)
-        return record(asset)
+            self._touch(edges.waiting_for(str(ref)), now)
+            edges.resolve(db, seq, str(ref))
+        self._check_acyclic(seq)
+        if wanted.status == AssetStatus.ACTIVE:
+            lifecycle.check_ready(db, seq)
+        return loading.record(db, loading.by_id(db, asset_id))
 
-    def _update(
-        self,
-        asset: Asset,
-        before: Record,
-        wanted: Wanted,
-        changed: frozenset[str],
-        *,
-        force: bool,
-    ) -> Record:
-        if not changed:
-            return before
+    def _update(self, before: Record, wanted: Wanted, *, force: bool) -> Record:
+        db, seq = self.database, before.seq
+        # References may resolve in another way than before the lock was taken.
+        changed = changes(db, before, wanted)
         status = AssetStatus(wanted.status or before.status)
+        self._write_row(before, wanted)
         lifecycle.check_step(AssetStatus(before.status), status)
-        self._write_row(asset, wanted)
         if "tags" in changed and wanted.tags is not None:
-            tags.replace(asset.seq, wanted.tags)
+            tags.replace(db, seq, wanted.tags)
         if "dependsOn" in changed:
-            edges.replace(asset.seq, wanted.depends_on)
-            _check_acyclic(asset)
+            edges.replace(db, seq, wanted.depends_on)
+            self._check_acyclic(seq)
         if status == AssetStatus.ACTIVE and changed & {"status", "dependsOn"}:
-            lifecycle.check_ready(asset)
+            lifecycle.check_ready(db, seq)
         if status == AssetStatus.INACTIVE and "status" in changed and not force:
-            lifecycle.check_unneeded(asset)
-        return record(by_id(asset.id))
+            lifecycle.check_unneeded(db, seq)
+        return loading.record(db, loading.by_id(db, UUID(before.id)))
 
-    def _write_row(self, asset: Asset, wanted: Wanted) -> None:
-        kept = {"status": wanted.status, "description": wanted.description}
+    def _write_row(self, before: Record, wanted: Wanted) -> None:
+        description = before.description if wanted.description is None else wanted.description
         written = (
             Asset.update(
-                name=wanted.name,
-                type=wanted.type,
-                config=wanted.config,
-                secret_ref=wanted.secret_ref and wanted.secret_ref.as_json(),
-                managed_by=wanted.managed_by,
                 version=Asset.version + 1,
                 updated_at=self.clock(),
-                **{name: value for name, value in kept.items() if value is not None},
+                status=wanted.status or before.status,
+                **_columns(wanted, description=description),
             )
-            .where((Asset.seq == asset.seq) & (Asset.version == asset.version))
-            .execute()
+            .where((Asset.seq == before.seq) & (Asset.version == before.version))
+            .execute(self.database)
         )
-        _check_written(written)
+        if written != 1:
+            raise StaleError
 
     def _delete(self, asset: Asset, deletion: Deletion) -> None:
+        db = self.database
         if not deletion.allowed:
             raise DependentsError(
                 "delete or change them first, or detach them with force=true:",
-                deletion.dependents,
+                deletion.dependents.listed,
+                deletion.dependents.total,
             )
-        _touch(edges.detach(asset, unresolve=deletion.unresolve), self.clock())
-        tags.replace(asset.seq, frozenset())
-        deleted = (
-            Asset.delete()
-            .where((Asset.seq == asset.seq) & (Asset.version == asset.version))
-            .execute()
-        )
-        _check_written(deleted)
+        self._touch(edges.dependents_of(asset.seq), self.clock())
+        edges.detach(db, asset, unresolve=deletion.unresolve)
+        tags.replace(db, asset.seq, frozenset())
+        Asset.delete().where(Asset.seq == asset.seq).execute(db)
+
+    def _check_acyclic(self, seq: int) -> None:
+        cycle = cycle_through(self.database, seq)
+        if cycle is not None:
+            raise CycleError(cycle.listed, cycle.total)
+
+    def _touch(self, seqs: Any, now: datetime) -> None:
+        """Count the change of their edges as a change of these assets."""
+        touched = Asset.update(version=Asset.version + 1, updated_at=now)
+        touched.where(Asset.seq.in_(seqs)).execute(self.database)
 
 
-def changes(before: Record, wanted: Wanted) -> frozenset[str]:
+def _columns(wanted: Wanted, *, description: str) -> dict[str, Any]:
+    return {
+        "name": wanted.name,
+        "description": description,
+        "search": search_text(wanted.name, description),
+        "type": wanted.type,
+        "config": wanted.config,
+        "secret_ref": wanted.secret_ref and wanted.secret_ref.as_json(),
+        "managed_by": wanted.managed_by,
+    }
+
+
+def changes(db: SqliteFile, before: Record, wanted: Wanted) -> frozenset[str]:
     """Return the fields, by their API names, that differ from `wanted`."""
     differs = {
         "name": wanted.name != before.name,
@@ -247,36 +225,28 @@ def changes(before: Record, wanted: Wanted) -> frozenset[str]:
         "config": not same_json(wanted.config, before.config),
         "secretRef": wanted.secret_ref != before.secret_ref,
         "managedBy": wanted.managed_by != before.managed_by,
-        "dependsOn": edges.differ(before.seq, wanted.depends_on),
+        "dependsOn": edges.differ(db, before.seq, wanted.depends_on),
     }
     return frozenset(name for name, different in differs.items() if different)
 
 
-def _check_acyclic(asset: Asset) -> None:
-    cycle = cycle_through(asset.seq)
-    if cycle is not None:
-        raise CycleError(cycle)
+def _check_editable(asset: Record, changed: frozenset[str]) -> None:
+    owned = sorted(changed - EDITABLE_BY_ALL)
+    if asset.managed_by != ManagedBy.USER and owned:
+        raise OwnerError(
+            f"{', '.join(owned)} of this asset is set by its owner, {asset.managed_by}"
+            f" ({asset.external_ref}), which would undo the change: change it there; tags and"
+            " description can be changed here",
+            managed_by=asset.managed_by,
+            external_ref=asset.external_ref,
+        )
 
 
 def _check_deletable(asset: Asset) -> None:
     if asset.managed_by != ManagedBy.USER:
         raise OwnerError(
             f"this asset is managed by {asset.managed_by}, which would create it again: delete"
-            f" {asset.external_ref} there; if its owner is gone, delete it under"
-            f" /api/v1/assets/by-ref/{asset.external_ref}",
+            f" {asset.external_ref} there; if its owner is gone, delete it by its reference",
             managed_by=asset.managed_by,
             external_ref=asset.external_ref,
         )
-
-
-def _check_written(rows: int) -> None:
-    if rows != 1:
-        raise PreconditionFailedError("the asset was changed concurrently; get it again")
-
-
-def _touch(seqs: Sequence[int], now: datetime) -> None:
-    """Count the change of their edges as a change of these assets."""
-    if seqs:
-        Asset.update(version=Asset.version + 1, updated_at=now).where(
-            Asset.seq.in_(list(seqs))
-        ).execute()

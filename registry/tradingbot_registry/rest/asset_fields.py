@@ -62,9 +62,21 @@ def asset_field(
     )
 
 
-def whole(pattern: str, message: str) -> Any:
-    """Return a validator: the pattern matches the string from its first to its last character."""
-    return validate.Regexp(rf"(?:{pattern.removeprefix('^').removesuffix('$')})\Z", error=message)
+class Whole(validate.Validator):
+    """The pattern matches the string from its first to its last character.
+
+    `regex` is what the document says. There `$` is the end; in Python a line feed may follow it.
+    """
+
+    def __init__(self, pattern: str, message: str) -> None:
+        self.regex = re.compile(f"^(?:{pattern.removeprefix('^').removesuffix('$')})$")
+        self._message = message
+
+    def __call__(self, value: str) -> str:
+        """Raise ValidationError unless the pattern matches."""
+        if self.regex.fullmatch(value) is None:
+            raise ma.ValidationError(self._message)
+        return value
 
 
 def unique(values: list[str]) -> None:
@@ -122,7 +134,7 @@ def _of_text(constraints: Sequence[Any]) -> list[Any]:
     if text.max_length is not None and not _bounded(text.pattern):
         validators.append(validate.Length(max=text.max_length))
     if text.pattern is not None:
-        validators.append(whole(text.pattern, f"{text.detail[:1].upper()}{text.detail[1:]}."))
+        validators.append(Whole(text.pattern, f"{text.detail[:1].upper()}{text.detail[1:]}."))
     return validators
 
 

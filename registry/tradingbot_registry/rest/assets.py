@@ -1,22 +1,18 @@
 """`/api/v1/assets`: the inventory, by id."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 from uuid import UUID
 
-from flask import Response, request, url_for
+from flask import request, url_for
 
-from tradingbot_registry.inventory import graph, listing, reads
-from tradingbot_registry.inventory.listing import Listing
-from tradingbot_registry.inventory.record import ManagedBy, Record, Wanted
+from tradingbot_registry.inventory.graph import Direction
+from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.record import Record, Wanted
 from tradingbot_registry.inventory.writes import Deletion
-from tradingbot_registry.problems import (
-    Complaint,
-    InvalidError,
-    pointer,
-)
+from tradingbot_registry.rest import reading
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
     DELETE_ERRORS,
@@ -24,7 +20,13 @@ from tradingbot_registry.rest.blueprint import (
     WRITE_ERRORS,
     RestBlueprint,
 )
-from tradingbot_registry.rest.body import MERGE_PATCH, loaded, merge_patch, read_json
+from tradingbot_registry.rest.body import JSON, MERGE_PATCH, read_json
+from tradingbot_registry.rest.entity_tags import (
+    not_modified,
+    precondition,
+    tagged,
+    without_body,
+)
 from tradingbot_registry.rest.query import (
     DeleteQuery,
     ListQuery,
@@ -34,20 +36,16 @@ from tradingbot_registry.rest.query import (
 )
 from tradingbot_registry.rest.request_context import (
     GuardedView,
-    not_modified,
-    precondition,
-    service,
-    tagged,
+    store,
+    until_current,
 )
 from tradingbot_registry.rest.requests import (
     EXAMPLE_ID,
-    IDENTITY,
     CreateSchema,
     PatchSchema,
     ReplaceSchema,
 )
 from tradingbot_registry.rest.responses import AssetSchema, DeletionSchema, ReachedSchema
-from tradingbot_registry.storage.database import snapshot
 
 PREFIX = "/api/v1/assets"
 
@@ -72,6 +70,13 @@ LOCATION = {
         "description": "URL of the asset.",
         "schema": {"type": "string", "format": "uri-reference"},
     }
+}
+PATCH_EXAMPLES = {
+    "activate": {"summary": "Activate it", "value": {"status": "Active"}},
+    "configure": {
+        "summary": "Set one key of config and remove another",
+        "value": {"config": {"host": "db2.internal", "port": None}},
+    },
 }
 IF_MATCH = {
     "name": "If-Match",
@@ -118,18 +123,17 @@ class Assets(GuardedView):
     @blueprint.refuses()
     def get(self, wanted: Listing) -> tuple[Any, int, Mapping[str, str]]:
         """Find assets."""
-        with snapshot(service().database):
-            page = listing.find(wanted)
+        page = store().reads.page(wanted)
         return page.items, 200, _pagination(page)
 
     @blueprint.documents(operationId="createAsset")
     @blueprint.takes(NoQuery, location="query")
-    @blueprint.takes(CreateSchema)
+    @blueprint.reads(CreateSchema)
     @blueprint.answers(201, AssetSchema, description="The created asset.", headers=ETAG | LOCATION)
     @blueprint.refuses(WRITE_ERRORS)
-    def post(self, _: Any, wanted: Wanted) -> tuple[Any, int, Mapping[str, str]]:
+    def post(self, _: Any) -> tuple[Any, int, Mapping[str, str]]:
         """Add an asset."""
-        asset = service().inventory.create(wanted)
+        asset = store().writes.create(reading.created(read_json(request, JSON)))
         return asset, 201, tagged(asset) | location(asset)
 
 
@@ -152,51 +156,26 @@ class OneAsset(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, asset_id: UUID) -> Any:
         """Get an asset."""
-        with snapshot(service().database):
-            asset = reads.record(reads.by_id(asset_id))
-        return not_modified(asset) or (asset, 200, tagged(asset))
+        asset = store().reads.asset(asset_id)
+        return not_modified(request, asset) or (asset, 200, tagged(asset))
 
     @blueprint.documents(operationId="replaceAsset")
     @blueprint.takes(WriteQuery, location="query")
-    @blueprint.takes(ReplaceSchema)
+    @blueprint.reads(ReplaceSchema)
     @blueprint.heeds(IF_MATCH)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
-    def put(self, query: Mapping[str, bool], wanted: Wanted, *, asset_id: UUID) -> Any:
+    def put(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
         """Replace an asset.
 
         A body that changes nothing makes no new version.
         """
-        sent = request.get_json()
-
-        def revise(asset: Record) -> Wanted:
-            _check_identity(asset, sent)
-            return replace(wanted, managed_by=ManagedBy(asset.managed_by))
-
-        asset = service().inventory.change(
-            asset_id, revise, precondition=precondition(), force=query["force"]
-        )
-        return asset, 200, tagged(asset)
+        document = read_json(request, JSON)
+        return _change(asset_id, lambda asset: reading.replaced(document, asset), **query)
 
     @blueprint.takes(WriteQuery, location="query")
-    @blueprint.documents(
-        operationId="patchAsset",
-        requestBody={
-            "required": True,
-            "content": {
-                MERGE_PATCH: {
-                    "schema": PatchSchema,
-                    "examples": {
-                        "activate": {"summary": "Activate it", "value": {"status": "Active"}},
-                        "configure": {
-                            "summary": "Set one key of config and remove another",
-                            "value": {"config": {"host": "db2.internal", "port": None}},
-                        },
-                    },
-                }
-            },
-        },
-    )
+    @blueprint.documents(operationId="patchAsset")
+    @blueprint.reads(PatchSchema, MERGE_PATCH, examples=PATCH_EXAMPLES)
     @blueprint.heeds(IF_MATCH)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
@@ -205,21 +184,8 @@ class OneAsset(GuardedView):
 
         A JSON merge patch (RFC 7396): objects are merged, null removes, arrays are replaced.
         """
-        sent = read_json(request, MERGE_PATCH)
-
-        def revise(asset: Record) -> Wanted:
-            shown = AssetSchema().dump(asset)
-            merged = merge_patch(shown, sent)
-            schema = ReplaceSchema()
-            schema.keeps_config = isinstance(sent, Mapping) and "config" not in sent
-            wanted: Wanted = loaded(schema, merged)
-            _check_identity(asset, merged)
-            return replace(wanted, managed_by=ManagedBy(asset.managed_by))
-
-        asset = service().inventory.change(
-            asset_id, revise, precondition=precondition(), force=query["force"]
-        )
-        return asset, 200, tagged(asset)
+        patch = read_json(request, MERGE_PATCH)
+        return _change(asset_id, lambda asset: reading.patched(patch, asset), **query)
 
     @blueprint.documents(operationId="deleteAsset")
     @blueprint.takes(DeleteQuery, location="query")
@@ -234,10 +200,10 @@ class OneAsset(GuardedView):
 
         Refused while other assets depend on it, unless `force` detaches them.
         """
-        deletion = service().inventory.delete(asset_id, precondition=precondition(), **query)
+        deletion = store().writes.delete(asset_id, precondition=precondition(request), **query)
         if query["dry_run"]:
             return _preview(deletion)
-        return Response(status=204)
+        return without_body(204)
 
 
 @blueprint.at("/<uuid:asset_id>/dependencies", parameters=[ASSET_ID])
@@ -252,7 +218,7 @@ class Dependencies(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any], *, asset_id: UUID) -> Any:
         """List what an asset depends on, directly or not."""
-        return _walk(asset_id, graph.Direction.DEPENDENCIES, query)
+        return _walk(asset_id, Direction.DEPENDENCIES, query)
 
 
 @blueprint.at("/<uuid:asset_id>/dependents", parameters=[ASSET_ID])
@@ -267,18 +233,17 @@ class Dependents(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any], *, asset_id: UUID) -> Any:
         """List what depends on an asset, directly or not."""
-        return _walk(asset_id, graph.Direction.DEPENDENTS, query)
+        return _walk(asset_id, Direction.DEPENDENTS, query)
 
 
-def _walk(asset_id: UUID, direction: graph.Direction, query: Mapping[str, Any]) -> Any:
-    with snapshot(service().database):
-        reached = graph.walk(
-            reads.by_id(asset_id).seq,
-            direction,
-            max_depth=query["depth"],
-            types=query["type"],
-            statuses=query["status"],
-        )
+def _walk(asset_id: UUID, direction: Direction, query: Mapping[str, Any]) -> Any:
+    reached = store().reads.walk(
+        asset_id,
+        direction,
+        max_depth=query["depth"],
+        types=query["type"],
+        statuses=query["status"],
+    )
     return [{**asdict(step.asset), "depth": step.depth} for step in reached]
 
 
@@ -287,29 +252,29 @@ def location(asset: Record) -> dict[str, str]:
     return {"Location": url_for("assets.OneAsset", asset_id=asset.id)}
 
 
-def _check_identity(asset: Record, sent: Mapping[str, Any]) -> None:
-    """Refuse a body that would change what was settled when the asset was made."""
-    shown = AssetSchema(only=("id", "managed_by", "external_ref")).dump(asset)
-    changed = [key for key in sorted(IDENTITY & sent.keys()) if sent[key] != shown[key]]
-    if changed:
-        raise InvalidError(
-            [
-                Complaint(pointer(key), f"Read-only: leave it out, or as it is: {shown[key]}.")
-                for key in changed
-            ]
-        )
+def _change(asset_id: UUID, wanted: Callable[[Record], Wanted], *, force: bool) -> Any:
+    condition = precondition(request)
+
+    def attempt() -> Record:
+        before = store().reads.asset(asset_id)
+        condition.check(before.version)
+        return store().writes.change(before, wanted(before), force=force)
+
+    asset = until_current(attempt)
+    return asset, 200, tagged(asset)
 
 
 def _preview(deletion: Deletion) -> Any:
     preview = {
         "asset": deletion.asset,
         "allowed": deletion.allowed,
-        "dependents": deletion.dependents,
+        "dependents": deletion.dependents.listed,
+        "total": deletion.dependents.total,
     }
     return DeletionSchema().dump(preview), 200
 
 
-def _pagination(page: listing.Page) -> dict[str, str]:
+def _pagination(page: Page) -> dict[str, str]:
     summary = {
         "page": page.page,
         "page_size": page.page_size,

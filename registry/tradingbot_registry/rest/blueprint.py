@@ -5,32 +5,33 @@ from typing import Any, TypeVar
 
 import flask_smorest
 import marshmallow as ma
-from marshmallow import fields
 
-from tradingbot_registry.problems import (
+from tradingbot_registry.refusals import (
     AssetNotFoundError,
     CycleError,
-    DefectError,
     DependentsError,
     ForbiddenError,
     InvalidError,
-    MalformedError,
     NotReadyError,
     OwnerError,
     PreconditionFailedError,
-    ProblemError,
+    RefusedError,
     StorageError,
     StorageFullError,
-    TooLargeError,
     TransitionError,
     UnauthenticatedError,
     UnavailableError,
-    UnsupportedMediaTypeError,
-    problem_type,
 )
-from tradingbot_registry.rest.body import ProblemParser
-
-PROBLEM = "application/problem+json"
+from tradingbot_registry.rest.body import JSON, ProblemParser
+from tradingbot_registry.rest.problem_schema import ProblemSchema
+from tradingbot_registry.rest.problems import (
+    KINDS,
+    MEDIA_TYPE,
+    DefectError,
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+)
 
 HEADERS = "headers"
 """Where a view keeps the request headers to document, beside flask-smorest's own notes."""
@@ -39,53 +40,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
 
 
-class ComplaintSchema(ma.Schema):
-    """One thing that is wrong with a request."""
-
-    pointer = fields.String(
-        metadata={
-            "description": "Where in the body, as a JSON pointer (RFC 6901).",
-            "example": "/config/host",
-        }
-    )
-    parameter = fields.String(
-        metadata={"description": "Or which query parameter.", "example": "page_size"}
-    )
-    detail = fields.String(metadata={"description": "What is wrong.", "example": "Required value"})
-
-
-class ProblemSchema(ma.Schema):
-    """A problem (RFC 9457).
-
-    Some types carry more: `cycle`, `blockers`, `allowed`, `unresolved` and `drafts`, `managedBy`.
-    """
-
-    type = fields.String(
-        metadata={
-            "description": "Type of the problem: a stable name to compare, not a URL to fetch."
-            " `about:blank` says no more than the status.",
-            "example": problem_type("invalid"),
-        }
-    )
-    title = fields.String(metadata={"description": "Title of the type.", "example": "Invalid"})
-    status = fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
-    detail = fields.String(metadata={"description": "What is wrong here, and what to do."})
-    instance = fields.String(
-        metadata={"description": "The path asked for.", "example": "/api/v1/assets"}
-    )
-    request_id = fields.String(
-        metadata={
-            "description": "Names the request in the server's log; also in X-Request-ID, and"
-            " taken from there if the client sends one."
-        }
-    )
-    errors = fields.List(
-        fields.Nested(ComplaintSchema),
-        metadata={"description": "With status 422: everything that is wrong, at once."},
-    )
-
-
-Kinds = tuple[type[ProblemError], ...]
+Kinds = tuple[type[RefusedError], ...]
 
 EVERYWHERE: Kinds = (
     UnauthenticatedError,
@@ -136,6 +91,19 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         decorate: Callable[[F], F] = self.arguments(schema, location=location, **options)
         return decorate
 
+    def reads(
+        self,
+        schema: type[ma.Schema],
+        media_type: str = JSON,
+        *,
+        examples: Mapping[str, Any] | None = None,
+    ) -> Callable[[F], F]:
+        """Document the body, which the view reads itself: what it may be depends on the asset."""
+        content: dict[str, Any] = {"schema": schema}
+        if examples:
+            content["examples"] = examples
+        return self.documents(requestBody={"required": True, "content": {media_type: content}})
+
     def answers(
         self,
         status: int,
@@ -165,18 +133,18 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     def refuses(self, *groups: Kinds) -> Callable[[F], F]:
         """Document the problems that an operation can return."""
-        by_status: dict[int, list[type[ProblemError]]] = {}
+        by_status: dict[int, list[type[RefusedError]]] = {}
         for kind in (kind for group in (EVERYWHERE, *groups) for kind in group):
-            by_status.setdefault(kind.status, []).append(kind)
+            by_status.setdefault(KINDS[kind].status, []).append(kind)
 
         def decorate(view: F) -> F:
             for status, kinds in by_status.items():
                 view = self.alt_response(
                     status,
                     schema=ProblemSchema,
-                    content_type=PROBLEM,
+                    content_type=MEDIA_TYPE,
                     description=" ".join(_sentence(kind) for kind in kinds),
-                    examples={kind.slug: _example(kind) for kind in kinds},
+                    examples={KINDS[kind].slug: _example(kind) for kind in kinds},
                 )(view)
             return view
 
@@ -205,17 +173,17 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
 
-def _sentence(kind: type[ProblemError]) -> str:
-    return (kind.__doc__ or kind.title).split("\n\n")[0].replace("\n    ", " ")
+def _sentence(kind: type[RefusedError]) -> str:
+    return (kind.__doc__ or KINDS[kind].title).split("\n\n")[0].replace("\n    ", " ")
 
 
-def _example(kind: type[ProblemError]) -> dict[str, Any]:
+def _example(kind: type[RefusedError]) -> dict[str, Any]:
     return {
-        "summary": kind.title,
+        "summary": KINDS[kind].title,
         "value": {
-            "type": problem_type(kind.slug),
-            "title": kind.title,
-            "status": kind.status,
+            "type": KINDS[kind].type,
+            "title": KINDS[kind].title,
+            "status": KINDS[kind].status,
             "detail": _sentence(kind),
             "instance": "/api/v1/assets",
             "request_id": "0b5a3d1c9e7f4a62",

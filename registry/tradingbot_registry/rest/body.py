@@ -7,21 +7,23 @@ from typing import Any, NoReturn
 
 import marshmallow as ma
 from flask import Request
+from marshmallow import fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from tradingbot_registry.problems import (
-    Complaint,
-    InvalidError,
+from tradingbot_registry.refusals import Complaint, InvalidError, pointer
+from tradingbot_registry.rest.problems import (
     MalformedError,
     TooLargeError,
     UnsupportedMediaTypeError,
-    pointer,
 )
 
 MAX_BODY = 1024 * 1024
 MAX_DEPTH = 64
 """Nesting that a body may have. Deeper JSON exists only to exhaust a parser's stack."""
+
+NUL_REFUSED = "May not contain the character NUL (U+0000)."
+"""Not every database can store it, and others cut a text there."""
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -34,10 +36,9 @@ def read_json(request: Request, media_type: str) -> Any:
     for what RFC 8259 or a database can't represent: duplicate keys, NaN, lone surrogates.
     """
     if request.mimetype != media_type:
-        accept = {"Accept-Patch": media_type} if request.method == "PATCH" else {}
         raise UnsupportedMediaTypeError(
             f"this call takes Content-Type: {media_type}, not {request.mimetype or 'nothing'}",
-            headers=accept,
+            accept_patch=media_type if request.method == "PATCH" else None,
         )
     try:
         body = request.get_data()
@@ -129,27 +130,33 @@ def complaints(messages: Any, *steps: str | int, in_query: bool = False) -> Iter
         yield Complaint(where, str(message), in_query=in_query)
 
 
-def loaded(schema: ma.Schema, document: Any) -> Any:
-    """Load the document with the schema. Raises InvalidError."""
-    try:
-        return schema.load(document)
-    except ma.ValidationError as error:
-        raise InvalidError(list(complaints(_tree(error)))) from error
-
-
-def _tree(error: ma.ValidationError) -> Mapping[str, Any]:
+def messages_of(error: ma.ValidationError) -> Mapping[str, Any]:
+    """Return the tree of messages of an error."""
     messages: Mapping[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     return messages
 
 
 class ProblemParser(FlaskParser):
-    """webargs' parser with this API's bodies and errors."""
+    """webargs' parser with this API's rules for the query, and its errors."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": ma.RAISE, "query": ma.RAISE}  # noqa: RUF012
+    DEFAULT_UNKNOWN_BY_LOCATION = {"query": ma.RAISE}  # noqa: RUF012
 
-    def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002
-        """Return the body, parsed strictly."""
-        return read_json(req, JSON)
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Return the query, refusing a parameter for one value that is there twice, and NUL."""
+        several = {name for name, field in schema.fields.items() if isinstance(field, fields.List)}
+        found = [
+            Complaint(name, "Given more than once.", in_query=True)
+            for name, values in req.args.lists()
+            if len(values) > 1 and name in schema.fields and name not in several
+        ]
+        found += [
+            Complaint(name, NUL_REFUSED, in_query=True)
+            for name, values in req.args.lists()
+            if any("\0" in value for value in values)
+        ]
+        if found:
+            raise InvalidError(found)
+        return super().load_querystring(req, schema)
 
     def handle_error(
         self,
@@ -162,6 +169,6 @@ class ProblemParser(FlaskParser):
     ) -> NoReturn:
         """Raise all errors as one InvalidError."""
         found: list[Complaint] = []
-        for location, messages in _tree(error).items():
+        for location, messages in messages_of(error).items():
             found += complaints(messages, in_query=location == "query")
         raise InvalidError(found) from error

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from flask import Response
+from flask import Response, request
+from tradingbot_api.asset import REFERENCE_PATTERN
 
-from tradingbot_registry.inventory import reads
-from tradingbot_registry.inventory.record import ExternalRef, Wanted
+from tradingbot_registry.inventory.record import ExternalRef, Record
+from tradingbot_registry.rest import reading
 from tradingbot_registry.rest.assets import (
     ETAG,
     IF_MATCH,
@@ -20,17 +21,21 @@ from tradingbot_registry.rest.blueprint import (
     WRITE_ERRORS,
     RestBlueprint,
 )
+from tradingbot_registry.rest.body import JSON, read_json
+from tradingbot_registry.rest.entity_tags import (
+    not_modified,
+    precondition,
+    tagged,
+    without_body,
+)
 from tradingbot_registry.rest.query import NoQuery, OwnersDeleteQuery, WriteQuery
 from tradingbot_registry.rest.request_context import (
     GuardedView,
-    not_modified,
-    precondition,
-    service,
-    tagged,
+    store,
+    until_current,
 )
 from tradingbot_registry.rest.requests import UpsertSchema, checked_ref
 from tradingbot_registry.rest.responses import AssetSchema
-from tradingbot_registry.storage.database import snapshot
 
 blueprint = RestBlueprint(
     "by-ref",
@@ -39,23 +44,28 @@ blueprint = RestBlueprint(
     description="The inventory, by external reference: for controllers.",
 )
 
+SOURCE, NAMESPACE, NAME = (f"^{part}$" for part in REFERENCE_PATTERN.split("/"))
+
 PATH = [
     {
         "name": "source",
         "in": "path",
         "description": "The kind of owner.",
+        "schema": {"type": "string", "pattern": SOURCE},
         "example": "crd",
     },
     {
         "name": "namespace",
         "in": "path",
         "description": "Namespace of the owner.",
+        "schema": {"type": "string", "pattern": NAMESPACE},
         "example": "default",
     },
     {
         "name": "name",
         "in": "path",
         "description": "Name of the asset at its owner.",
+        "schema": {"type": "string", "pattern": NAME},
         "example": "registry.orders-db",
     },
 ]
@@ -75,31 +85,34 @@ class ReferredAsset(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, source: str, namespace: str, name: str) -> Any:
         """Get an asset by its reference."""
-        with snapshot(service().database):
-            asset = reads.record(reads.by_ref(ExternalRef(source, namespace, name)))
-        return not_modified(asset) or (asset, 200, tagged(asset))
+        asset = store().reads.asset_by_ref(ExternalRef(source, namespace, name))
+        return not_modified(request, asset) or (asset, 200, tagged(asset))
 
     @blueprint.documents(operationId="upsertAssetByRef")
     @blueprint.takes(WriteQuery, location="query")
-    @blueprint.takes(UpsertSchema)
+    @blueprint.reads(UpsertSchema)
     @blueprint.heeds(IF_MATCH)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.also_answers(201, AssetSchema, description="The created asset.")
     @blueprint.refuses(WRITE_ERRORS)
-    def put(
-        self, query: Mapping[str, bool], wanted: Wanted, *, source: str, namespace: str, name: str
-    ) -> Any:
+    def put(self, query: Mapping[str, bool], *, source: str, namespace: str, name: str) -> Any:
         """Make an asset what its owner wants it to be.
 
         Creates it if it is not there; changes nothing, and makes no new version, if it is as
         wanted already. Assets that waited for this reference now depend on it.
         """
-        asset, new = service().inventory.upsert(
-            checked_ref(source, namespace, name),
-            wanted,
-            precondition=precondition(),
-            force=query["force"],
-        )
+        ref = checked_ref(source, namespace, name)
+        document, condition = read_json(request, JSON), precondition(request)
+
+        def attempt() -> tuple[Record, bool]:
+            before = store().reads.find_by_ref(ref)
+            condition.check(None if before is None else before.version)
+            wanted = reading.upserted(document, str(ref), before)
+            if before is None:
+                return store().writes.create(wanted, ref=ref), True
+            return store().writes.change(before, wanted, as_owner=True, **query), False
+
+        asset, new = until_current(attempt)
         return asset, (201 if new else 200), tagged(asset) | (location(asset) if new else {})
 
     @blueprint.documents(operationId="deleteAssetByRef")
@@ -115,7 +128,7 @@ class ReferredAsset(GuardedView):
         Refused while other assets depend on it, unless `force` removes their dependency or
         `unresolve` leaves them waiting for the reference.
         """
-        service().inventory.delete(
-            ExternalRef(source, namespace, name), precondition=precondition(), **query
+        store().writes.delete(
+            ExternalRef(source, namespace, name), precondition=precondition(request), **query
         )
-        return Response(status=204)
+        return without_body(204)

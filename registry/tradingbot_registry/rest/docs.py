@@ -12,7 +12,8 @@ from flask import Blueprint, Flask, Response, abort, redirect, send_from_directo
 from swagger_ui_bundle import swagger_ui_path
 from werkzeug.wrappers import Response as BaseResponse
 
-from tradingbot_registry.rest.blueprint import PROBLEM, ProblemSchema
+from tradingbot_registry.rest.problem_schema import ProblemSchema
+from tradingbot_registry.rest.problems import MEDIA_TYPE
 
 DESCRIPTION = """
 An inventory of infrastructure: API endpoints, databases, deployments, and what depends on what.
@@ -87,7 +88,7 @@ class RestApi(flask_smorest.Api):  # type: ignore[misc]
             "UNPROCESSABLE_ENTITY",
             {
                 "description": "The request is not valid.",
-                "content": {PROBLEM: {"schema": ProblemSchema}},
+                "content": {MEDIA_TYPE: {"schema": ProblemSchema}},
             },
             lazy=True,
         )

@@ -13,9 +13,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from tradingbot_registry.inventory import listing
-from tradingbot_registry.problems import StorageError
-from tradingbot_registry.storage.database import SqliteFile, storage_error
+from tradingbot_registry.inventory.store import Store
+from tradingbot_registry.refusals import StorageError
+from tradingbot_registry.storage.database import SqliteFile, storage_error, write
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 class AssetCounts(Collector):
     """Number of assets by type and status, counted at each scrape."""
 
-    def __init__(self, database: SqliteFile) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the gauge; nothing if the database can't be read, for the other metrics."""
@@ -38,8 +38,8 @@ class AssetCounts(Collector):
             labels=("type", "status"),
         )
         try:
-            with self._database.connection_context():
-                found = listing.counts()
+            with self._store.database.connection_context():
+                found = self._store.reads.counts()
         except peewee.PeeweeException:
             log.exception("assets can't be counted")
             return
@@ -48,7 +48,7 @@ class AssetCounts(Collector):
         yield gauge
 
 
-def register(app: Flask, database: SqliteFile) -> None:
+def register(app: Flask, store: Store) -> None:
     """Observe every request of `app`, and serve health and metrics."""
     metrics = CollectorRegistry()
     requests = Counter(
@@ -64,7 +64,7 @@ def register(app: Flask, database: SqliteFile) -> None:
         buckets=BUCKETS,
         registry=metrics,
     )
-    metrics.register(AssetCounts(database))
+    metrics.register(AssetCounts(store))
 
     @app.before_request
     def begin() -> None:
@@ -87,7 +87,7 @@ def register(app: Flask, database: SqliteFile) -> None:
         _log(response, seconds)
         return response
 
-    app.register_blueprint(_blueprint(database, metrics))
+    app.register_blueprint(_blueprint(store.database, metrics))
 
 
 def _log(response: Response, seconds: float) -> None:
@@ -131,7 +131,7 @@ def _blueprint(database: SqliteFile, metrics: CollectorRegistry) -> Blueprint:
 def _check_writable(database: SqliteFile) -> None:
     """Raise StorageError unless a write can begin now."""
     try:
-        with database.connection_context(), database.atomic("IMMEDIATE"):
-            pass
+        with database.connection_context():
+            write(database, lambda: None)
     except peewee.PeeweeException as error:
         raise storage_error(error) or StorageError(str(error)) from error

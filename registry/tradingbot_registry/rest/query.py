@@ -1,6 +1,6 @@
 """Query parameters. An unknown one is an error: a typo must not widen a filter."""
 
-from datetime import datetime
+import re
 from typing import Any
 
 import marshmallow as ma
@@ -9,28 +9,39 @@ from tradingbot_api.asset import AssetStatus, AssetType
 
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.rfc3339 import parse
 
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
 MAX_DEPTH = 1_000_000
 
+NO_NUL = {"pattern": "^[^\\x00]*$"}
 
-def _moment(text: str) -> datetime:
-    hint = "Must be RFC 3339 with an offset, such as 2026-11-24T15:00:00Z (write + as %2B)."
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ma.ValidationError(hint) from error
-    if moment.tzinfo is None or "T" not in text.upper():
-        raise ma.ValidationError(hint)
-    return moment
+_KEY = f"-?({'|'.join(SORT_COLUMNS)})"
+
+
+_NUMBER = re.compile("[0-9]{1,9}")
+
+
+class NumberField(fields.Integer):
+    """A whole number in ASCII digits: Python's `int` also takes `1_0`, signs and spaces."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if _NUMBER.fullmatch(value) is None:
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class MomentField(fields.String):
     """A time with its offset."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return _moment(super()._deserialize(value, attr, data, **kwargs))
+        try:
+            return parse(super()._deserialize(value, attr, data, **kwargs))
+        except ValueError as error:
+            raise ma.ValidationError(
+                "Must be RFC 3339 with an offset, such as 2026-11-24T15:00:00Z (write + as %2B)."
+            ) from error
 
 
 class SortField(fields.String):
@@ -44,6 +55,8 @@ class SortField(fields.String):
                 f"Must be some of {', '.join(SORT_COLUMNS)}, joined by commas, each with an"
                 " optional - before it."
             )
+        if len({sort.key for sort in sorts}) != len(sorts):
+            raise ma.ValidationError("Names a key twice.")
         return sorts
 
 
@@ -69,7 +82,7 @@ class ListQuery(Query):
     effective_status = _any_of(EffectiveStatus, "Only assets with this effective status.")
     managed_by = _any_of(ManagedBy, "Only assets with this manager.")
     tag = fields.List(
-        fields.String(),
+        fields.String(metadata=NO_NUL),
         load_default=list,
         metadata={
             "description": "Only assets with this tag. Repeated: with all of them.",
@@ -77,14 +90,18 @@ class ListQuery(Query):
         },
     )
     any_tag = fields.List(
-        fields.String(),
+        fields.String(metadata=NO_NUL),
         load_default=list,
         metadata={"description": "Only assets with this tag. Repeated: with any of them."},
     )
     q = fields.String(
         load_default=None,
         validate=validate.Length(max=200),
-        metadata={"description": "Only assets with this text in name or description."},
+        metadata={
+            **NO_NUL,
+            "description": "Only assets with this text in name or description, in upper or"
+            " lower case.",
+        },
     )
     updated_since = MomentField(
         load_default=None,
@@ -97,6 +114,7 @@ class ListQuery(Query):
         load_default=None,
         validate=validate.Length(max=400),
         metadata={
+            **NO_NUL,
             "description": "Only assets whose external reference has this prefix: those of one"
             " owner.",
             "example": "crd/default/registry.",
@@ -106,15 +124,16 @@ class ListQuery(Query):
         load_default=(Sort("created_at"),),
         metadata={
             "description": f"Order: {', '.join(SORT_COLUMNS)}; by commas, `-` for descending.",
+            "pattern": f"^{_KEY}(,{_KEY})*$",
             "default": "created_at",
         },
     )
-    page = fields.Integer(
+    page = NumberField(
         load_default=1,
         validate=validate.Range(min=1, max=MAX_PAGE),
         metadata={"description": "Number of the page, from 1."},
     )
-    page_size = fields.Integer(
+    page_size = NumberField(
         load_default=50,
         validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
         metadata={"description": "Assets per page."},
@@ -123,7 +142,8 @@ class ListQuery(Query):
     @ma.post_load
     def _listing(self, data: dict[str, Any], **_: object) -> Listing:
         parts: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+            key: tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+            for key, value in data.items()
         }
         return Listing(**parts)
 
@@ -166,7 +186,7 @@ class DeleteQuery(Query):
 class WalkQuery(Query):
     """Options of a traversal."""
 
-    depth = fields.Integer(
+    depth = NumberField(
         load_default=None,
         validate=validate.Range(min=1, max=MAX_DEPTH),
         metadata={"description": "Maximum number of steps; default: no limit."},

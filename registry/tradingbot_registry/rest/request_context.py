@@ -1,38 +1,38 @@
 """Parts of the registry that each request needs, and its connection."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, current_app, g, request
 from flask.views import MethodView
 
 from tradingbot_registry.auth.gate import Gate
-from tradingbot_registry.inventory.precondition import Precondition
-from tradingbot_registry.inventory.reads import entity_tag
-from tradingbot_registry.inventory.record import Record
-from tradingbot_registry.inventory.writes import Inventory
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.inventory.store import Store
+from tradingbot_registry.inventory.writes import StaleError
+from tradingbot_registry.refusals import UnavailableError
 
 EXTENSION = "tradingbot_registry"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """The parts of a registry."""
 
-    inventory: Inventory
+    store: Store
     gate: Gate
-
-    @property
-    def database(self) -> SqliteFile:
-        """The database of the inventory."""
-        return self.inventory.database
 
 
 def service() -> Service:
     """Return the registry of this request."""
     return cast("Service", current_app.extensions[EXTENSION])
+
+
+def store() -> Store:
+    """Return the inventory of this request."""
+    return service().store
 
 
 class GuardedView(MethodView):
@@ -53,34 +53,28 @@ def admit() -> None:
 
 def connect() -> None:
     """Open the connection of this request."""
-    service().database.connect(reuse_if_open=True)
+    store().database.connect(reuse_if_open=True)
 
 
 def disconnect(app: Flask) -> None:
     """Close the connection."""
-    database = app.extensions[EXTENSION].database
+    database = app.extensions[EXTENSION].store.database
     if not database.is_closed():
         database.close()
 
 
-def precondition() -> Precondition:
-    """Return the precondition in the headers of the request."""
-    etags = request.if_match
-    if_match = None
-    if "If-Match" in request.headers:
-        if_match = frozenset({"*"} if etags.star_tag else etags.as_set())
-    return Precondition(if_match=if_match, only_if_absent=request.if_none_match.star_tag)
+ATTEMPTS = 100
+"""How often a change is tried again because others changed the asset meanwhile."""
 
 
-def tagged(asset: Record) -> dict[str, str]:
-    """Return the headers of an answer that shows the asset."""
-    return {"ETag": f'"{entity_tag(asset)}"'}
+def until_current(attempt: Callable[[], T]) -> T:
+    """Return the result of `attempt`, which reads an asset and writes it as it then is.
 
-
-def not_modified(asset: Record) -> Response | None:
-    """Return 304 if the client has this version. A weak tag is as good (RFC 9110, 13.1.2)."""
-    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(
-        entity_tag(asset)
-    ):
-        return Response(status=304, headers=tagged(asset))
-    return None
+    Each repetition means that another write has succeeded. Raises UnavailableError.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except StaleError:
+            continue
+    raise UnavailableError("others change this asset all the time")

@@ -1,7 +1,9 @@
 """The JSON bodies that describe an asset in a request."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import marshmallow as ma
@@ -15,8 +17,8 @@ from tradingbot_api.asset import (
 from tradingbot_api.assetregistry import SecretRef as SecretRefModel
 
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, SecretRef, Wanted
-from tradingbot_registry.problems import Complaint, InvalidError
-from tradingbot_registry.rest.asset_fields import REQUIRED, asset_field, unique, whole
+from tradingbot_registry.refusals import Complaint, InvalidError
+from tradingbot_registry.rest.asset_fields import REQUIRED, Whole, asset_field, unique
 
 MAX_NAME = 253
 MAX_DEPENDENCIES = 1000
@@ -30,7 +32,15 @@ EXAMPLE_ID = "7f0f3c1e-6f0a-4a54-9d6b-0d6f3c1b2a11"
 EXAMPLE_REF = "crd/default/registry.orders-db"
 
 COMPUTED = frozenset(
-    {"version", "createdAt", "updatedAt", "effectiveStatus", "causedBy", "unresolved"}
+    {
+        "version",
+        "createdAt",
+        "updatedAt",
+        "effectiveStatus",
+        "causedBy",
+        "moreCauses",
+        "unresolved",
+    }
 )
 """Fields that the registry computes. A body may have them, and they are ignored: an asset can be
 read, edited and put back.
@@ -40,8 +50,15 @@ IDENTITY = frozenset({"id", "managedBy", "externalRef"})
 """Fields that are set at creation. A body may have them and must not change them."""
 
 
+JOINERS = "\u200c\u200d"
+"""Without them, words of Persian, Hindi and other languages, and many emoji, can't be written."""
+
+
 def _plain(name: str) -> None:
-    if name != name.strip() or not name.isprintable():
+    if name != name.strip() or not all(
+        character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
+        for character in name
+    ):
         raise ma.ValidationError(
             "May not begin or end with white space or contain control characters."
         )
@@ -60,7 +77,7 @@ class SecretRefSchema(ma.Schema):
 
 def _depends_on_item() -> fields.String:
     return fields.String(
-        validate=whole(
+        validate=Whole(
             f"{UUID_PATTERN}|{REFERENCE_PATTERN}",
             "Must be the id of an asset or an external reference source/namespace/name.",
         )
@@ -70,9 +87,9 @@ def _depends_on_item() -> fields.String:
 class WantedSchema(ma.Schema):
     """Common fields of all bodies that describe an asset."""
 
-    keeps_config = False
-    """Whether the config is the stored one. A credential that it has had since before the rule
-    against it does not keep people from changing something else."""
+    kept: Mapping[str, Any] = MappingProxyType({})
+    """Fields, by attribute, that the body leaves as they are stored. They are not checked again: an
+    asset that a newer rule would refuse can still be changed elsewhere."""
 
     name = fields.String(
         required=True,
@@ -115,19 +132,15 @@ class WantedSchema(ma.Schema):
         },
     )
 
-    @ma.pre_load
-    def _drop_computed(self, data: Any, **_: object) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        return {key: value for key, value in data.items() if key not in COMPUTED}
-
     @ma.validates_schema(skip_on_field_errors=False)
     def _check_config(self, data: dict[str, Any], **_: object) -> None:
-        if "type" not in data or "config" not in data:
+        fields_now = {**data, **self.kept}
+        if not {"type", "config"} <= fields_now.keys() or {"type", "config"} <= self.kept.keys():
             return
         messages: dict[Any, Any] = {}
-        for problem in config_problems(data["type"], data["config"]):
-            if not problem.certain or (problem.credential and self.keeps_config):
+        for problem in config_problems(fields_now["type"], fields_now["config"]):
+            # Of a config that stays, only what its new type needs is asked for.
+            if not problem.certain or ("config" in self.kept and not problem.missing):
                 continue
             place = messages.setdefault("config", {})
             for step in problem.pointer:
@@ -139,6 +152,7 @@ class WantedSchema(ma.Schema):
 
     @ma.post_load
     def _wanted(self, data: dict[str, Any], **_: object) -> Wanted:
+        data = {**data, **self.kept}
         tags = data.get("tags")
         return Wanted(
             name=data["name"],
@@ -185,32 +199,17 @@ class CreateSchema(UserAssetSchema):
 
     status = _status(f"Status; default: Draft. {LIFECYCLE}")
 
-    @ma.pre_load
-    def _refuse_identity(self, data: Any, **_: object) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        peoples = {"managedBy": ManagedBy.USER, "externalRef": None}
-        given = {key for key in IDENTITY & data.keys() if data[key] != peoples.get(key, ...)}
-        if given:
-            raise ma.ValidationError({key: ["Read-only: leave it out."] for key in sorted(given)})
-        return {key: value for key, value in data.items() if key not in IDENTITY}
-
 
 class ReplaceSchema(UserAssetSchema):
     """An asset as it should be.
 
-    What is left out gets its default, except `status`, which stays. What the registry works out
-    (`version`, `createdAt`, `updatedAt`, `effectiveStatus`, `causedBy`) may be there and is
-    ignored; `id`, `managedBy` and `externalRef` may be there if they are what they were.
+    What is left out gets its default, except `status`, which stays. What the registry computes
+    (`version`, `createdAt`, `updatedAt`, `effectiveStatus`, `causedBy`, `moreCauses`, `unresolved`)
+    may be there and is ignored; `id`, `managedBy` and `externalRef` may be there if they are as
+    they were.
     """
 
     status = _status(f"Status; if omitted, unchanged. {LIFECYCLE}")
-
-    @ma.pre_load
-    def _drop_identity(self, data: Any, **_: object) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        return {key: value for key, value in data.items() if key not in IDENTITY}
 
 
 class PatchSchema(ma.Schema):

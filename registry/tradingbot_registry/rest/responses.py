@@ -1,15 +1,16 @@
 """The JSON of answers, except problems."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields
 
+from tradingbot_registry.inventory.graph import MAX_CAUSES, MAX_NEIGHBOURS
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
 from tradingbot_registry.rest.asset_fields import asset_field
 from tradingbot_registry.rest.requests import EXAMPLE_ID, EXAMPLE_REF, LIFECYCLE, SecretRefSchema
-from tradingbot_registry.storage.models import TIME_FORMAT
+from tradingbot_registry.rfc3339 import text_of
 
 
 class MomentField(fields.Field[datetime]):
@@ -22,7 +23,7 @@ class MomentField(fields.Field[datetime]):
         obj: Any,  # noqa: ARG002
         **_: Any,
     ) -> str | None:
-        return None if value is None else value.astimezone(UTC).strftime(TIME_FORMAT)
+        return None if value is None else text_of(value)
 
 
 def _moment(description: str, data_key: str) -> MomentField:
@@ -35,7 +36,15 @@ def _moment(description: str, data_key: str) -> MomentField:
     )
 
 
-class ReferenceSchema(ma.Schema):
+class AnswerSchema(ma.Schema):
+    """An object of answers: it has all of its fields, always."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
+        """Document the field as required."""
+        field_obj.required = True
+
+
+class ReferenceSchema(AnswerSchema):
     """An asset, named."""
 
     id = fields.String(metadata={"description": "Its id.", "format": "uuid"})
@@ -57,7 +66,7 @@ class ReachedSchema(ReferenceSchema):
     )
 
 
-class AssetSchema(ma.Schema):
+class AssetSchema(AnswerSchema):
     """An asset, in full."""
 
     id = fields.String(
@@ -84,7 +93,17 @@ class AssetSchema(ma.Schema):
     caused_by = fields.List(
         fields.Nested(ReferenceSchema),
         data_key="causedBy",
-        metadata={"description": "The Failed and Inactive assets that it depends on."},
+        metadata={
+            "description": "The Failed and Inactive assets that it depends on, oldest first; at"
+            f" most {MAX_CAUSES}."
+        },
+    )
+    more_causes = fields.Boolean(
+        data_key="moreCauses",
+        metadata={
+            "description": "Whether there are more than `causedBy` lists; /dependencies with"
+            " `status=Failed&status=Inactive` lists all."
+        },
     )
     description = asset_field("description", checked=False)
     tags = asset_field("tags", checked=False, note="Sorted.", example=["env:prod", "team-a"])
@@ -134,7 +153,7 @@ class AssetSchema(ma.Schema):
     updated_at = _moment("Time of the last change, UTC.", "updatedAt")
 
 
-class DeletionSchema(ma.Schema):
+class DeletionSchema(AnswerSchema):
     """What a deletion would do."""
 
     asset = fields.Nested(ReferenceSchema, metadata={"description": "The asset to delete."})
@@ -142,7 +161,10 @@ class DeletionSchema(ma.Schema):
     dependents = fields.List(
         fields.Nested(ReferenceSchema),
         metadata={
-            "description": "Assets that depend on it directly: they block the deletion, or with"
-            " force=true lose this dependency."
+            "description": "Assets that depend on it directly, oldest first, at most"
+            f" {MAX_NEIGHBOURS}: they block the deletion, or with force=true lose this dependency."
         },
+    )
+    total = fields.Integer(
+        metadata={"description": "Number of assets that depend on it directly.", "example": 1}
     )

@@ -68,7 +68,16 @@ INITIAL = Migration(
 # The former id of a deleted target: its dependents may name the target by it.
 GONE_TARGETS = Migration(2, ("ALTER TABLE pending_dependency ADD COLUMN target_id TEXT",))
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS)
+# Name and description, folded, for a search in every alphabet.
+SEARCH_TEXT = Migration(
+    3,
+    (
+        "ALTER TABLE asset ADD COLUMN search TEXT NOT NULL DEFAULT ''",
+        "UPDATE asset SET search = search_text(name, description)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS, SEARCH_TEXT)
 
 
 def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) -> int:

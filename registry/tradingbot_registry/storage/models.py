@@ -1,16 +1,19 @@
 """The tables that `migrations` creates.
 
+The models belong to no database: each query is executed on one that is given. So a process may have
+several registries.
+
 Links hold an asset's `seq` as a plain integer. The foreign keys are in the schema, and a peewee
 ForeignKeyField would query rows of other tables implicitly.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import peewee
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+from tradingbot_registry.rfc3339 import text_of
 
 
 class TimestampField(peewee.TextField):
@@ -18,7 +21,7 @@ class TimestampField(peewee.TextField):
 
     def db_value(self, value: datetime | None) -> str | None:
         """Return text for the database."""
-        return None if value is None else value.astimezone(UTC).strftime(TIME_FORMAT)
+        return None if value is None else text_of(value)
 
     def python_value(self, value: str | None) -> datetime | None:
         """Return the time."""
@@ -46,6 +49,7 @@ class Asset(peewee.Model):
     type = peewee.TextField()
     status = peewee.TextField()
     description = peewee.TextField()
+    search = peewee.TextField()
     config = JSONText()
     secret_ref = JSONText(null=True)
     managed_by = peewee.TextField()
@@ -98,14 +102,6 @@ class PendingDependency(peewee.Model):
         primary_key = peewee.CompositeKey("src", "ref")
 
 
-def rows(query: Any) -> list[tuple[Any, ...]]:
+def rows(db: peewee.Database, query: Any) -> list[tuple[Any, ...]]:
     """Return the rows of the query as tuples."""
-    return list(query.tuples())
-
-
-MODELS = (Asset, Tag, AssetTag, Dependency, PendingDependency)
-
-
-def bind(database: peewee.Database) -> None:
-    """Set the database of the models: one database per process."""
-    database.bind(MODELS, bind_refs=False, bind_backrefs=False)
+    return list(query.tuples().execute(db))

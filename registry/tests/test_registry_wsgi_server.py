@@ -1,0 +1,114 @@
+"""The bridge from the event loop to the application: complete bodies in, complete answers out."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from tradingbot_registry import wsgi_server
+from tradingbot_registry.wsgi_server import Application
+
+MAX_BODY = 10
+
+SCOPE = {
+    "method": "POST",
+    "path": "/things/%",
+    "raw_path": b"/things/%25",
+    "query_string": b"a=%20b",
+    "http_version": "1.1",
+    "scheme": "https",
+    "server": ("127.0.0.1", 8090),
+    "client": ("127.0.0.2", 4000),
+    "headers": [(b"host", b"h"), (b"x-a", b"1"), (b"x-a", b"2"), (b"x_a", b"3")],
+}
+
+
+def echo(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    body = environ["wsgi.input"].read().decode()
+    shown = {name: value for name, value in environ.items() if isinstance(value, str)}
+    start("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(shown | {"body": body}).encode()]
+
+
+def broken(_environ: dict[str, Any], _start: Callable[..., Any]) -> Iterable[bytes]:
+    raise ZeroDivisionError("inner workings")
+
+
+def respond(app: Any, *parts: bytes | None) -> tuple[int, dict[str, str], Any]:
+    """What the application answers to these parts of a body; None is a client that waits."""
+    remaining = list(parts)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        part = remaining.pop(0)
+        if part is None:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": part, "more_body": bool(remaining)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    application = Application(app, threads=1, max_body=MAX_BODY)
+    asyncio.run(application(SCOPE, receive, send))
+    assert application._buffered == 0
+    assert [message["more_body"] for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
+    body = b"".join(message["body"] for message in sent[1:])
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, json.loads(body)
+
+
+def test_the_application_gets_the_whole_request() -> None:
+    status, headers, seen = respond(echo, b"one", b"two")
+    assert status == 200
+    assert "connection" not in headers
+    assert seen["body"] == "onetwo"
+    assert seen["CONTENT_LENGTH"] == "6"
+    assert (seen["PATH_INFO"], seen["QUERY_STRING"]) == ("/things/%", "a=%20b")
+    assert (seen["HTTP_HOST"], seen["HTTP_X_A"]) == ("h", "1,2")
+    assert (seen["wsgi.url_scheme"], seen["REMOTE_ADDR"]) == ("https", "127.0.0.2")
+
+
+def test_a_body_is_cut_one_byte_after_the_limit_and_the_rest_is_discarded() -> None:
+    status, headers, seen = respond(echo, b"x" * 7, b"y" * 7, b"z" * 7)
+    assert (status, seen["body"]) == (200, "xxxxxxxyyyy")
+    assert "connection" not in headers
+
+
+def test_what_is_far_too_large_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "MAX_DISCARDED", 3)
+    status, headers, seen = respond(echo, b"x" * 7, b"y" * 7, None)
+    assert (status, seen["body"]) == (200, "xxxxxxxyyyy")
+    assert headers["connection"] == "close"
+
+
+def refused(app: Any, status: int, *parts: bytes | None) -> Any:
+    answered, headers, problem = respond(app, *parts)
+    assert answered == problem["status"] == status
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["connection"] == "close"
+    assert headers["x-request-id"] == problem["request_id"]
+    return problem
+
+
+def test_a_body_that_does_not_arrive_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "BODY_SECONDS", 0.01)
+    assert "body" in refused(echo, 408, b"one", None)["detail"]
+
+
+def test_the_bodies_of_all_clients_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "MAX_BUFFERED", 5)
+    assert refused(echo, 503, b"123456", None)["instance"] == "/things/%25"
+
+
+def test_a_defect_outside_the_application_shows_nothing_of_the_inside() -> None:
+    assert "inner" not in json.dumps(refused(broken, 500, b""))
+
+
+def test_a_large_answer_is_written_in_parts() -> None:
+    def large(_environ: dict[str, Any], start: Callable[..., Any]) -> io.BytesIO:
+        start("200 OK", [])
+        return io.BytesIO(json.dumps(["x" * 100] * 2000).encode())
+
+    assert len(respond(large, b"")[2]) == 2000

@@ -1,0 +1,299 @@
+"""uvicorn in front of a WSGI application.
+
+The event loop reads requests and writes answers; a thread has a request only while the application
+works on it. So clients that send half a request, or one byte at a time, or that do not read their
+answer, hold no thread, and all others are served.
+"""
+
+import asyncio
+import io
+import logging
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote, unquote_to_bytes
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from werkzeug.test import run_wsgi_app
+
+from tradingbot_registry.refusals import RefusedError, UnavailableError
+from tradingbot_registry.rest.problems import (
+    MEDIA_TYPE,
+    DefectError,
+    HTTPError,
+    MalformedError,
+    problem,
+)
+
+log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 10.0
+"""How long a client may take for the request line and headers; then the connection is closed."""
+BODY_SECONDS = 20.0
+"""How long a client may take for a body of at most `max_body` bytes."""
+WRITE_SECONDS = 30.0
+"""How long a client may take to read one part of an answer."""
+PART = 64 * 1024
+"""Bytes of an answer that are written at once."""
+MAX_HEAD = 64 * 1024
+"""Bytes that the request line and headers may have."""
+MAX_DISCARDED = 16 * 1024 * 1024
+"""Bytes beyond the limit of a body that are still read. A client that sends while its connection is
+closed may never see the answer.
+"""
+MAX_BUFFERED = 64 * 1024 * 1024
+"""Bytes that the bodies of all requests that are being read may have together."""
+
+HEALTH = "/healthz"
+
+_Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def head(self) -> list[tuple[bytes, bytes]]:
+        """The headers as ASGI has them."""
+        return [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers]
+
+
+def problem_answer(error: RefusedError, *, path: str = "") -> Answer:
+    """Return the answer for an error that the application does not see; it ends the connection."""
+    request_id = secrets.token_hex(8)
+    answer = problem(error)
+    body = answer.document(instance=path, request_id=request_id)
+    headers = {
+        **answer.headers,
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        "X-Request-ID": request_id,
+    }
+    return Answer(answer.kind.status, list(headers.items()), body)
+
+
+class Application:
+    """An ASGI application that runs a WSGI application in threads, on complete bodies.
+
+    A body of more than `max_body` bytes is cut after one more, which is how the application
+    recognises it.
+    """
+
+    def __init__(self, wsgi: Any, *, threads: int, max_body: int) -> None:
+        self._wsgi = wsgi
+        self._max_body = max_body
+        self._buffered = 0
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        # Its own thread: the process is alive also while all others wait for the database.
+        self._health = ThreadPoolExecutor(1, thread_name_prefix="health")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                complete = await self._read(receive, body)
+            if complete is None:
+                return  # The client has gone.
+            threads = self._health if scope["path"] == HEALTH else self._threads
+            environ = wsgi_environ(scope, bytes(body))
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(threads, run, self._wsgi, environ)
+            if not complete:
+                answer.headers.append(("Connection", "close"))
+        except TimeoutError:
+            late = f"the body did not arrive within {BODY_SECONDS:.0f} s"
+            refusal = HTTPError(HTTPStatus.REQUEST_TIMEOUT, late)
+            answer = problem_answer(refusal, path=_path(scope))
+        except UnavailableError as error:
+            answer = problem_answer(error, path=_path(scope))
+        finally:
+            self._buffered -= len(body)
+        await _write(answer, send)
+
+    async def _read(self, receive: Any, body: bytearray) -> bool | None:
+        """Read into `body`. Returns whether that is all; None if the client has gone."""
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            received = message.get("body", b"")
+            size += len(received)
+            part = received[: self._max_body + 1 - len(body)]
+            body += part
+            self._buffered += len(part)
+            if self._buffered > MAX_BUFFERED:
+                raise UnavailableError("too many large requests at once")
+            if not message.get("more_body", False):
+                return True
+            if size > self._max_body + MAX_DISCARDED:
+                return False
+
+
+async def _write(answer: Answer, send: Any) -> None:
+    """Write the answer. A client that does not read it in time loses the connection."""
+    messages: list[_Message] = [
+        {"type": "http.response.start", "status": answer.status, "headers": answer.head}
+    ]
+    starts = range(0, max(len(answer.body), 1), PART)
+    messages += [
+        {
+            "type": "http.response.body",
+            "body": answer.body[start : start + PART],
+            "more_body": start != starts[-1],
+        }
+        for start in starts
+    ]
+    for message in messages:
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await send(message)
+        except TimeoutError:
+            return  # uvicorn closes a connection whose answer is incomplete.
+
+
+def run(wsgi: Any, environ: dict[str, Any]) -> Answer:
+    """Run the application to the end, in this thread."""
+    try:
+        parts, status, headers = run_wsgi_app(wsgi, environ, buffered=True)
+        return Answer(int(status.split(" ", 1)[0]), list(headers), b"".join(parts))
+    except Exception:
+        log.exception("request failed", extra={"path": environ["PATH_INFO"]})
+        return problem_answer(DefectError())
+
+
+def wsgi_environ(scope: Any, body: bytes) -> dict[str, Any]:
+    """Return the request as WSGI has it (PEP 3333)."""
+    server, client = scope["server"] or ("localhost", 0), scope["client"] or ("", 0)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        # With an underscore it would be the same variable as one with a hyphen.
+        if "_" in name or name == "transfer-encoding":
+            continue
+        variable = name.upper().replace("-", "_")
+        key = variable if variable == "CONTENT_TYPE" else f"HTTP_{variable}"
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def _path(scope: Any) -> str:
+    return quote(unquote_to_bytes(scope["raw_path"]))
+
+
+class Connection(H11Protocol):
+    """A connection whose request line and headers must arrive in time, with problems as errors."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Start to wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass data on, and wait for the rest of an incomplete head."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._deadline is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to wait."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Answer with a problem to what is not HTTP."""
+        cause = sys.exc_info()[1]
+        hint = HTTPStatus(getattr(cause, "error_status_hint", HTTPStatus.BAD_REQUEST))
+        # Not what h11 says: its message repeats the line, which may have a token.
+        error: RefusedError = MalformedError("the request is not valid HTTP/1.1")
+        if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            error = HTTPError(hint, f"the request line and headers exceed {MAX_HEAD} bytes")
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            answer = problem_answer(error)
+            reason = HTTPStatus(answer.status).phrase.encode()
+            head = h11.Response(status_code=answer.status, headers=answer.head, reason=reason)
+            for event in (head, h11.Data(data=answer.body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Server(uvicorn.Server):
+    """A server that returns after SIGTERM or SIGINT, instead of ending the process by it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the signals while the server runs."""
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def configured(
+    application: Application, *, tls: Any | None, drain_seconds: int, backlog: int
+) -> uvicorn.Config:
+    """Return uvicorn's configuration. `tls` is the context for HTTPS, None for plain HTTP."""
+    return uvicorn.Config(
+        cast("Any", application),
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=backlog,
+        h11_max_incomplete_event_size=MAX_HEAD,
+        timeout_graceful_shutdown=drain_seconds,
+        ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
+    )
