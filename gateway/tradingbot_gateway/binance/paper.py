@@ -91,6 +91,10 @@ class PaperVenue:
         self._latest = max(self._latest, self._wall())
         return self._latest
 
+    def market_time(self) -> int:
+        """Return the same: nothing skews this clock."""
+        return self.now()
+
     def client_time(self) -> int:
         """Return the machine's time in milliseconds."""
         return self._wall()
