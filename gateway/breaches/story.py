@@ -292,6 +292,7 @@ class Story:
         """Let all be told and done, without failures, and check what must be true then."""
         world = self.world
         world.reliable = True
+        world.venue.end_of_somebody(world.now)  # their orders can keep an exit from being filled
         if not world.connected:
             world.reconcile()
         for breath in range(BREATHS):
