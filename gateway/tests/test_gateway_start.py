@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,6 +102,66 @@ def test_the_exchanges_certificate_is_verified_and_a_bundle_is_trusted(
     assert stranger.report("/readyz").status == 503
     trusting = start("--ca-bundle", str(certificate), exchange=exchange).ready()
     assert trusting.request("GET", "/api/v3/ping").status == 200
+
+
+class Proxy:
+    """An HTTP proxy that tunnels, and remembers the heads of its requests."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self.loop = asyncio.new_event_loop()
+        self.port = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        host, _, port = head.split()[1].partition(":")
+        there = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+
+    async def _start(self) -> None:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    made = Proxy()
+    made.loop.run_until_complete(made._start())
+    thread = threading.Thread(target=made.loop.run_forever, daemon=True)
+    thread.start()
+    yield made
+    made.loop.call_soon_threadsafe(made.loop.stop)
+    thread.join(timeout=10)
+
+
+def test_the_way_to_the_exchange_may_lead_through_a_proxy(
+    start: Gateways, tmp_path: Path, proxy: Proxy
+) -> None:
+    certificate, key = certificate_for_loopback(tmp_path)
+    exchange = start.exchanges(
+        *("--tls-cert", str(certificate), "--tls-key", str(key)),
+        trust=ssl.create_default_context(cafile=str(certificate)),
+    )
+    gateway = start(
+        *("--ca-bundle", str(certificate)),
+        *("--proxy-url", f"http://user:PASSWORD@127.0.0.1:{proxy.port}"),
+        exchange=exchange,
+    ).ready()
+    assert gateway.request("GET", "/api/v3/ping").status == 200
+    assert len(proxy.heads) >= 2  # REST and the user data stream
+    assert all(head.startswith(f"CONNECT 127.0.0.1:{exchange.port}") for head in proxy.heads)
+    assert "Proxy-Authorization: Basic" in proxy.heads[0]
+    assert "PASSWORD" not in gateway.log.read_text()
 
 
 def test_every_option_is_on_the_page() -> None:
