@@ -31,7 +31,7 @@ class Result:
 
 
 def search(work: tuple[int, int]) -> Result:
-    """Tell the story of a seed, until the first breach. `work` is seed and steps."""
+    """Run the story of a seed, until the first breach. `work` is seed and steps."""
     seed, steps = work
     began = time.process_time()
     story = Story(seed)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -61,7 +62,7 @@ def ledger_of(*events: Any) -> Ledger:
     ledger = Ledger("USDT")
     start = NOON - 12 * HOUR
     ledger.apply(
-        DayBegan(time=NOON, day=__import__("datetime").date(2025, 11, 25), starts=start,
+        DayBegan(time=NOON, day=date(2025, 11, 25), starts=start,
                  ends=start + DAY)
     )  # fmt: skip
     for event in events:
@@ -250,7 +251,7 @@ EVENTS = [
     filled("a", "1", "0.10"),
     ended("a", executed="0.1"),
     CancelSent(time=1, client_id="a"),
-    DayBegan(time=1, day=__import__("datetime").date(2025, 1, 1), starts=0, ends=1),
+    DayBegan(time=1, day=date(2025, 1, 1), starts=0, ends=1),
     Priced(time=1, asset="BTC", at=1, price=D("1E-8")),
     Halted(time=1, until=2, reason="lost"),
     Balances(time=1, totals={"BTC": D("1.50")}),

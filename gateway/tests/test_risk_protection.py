@@ -3,11 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from risk_samples import BUY, HOUR, MARKETS, SELL, D, Harness, market, order, settings
 from tradingbot_exchange.engine.types import OrderType, Side
 from tradingbot_gateway.risk.actions import Cancel, Place
 from tradingbot_gateway.risk.desk import Desk
-from tradingbot_gateway.risk.events import Balances, End, Lost
+from tradingbot_gateway.risk.events import Acknowledged, Balances, End, Lost
+from tradingbot_gateway.risk.positions import Holding
+from tradingbot_gateway.risk.protection import levels
 from tradingbot_gateway.risk.types import Purpose
 from tradingbot_gateway.risk.verdicts import Control
 
@@ -27,8 +31,6 @@ def shape(place: Place) -> list[tuple[Any, ...]]:
 
 
 def acknowledge(harness: Harness, place: Place) -> None:
-    from tradingbot_gateway.risk.events import Acknowledged
-
     for one in place.orders:
         harness.desk.on(
             Acknowledged(time=harness.now, client_id=one.client_id, exchange_id=one.client_id),
@@ -282,22 +284,14 @@ def test_a_position_without_a_market_in_money_is_said() -> None:
     assert act(harness) == []
 
 
-def test_the_levels_are_never_looser_than_the_limits() -> None:
-    from hypothesis import given
-    from hypothesis import strategies as st
-    from tradingbot_gateway.risk.positions import Holding
-    from tradingbot_gateway.risk.protection import levels
-
-    @given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from((BUY, SELL)))
-    def check(quantity: int, cost: int, side: Side) -> None:
-        sign = 1 if side is BUY else -1
-        holding = Holding(sign * D(quantity) / 1000, sign * D(cost) / 100)
-        found = levels(holding, MARKETS["BTC-USDT"], settings().limits)
-        assert found is not None
-        entry = holding.entry
-        loss = sign * (entry - found.stop) / entry * 100
-        profit = sign * (found.take_profit - entry) / entry * 100
-        assert loss <= D("2.5") + D("1e-20")
-        assert profit >= 5 - D("1e-20") or found.take_profit == D("0.01")
-
-    check()
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from((BUY, SELL)))
+def test_the_levels_are_never_looser_than_the_limits(quantity: int, cost: int, side: Side) -> None:
+    sign = 1 if side is BUY else -1
+    holding = Holding(sign * D(quantity) / 1000, sign * D(cost) / 100)
+    found = levels(holding, MARKETS["BTC-USDT"], settings().limits)
+    assert found is not None
+    entry = holding.entry
+    loss = sign * (entry - found.stop) / entry * 100
+    profit = sign * (found.take_profit - entry) / entry * 100
+    assert loss <= D("2.5") + D("1e-20")
+    assert profit >= 5 - D("1e-20") or found.take_profit == D("0.01")
