@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from exchange_process import Exchange, Starter, ended, eventually
+from exchange_process import Exchange, Starter, certificate_for_loopback, ended, eventually
 
 
 @pytest.fixture
@@ -186,41 +186,3 @@ def test_https_is_served_with_a_certificate(start: Starter, tmp_path: Path) -> N
     )
     assert made.start["url"].startswith("https://127.0.0.1:")
     assert made.request("GET", "/api/v3/brokerage/time").status == 200
-
-
-def certificate_for_loopback(directory: Path) -> tuple[Path, Path]:
-    import datetime as dt
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = directory / "tls.crt", directory / "tls.key"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate, private

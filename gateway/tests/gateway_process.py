@@ -255,7 +255,7 @@ class Gateways:
         exchange = exchange or self.exchanges("--balance", "USDT=100000,BTC=1")
         here = self.directory / f"bot-{len(self.started)}"
         here.mkdir()
-        content = bot(f"http://127.0.0.1:{exchange.port}", mode=mode, **risk)
+        content = bot(exchange.start["url"], mode=mode, **risk)
         made = Gateway(exchange, here / "bot.json", here, arguments, content)
         made.write(content)
         self.started.append(made)

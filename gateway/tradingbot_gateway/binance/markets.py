@@ -18,8 +18,26 @@ class Markets:
         self._feed = feed
         self._ready: set[str] = set()
 
-    async def ready(self, name: str) -> Instrument:
+    async def for_order(self, name: str) -> Instrument:
         """Return an instrument by Binance's name, once the gate can judge orders of it.
+
+        Quotes are followed only of what may be entered: a bot that tries every symbol must not use
+        up the exchange's limits. Raises ApiError (-1121), UnreachableError.
+        """
+        instrument = await self._instruments.get(name)
+        limits = self._gate.limits
+        may_enter = (
+            instrument.quote == limits.money
+            if limits.allowed_symbols is None
+            else instrument.symbol in limits.allowed_symbols
+        )
+        if may_enter:
+            return await self.ready(name)
+        self._gate.listed({instrument.symbol: Market.of(instrument)})
+        return instrument
+
+    async def ready(self, name: str) -> Instrument:
+        """Return an instrument by Binance's name, once its quotes are followed.
 
         Raises ApiError (-1121), UnreachableError.
         """

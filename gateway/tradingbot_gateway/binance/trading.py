@@ -28,7 +28,7 @@ from tradingbot_gateway.binance.views import is_protection
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.risk.actions import Cancel, Place
-from tradingbot_gateway.risk.events import Acknowledged, End, Ended, Event, Found, Lost
+from tradingbot_gateway.risk.events import End, Ended, Event, Lost
 from tradingbot_gateway.risk.types import Order
 from tradingbot_gateway.risk.verdicts import Refused, Release
 
@@ -57,8 +57,6 @@ class Trading:
         self._markets = markets
         self._queries = queries
         self._tag = tag
-        self._client_ids: dict[str, str] = {}
-        """Client ids of own orders by the exchange's ids."""
 
     # The bot's orders
 
@@ -70,10 +68,8 @@ class Trading:
         name = sent.get("symbol")
         if not name:
             raise errors.missing("symbol")
-        instrument = await self._markets.ready(name)
-        submission = read_submission(
-            call, sent, instrument, self._tag, client_of=self._client_ids.get
-        )
+        instrument = await self._markets.for_order(name)
+        submission = read_submission(call, sent, instrument, self._tag, client_of=self._client_of)
         await self._admit(submission)
         answer = await self._send(
             call.method, str(call.path), submission.parameters, submission.request.orders
@@ -262,14 +258,14 @@ class Trading:
     # Events
 
     def count(self, events: Iterable[Event]) -> None:
-        """Count events, and note the ids that they name."""
-        found = tuple(events)
-        for event in found:
-            if isinstance(event, Acknowledged):
-                self._client_ids[event.exchange_id] = event.client_id
-            elif isinstance(event, Found):
-                self._client_ids[event.exchange_id] = event.order.client_id
-        self._gate.on(*found)
+        """Count events."""
+        self._gate.on(*events)
+
+    def _client_of(self, exchange_id: str) -> str | None:
+        """Return the client id of an own order that is remembered."""
+        orders = self._gate.desk.ledger.state.orders.values()
+        found = (each for each in orders if each.exchange_id == exchange_id)
+        return next((each.order.client_id for each in found), None)
 
     def _each(self, orders: Iterable[Order], event: Any) -> None:
         self._gate.on(*(event(order) for order in orders))
