@@ -153,7 +153,8 @@ def test_the_trend_follower_has_bought_when_a_candle_closed(story: Story) -> Non
 
 
 def test_the_profit_of_the_others_moves(story: Story) -> None:
-    eventually(lambda: story.demo.day_pnl(ARBITRAGE) > 0, seconds=STATUS_INTERVAL)
+    # What a cycle leaves over has fallen with the market, so this may be a loss.
+    eventually(lambda: story.demo.day_pnl(ARBITRAGE) != 0, seconds=STATUS_INTERVAL)
     printed = story.person.kubectl("get", "tbot", ARBITRAGE).stdout
     assert f"{story.demo.day_pnl(ARBITRAGE):f}" in printed
 
