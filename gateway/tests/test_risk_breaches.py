@@ -9,8 +9,8 @@ from risk_mutations import MUTATIONS
 from tradingbot_gateway.risk.verdicts import Control
 
 STEPS = 20_000
-ENOUGH = 3_000
-SEEDS = (1, 2, 3, 4)
+ENOUGH = 6_000
+SEEDS = (1, 2, 3, 4, 5, 6)
 WORDS = {
     "without not_reconciled": "before the exchange was asked",
     "without terminating": "told to go",
