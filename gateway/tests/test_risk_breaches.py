@@ -27,8 +27,8 @@ WORDS = {
     "stale prices are fresh": "without a young price",
     "nothing is protected": "is not protected",
     "protection is placed again": "twice",
+    "protection is not released": "beside protection",
     "protection ignores exits of the bot": "with open exits",
-    "exits are judged as entries": "an exit was refused",
     "entries stay open in a halt": "still open",
 }
 """What the checker says of a defect, where it can only be noticed by one invariant."""
