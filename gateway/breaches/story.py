@@ -292,6 +292,9 @@ class Story:
         """Let all be told and done, without failures, and check what must be true then."""
         world = self.world
         world.reliable = True
+        world.venue.end_of_somebody(world.now)
+        for symbol, price in world.venue.prices.items():  # an empty book keeps an exit from filling
+            world.venue.move(symbol, price, world.now, D(1000))
         if not world.connected:
             world.reconcile()
         for breath in range(BREATHS):

@@ -226,6 +226,19 @@ def test_refused_protection_closes_the_position_and_halts_the_day() -> None:
     assert placed(harness).purpose is Purpose.PROTECTION
 
 
+@pytest.mark.parametrize("how", [End.EXPIRED, End.REFUSED, End.CANCELED])
+def test_an_exit_that_fills_nothing_is_repeated_after_five_seconds(how: End) -> None:
+    harness = Harness()
+    harness.holds("2", "100")
+    harness.quote("BTC-USDT", "97")
+    close = placed(harness)
+    harness.end(close.orders[0], how)
+    harness.wait(4999)
+    assert act(harness) == []
+    harness.wait(1)
+    assert shape(placed(harness)) == shape(close)
+
+
 @pytest.mark.parametrize(("price", "side"), [("97.5", "stop-loss"), ("105", "take-profit")])
 def test_a_price_that_has_passed_already_closes_the_position_without_a_halt(
     price: str, side: str

@@ -16,7 +16,7 @@ from tradingbot_gateway.risk.types import ZERO, Purpose, assets_of
 AGAIN = 2_000
 """Milliseconds after which a question, or a cancel without an answer, is repeated."""
 CLOSE_AGAIN = 5_000
-"""Milliseconds after which an exit that the exchange has refused is tried again."""
+"""Milliseconds after which an exit that was refused, or has found no other side, is repeated."""
 
 
 def due(last: int | None, now: int) -> bool:
@@ -76,8 +76,8 @@ class Reminders:
         self._asked: dict[Action, int] = {}
         self._close_after: dict[str, int] = {}
 
-    def refused(self, ledger: Ledger, client_id: str, now: int) -> None:
-        """Note that the exchange has refused an order: an exit waits before it is tried again."""
+    def ended(self, ledger: Ledger, client_id: str, now: int) -> None:
+        """Note that an order has ended without being filled: the next exit waits a little."""
         tracked = ledger.order(client_id)
         if tracked is not None and tracked.purpose is Purpose.EXIT:
             self._close_after[assets_of(tracked.order.symbol)[0]] = now + CLOSE_AGAIN

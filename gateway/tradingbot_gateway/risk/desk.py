@@ -100,8 +100,8 @@ class Desk:
         if isinstance(event, Filled) and event.fee_price is None:
             event = self._with_fee_price(event, now)
         self._apply(event)
-        if isinstance(event, Ended) and event.how is End.REFUSED:
-            self._chores.refused(self.ledger, event.client_id, now)
+        if isinstance(event, Ended) and event.how is not End.FILLED:
+            self._chores.ended(self.ledger, event.client_id, now)
         self._catch_up(now)
 
     def reconciled(self, now: int) -> None:
