@@ -22,7 +22,10 @@ class Checker(Known):
         self.seen(now)
         row = as_waiting(asked, self.books.get(asked.legs[0].symbol))
         extended = self.extended(self.view(known=False), row, asked)
-        if not extended or not self.extended(self.view(known=True), row, asked):
+        if not self.extended(self.view(known=True), row, asked):
+            self._must_be_released(row)
+            return
+        if not extended:
             return
         self._must_not_be_barred(asked, now)
         self._must_be_priced(asked, extended, now)
@@ -61,6 +64,13 @@ class Checker(Known):
             self.sent_lately(now) + len(asked.legs) <= self.rules.rate
         ):
             raise Breach("an entry was refused by MaxOrdersPerMinute that fits")
+
+    def _must_be_released(self, row: Waiting) -> None:
+        """Refuse an exit that is sent while protection locks what it sells."""
+        for other in self.view(known=False).waiting:
+            same = (other.symbol, other.side) == (row.symbol, row.side)
+            if same and other.gateways and not self._is_exit(other):
+                raise Breach(f"an exit in {row.symbol} is sent beside protection")
 
     def _must_not_be_barred(self, asked: Asked, now: int) -> None:
         symbol, side = asked.legs[0].symbol, asked.legs[0].side
@@ -139,7 +149,10 @@ class Checker(Known):
                 if row.gateways:
                     raise Breach(f"{base} is protected, or closed, twice")
                 left -= row.quantity
-        if left < 0:
+        # How much of a quote asset a cross brings is known once its fill has been shown.
+        known = self.view(known=True).waiting
+        crosses = any(base == names(row.symbol)[1] for row in known)
+        if left < 0 and not crosses:
             raise Breach(f"{leg.quantity} {base} is to be closed of {held}, with open exits")
 
     def calm(self, now: int) -> None:

@@ -9,8 +9,8 @@ from risk_mutations import MUTATIONS
 from tradingbot_gateway.risk.verdicts import Control
 
 STEPS = 20_000
-ENOUGH = 3_000
-SEEDS = (1, 2, 3, 4)
+ENOUGH = 6_000
+SEEDS = (1, 2, 3, 4, 5, 6)
 WORDS = {
     "without not_reconciled": "before the exchange was asked",
     "without terminating": "told to go",
@@ -27,8 +27,8 @@ WORDS = {
     "stale prices are fresh": "without a young price",
     "nothing is protected": "is not protected",
     "protection is placed again": "twice",
+    "protection is not released": "beside protection",
     "protection ignores exits of the bot": "with open exits",
-    "exits are judged as entries": "an exit was refused",
     "entries stay open in a halt": "still open",
 }
 """What the checker says of a defect, where it can only be noticed by one invariant."""

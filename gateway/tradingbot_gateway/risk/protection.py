@@ -13,7 +13,7 @@ from tradingbot_exchange.engine.types import OrderType, Side
 from tradingbot_gateway.risk.actions import Cancel
 from tradingbot_gateway.risk.controls import figure
 from tradingbot_gateway.risk.decision import cancel
-from tradingbot_gateway.risk.figures import Prices
+from tradingbot_gateway.risk.figures import Prices, flows
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.limits import Limits
 from tradingbot_gateway.risk.orders import Unit
@@ -106,6 +106,7 @@ class _Position:
     ) -> None:
         holding = ledger.holdings.by_asset[asset]
         self._ledger, self._asset, self._market, self._wanted = ledger, asset, market, wanted
+        self._prices = prices
         self._long = holding.quantity > 0
         self._side = Side.SELL if self._long else Side.BUY
         self._held = abs(holding.quantity)
@@ -145,10 +146,9 @@ class _Position:
         return quote == self._asset and unit.side is not self._side
 
     def _taken(self, unit: Unit) -> Decimal:
-        """Return how much of the position a unit may close."""
-        if assets_of(unit.symbol)[0] == self._asset:
-            return unit.remaining
-        return unit.remaining * unit.price if unit.price else self._held
+        """Return how much of the position a unit may close, at most."""
+        moved = flows(unit, self._ledger.money, self._prices)
+        return next((abs(flow.quantity) for flow in moved if flow.asset == self._asset), ZERO)
 
     def _free(self) -> Decimal:
         """Return what is not being closed by the bot."""
