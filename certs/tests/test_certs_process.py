@@ -263,8 +263,10 @@ def test_the_registrys_certificate_is_kept_beside_and_by_another_authority(
         assert value(port, series) == serving.not_valid_after_utc.timestamp()
         # What spoils the webhooks' does not keep the registry's from being renewed.
         assert settings.cert_dir is not None
-        (settings.cert_dir / "ca.crt").unlink()
-        (settings.cert_dir / "ca.crt").write_bytes(FOREIGN.files["tls.crt"])
+        # In one step: a check in between would find no file, and replace what follows.
+        foreign = settings.cert_dir / "foreign"
+        foreign.write_bytes(FOREIGN.files["tls.crt"])
+        foreign.replace(settings.cert_dir / "ca.crt")
         clock.now += timedelta(days=61)
         before = serving.serial_number
         eventually(lambda: serial(tmp_path / "registry" / "tls.crt") != before)

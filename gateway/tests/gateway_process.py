@@ -228,6 +228,17 @@ class Gateway:
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 
+    def end(self) -> None:
+        """Ask the process to end, whatever it does, and kill it if it does not."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         if self.process.poll() is None:
@@ -265,8 +276,7 @@ class Gateways:
 
     def close(self) -> None:
         for gateway in self.started:
-            if gateway.process is not None and gateway.process.poll() is None:
-                gateway.kill()
+            gateway.end()
         self.exchanges.close()
 
 

@@ -44,7 +44,7 @@ def test_the_poller_is_told_what_the_reconcile_knew() -> None:
     async def scenario() -> None:
         harness = await trading()
         watch = harness.reports.watched[KEY]
-        assert watch.limit == 200
+        assert watch.terms.limit == 200
         assert watch.fingerprint(harness.reports.now, harness.now) == watch.last_fingerprint
         harness.reported("-200")
         assert watch.fingerprint(harness.reports.now, harness.now) != watch.last_fingerprint
