@@ -142,6 +142,11 @@ def proxy() -> Iterator[Proxy]:
     yield made
     made.loop.call_soon_threadsafe(made.loop.stop)
     thread.join(timeout=10)
+    tunnels = asyncio.all_tasks(made.loop)
+    for tunnel in tunnels:
+        tunnel.cancel()
+    made.loop.run_until_complete(asyncio.gather(*tunnels, return_exceptions=True))
+    made.loop.close()
 
 
 def test_the_way_to_the_exchange_may_lead_through_a_proxy(
