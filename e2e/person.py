@@ -31,13 +31,16 @@ Found = TypeVar("Found")
 
 
 def eventually(look: Callable[[], Found], *, seconds: float = PATIENCE) -> Found:
-    """What `look` returns once that is true; AssertionErrors on the way are waited out."""
+    """What `look` returns once that is true.
+
+    AssertionErrors on the way are waited out, and LookupErrors: an object may be there later.
+    """
     begun = time.monotonic()
     deadline = begun + seconds
     while True:
         try:
             found = look()
-        except AssertionError:
+        except (AssertionError, LookupError):
             if time.monotonic() > deadline:
                 raise
         else:

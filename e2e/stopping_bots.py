@@ -69,9 +69,15 @@ class StoppingBots:
         eventually(self._no_pods, seconds=seconds)
         self.person.await_phases(PHASES)
         eventually(lambda: self.person.get("tbot", DELETED) is None)
+        eventually(self._every_stop_is_told)
+
+    def _every_stop_is_told(self) -> bool:
+        # A pod that a policy has brought back for a moment is a stop that is not complete yet.
         for bot in self.person.listed("tradingbots"):
             blocked = condition(bot, "StopBlocked")
-            assert (blocked["status"], blocked["reason"]) == ("False", "Stopped"), bot["metadata"]
+            name = bot["metadata"]["name"]
+            assert (blocked["status"], blocked["reason"]) == ("False", "Stopped"), (name, blocked)
+        return True
 
     def _no_pods(self) -> bool:
         pods = [pod["metadata"]["labels"]["trading.io/bot"] for pod in self.person.listed("pods")]

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from served import free_port, serve, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+LIMIT = Decimal(4)
+"""Less than the stop-loss of the smallest position costs: 2.5 % of one order for 200."""
 SOURCES = os.pathsep.join(str(ROOT / part) for part in ("api", "exchange", "strategies"))
 
 
@@ -80,7 +82,7 @@ def bot_json(exchange: str, symbol: str, url: str) -> dict[str, Any]:
         "risk": {
             "maxPositionSize": "1000",
             "maxOpenPositions": 1,
-            "dailyLossLimit": "10",
+            "dailyLossLimit": str(LIMIT),
             "stopLossPercentage": "2.5",
             "takeProfitPercentage": "5",
         },
@@ -113,10 +115,10 @@ def test_a_bot_trades_is_killed_halted_and_stopped(
         with bot(page, log, **environment):
             wait_until(lambda: (report() or {}).get("openPositions"), log.read_text)
         with bot(page, log, **environment) as second:  # the first one was killed
-            wait_until(report, log.read_text)
+            wait_until(lambda: (report() or {}).get("openPositions"), log.read_text)
             exchange.add_fault(type="crash", percent=20, over="3s")
             wait_until(
-                lambda: Decimal((report() or {"dayPnL": "0"})["dayPnL"]) <= -10, log.read_text
+                lambda: Decimal((report() or {"dayPnL": "0"})["dayPnL"]) <= -LIMIT, log.read_text
             )
             halted = wait_until(
                 lambda: (found := report()) and not found["openPositions"] and found, log.read_text
