@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tradingbot_exchange.market.symbols import DialectName
+from tradingbot_exchange.setting_lists import split
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9-]{1,64}")
 _ASSET_LENGTH = 20
@@ -93,12 +94,7 @@ class ExchangeSettings(BaseSettings):
     @field_validator("account", "balance", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        texts = [value] if isinstance(value, str) else value
-        if not isinstance(texts, list | tuple):
-            return value
-        return tuple(
-            part.strip() for text in texts for part in str(text).split(",") if part.strip()
-        )
+        return split(value)
 
     @field_validator("account")
     @classmethod

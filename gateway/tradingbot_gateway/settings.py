@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tradingbot_exchange.market.symbols import DialectName
+from tradingbot_exchange.setting_lists import split
 
 from tradingbot_gateway.credentials import PLACEHOLDER
 
@@ -94,12 +95,7 @@ class GatewaySettings(BaseSettings):
     @field_validator("allowed_symbols", "paper_balance", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        texts = [value] if isinstance(value, str) else value
-        if not isinstance(texts, list | tuple):
-            return value
-        return tuple(
-            part.strip() for text in texts for part in str(text).split(",") if part.strip()
-        )
+        return split(value)
 
     @field_validator("listen", "report_listen", "drain_listen")
     @classmethod

@@ -28,6 +28,16 @@ class Proof:
     signature: bytes | None = None
     session: bool = False
 
+    @classmethod
+    def of_frame(cls, parameters: Mapping[str, str]) -> "Proof":
+        """Return the proof in the parameters of a frame, which have an `apiKey`."""
+        signature = parameters.get("signature")
+        return cls(
+            parameters["apiKey"],
+            signing.sorted_payload(parameters),
+            None if signature is None else signature.encode(),
+        )
+
 
 def read_request(
     headers: Mapping[str, str], query: bytes, body: bytes

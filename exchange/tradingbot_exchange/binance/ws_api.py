@@ -254,19 +254,14 @@ class WebSocketApi:
     def _proof(self, session: Session, security: Security, parameters: dict[str, str]) -> Proof:
         if security is Security.NONE:
             return Proof()
-        signature = parameters.get("signature")
-        if "apiKey" not in parameters and signature is None and session.key is not None:
+        if parameters.keys().isdisjoint({"apiKey", "signature"}) and session.key is not None:
             if session.key.name not in self._spot.venue.keys:
                 session.key = session.authorized = None
                 raise errors.rejected_key()
             return Proof(session.key.name, session=True)
         if "apiKey" not in parameters:
             raise errors.missing("apiKey")
-        return Proof(
-            parameters["apiKey"],
-            signing.sorted_payload(parameters),
-            None if signature is None else signature.encode(),
-        )
+        return Proof.of_frame(parameters)
 
     def _rate_limits(self, session: Session, account: str) -> list[dict[str, object]]:
         now = self._spot.venue.client_time()
@@ -300,11 +295,7 @@ class WebSocketApi:
         for name in ("apiKey", "signature"):
             if not parameters.get(name):
                 raise errors.missing(name)
-        proof = Proof(
-            parameters["apiKey"],
-            signing.sorted_payload(parameters),
-            parameters["signature"].encode(),
-        )
+        proof = Proof.of_frame(parameters)
         key = self._spot.identify(Security.USER_DATA, proof)
         values = _SESSION.read(without_envelope(parameters))
         if key is None or (ed25519_only and not signing.is_ed25519(key.secret)):

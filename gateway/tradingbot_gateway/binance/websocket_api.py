@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSCloseCode, web
-from tradingbot_exchange.binance import errors, signing
+from tradingbot_exchange.binance import errors, user_events
 from tradingbot_exchange.binance.calls import Security
 from tradingbot_exchange.binance.connection import Connection
 from tradingbot_exchange.binance.errors import ApiError
@@ -139,7 +139,7 @@ class WebSocketApi:
 
     async def shut_down(self) -> None:
         """Close all connections."""
-        text = _encode({"event": {"e": "serverShutdown", "E": self._wall()}})
+        text = _encode({"event": user_events.server_shutdown(time=self._wall())})
         closing = (each.connection.say_goodbye(text) for each in tuple(self._open))
         await asyncio.gather(*closing, return_exceptions=True)
 
@@ -184,12 +184,11 @@ class WebSocketApi:
     def _proof(self, session: Session, call: Allowed, parameters: Mapping[str, str]) -> Proof:
         if call.security is Security.NONE:
             return Proof()
-        signature = parameters.get("signature")
-        if "apiKey" not in parameters and signature is None and session.key is not None:
+        if parameters.keys().isdisjoint({"apiKey", "signature"}) and session.key is not None:
             return Proof(session.key, session=True)
         if "apiKey" not in parameters:
             raise errors.missing("apiKey")
-        return _proof_of(parameters)
+        return Proof.of_frame(parameters)
 
     # Sessions
 
@@ -203,7 +202,7 @@ class WebSocketApi:
         for name in ("apiKey", "signature"):
             if not parameters.get(name):
                 raise errors.missing(name)
-        self._gatekeeper.check(Security.USER_DATA, _proof_of(parameters), parameters)
+        self._gatekeeper.check(Security.USER_DATA, Proof.of_frame(parameters), parameters)
         return parameters["apiKey"]
 
     def _logon(self, session: Session, parameters: dict[str, str]) -> object:
@@ -258,17 +257,8 @@ class WebSocketApi:
 
     def _end(self, session: Session, number: int) -> None:
         del session.subscriptions[number]
-        event = {"e": "eventStreamTerminated", "E": self._wall()}
+        event = user_events.stream_terminated(time=self._wall())
         session.connection.send(_encode({"subscriptionId": number, "event": event}))
-
-
-def _proof_of(parameters: Mapping[str, str]) -> Proof:
-    signature = parameters.get("signature")
-    return Proof(
-        parameters["apiKey"],
-        signing.sorted_payload(parameters),
-        None if signature is None else signature.encode(),
-    )
 
 
 def framed(identifier: object, answer: Answer) -> dict[str, object]:

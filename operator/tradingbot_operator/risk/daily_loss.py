@@ -164,12 +164,11 @@ class StoredRisk:
 class Risk:
     """The assessment of a bot at one time: its trading day, and whether it may trade."""
 
+    terms: RiskTerms
     day: TradingDay
     halt: Halt | None
     figures: ReportedFigures | None
     """The figures of this trading day that the status must show."""
-    exceeded: tuple[str, ...]
-    """For each limit above which `figures` are: a sentence with the figure and the limit."""
     report: RiskReport | None
     """The last report, if it is usable now."""
     problem: str
@@ -188,6 +187,11 @@ class Risk:
         if self.report is not None or self.is_unpolled:
             return False
         return self.has_reported_since(since) or now - since >= FRESH
+
+    @property
+    def exceeded(self) -> tuple[str, ...]:
+        """For each limit above which `figures` are: a sentence with the figure and the limit."""
+        return tuple(exceeded(self.terms, self.figures).values())
 
     @property
     def open_positions(self) -> int | None:
@@ -220,10 +224,10 @@ def assess(
         halt = Halt(now, f"{Reason.DAILY_LOSS_LIMIT}: {reached}")
     stored_at = stored.figures.reported_at if stored.figures is not None else None
     return Risk(
+        terms,
         day,
         halt,
         figures,
-        tuple(exceeded(terms, figures).values()),
         report,
         problem,
         is_unpolled=state.report is None and not state.problem,
