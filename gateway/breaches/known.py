@@ -1,11 +1,14 @@
 """What the checker knows: what the gateway was told and shown, what is true, and what follows."""
 
 from collections import defaultdict, deque
+from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 
 from tradingbot_exchange.engine.types import Fill, Instrument, NewOrder, OrderType, Side
 
 from breaches.books import DAY, ENDLESS, MONEY, YOUNG, Money, View, Waiting, names, size_of, waiting
+from breaches.entries import Entries
 from breaches.facts import ZERO, Asked, Own, Rules, Shown
 
 SETTLED = 10_000
@@ -29,11 +32,27 @@ class Known:
         self.told_more: set[str] = set()
         """Orders whose end named more than the fills that had been shown then."""
         self.used: dict[str, int] = {}
+        self.known_ids: set[str] = set()
+        """The client ids of all orders that were sent."""
         self.reconciled = False
         self.leaving = False
         self.halted_day = -1
         self.doubtful = (0, 0)
         """Until then, and as many actions, the gateway may have forgotten that an order ended."""
+        self._used_again = count()
+        self.entered = Entries(MONEY)
+        self.unprotected: dict[str, int] = {}
+        """The last days on which protection of an asset was refused, as the gateway was told."""
+        self.unprotected_day = -1
+        self.cancels: dict[str, int] = {}
+        """When the gateway wanted orders cancelled, by client id."""
+
+    def own(self, client_id: str, number: int | None = None) -> Own | None:
+        """Return an order by its client id; by the exchange's number if the id was used again."""
+        own = self.orders.get(client_id)
+        if number is None or own is None or (own.order is not None and own.order.id == number):
+            return own
+        return next((o for o in self.orders.values() if o.order and o.order.id == number), None)
 
     # What the gateway is told
 
@@ -42,9 +61,9 @@ class Known:
         self.books[symbol] = book
         self._roll(now)
 
-    def learned(self, client_id: str) -> None:
+    def learned(self, client_id: str, number: int) -> None:
         """Note that the gateway is told that the exchange has an order."""
-        own = self.orders.get(client_id)
+        own = self.own(client_id, number)
         if own is not None:
             own.heard, own.lost = True, False
 
@@ -56,27 +75,37 @@ class Known:
 
     def filled(self, client_id: str, fill: Fill) -> None:
         """Note that the gateway is shown a fill."""
-        own = self.orders.get(client_id)
+        own = self.own(client_id, fill.order_id)
         if own is None or fill.trade_id in own.known_fills:
             return
         own.heard, own.lost = True, False
         own.known_fills[fill.trade_id] = fill
         own.known_filled += fill.quantity
         self.money.count(fill)
+        self.entered.count(fill)
         if own.terms.quantity is not None and own.known_filled >= own.terms.quantity:
             self._full(own)
 
-    def ended(self, client_id: str, executed: Decimal) -> None:
+    def ended(self, client_id: str, executed: Decimal, number: int | None) -> None:
         """Note that the gateway is told that an order has ended."""
-        own = self.orders.get(client_id)
+        own = self.own(client_id, number)
         if own is None:
             return
         own.heard, own.lost = True, False
         own.known_end = max(own.known_end or ZERO, executed)
         if own.missing:
-            self.told_more.add(client_id)
+            self.told_more.add(own.terms.client_id)
         if executed and executed == own.terms.quantity:
             self._full(own)
+
+    def refused_by_exchange(self, client_id: str) -> None:
+        """Note that the gateway is told that the exchange refuses an order."""
+        own = self.orders.get(client_id)
+        if own is None or not own.gateways or own.terms.type is OrderType.MARKET:
+            return
+        if own.known_end is None:
+            self.unprotected[names(own.terms.symbol)[0]] = self.money.start
+            self.unprotected_day = self.money.start
 
     def absent(self, client_id: str, asked: int) -> None:
         """Note that the gateway is told that the exchange does not know an order."""
@@ -150,13 +179,14 @@ class Known:
     def seen(self, now: int) -> None:
         """Halt the day, if the gateway can see now that it has lost too much."""
         self._roll(now)
-        if not self.reconciled or self._unclear():
+        if not self.reconciled or self.unclear():
             return
         profit = self.money.profit(self.books, now)
         if profit is not None and profit <= -self.rules.loss:
             self.halted_day = max(self.halted_day, self.money.start)
 
-    def _unclear(self) -> bool:
+    def unclear(self) -> bool:
+        """Whether fills are missing of which the gateway was told."""
         return any(self.orders[name].missing for name in self.told_more if name in self.orders)
 
     def blocked(self, now: int) -> bool:
@@ -183,6 +213,8 @@ class Known:
     def sent(self, asked: Asked, now: int, *, entry: bool, gateways: bool) -> None:
         """Note a request that is about to be sent."""
         for leg in asked.legs:
+            self._use_again(leg.client_id)
+            self.known_ids.add(leg.client_id)
             self.orders[leg.client_id] = Own(
                 terms=leg,
                 size=size_of(leg, self.books.get(leg.symbol)),
@@ -195,7 +227,26 @@ class Known:
                 self.entries.append((now, terms_of(leg)))
                 self.used[leg.client_id] = now
 
+    def _use_again(self, client_id: str) -> None:
+        """Give another name to an earlier order of a client id."""
+        own = self.orders.pop(client_id, None)
+        if own is not None:
+            name = f"{client_id}~{next(self._used_again)}"
+            self.orders[name] = own
+            own.terms = replace(own.terms, client_id=name)
+            for names_of in (self.entry_ids, self.told_more):
+                if client_id in names_of:
+                    names_of.remove(client_id)
+                    names_of.add(name)
+
     # Views
+
+    def young(self, symbol: str, now: int) -> Shown | None:
+        """Return the book of a symbol, if it is young and has two sides."""
+        book = self.books.get(symbol)
+        if book is None or abs(now - book.time) > YOUNG or not book.bids or not book.asks:
+            return None
+        return book
 
     def view(self, *, known: bool) -> View:
         """Return one of the two views of the books."""
@@ -210,7 +261,7 @@ class Known:
             held = view.held.get(asset, ZERO)
             room = max(-held if up else held, ZERO)
             for other in view.waiting:
-                if other.gateways and not self._is_exit(other):
+                if other.gateways and not self.is_exit(other):
                     continue
                 if asked.replaces in other.client_ids:
                     continue
@@ -221,7 +272,7 @@ class Known:
                 found[asset] = up
         return found
 
-    def _is_exit(self, row: Waiting) -> bool:
+    def is_exit(self, row: Waiting) -> bool:
         """Whether an order of the gateway is one at the market, which nothing releases."""
         return self.orders[row.client_ids[0]].terms.type is OrderType.MARKET
 

@@ -180,15 +180,10 @@ class Story:
         own = [one.terms for one in orders if not one.gateways and one.group is None]
         if own:
             terms = replace(self._random.choice(own), attributes={})
-            if self._random.random() < 0.7:
+            terms = replace(terms, client_id=terms.client_id.partition("~")[0])
+            if self._random.random() < 0.5:
                 terms = replace(terms, client_id=self._name())
-            elif not self._is_entry(terms):
-                return
             self.world.ask(Asked(legs=(terms,)))
-
-    def _is_entry(self, terms: NewOrder) -> bool:
-        """Whether an order was an entry: an exit may pass, and would mix up two orders here."""
-        return terms.client_id in self.world.checker.entry_ids and terms.side is Side.BUY
 
     def _cancel(self) -> None:
         found = self._open()
@@ -205,19 +200,22 @@ class Story:
 
     def _move(self) -> None:
         symbol = self._random.choice(list(INSTRUMENTS))
-        world, one = self.world, INSTRUMENTS[symbol]
+        world = self.world
         price, start = world.venue.prices[symbol], START[symbol]
         back = 1 + float((start - price) / start) * 0.02
         jump = self._random.random() < 0.03
         factor = self._random.gauss(back, 0.04 if jump else 0.002)
-        moved = max(price * D(f"{min(max(factor, 0.8), 1.2):.6f}") // one.tick * one.tick, one.tick)
-        moved = min(max(moved, start / 2), start * 2)
         size = D(self._random.choice(("0.5", "5", "50"))) * (START["BTC-USDT"] / start) ** (
             0 if symbol == "ETH-BTC" else 1
         )
-        world.venue.move(symbol, moved // one.tick * one.tick, world.now, size)
+        self._jump(symbol, D(f"{min(max(factor, 0.8), 1.2):.6f}"), size)
         if self._random.random() < 0.9:
             world.show(symbol)
+
+    def _jump(self, symbol: str, factor: Decimal, size: Decimal) -> None:
+        one, start = INSTRUMENTS[symbol], START[symbol]
+        moved = min(max(self.world.venue.prices[symbol] * factor, start / 2), start * 2)
+        self.world.venue.move(symbol, moved // one.tick * one.tick, self.world.now, size)
 
     def _act(self) -> None:
         self.world.act()
@@ -234,6 +232,8 @@ class Story:
             positions=pick((1, 2, 3, 3)),
             loss=D(pick((20, 50, 100))),
             collar=D(pick(("0.5", "1", "5"))),
+            stop=D(pick(("1", "2.5", "2.5"))),
+            profit=D(pick(("3", "5", "5"))),
             rate=pick((10, 60, 60)),
             symbols=pick((None, crosses, frozenset({"BTC-USDT"}))),
             closed=self._random.random() < 0.1,
@@ -293,8 +293,8 @@ class Story:
         world = self.world
         world.reliable = True
         world.venue.end_of_somebody(world.now)
-        for symbol, price in world.venue.prices.items():  # an empty book keeps an exit from filling
-            world.venue.move(symbol, price, world.now, D(1000))
+        for symbol in INSTRUMENTS:  # an empty book keeps an exit from filling
+            self._jump(symbol, D(self._random.choice(("1", "1", "0.95", "1.05"))), D(1000))
         if not world.connected:
             world.reconcile()
         for breath in range(BREATHS):

@@ -102,6 +102,7 @@ def filled(client_id: str, fill: Fill) -> Filled:
         quantity=fill.quantity,
         fee=fill.fee,
         fee_asset=fill.fee_asset,
+        exchange_id=str(fill.order_id),
     )
 
 

@@ -25,6 +25,7 @@ from tradingbot_gateway.risk.events import (
     Priced,
 )
 from tradingbot_gateway.risk.events import End as EndOf
+from tradingbot_gateway.risk.figures import Figures
 from tradingbot_gateway.risk.reconciliation import Answers, reconcile
 from tradingbot_gateway.risk.types import Quote
 from tradingbot_gateway.risk.verdicts import Allowed, Refused, Release
@@ -167,13 +168,15 @@ class World:
             self.checker.refused(asked, verdict.control, self.now)
         elif isinstance(verdict, Allowed):
             self.counts["entry allowed" if verdict.entry else "exit allowed"] += 1
-            self.checker.allowed(asked, self.now)
+            self.checker.allowed(asked, self.now, entry=verdict.entry)
             self.send(asked, entry=verdict.entry, gateways=False)
 
     def send(self, asked: Asked, *, entry: bool, gateways: bool) -> None:
         """Send a request: it is saved as sent. The gateway may crash here, and anything be lost."""
-        self.checker.sent(asked, self.now, entry=entry, gateways=gateways)
         luck = 1.0 if self.reliable else self.random.random()
+        if any(leg.client_id in self.checker.known_ids for leg in asked.legs):
+            luck /= 10  # answers that name another order of the same client id
+        self.checker.sent(asked, self.now, entry=entry, gateways=gateways)
         if luck < 0.004:  # it is saved and never sent
             self._never(asked)
             self.crash()
@@ -232,6 +235,8 @@ class World:
     def _happened(self, client_id: str, event: OrderEvent) -> None:
         """Note the truth, and let the stream tell it, once or twice, now or later."""
         own = self.checker.orders[client_id]
+        if own.order is not None and own.order.id != event.order.id:
+            raise AssertionError(f"two orders {client_id} at the exchange")
         own.order, own.travels = event.order, False
         if event.fill is not None:
             self.counts["fill"] += 1
@@ -244,7 +249,11 @@ class World:
             self._stream(lambda: self.tell(filled(client_id, fill)))
         if event.change in ENDS or event.status not in LIVE:
             told = Ended(
-                time=event.time, client_id=client_id, how=end_of(event), executed=event.filled
+                time=event.time,
+                client_id=client_id,
+                how=end_of(event),
+                executed=event.filled,
+                exchange_id=str(event.order.id),
             )
             self._stream(lambda: self.tell(told))
 
@@ -270,7 +279,7 @@ class World:
         match event:
             case Acknowledged() | Found():
                 name = event.client_id if isinstance(event, Acknowledged) else event.order.client_id
-                checker.learned(name)
+                checker.learned(name, int(event.exchange_id))
             case Lost():
                 checker.lost(event.client_id)
             case Filled():
@@ -281,7 +290,10 @@ class World:
             case Ended(how=EndOf.NOT_FOUND):
                 checker.absent(event.client_id, event.time)
             case Ended():
-                checker.ended(event.client_id, event.executed or ZERO)
+                if event.how is EndOf.REFUSED:
+                    checker.refused_by_exchange(event.client_id)
+                number = int(event.exchange_id) if event.exchange_id else None
+                checker.ended(event.client_id, event.executed or ZERO, number)
         self.call(lambda: self.desk.on(event, self.now))
 
     # What the gateway does by itself
@@ -290,6 +302,9 @@ class World:
         """Do what the gateway wants done, and return how much that was."""
         self.checker.acted(self.now)
         actions: tuple[Action, ...] = self.call(lambda: self.desk.actions(self.now))
+        cancels = [action.client_id for action in actions if isinstance(action, Cancel)]
+        self.checker.cancelled(cancels, self.now)
+        self._report()
         for number, action in enumerate(actions):
             self.counts[f"action {type(action).__name__}"] += 1
             if isinstance(action, Cancel):
@@ -298,7 +313,7 @@ class World:
                 asked = Asked(
                     legs=tuple(engine_order(order) for order in action.orders), group=action.group
                 )
-                self.checker.placed(asked)
+                self.checker.placed(asked, self.now)
                 desk = self.desk
                 self.send(asked, entry=False, gateways=True)
                 if self.desk is not desk:  # it crashed: the rest was saved and is never sent
@@ -317,6 +332,14 @@ class World:
                 price = self.midnight.get(action.at, self.venue.prices)[action.asset]
                 self._later(500, self._price(action.asset, action.at, price))
         return len(actions)
+
+    def _report(self) -> None:
+        figures = self.call(lambda: self.desk.report(self.now))
+        known = isinstance(figures, Figures)
+        self.counts["reported" if known else "not reported"] += 1
+        self.checker.reported(
+            (figures.day_pnl, figures.open_positions, figures.exposure) if known else None, self.now
+        )
 
     def _price(self, asset: str, at: int, price: Decimal) -> Callable[[], None]:
         def tell() -> None:
@@ -350,7 +373,11 @@ class World:
             orders.append(seen_order(order, self.venue.own.groups.get(client_id)))
             trades += [seen_trade(fill) for fill in self.venue.own.fills.get(client_id, ())]
         answers = Answers(
-            asked=self.now, orders=tuple(orders), trades=tuple(trades), not_found=frozenset(absent)
+            asked=self.now,
+            orders=tuple(orders),
+            trades=tuple(trades),
+            not_found=frozenset(absent),
+            named=frozenset(client_ids),
         )
 
         def tell() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,13 +14,16 @@ from tradingbot_gateway.risk import (
     day,
     decision,
     desk,
+    figures,
     ledger,
     orders,
     protection,
     types,
 )
 from tradingbot_gateway.risk.events import DURABLE, End, Sent
+from tradingbot_gateway.risk.figures import Unknown
 from tradingbot_gateway.risk.types import ZERO, Purpose
+from tradingbot_gateway.risk.verdicts import Allowed, Control, Refused
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -84,6 +88,10 @@ def missing_fills_are_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def not_found_is_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "SETTLE", 0)
+
+
+def earlier_orders_answer_for_later_ones(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(orders.Tracked, "is_of", lambda *_: True)
 
 
 def sent_orders_are_not_saved(patch: pytest.MonkeyPatch) -> None:
@@ -167,6 +175,75 @@ def cancels_end_orders_before_the_exchange_has_said(patch: pytest.MonkeyPatch) -
     patch.setattr(ledger.Ledger, "_cancel_sent", cancelled)
 
 
+def new_limits_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(desk.Desk, "configured", lambda *_: None)
+
+
+def halts_have_no_end(patch: pytest.MonkeyPatch) -> None:
+    halt = ledger.Ledger._halted
+
+    def for_ever(self: Any, event: Any) -> None:
+        halt(self, replace(event, until=event.until * 2))
+
+    patch.setattr(ledger.Ledger, "_halted", for_ever)
+
+
+def all_entries_are_refused(patch: pytest.MonkeyPatch) -> None:
+    answer = Refused(control=Control.PRICE_COLLAR, message="no")
+    patch.setitem(controls.CHECKS, "price_collar", lambda _: answer)
+
+
+def entries_count_as_exits(patch: pytest.MonkeyPatch) -> None:
+    def judged(*arguments: Any, **more: Any) -> Any:
+        verdict = decision.decide(*arguments, **more)
+        return replace(verdict, entry=False) if isinstance(verdict, Allowed) else verdict
+
+    patch.setattr(desk, "decide", judged)
+
+
+def stops_are_too_far(patch: pytest.MonkeyPatch) -> None:
+    levels = protection.levels
+
+    def far(holding: Any, market: Any, limits: Any) -> Any:
+        return levels(holding, market, replace(limits, stop_loss_percentage=Decimal(4)))
+
+    patch.setattr(protection, "levels", far)
+
+
+def protection_keeps_its_prices(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(protection, "_same_levels", lambda *_: True)
+
+
+def nothing_is_closed_at_the_stop_price(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(protection._Position, "_passed", lambda *_, **__: False)
+
+
+def refused_protection_does_not_halt(patch: pytest.MonkeyPatch) -> None:
+    close = protection._Position._close
+
+    def without_halt(self: Any, quantity: Any, reason: Any, **_: Any) -> Any:
+        return close(self, quantity, reason)
+
+    patch.setattr(protection._Position, "_close", without_halt)
+
+
+def reports_look_better(patch: pytest.MonkeyPatch) -> None:
+    report = desk.Desk.report
+
+    def better(self: Any, now: int) -> Any:
+        known = report(self, now)
+        return known if isinstance(known, Unknown) else replace(known, day_pnl=abs(known.day_pnl))
+
+    patch.setattr(desk.Desk, "report", better)
+
+
+def reports_are_never_unknown(patch: pytest.MonkeyPatch) -> None:
+    def always(self: Any, now: int) -> Any:
+        return figures.figures(self.ledger, self._prices(now))
+
+    patch.setattr(desk.Desk, "report", always)
+
+
 MUTATIONS: Mapping[str, Patch] = {
     **{
         f"without {name}": without(name)
@@ -185,6 +262,7 @@ MUTATIONS: Mapping[str, Patch] = {
             doubled_fills_count_twice,
             missing_fills_are_ignored,
             not_found_is_believed_at_once,
+            earlier_orders_answer_for_later_ones,
             sent_orders_are_not_saved,
             exits_are_judged_as_entries,
             sales_are_always_exits,
@@ -198,6 +276,16 @@ MUTATIONS: Mapping[str, Patch] = {
             fees_do_not_count,
             the_start_of_the_day_is_ignored,
             cancels_end_orders_before_the_exchange_has_said,
+            new_limits_are_ignored,
+            halts_have_no_end,
+            all_entries_are_refused,
+            entries_count_as_exits,
+            stops_are_too_far,
+            protection_keeps_its_prices,
+            nothing_is_closed_at_the_stop_price,
+            refused_protection_does_not_halt,
+            reports_look_better,
+            reports_are_never_unknown,
         )
     },
 }

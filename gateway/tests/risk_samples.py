@@ -148,7 +148,9 @@ class Harness:
         first = self.allowed(*orders, **terms)
         for one in orders:
             self.desk.on(
-                Acknowledged(time=self.now, client_id=one.client_id, exchange_id=one.client_id),
+                Acknowledged(
+                    time=self.now, client_id=one.client_id, exchange_id=f"id-{one.client_id}"
+                ),
                 self.now,
             )
         return first

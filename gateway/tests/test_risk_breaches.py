@@ -24,12 +24,21 @@ WORDS = {
     "without price_collar": "collar",
     "without open_positions": "positions",
     "without position_size": "size",
-    "stale prices are fresh": "without a young price",
+    "stale prices are fresh": "can't be known",
     "nothing is protected": "is not protected",
     "protection is placed again": "twice",
     "protection is not released": "beside protection",
     "protection ignores exits of the bot": "with open exits",
-    "entries stay open in a halt": "still open",
+    "entries stay open in a halt": "not cancelled at once",
+    "halts have no end": "refused by DailyLossLimit",
+    "all entries are refused": "refused by PriceCollar",
+    "entries count as exits": "counts as an exit",
+    "stops are too far": "is protected at",
+    "protection keeps its prices": "is protected at",
+    "nothing is closed at the stop price": "is not protected",
+    "refused protection does not halt": "while halted",
+    "reports look better": "the report has",
+    "reports are never unknown": "can't be known",
 }
 """What the checker says of a defect, where it can only be noticed by one invariant."""
 

@@ -63,6 +63,48 @@ def test_a_long_position_gets_take_profit_and_stop_loss_from_its_average_price()
     assert act(harness) == []
 
 
+def test_what_is_bought_with_another_asset_is_protected_from_its_price_in_money() -> None:
+    """Whatever the other asset has cost, and whether the bot had any of it."""
+    allowed = frozenset({"ETH-BTC", "BTC-USDT"})
+    harness = Harness(Desk(MARKETS, settings(allowed_symbols=allowed)))
+    bought = harness.opened(order(BUY, "10", "0.1", symbol="ETH-BTC"))
+    harness.fill(bought, "10", "0.1")
+    eth, btc = (place for place in act(harness) if isinstance(place, Place))
+    # BTC is at 100: ETH at 10, and a short position of 1 BTC.
+    assert [o.stop_price or o.price for o in eth.orders] == [D("10.50"), D("9.75")]
+    assert [o.stop_price or o.price for o in btc.orders] == [D(95), D("102.5")]
+
+
+def test_a_position_whose_price_is_not_known_counts_as_entered_at_the_next_one() -> None:
+    allowed = frozenset({"ETH-BTC", "BTC-USDT"})
+    harness = Harness(Desk(MARKETS, settings(allowed_symbols=allowed)))
+    bought = harness.opened(order(BUY, "10", "0.1", symbol="ETH-BTC"))
+    harness.wait(40_000)
+    harness.fill(bought, "10", "0.1")
+    assert not any(isinstance(action, Place) for action in act(harness))
+    harness.quote("ETH-USDT", "12")
+    (place,) = (action for action in act(harness) if isinstance(action, Place))
+    assert [o.stop_price or o.price for o in place.orders] == [D("12.60"), D("11.70")]
+    kinds = [event.kind for event in harness.desk.drain()]
+    assert "Valued" in kinds
+
+
+def test_a_position_that_grows_at_the_stop_price_is_closed_with_what_it_has_grown_by() -> None:
+    harness = Harness()
+    harness.holds("2", "100")
+    harness.wait(1000)
+    more = harness.opened(order(BUY, "2", "100"))
+    acknowledge(harness, placed(harness))
+    harness.quote("BTC-USDT", "97.4")
+    assert act(harness) == []  # the exchange has the stop, and has triggered it
+    harness.fill(more, "2", "100")
+    (cancel,) = act(harness)
+    assert isinstance(cancel, Cancel)
+    for name in ("0", "1"):
+        harness.end(order(SELL, "2", client_id=cancel.client_id[:-1] + name))
+    assert shape(placed(harness)) == [(SELL, OrderType.MARKET, 4, None, None)]
+
+
 def test_a_short_position_is_protected_in_the_other_direction() -> None:
     harness = Harness()
     short = harness.opened(order(SELL, "2", "100"))

@@ -1,11 +1,14 @@
 """What an exchange answers becomes events, and what it does not say stays unknown."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from risk_samples import BUY, MARKETS, NOON, SELL, D, Harness, order, settings
 from tradingbot_gateway.risk.actions import Ask, Place
 from tradingbot_gateway.risk.desk import Desk
 from tradingbot_gateway.risk.events import End, Lost
+from tradingbot_gateway.risk.orders import RETENTION
 from tradingbot_gateway.risk.reconciliation import (
     Answers,
     ExchangeOrder,
@@ -111,8 +114,8 @@ def test_trades_are_joined_by_the_order_id_that_was_learned_before() -> None:
     one = harness.opened(order(BUY, "2", "100"))
     answer(harness, orders=(seen(one),))
     learned = ExchangeTrade(
-        symbol="BTC-USDT", trade_id="9", exchange_id=one.client_id, price=D(100), quantity=D(1),
-        fee=D(0), fee_asset="USDT", time=NOON,
+        symbol="BTC-USDT", trade_id="9", exchange_id=f"id-{one.client_id}", price=D(100),
+        quantity=D(1), fee=D(0), fee_asset="USDT", time=NOON,
     )  # fmt: skip
     answer(harness, trades=(learned,))
     assert harness.desk.ledger.held("BTC") == 1
@@ -143,6 +146,86 @@ def test_not_found_ends_an_order_that_can_not_arrive_any_more() -> None:
     harness.wait(10_000)
     answer(harness, not_found=frozenset({one.client_id}))
     assert not harness.desk.ledger.units()
+
+
+def used_again(harness: Harness) -> Order:
+    """Buy 4, sell 2, then sell the rest under the client id of the first sale: the answer is lost.
+
+    Return the second sale.
+    """
+    harness.holds("4", "100")
+    first = harness.opened(order(SELL, "2"))
+    harness.fill(first, "2", "100", trade_id="first", exchange_id=f"id-{first.client_id}")
+    harness.end(first, End.FILLED, "2")
+    harness.wait(1)
+    harness.allowed(first)
+    harness.desk.on(Lost(time=harness.now, client_id=first.client_id), harness.now)
+    return first
+
+
+@pytest.mark.parametrize("executed", ["2", "0"])
+def test_an_earlier_order_of_a_client_id_does_not_answer_for_a_later_one(executed: str) -> None:
+    harness = Harness()
+    again = used_again(harness)
+    earlier = {
+        "orders": (seen(again, executed, End.FILLED if executed == "2" else End.CANCELED),),
+        "trades": (trade(again, "first", "2"),),
+        "named": frozenset({again.client_id}),
+    }
+    answer(harness, **earlier)  # it may be on its way
+    assert [unit.remaining for unit in harness.desk.ledger.units()] == [2]
+    harness.wait(10_000)
+    answer(harness, **earlier)
+    assert not harness.desk.ledger.units()
+    assert harness.desk.ledger.held("BTC") == 2
+    (place,) = harness.desk.actions(harness.now)
+    assert isinstance(place, Place)
+    assert place.orders[0].quantity == 2
+
+
+def test_a_list_of_orders_says_nothing_of_a_later_order_of_a_client_id() -> None:
+    harness = Harness()
+    again = used_again(harness)
+    harness.wait(10_000)
+    answer(harness, orders=(seen(again, "2", End.FILLED),))
+    assert harness.desk.ledger.units()
+
+
+def test_both_orders_of_a_client_id_are_counted_once() -> None:
+    harness = Harness()
+    again = used_again(harness)
+    later = replace(seen(again, "2", End.FILLED), exchange_id="later")
+    sold = replace(trade(again, "later", "2"), exchange_id="later")
+    for _ in range(2):
+        answer(
+            harness,
+            orders=(seen(again, "2", End.FILLED), later),
+            trades=(trade(again, "first", "2"), sold),
+            named=frozenset({again.client_id}),
+        )
+    assert harness.desk.ledger.held("BTC") == 0
+    assert not harness.desk.ledger.units()
+
+
+def test_an_order_that_is_older_than_the_memory_is_not_the_one_that_was_sent() -> None:
+    harness = Harness()
+    one = harness.allowed(order(BUY, "2", "100"))
+    harness.desk.on(Lost(time=harness.now, client_id=one.client_id), harness.now)
+    harness.wait(10_000)
+    old = replace(seen(one, "2", End.FILLED), created=NOON - RETENTION - 1)
+    answer(harness, orders=(old,), trades=(trade(one, "1", "2"),), named=frozenset({one.client_id}))
+    assert harness.desk.ledger.held("BTC") == 0
+    assert not harness.desk.ledger.units()
+
+
+def test_a_client_id_waits_for_the_fills_of_its_order() -> None:
+    harness = Harness()
+    harness.holds("4", "100")
+    sold = harness.opened(order(SELL, "2"))
+    harness.end(sold, End.FILLED, "2")
+    assert harness.control(sold) is Control.DUPLICATE
+    harness.fill(sold, "2", "100")
+    harness.allowed(sold)
 
 
 def test_balances_are_noted() -> None:

@@ -54,7 +54,9 @@ class Queries:
         view = answer.json()
         order = exchange_order(view, symbol, self._tag, groups=await self._groups((view,)))
         trades = await self._trades_of(name, symbol, (order,))
-        self._gate.answered(Answers(asked=asked, orders=(order,), trades=trades))
+        self._gate.answered(
+            Answers(asked=asked, orders=(order,), trades=trades, named=frozenset({client_id}))
+        )
 
     async def find_price(self, action: FindPrice) -> None:
         """Find the price of an asset at an instant: the close of the minute before it.

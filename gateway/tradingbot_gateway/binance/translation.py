@@ -102,7 +102,8 @@ def core_order(order: NewOrder) -> Order:
 def placed(body: Json, order: Order) -> Iterator[Event]:
     """Return what the answer to a new order says."""
     time, client_id = int(body["transactTime"]), order.client_id
-    yield Acknowledged(time=time, client_id=client_id, exchange_id=str(body["orderId"]))
+    exchange_id = str(body["orderId"])
+    yield Acknowledged(time=time, client_id=client_id, exchange_id=exchange_id)
     for fill in body.get("fills", ()):
         yield Filled(
             time=time,
@@ -113,10 +114,17 @@ def placed(body: Json, order: Order) -> Iterator[Event]:
             quantity=Decimal(fill["qty"]),
             fee=Decimal(fill["commission"]),
             fee_asset=fill["commissionAsset"],
+            exchange_id=exchange_id,
         )
     end = ENDS.get(body.get("status", ""))
     if end is not None:
-        yield Ended(time=time, client_id=client_id, how=end, executed=Decimal(body["executedQty"]))
+        yield Ended(
+            time=time,
+            client_id=client_id,
+            how=end,
+            executed=Decimal(body["executedQty"]),
+            exchange_id=exchange_id,
+        )
 
 
 def canceled(body: Json, tag: Tag) -> Iterator[Event]:
@@ -131,6 +139,7 @@ def canceled(body: Json, tag: Tag) -> Iterator[Event]:
                 client_id=report["origClientOrderId"],
                 how=end,
                 executed=Decimal(report["executedQty"]),
+                exchange_id=str(report["orderId"]),
             )
 
 
@@ -227,10 +236,17 @@ def reported(event: Json, symbol: str) -> Iterator[Event]:
             quantity=Decimal(event["l"]),
             fee=Decimal(event["n"]),
             fee_asset=event["N"] or "",
+            exchange_id=str(event["i"]),
         )
     end = ENDS.get(event["X"])
     if end is not None:
-        yield Ended(time=time, client_id=client_id, how=end, executed=Decimal(event["z"]))
+        yield Ended(
+            time=time,
+            client_id=client_id,
+            how=end,
+            executed=Decimal(event["z"]),
+            exchange_id=str(event["i"]),
+        )
 
 
 def _found(event: Json, symbol: str, client_id: str) -> Found:

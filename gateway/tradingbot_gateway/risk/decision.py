@@ -34,8 +34,7 @@ def decide(
     """Judge a request. Does not change anything."""
     prices = Prices(limits.money, markets, quotes, now)
     for order in request.orders:
-        tracked = ledger.order(order.client_id)
-        if tracked is not None and tracked.open:
+        if ledger.counts(order.client_id):
             return refused(
                 Control.DUPLICATE, f"client order id {order.client_id} is that of an open order"
             )

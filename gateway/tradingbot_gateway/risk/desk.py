@@ -24,6 +24,7 @@ from tradingbot_gateway.risk.events import (
     Halted,
     Priced,
     Sent,
+    Valued,
 )
 from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures
 from tradingbot_gateway.risk.ledger import Ledger, State
@@ -97,8 +98,8 @@ class Desk:
     def on(self, event: Event, now: int) -> None:
         """Count what happened to an order, or a price that was found."""
         self._begin_day(now)
-        if isinstance(event, Filled) and event.fee_price is None:
-            event = self._with_fee_price(event, now)
+        if isinstance(event, Filled):
+            event = self._with_prices(event, now)
         self._apply(event)
         if isinstance(event, Ended) and event.how is not End.FILLED:
             self._chores.ended(self.ledger, event.client_id, now)
@@ -258,6 +259,7 @@ class Desk:
         self._begin_day(now)
         if self.ledger.day is not None:
             self._price_start(now, self.ledger.day.missing_marks())
+        self._value_entries(now)
         limit = self._settings.limits.daily_loss_limit
         day = self.ledger.day
         if day is None or self.ledger.state.halted_until >= day.ends:
@@ -304,13 +306,25 @@ class Desk:
                 price = quote.ask if day.at_start.held(asset) < 0 else quote.bid
                 self._apply(Priced(time=now, asset=asset, at=day.starts, price=price))
 
-    def _with_fee_price(self, event: Filled, now: int) -> Filled:
-        """Return the fill with the price of its fee, if that is in a third asset."""
-        known = {*assets_of(event.symbol), self.ledger.money}
-        quote = None if event.fee_asset in known else self._prices(now).of(event.fee_asset)
-        if quote is None or abs(now - event.time) > MAX_AGE:
-            return event
-        return replace(event, fee_price=quote.ask)
+    def _value_entries(self, now: int) -> None:
+        """Take the price of now for positions whose entry had none: a stop must exist."""
+        for asset, holding in self.ledger.holdings.by_asset.items():
+            quote = None if holding.priced else self._prices(now).of(asset)
+            if quote is not None:
+                price = quote.bid if holding.quantity > 0 else quote.ask
+                self._apply(Valued(time=now, asset=asset, price=price))
+
+    def _with_prices(self, event: Filled, now: int) -> Filled:
+        """Return the fill with the prices of assets that are not money: of fee and quote asset."""
+        prices, money = self._prices(now), self.ledger.money
+        base, quote_asset = assets_of(event.symbol)
+        quote = None if quote_asset == money else prices.of(quote_asset)
+        if quote is not None and event.quote_price is None:
+            event = replace(event, quote_price=quote.bid)
+        fee = None if event.fee_asset in {base, quote_asset, money} else prices.of(event.fee_asset)
+        if fee is not None and event.fee_price is None and abs(now - event.time) <= MAX_AGE:
+            event = replace(event, fee_price=fee.ask)
+        return event
 
     def _no_entries(self, now: int) -> str | None:
         """Return why open entry orders have to be cancelled now, if they have to."""

@@ -93,6 +93,10 @@ class Filled:
     fee_asset: str
     fee_price: Decimal | None = None
     """The price of a third fee asset in money, if it is known already; `Desk` fills it in."""
+    quote_price: Decimal | None = None
+    """The price in money of a quote asset that is not money, as `fee_price`."""
+    exchange_id: str = ""
+    """The exchange's id of the order, if it is known: client ids can be used again."""
     kind: Literal["Filled"] = "Filled"
 
 
@@ -107,6 +111,8 @@ class Ended:
     client_id: str
     how: End
     executed: Decimal | None = None
+    exchange_id: str = ""
+    """As of `Filled`."""
     kind: Literal["Ended"] = "Ended"
 
 
@@ -142,6 +148,16 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Valued:
+    """The price that counts as that of a position's entry, where that one was not known."""
+
+    time: int
+    asset: str
+    price: Decimal
+    kind: Literal["Valued"] = "Valued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
     """Nothing is opened before `until`, whatever becomes of limits and figures."""
 
@@ -170,6 +186,7 @@ Event = (
     | CancelSent
     | DayBegan
     | Priced
+    | Valued
     | Halted
     | Balances
 )

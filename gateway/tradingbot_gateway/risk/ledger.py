@@ -27,6 +27,7 @@ from tradingbot_gateway.risk.events import (
     Lost,
     Priced,
     Sent,
+    Valued,
 )
 from tradingbot_gateway.risk.orders import RETENTION, SETTLE, Stage, Tracked, Unit, units
 from tradingbot_gateway.risk.positions import Holdings
@@ -84,6 +85,7 @@ class Ledger:
             CancelSent: self._cancel_sent,
             DayBegan: self._day_began,
             Priced: self._priced,
+            Valued: self._valued,
             Halted: self._halted,
             Balances: self._balances,
         }
@@ -108,6 +110,10 @@ class Ledger:
     def order(self, client_id: str) -> Tracked | None:
         """Return an order that is remembered."""
         return self.state.orders.get(client_id)
+
+    def counts(self, client_id: str) -> bool:
+        """Whether an order of this client id may still fill, or a fill of it is awaited."""
+        return client_id in self._live
 
     def held(self, asset: str) -> Decimal:
         """Return the quantity of an asset; negative for a short position."""
@@ -159,6 +165,7 @@ class Ledger:
         for order, counted in zip(event.orders, event.counted, strict=True):
             if order.client_id in self._live:
                 continue
+            before = state.orders.get(order.client_id)
             self._track(
                 Tracked(
                     order=order,
@@ -168,7 +175,8 @@ class Ledger:
                     entry=event.entry,
                     sent=event.time,
                     stage=Stage.SENT,
-                    trades=trades_of(state.orders.get(order.client_id)),
+                    trades=trades_of(before),
+                    earlier=earlier_of(before),
                 )
             )
         if event.entry:
@@ -179,7 +187,9 @@ class Ledger:
         self._forget(event.time)
 
     def _acknowledged(self, event: Acknowledged) -> None:
-        self._accepted(event.client_id, event.exchange_id)
+        tracked = self.state.orders.get(event.client_id)
+        if tracked is not None and tracked.is_of(event.exchange_id):
+            self._accepted(tracked, event.exchange_id)
 
     def _lost(self, event: Lost) -> None:
         tracked = self.state.orders.get(event.client_id)
@@ -195,6 +205,11 @@ class Ledger:
         if self.state.day is not None:
             self.state.day.price(event.asset, event.at, event.price)
 
+    def _valued(self, event: Valued) -> None:
+        holding = self.holdings.by_asset.get(event.asset)
+        if holding is not None and not holding.priced:
+            holding.value(event.price)
+
     def _halted(self, event: Halted) -> None:
         if event.until > self.state.halted_until:
             self.state.halted_until = event.until
@@ -203,20 +218,19 @@ class Ledger:
     def _balances(self, event: Balances) -> None:
         self.state.totals.update(event.totals)
 
-    def _accepted(self, client_id: str, exchange_id: str) -> Tracked | None:
-        tracked = self.state.orders.get(client_id)
-        if tracked is None:
-            return None
+    def _accepted(self, tracked: Tracked, exchange_id: str) -> None:
         tracked.exchange_id = tracked.exchange_id or exchange_id
         if tracked.stage in (Stage.SENT, Stage.LOST):
             tracked.stage = Stage.OPEN
-        return tracked
 
     def _found(self, event: Found) -> None:
         order = event.order
         self.state.strangers.pop(order.client_id, None)
-        tracked = self._accepted(order.client_id, event.exchange_id)
-        if tracked is None and (event.open or event.created > self.state.horizon):
+        tracked = self.state.orders.get(order.client_id)
+        if tracked is not None:
+            if tracked.is_of(event.exchange_id):
+                self._accepted(tracked, event.exchange_id)
+        elif event.open or event.created > self.state.horizon:
             own = order.client_id.startswith(PROTECTION_PREFIX)
             self._track(
                 Tracked(
@@ -239,10 +253,16 @@ class Ledger:
             return
         if event.trade_id in tracked.trades:
             return
+        if not tracked.is_of(event.exchange_id):
+            if event.exchange_id in tracked.earlier or event.time > self.state.horizon:
+                tracked.trades[event.trade_id] = event.quantity
+                self._count(event, tracked.order.side)
+            return
         tracked.trades[event.trade_id] = event.quantity
         tracked.filled += event.quantity
+        tracked.exchange_id = tracked.exchange_id or event.exchange_id
         if tracked.open:
-            self._accepted(event.client_id, "")
+            self._accepted(tracked, event.exchange_id)
             if tracked.order.quantity is not None and tracked.filled >= tracked.order.quantity:
                 self._end(tracked, event.time, tracked.filled)
         else:
@@ -261,7 +281,14 @@ class Ledger:
             books.append(state.day.at_start)
         cash = rest = ZERO
         for book in books:
-            cash = book.fill(base, quote, money=state.money, quantity=quantity, value=value)
+            cash = book.fill(
+                base,
+                quote,
+                money=state.money,
+                quantity=quantity,
+                value=value,
+                quote_price=event.quote_price,
+            )
             if event.fee_asset == state.money:
                 cash -= event.fee
             elif event.fee:
@@ -276,8 +303,9 @@ class Ledger:
 
     def _ended(self, event: Ended) -> None:
         tracked = self.state.orders.get(event.client_id)
-        if tracked is None:
+        if tracked is None or not tracked.is_of(event.exchange_id):
             return
+        tracked.exchange_id = tracked.exchange_id or event.exchange_id
         executed = event.executed or ZERO
         if not tracked.open:
             tracked.executed = max(tracked.executed, executed)
@@ -356,3 +384,10 @@ class Ledger:
 def trades_of(tracked: Tracked | None) -> dict[str, Decimal]:
     """Return the trades of an earlier order of the same client id: they can't be new ones."""
     return {} if tracked is None else dict(tracked.trades)
+
+
+def earlier_of(tracked: Tracked | None) -> tuple[str, ...]:
+    """Return the exchange's ids of an earlier order of the same client id, and of those before."""
+    if tracked is None:
+        return ()
+    return (*tracked.earlier, tracked.exchange_id) if tracked.exchange_id else tracked.earlier

@@ -48,6 +48,14 @@ class Tracked:
     """What the exchange says that it has filled, once it has ended."""
     ended: int | None = None
     cancel_sent: int | None = None
+    earlier: tuple[str, ...] = ()
+    """The exchange's ids of earlier orders of the same client id. All of them have ended."""
+
+    def is_of(self, exchange_id: str) -> bool:
+        """Whether news of an order with this exchange id, "" if unknown, are of this one."""
+        if exchange_id in self.earlier:
+            return False
+        return not (exchange_id and self.exchange_id) or exchange_id == self.exchange_id
 
     @property
     def open(self) -> bool:

@@ -19,22 +19,31 @@ class Holding:
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
+    priced: bool = True
+    """Whether `cost` is known. False after a trade for another asset whose price was not."""
 
     @property
     def entry(self) -> Decimal:
         """The average price that was paid (or, short, received). ZeroDivisionError if flat."""
         return self.cost / self.quantity
 
-    def trade(self, quantity: Decimal, value: Decimal) -> None:
-        """Buy `quantity` for `value`; sell if both are negative."""
+    def trade(self, quantity: Decimal, value: Decimal | None) -> None:
+        """Buy `quantity` for `value`, None if that is unknown; sell if both are negative."""
         held = self.quantity
         if held * quantity >= 0:  # it opens or adds
-            self.quantity, self.cost = held + quantity, self.cost + value
+            self.quantity, self.cost = held + quantity, self.cost + (value or ZERO)
+            self.priced = self.priced and value is not None
         elif abs(quantity) <= abs(held):  # it reduces or closes
             self.take(-quantity)
         else:  # it closes, and opens the other way
             rest = held + quantity
-            self.quantity, self.cost = rest, (value * rest / quantity).quantize(COST_UNIT)
+            part = (value or ZERO) * rest / quantity
+            self.quantity, self.cost = rest, part.quantize(COST_UNIT)
+            self.priced = value is not None
+
+    def value(self, price: Decimal) -> None:
+        """Take a price as that of the entry."""
+        self.cost, self.priced = (self.quantity * price).quantize(COST_UNIT), True
 
     def take(self, quantity: Decimal) -> Decimal:
         """Remove `quantity` with its part of the cost, and return that part."""
@@ -65,21 +74,26 @@ class Holdings:
         return Holdings({asset: replace(holding) for asset, holding in self.by_asset.items()})
 
     def fill(
-        self, base: str, quote: str, *, money: str, quantity: Decimal, value: Decimal
+        self,
+        base: str,
+        quote: str,
+        *,
+        money: str,
+        quantity: Decimal,
+        value: Decimal,
+        quote_price: Decimal | None = None,
     ) -> Decimal:
-        """Count a trade (negative figures for a sale), and return the money that came in."""
+        """Count a trade (negative figures for a sale), and return the money that came in.
+
+        One asset for another is a sale and a purchase for money, at `quote_price`.
+        """
         if quote == money:
             self._of(base).trade(quantity, value)
             self._drop_flat(base)
             return -value
-        # One asset for another: the cost moves with what is given.
-        given, amount, received, gain = (
-            (quote, value, base, quantity) if quantity > 0 else (base, -quantity, quote, -value)
-        )
-        cost = self._of(given).take(amount)
-        target = self._of(received)
-        target.quantity += gain
-        target.cost += cost
+        worth = None if quote_price is None else (value * quote_price).quantize(COST_UNIT)
+        self._of(base).trade(quantity, worth)
+        self._of(quote).trade(-value, None if worth is None else -worth)
         self._drop_flat(base, quote)
         return ZERO
 

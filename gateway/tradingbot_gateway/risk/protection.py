@@ -65,7 +65,7 @@ Step = Protect | Close | Cancel | Note
 def levels(holding: Holding, market: Market, limits: Limits) -> Levels | None:
     """Return the prices of a position, by the average price of its entry; None without a cost."""
     entry = holding.entry
-    if entry <= 0:
+    if not holding.priced or entry <= 0:
         return None
     sign = 1 if holding.quantity > 0 else -1
     # Towards the entry for the stop, away from it for the profit: never looser than the limits.
@@ -164,9 +164,11 @@ class _Position:
     def _stop_out(self) -> list[Step]:
         """Close what no stop closes. A stop at the exchange has been triggered by now."""
         if self._own:
-            if all(self._covers(unit) for unit in self._own):
-                return []
-            return [self._cancel_own("the stop price has changed")]
+            if not all(self._covers(unit) for unit in self._own):
+                return [self._cancel_own("the stop price has changed")]
+            if sum((unit.remaining for unit in self._own), ZERO) < self._free():
+                return [self._cancel_own("the position has grown")]
+            return []
         covered = sum((unit.remaining for unit in self._bots if self._covers(unit)), ZERO)
         open_quantity = self._market.lots_down(max(self._held - covered, ZERO))
         if not self._tradable(open_quantity):

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tradingbot_gateway.risk.events import Balances, End, Ended, Event, Filled, Found
 from tradingbot_gateway.risk.ledger import Ledger
+from tradingbot_gateway.risk.orders import RETENTION, Tracked
 from tradingbot_gateway.risk.types import Order
 
 
@@ -49,6 +50,8 @@ class Answers:
     trades: tuple[ExchangeTrade, ...] = ()
     not_found: frozenset[str] = frozenset()
     """Client ids that were asked for and that the exchange does not know."""
+    named: frozenset[str] = frozenset()
+    """Client ids that were asked for one by one, and that `orders` answers."""
     balances: Mapping[str, Decimal] = field(default_factory=dict)
     """Totals, free and held."""
 
@@ -58,6 +61,9 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
 
     An order that no answer names stays as it is: silence is not an answer. Trades come before the
     end of their order, so that no position is missing for a moment.
+
+    A client id can be used again once its order has ended. An exchange that is asked for the later
+    one and has not got it answers with the earlier one: then the later one is not found.
     """
     events: list[Event] = []
     own: dict[tuple[str, str], str] = {
@@ -65,33 +71,45 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
         for tracked in ledger.state.orders.values()
         if tracked.exchange_id
     }
+    later: list[ExchangeOrder] = []
+    earlier: set[str] = set()
     for seen in answers.orders:
-        if seen.own:
-            own[seen.order.symbol, seen.exchange_id] = seen.order.client_id
-            events.append(
-                Found(
-                    time=answers.asked,
-                    order=seen.order,
-                    exchange_id=seen.exchange_id,
-                    group=seen.group,
-                    created=seen.created,
-                    counted=seen.executed if seen.order.quantity is None else seen.order.quantity,
-                    open=seen.ended is None,
-                )
+        if not seen.own:
+            continue
+        client_id = seen.order.client_id
+        tracked = ledger.order(client_id)
+        if tracked is not None and _is_earlier(seen, tracked):
+            earlier.add(client_id)
+            if seen.exchange_id in tracked.earlier:  # all that is older has been counted
+                own[seen.order.symbol, seen.exchange_id] = client_id
+            continue
+        own[seen.order.symbol, seen.exchange_id] = client_id
+        later.append(seen)
+        events.append(
+            Found(
+                time=answers.asked,
+                order=seen.order,
+                exchange_id=seen.exchange_id,
+                group=seen.group,
+                created=seen.created,
+                counted=seen.executed if seen.order.quantity is None else seen.order.quantity,
+                open=seen.ended is None,
             )
+        )
     for trade in answers.trades:
-        client_id = own.get((trade.symbol, trade.exchange_id))
-        if client_id is not None:
+        name = own.get((trade.symbol, trade.exchange_id))
+        if name is not None:
             events.append(
                 Filled(
                     time=trade.time,
-                    client_id=client_id,
+                    client_id=name,
                     symbol=trade.symbol,
                     trade_id=trade.trade_id,
                     price=trade.price,
                     quantity=trade.quantity,
                     fee=trade.fee,
                     fee_asset=trade.fee_asset,
+                    exchange_id=trade.exchange_id,
                 )
             )
     events += (
@@ -100,14 +118,22 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
             client_id=seen.order.client_id,
             how=seen.ended,
             executed=seen.executed,
+            exchange_id=seen.exchange_id,
         )
-        for seen in answers.orders
-        if seen.own and seen.ended is not None
+        for seen in later
+        if seen.ended is not None
     )
+    superseded = earlier - {seen.order.client_id for seen in later}
+    not_found = answers.not_found | (superseded & answers.named)
     events += (
         Ended(time=answers.asked, client_id=client_id, how=End.NOT_FOUND)
-        for client_id in sorted(answers.not_found)
+        for client_id in sorted(not_found)
     )
     if answers.balances:
         events.append(Balances(time=answers.asked, totals=dict(answers.balances)))
     return tuple(events)
+
+
+def _is_earlier(seen: ExchangeOrder, tracked: Tracked) -> bool:
+    """Whether the client id has been used again since: by the exchange's id, or by the age."""
+    return not tracked.is_of(seen.exchange_id) or seen.created < tracked.sent - RETENTION
