@@ -23,7 +23,7 @@ def test_an_applied_bot_is_defaulted_runs_and_reports_its_children(person: Perso
     assert bot["spec"]["mode"] == "Paper"
     assert bot["spec"]["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
     assert bot["status"]["effective"] == {
-        "riskManagement": {"takeProfitPercentage": "5"},
+        "riskManagement": {"takeProfitPercentage": "5", "enforcement": "Bot"},
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
     }
     assert condition(bot, "Ready")["status"] == "True"

@@ -73,6 +73,7 @@ def _load(name: str) -> tuple[dict[str, Any], list[Case]]:
 
 BOT, _BOT_CASES = _load("tradingbot.yaml")
 _, _POD_CASES = _load("tradingbot-pod.yaml")
+GATEWAY_BOT, _GATEWAY_CASES = _load("tradingbot-gateway.yaml")
 STRATEGY_BOT, _STRATEGY_CASES = _load("tradingbot-strategies.yaml")
 REGISTRY, _REGISTRY_CASES = _load("assetregistry.yaml")
 
@@ -122,5 +123,5 @@ def _too_big() -> list[Case]:
     ]
 
 
-CASES = (*_BOT_CASES, *_POD_CASES, *_STRATEGY_CASES, *_REGISTRY_CASES)
+CASES = (*_BOT_CASES, *_POD_CASES, *_GATEWAY_CASES, *_STRATEGY_CASES, *_REGISTRY_CASES)
 BOUNDS = tuple(_too_big())

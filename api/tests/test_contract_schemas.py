@@ -50,7 +50,7 @@ def test_every_field_is_explained_and_none_is_kubernetes_or_pydantics_own(name: 
     assert "SecretName" not in text
 
 
-def test_every_value_of_bot_json_is_promised_but_the_base_url_and_a_halt() -> None:
+def test_every_value_of_bot_json_is_promised_but_those_without_a_default_of_their_own() -> None:
     optional = [
         field
         for schema in objects(CONFIG)
@@ -58,7 +58,11 @@ def test_every_value_of_bot_json_is_promised_but_the_base_url_and_a_halt() -> No
         if field not in schema["required"]
     ]
 
-    assert optional == ["haltedUntil", "baseURL"]
+    assert optional == [
+        "haltedUntil",
+        *("baseURL", "dialect", "quoteCurrency", "paperBalance"),
+        "allowedSymbols",
+    ]
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -23,6 +23,8 @@ def at(obj: dict[str, Any], path: str) -> Any:
         ("spec.resources.limits.memory", "256Mi"),
         ("spec.riskManagement.stopLossPercentage", "2"),
         ("spec.riskManagement.maxOpenPositions", 1),
+        ("spec.riskManagement.priceCollarPercentage", "5"),
+        ("spec.riskManagement.maxOrdersPerMinute", 60),
         ("spec.schedule.timeZone", "UTC"),
         ("spec.schedule.dayStart", "00:00"),
         ("spec.schedule.windows", []),
@@ -55,7 +57,10 @@ def test_what_has_no_default_stays_unset() -> None:
 
     assert "baseURL" not in bot["spec"]["exchange"]
     assert bot["spec"]["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
-    assert "takeProfitPercentage" not in bot["spec"]["riskManagement"]
+    for name in ("takeProfitPercentage", "enforcement", "allowedSymbols"):
+        assert name not in bot["spec"]["riskManagement"]
+    for name in ("dialect", "quoteCurrency", "paperBalance"):
+        assert name not in bot["spec"]["exchange"]
     assert "secretRef" not in asset_registry["spec"]["assets"][0]
 
 

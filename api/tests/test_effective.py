@@ -4,9 +4,15 @@ import pytest
 from admission_cases import BOT, NOW, changed
 from hypothesis import given
 from objects import Object, valid_bots
+from tradingbot_api import enforcement
 from tradingbot_api.admission.review import KINDS, defaulted, review
+from tradingbot_api.contract import BotConfig
 from tradingbot_api.effective import effective, effective_values
+from tradingbot_api.exchange import Dialect, Enforcement, ExchangeName
+from tradingbot_api.model import ObjectMeta
 from tradingbot_api.tradingbot import TradingBotSpec
+
+META = ObjectMeta(name="bot", namespace="default")
 
 
 def spec_of(bot: Object) -> TradingBotSpec:
@@ -72,6 +78,87 @@ def test_requests_without_a_value_are_as_if_left_out(written: object) -> None:
 
     requests = effective_values(spec).resources.requests
     assert (requests.cpu, requests.memory) == ("100m", "128Mi")
+
+
+GATEWAY = {"spec.riskManagement.enforcement": "Gateway"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "exchange"),
+    [
+        (
+            {},
+            {
+                "dialect": "Binance",
+                "quoteCurrency": "USDT",
+                "paperBalance": [{"asset": "USDT", "amount": "10000"}],
+            },
+        ),
+        (
+            {"spec.exchange.name": "Coinbase", "spec.mode": "Live"},
+            {"dialect": "Coinbase", "quoteCurrency": "USD"},
+        ),
+        (
+            {
+                "spec.exchange.name": "Custom",
+                "spec.exchange.dialect": "Coinbase",
+                "spec.exchange.quoteCurrency": "EUR",
+                "spec.exchange.paperBalance": [{"asset": "EUR", "amount": 7}],
+            },
+            {
+                "dialect": "Coinbase",
+                "quoteCurrency": "EUR",
+                "paperBalance": [{"asset": "EUR", "amount": "7"}],
+            },
+        ),
+    ],
+)
+def test_a_gateway_knows_the_exchange_and_what_its_bot_has(
+    changes: Object, exchange: Object
+) -> None:
+    spec = spec_of(changed(BOT, {**GATEWAY, **changes}))
+
+    values = effective_values(spec)
+
+    assert values.risk_management.enforcement == "Gateway"
+    assert values.exchange is not None
+    assert values.exchange.model_dump(by_alias=True, exclude_none=True) == exchange
+    config = BotConfig.of(effective(spec), META).content()
+    assert config["exchange"].items() >= exchange.items()
+    assert "enforcement" not in config["risk"]
+
+
+def test_a_balance_that_live_does_not_use_restarts_no_bot() -> None:
+    balance = {"spec.exchange.paperBalance": [{"asset": "USDT", "amount": "7"}]}
+    live = changed(BOT, {**GATEWAY, "spec.mode": "Live"})
+
+    with_balance, without = (
+        BotConfig.of(effective(spec_of(bot)), META) for bot in (changed(live, balance), live)
+    )
+
+    assert with_balance == without
+
+
+@pytest.mark.parametrize("exchange", ["Binance", "Coinbase", "Custom"])
+def test_without_a_word_a_bot_keeps_its_limits_itself(exchange: str) -> None:
+    spec = spec_of(changed(BOT, {"spec.exchange.name": exchange}))
+
+    assert effective_values(spec).risk_management.enforcement == "Bot"
+    assert effective_values(spec).exchange is None
+    assert set(BotConfig.of(effective(spec), META).content()["exchange"]) == {"name"}
+
+
+def test_a_dialect_that_has_a_gateway_is_the_default_of_its_own_exchange(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(enforcement, "GATEWAY_BY_DEFAULT", frozenset({Dialect.BINANCE}))
+
+    default = enforcement.default_enforcement
+    assert default(ExchangeName.BINANCE, None) is Enforcement.GATEWAY
+    assert default(ExchangeName.BINANCE, Dialect.BINANCE) is Enforcement.GATEWAY
+    assert default(ExchangeName.COINBASE, None) is Enforcement.BOT
+    assert default(ExchangeName.CUSTOM, None) is Enforcement.BOT
+    assert default(ExchangeName.CUSTOM, Dialect.BINANCE) is Enforcement.BOT
 
 
 @given(valid_bots)

@@ -22,17 +22,17 @@ from tradingbot_api.constraints import (
     NotNull,
     Text,
 )
+from tradingbot_api.exchange import Asset, Balance, Dialect, Exchange, ExchangeName, PaperBalance
 from tradingbot_api.model import DNS_LABEL, JsonObject, Model, ObjectMeta, digest
 from tradingbot_api.tradingbot import (
     NAME_LENGTH,
     NAME_PATTERN,
-    Exchange,
-    ExchangeName,
+    CollarPercent,
     Instant,
     Mode,
     Money,
     ProfitPercent,
-    RiskManagement,
+    RiskLimits,
     Schedule,
     StopPercent,
     Strategy,
@@ -202,24 +202,45 @@ class RiskReport(BaseModel):
     )
 
 
-class BotExchange(Model):
-    """The exchange that the bot trades on. Credentials are in its environment, not in bot.json."""
-
-    name: Annotated[ExchangeName, Exchange.model_fields["name"]]
-    base_url: Annotated[str | None, Exchange.model_fields["base_url"]]
-
-
 def _quoted(number: Any) -> DecimalText:
     """Return the constraint of a decimal of the spec for strings alone: what a bot has to read."""
     constraint: DecimalText = get_args(number)[1]
     return replace(constraint, quoted=True)
 
 
+class BotPaperBalance(PaperBalance):
+    """An asset of the account in mode Paper."""
+
+    amount: Annotated[str, _quoted(Balance)] = Field(
+        description=PaperBalance.model_fields["amount"].description
+    )
+
+
+class BotExchange(Model):
+    """The exchange that the bot trades on. Credentials are in its environment, not in bot.json."""
+
+    name: Annotated[ExchangeName, Exchange.model_fields["name"]]
+    base_url: Annotated[str | None, Exchange.model_fields["base_url"]]
+    dialect: Annotated[Dialect | None, NotNull(), Field(strict=False)] = Field(
+        None, description="API that the exchange speaks. Set with enforcement: Gateway."
+    )
+    quote_currency: Annotated[Asset | None, NotNull()] = Field(
+        None,
+        description="Currency of all limits and figures. Set with enforcement: Gateway, or if the"
+        " spec has it.",
+    )
+    paper_balance: Annotated[list[BotPaperBalance] | None, NotNull()] = Field(
+        None,
+        description="What the account has at first. Set in mode Paper with enforcement: Gateway, or"
+        " if the spec has it.",
+    )
+
+
 def _described(attribute: str) -> Any:
-    return Field(description=RiskManagement.model_fields[attribute].description)
+    return Field(description=RiskLimits.model_fields[attribute].description)
 
 
-class BotRisk(RiskManagement):
+class BotRisk(RiskLimits):
     """The risk limits of the bot. Money is in the quote currency; "5" is 5 %."""
 
     max_position_size: Annotated[str, _quoted(Money)] = _described("max_position_size")
@@ -228,9 +249,14 @@ class BotRisk(RiskManagement):
     take_profit_percentage: Annotated[str, _quoted(ProfitPercent)] = Field(
         description="Percent of a trade's entry value at which it is closed with a profit."
     )
+    price_collar_percentage: Annotated[str, _quoted(CollarPercent)] = Field(
+        RiskLimits.model_fields["price_collar_percentage"].default,
+        description=RiskLimits.model_fields["price_collar_percentage"].description,
+    )
 
 
 _EXCHANGE_FIELDS = set(BotExchange.model_fields)
+_RISK_FIELDS = set(BotRisk.model_fields)
 _NO_HASH = "-"
 """In the place of a hash that is about to be computed."""
 
@@ -278,6 +304,8 @@ class BotConfig(Model):
     @classmethod
     def of(cls, spec: TradingBotSpec, meta: ObjectMeta) -> "BotConfig":
         """Return the configuration that a valid, effective spec declares for the bot of `meta`."""
+        # A change of what Live does not use must not restart a bot.
+        unused = {"paper_balance"} if spec.mode is Mode.LIVE else set()
         config = cls.model_validate(
             {
                 "schemaVersion": CONFIG_SCHEMA_VERSION,
@@ -285,10 +313,12 @@ class BotConfig(Model):
                 "name": meta.name,
                 "strategy": spec.strategy,
                 "exchange": spec.exchange.model_dump(
-                    include=_EXCHANGE_FIELDS, by_alias=True, exclude_none=True
+                    include=_EXCHANGE_FIELDS - unused, by_alias=True, exclude_none=True
                 ),
                 "mode": spec.mode,
-                "risk": spec.risk_management.model_dump(by_alias=True, exclude_none=True),
+                "risk": spec.risk_management.model_dump(
+                    include=_RISK_FIELDS, by_alias=True, exclude_none=True
+                ),
                 "schedule": spec.schedule,
                 "configHash": _NO_HASH,
             }

@@ -7,16 +7,19 @@ with 64Mi. A stored request of 128Mi would make the second file invalid, though 
 
 from decimal import Decimal
 
+from tradingbot_api.enforcement import effective_exchange, enforcement_of, has_gateway
 from tradingbot_api.quantity import parse_quantity, plain_text
 from tradingbot_api.tradingbot import (
     DEFAULT_REQUEST_CPU,
     DEFAULT_REQUEST_MEMORY,
     MAX_TAKE_PROFIT,
+    Mode,
     ResourceRequests,
     TradingBotSpec,
 )
 from tradingbot_api.tradingbot_status import (
     Effective,
+    EffectiveExchange,
     EffectiveRequests,
     EffectiveResources,
     EffectiveRiskManagement,
@@ -28,8 +31,10 @@ def effective_values(spec: TradingBotSpec) -> Effective:
     risk, limits = spec.risk_management, spec.resources.limits
     requests = spec.resources.requests or ResourceRequests()
     profit = risk.take_profit_percentage or _profit_target(risk.stop_loss_percentage)
-    return Effective(
-        riskManagement=EffectiveRiskManagement(takeProfitPercentage=profit),
+    whole = Effective(
+        riskManagement=EffectiveRiskManagement(
+            takeProfitPercentage=profit, enforcement=enforcement_of(spec).value
+        ),
         resources=EffectiveResources(
             requests=EffectiveRequests(
                 cpu=requests.cpu or _request(DEFAULT_REQUEST_CPU, limits.cpu),
@@ -37,17 +42,38 @@ def effective_values(spec: TradingBotSpec) -> Effective:
             )
         ),
     )
+    return whole.model_copy(update={"exchange": _exchange(spec)}) if has_gateway(spec) else whole
 
 
 def effective(spec: TradingBotSpec) -> TradingBotSpec:
     """Return a valid spec with the effective value of each of these fields."""
     values = effective_values(spec)
     profit, requests = values.risk_management.take_profit_percentage, values.resources.requests
-    risk = spec.risk_management.model_copy(update={"take_profit_percentage": profit})
+    risk = spec.risk_management.model_copy(
+        update={"take_profit_percentage": profit, "enforcement": enforcement_of(spec)}
+    )
     resources = spec.resources.model_copy(
         update={"requests": ResourceRequests(cpu=requests.cpu, memory=requests.memory)}
     )
-    return spec.model_copy(update={"risk_management": risk, "resources": resources})
+    return spec.model_copy(
+        update={
+            "exchange": effective_exchange(spec),
+            "risk_management": risk,
+            "resources": resources,
+        }
+    )
+
+
+def _exchange(spec: TradingBotSpec) -> EffectiveExchange:
+    """Return the values that a gateway needs."""
+    unused = {"paper_balance"} if spec.mode is Mode.LIVE else set()
+    values = effective_exchange(spec).model_dump(
+        include=set(EffectiveExchange.model_fields) - unused,
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+    )
+    return EffectiveExchange.model_validate(values)
 
 
 def _profit_target(stop: str) -> str:

@@ -20,6 +20,10 @@ CA_DIRECTORY = "/etc/tradingbot-ca"
 TEMPORARY_DIRECTORY = "/tmp"  # noqa: S108 - a path inside the container
 OWN_DIRECTORIES = (CONFIG_DIRECTORY, CA_DIRECTORY, TEMPORARY_DIRECTORY)
 """What the operator mounts into the bot's container."""
+GATEWAY_DIRECTORY = "/etc/tradingbot-gateway"
+"""What a gateway hands to its bot, such as a CA and the placeholders of keys."""
+BASE_URL_ENV = "EXCHANGE_BASE_URL"
+"""The variable of a bot with its gateway's address."""
 OWN_ENV_PREFIXES = ("EXCHANGE_API_", "TRADINGBOT_")
 PROXY_ENV = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")
 CA_ENV = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from tradingbot_api.base_url import BASE_URL_FORM, base_url_problem
 from tradingbot_api.constraints import (
     Cel,
     DecimalText,
@@ -21,17 +20,13 @@ from tradingbot_api.constraints import (
     list_type,
 )
 from tradingbot_api.credentials import may_be_secret, name_rule, value_rule
+from tradingbot_api.exchange import DIALECT_IS_OWN, Enforcement, Exchange, Symbol
 from tradingbot_api.image import image_problem
-from tradingbot_api.model import Model, SecretKey, SecretName
+from tradingbot_api.model import Model
 from tradingbot_api.pod import Pod
-from tradingbot_api.pod_parts import CaBundle, ProxyUrl
 from tradingbot_api.schedule import CLOCK_TIME, DAYS, Day, time_zones
 from tradingbot_api.tradingbot_status import TradingBotStatus
 
-EXCHANGE_IS_IMMUTABLE = (
-    "is immutable: open positions and credentials belong to one exchange; create another bot"
-    " instead"
-)
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAME_LENGTH = 52
 """Children carry the bot's name, and a pod adds a suffix of its own to it (63 in all)."""
@@ -43,15 +38,27 @@ WHERE_CREDENTIALS_BELONG = "put it into the Secret that spec.exchange.apiKeySecr
 A_KEY_NAMES_A_CREDENTIAL = f"a key looks like a credential; {WHERE_CREDENTIALS_BELONG}"
 A_VALUE_IS_A_CREDENTIAL = f"a value looks like a credential; {WHERE_CREDENTIALS_BELONG}"
 _PARAMETERS = "self.spec.strategy.parameters"
+NO_DIALECT = (
+    "enforcement: Gateway needs the API that a Custom exchange speaks; if that is neither Binance"
+    " nor Coinbase, use enforcement: Bot"
+)
+GATEWAY_KNOWS_ITS_DIALECT = Cel(
+    "!has(self.riskManagement.enforcement) || self.riskManagement.enforcement != 'Gateway'"
+    " || self.exchange.name != 'Custom' || has(self.exchange.dialect)",
+    f"exchange.dialect: {NO_DIALECT}",
+)
 MAX_PARAMETERS = 64
 MAX_PARAMETER_LENGTH = 4096
 DEFAULT_REQUEST_CPU = "100m"
 DEFAULT_REQUEST_MEMORY = "128Mi"
 MAX_TAKE_PROFIT = Decimal(1000)
+MAX_ORDERS_PER_MINUTE = 100_000
+MAX_SYMBOLS = 100
 
 Money = Annotated[str, DecimalText()]
 StopPercent = Annotated[str, DecimalText(below=Decimal(100))]
 ProfitPercent = Annotated[str, DecimalText(at_most=MAX_TAKE_PROFIT)]
+CollarPercent = Annotated[str, DecimalText(at_most=Decimal(100))]
 Quantity = Annotated[str, QuantityText()]
 
 
@@ -92,14 +99,6 @@ class StrategyType(StrEnum):
     GRID = "Grid"
     TREND_FOLLOWING = "TrendFollowing"
     DCA = "DCA"
-    CUSTOM = "Custom"
-
-
-class ExchangeName(StrEnum):
-    """Exchanges that are known by name; `Custom` takes a base URL."""
-
-    BINANCE = "Binance"
-    COINBASE = "Coinbase"
     CUSTOM = "Custom"
 
 
@@ -154,70 +153,6 @@ class Strategy(Model):
     )
 
 
-class Exchange(Model):
-    """The exchange that the bot trades on, and the Secret with its credentials."""
-
-    name: Annotated[
-        ExchangeName,
-        Field(strict=False),
-        cel(Cel("self == oldSelf", EXCHANGE_IS_IMMUTABLE)),
-    ] = Field(description="Exchange that the bot trades on. Immutable.")
-    api_key_secret: SecretName = Field(
-        description="Name of the Secret in the bot's namespace that holds the exchange"
-        " credentials. Only the name is stored here, never a credential."
-    )
-    api_key_path: SecretKey = Field("api-key", description="Key in that Secret of the API key.")
-    api_secret_path: SecretKey = Field(
-        "api-secret", description="Key in that Secret of the API secret."
-    )
-    passphrase_path: Annotated[SecretKey | None, NotNull()] = Field(
-        None,
-        description="Key in that Secret of the API passphrase, for exchanges that have one. Unset:"
-        " no passphrase.",
-    )
-    base_url: Annotated[
-        str | None,
-        NotNull(),
-        Text(
-            BASE_URL_FORM,
-            pattern=r"^https?://[^/\s?#]+(/[^\s]*)?$",
-            max_length=2048,
-            sensitive=True,
-            check=base_url_problem,
-        ),
-    ] = Field(
-        None,
-        alias="baseURL",
-        description="Base URL of the exchange's API. Required for Custom; for other exchanges set"
-        " it only to use another endpoint, such as a test network. https, or http in mode Paper.",
-    )
-    proxy_url: Annotated[ProxyUrl | None, NotNull()] = Field(
-        None,
-        alias="proxyURL",
-        description="Egress proxy that the bot reaches its exchange through, an http or https URL"
-        " without user and password such as http://proxy.example:3128: sets HTTPS_PROXY, and"
-        " NO_PROXY to the cluster's own addresses.",
-    )
-    ca_bundle: Annotated[CaBundle | None, NotNull()] = Field(
-        None,
-        description="CA certificates that the bot trusts beside the system's, such as those of a"
-        " proxy that inspects TLS, or of a private exchange: sets SSL_CERT_FILE,"
-        " REQUESTS_CA_BUNDLE and NODE_EXTRA_CA_CERTS. A client that reads certificates from one"
-        " file only, such as Python's requests, trusts no others: add the public CAs that it needs"
-        " to the ConfigMap.",
-    )
-
-    @property
-    def key_paths(self) -> dict[str, str]:
-        """Return the keys of the Secret that the bot uses, by the field that names each."""
-        keys = {
-            "apiKeyPath": self.api_key_path,
-            "apiSecretPath": self.api_secret_path,
-            "passphrasePath": self.passphrase_path,
-        }
-        return {field: key for field, key in keys.items() if key is not None}
-
-
 class ResourceLimits(Model):
     """Resource limits of the bot's container."""
 
@@ -250,7 +185,7 @@ class Resources(Model):
     )
 
 
-class RiskManagement(Model):
+class RiskLimits(Model):
     """Limits that protect the account. Money is in the quote currency; a percentage of "5" is 5 %.
 
     Zero does not switch a limit off: it is rejected.
@@ -275,6 +210,39 @@ class RiskManagement(Model):
     )
     max_open_positions: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Maximum number of positions that are open at the same time, 1 to 1000."
+    )
+    price_collar_percentage: CollarPercent = Field(
+        "5",
+        description="Percent that an order which opens a position may trade beyond the market"
+        " price, on the costly side.",
+    )
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=MAX_ORDERS_PER_MINUTE)] = Field(
+        60,
+        description="Maximum number of orders within 60 seconds that open a position, 1 to"
+        f" {MAX_ORDERS_PER_MINUTE}. Cancels and orders that only close are never refused.",
+    )
+    allowed_symbols: Annotated[
+        list[Symbol] | None,
+        NotNull(),
+        Field(max_length=MAX_SYMBOLS, min_length=1),
+        list_type("set"),
+    ] = Field(
+        None,
+        description="Symbols in which a position may be opened, such as BTC-USDT. Default: all that"
+        " are traded for exchange.quoteCurrency.",
+    )
+
+
+class RiskManagement(RiskLimits):
+    """The limits of a bot, and who keeps them."""
+
+    enforcement: Annotated[Enforcement | None, NotNull(), Field(strict=False)] = Field(
+        None,
+        description="Who keeps these limits. Gateway: a gateway in the bot's pod checks each order;"
+        " it alone has the keys of the exchange, and reports the risk. Bot: the bot has the keys,"
+        " keeps the limits and reports by itself; only the daily loss halt is enforced from"
+        " outside. A change restarts the bot. Default: by exchange; computed, not stored, and shown"
+        " in status.effective.",
     )
 
 
@@ -330,7 +298,7 @@ class TradingBotSpec(Model):
     """The desired state of the bot."""
 
     strategy: Strategy = Field(description="Strategy that the bot runs.")
-    exchange: Exchange = Field(
+    exchange: Annotated[Exchange, cel(DIALECT_IS_OWN)] = Field(
         description="Exchange that the bot trades on, and the Secret with its credentials."
     )
     mode: Annotated[Mode, Field(strict=False)] = Field(
@@ -412,7 +380,9 @@ class TradingBot(Model):
         ),
     )
 
-    spec: TradingBotSpec = Field(description="Desired state of the bot.")
+    spec: Annotated[TradingBotSpec, cel(GATEWAY_KNOWS_ITS_DIALECT)] = Field(
+        description="Desired state of the bot."
+    )
     status: TradingBotStatus = Field(
         TradingBotStatus(), description="Observed state of the bot, written by the operator."
     )

@@ -78,11 +78,35 @@ class RiskStatus(Model):
     )
 
 
+class EffectiveBalance(Model):
+    """An asset of the account in mode Paper."""
+
+    asset: str = Field(description="The asset.")
+    amount: str = Field(description="How much of it the account has at first.")
+
+
+class EffectiveExchange(Model):
+    """Effective values below spec.exchange, of a bot whose limits a gateway keeps."""
+
+    dialect: Annotated[str | None, NotNull()] = Field(
+        None, description="API that the exchange speaks."
+    )
+    quote_currency: Annotated[str | None, NotNull()] = Field(
+        None, description="Currency of all limits and figures."
+    )
+    paper_balance: Annotated[list[EffectiveBalance] | None, list_type("atomic"), NotNull()] = Field(
+        None, description="What the account has at first, in mode Paper."
+    )
+
+
 class EffectiveRiskManagement(Model):
     """Effective values below spec.riskManagement."""
 
     take_profit_percentage: str = Field(
         description="Percent of a trade's entry value at which it is closed with a profit."
+    )
+    enforcement: Annotated[str | None, NotNull()] = Field(
+        None, description="Who keeps the limits: Gateway or Bot."
     )
 
 
@@ -105,6 +129,9 @@ class Effective(Model):
     Such a default is not stored in the spec, so that it follows the other field.
     """
 
+    exchange: Annotated[EffectiveExchange | None, NotNull()] = Field(
+        None, description="Below spec.exchange. Set with riskManagement.enforcement: Gateway."
+    )
     risk_management: EffectiveRiskManagement = Field(description="Below spec.riskManagement.")
     resources: EffectiveResources = Field(description="Below spec.resources.")
 

@@ -185,7 +185,10 @@ def test_json_shows_the_effective_values_of_an_admitted_bot(
     stop = bot["spec"]["riskManagement"].get("stopLossPercentage", "2")
     assert [entry["effective"] for entry in found] == [
         {
-            "riskManagement": {"takeProfitPercentage": f"{2 * float(stop):g}"},
+            "riskManagement": {
+                "takeProfitPercentage": f"{2 * float(stop):g}",
+                "enforcement": "Bot",
+            },
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         },
         *[None] * (len(found) - 1),

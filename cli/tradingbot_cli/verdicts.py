@@ -175,7 +175,7 @@ def _checked(
         warnings = (*verdict.warnings, *number_warnings(node, verdict.errors))
         if verdict.allowed and kind == TradingBot.__name__:
             spec = KINDS[kind].spec_parser.validate_python(with_defaults["spec"])
-            values = effective_values(spec).model_dump(by_alias=True)
+            values = effective_values(spec).model_dump(by_alias=True, exclude_none=True)
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     return Checked(

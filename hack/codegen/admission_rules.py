@@ -12,6 +12,7 @@ CORPUS = Path(__file__).resolve().parents[2] / "api" / "tests" / "corpus"
 FILES = (
     "tradingbot.yaml",
     "tradingbot-pod.yaml",
+    "tradingbot-gateway.yaml",
     "tradingbot-strategies.yaml",
     "assetregistry.yaml",
 )

@@ -118,6 +118,8 @@ def test_an_image_is_found_by_its_repository_and_by_nothing_less(
         ({"restartPolicy": "Never"}, False),
         ({"initContainers": []}, True),
         ({"initContainers": [BOT]}, False),
+        ({"initContainers": [{**BOT, "restartPolicy": "Always"}]}, True),
+        ({"initContainers": [{"image": "nginx", "restartPolicy": "Always"}]}, False),
         ({"containers": [BOT, {**BOT, "name": "two"}]}, True),
         ({"containers": [BOT, {"name": "two", "image": "nginx"}]}, False),
         ({"containers": []}, False),

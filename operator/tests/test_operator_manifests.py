@@ -216,6 +216,8 @@ def test_bot_json_holds_every_value_effective() -> None:
             "stopLossPercentage": "2",
             "takeProfitPercentage": "4",
             "maxOpenPositions": 1,
+            "priceCollarPercentage": "5",
+            "maxOrdersPerMinute": 60,
         },
         "schedule": {"timeZone": "UTC", "dayStart": "00:00", "windows": [], "blackouts": []},
     }

@@ -51,15 +51,18 @@ def test_the_values_in_effect_are_shown_and_follow_what_they_are_computed_from()
         }
     )
     assert default == {
-        "riskManagement": {"takeProfitPercentage": "4"},
+        "riskManagement": {"takeProfitPercentage": "4", "enforcement": "Bot"},
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
     }
     assert status_of(tighter)["effective"] == {
-        "riskManagement": {"takeProfitPercentage": "14"},
+        "riskManagement": {"takeProfitPercentage": "14", "enforcement": "Bot"},
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
     }
     own = bot({"riskManagement": {"takeProfitPercentage": 9}})
-    assert status_of(own)["effective"]["riskManagement"] == {"takeProfitPercentage": "9"}
+    assert status_of(own)["effective"]["riskManagement"] == {
+        "takeProfitPercentage": "9",
+        "enforcement": "Bot",
+    }
 
 
 def test_no_value_is_in_effect_of_a_spec_that_is_invalid() -> None:
@@ -330,3 +333,11 @@ def test_a_child_that_is_being_deleted_is_not_ready() -> None:
     assert [child["ready"] for child in deployed_resources(children, deployment_ready=True)] == [
         False
     ] * 3
+
+
+def test_a_bot_whose_limits_nothing_would_keep_is_not_run() -> None:
+    """Until the operator adds a gateway, such a bot would have the exchange's keys."""
+    asked = bot({"riskManagement": {"enforcement": "Gateway"}})
+
+    assert asked.spec is None
+    assert asked.invalid_fields == ("spec.riskManagement.enforcement",)

@@ -11,14 +11,15 @@ from pydantic import TypeAdapter
 from tradingbot_api import assetregistry
 from tradingbot_api.assetregistry import AssetRegistry, AssetRegistrySpec
 from tradingbot_api.errors import FieldError, Path
+from tradingbot_api.exchange import EXCHANGE_IS_IMMUTABLE
 from tradingbot_api.model import DNS_LABEL, Model
 from tradingbot_api.rules import assetregistry as assetregistry_rules
+from tradingbot_api.rules import gateway as gateway_rules
 from tradingbot_api.rules import pod as pod_rules
 from tradingbot_api.rules import strategies as strategy_rules
 from tradingbot_api.rules import tradingbot as tradingbot_rules
 from tradingbot_api.rules.findings import ItemRule, Rule
 from tradingbot_api.tradingbot import (
-    EXCHANGE_IS_IMMUTABLE,
     NAME_LENGTH,
     NAME_PATTERN,
     TradingBot,
@@ -77,6 +78,8 @@ class Kind:
     """Mistakes of a step from one spec to another; parts that are malformed are None."""
     immutable: tuple[Path, ...]
     """What the schema lets nobody change."""
+    ruled_by_schema: tuple[Path, ...]
+    """Whatever a rule has against a value there, the schema has too."""
     breaks_schema: Callable[[Any], bool]
     """Whether the schema refuses the creation of a spec whose every field has the right form."""
     spec_parser: TypeAdapter[Any]
@@ -117,15 +120,19 @@ def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[Fiel
 
 def bot_breaks_schema(spec: TradingBotSpec) -> bool:
     """Whether the schema refuses the creation of a bot whose every field has the right form."""
-    return tradingbot_rules.breaks_schema(spec) or pod_rules.has_doubles(spec.pod)
+    return (
+        tradingbot_rules.breaks_schema(spec)
+        or gateway_rules.breaks_schema(spec)
+        or pod_rules.has_doubles(spec.pod)
+    )
 
 
 KINDS: Mapping[str, Kind] = {
     "TradingBot": Kind(
         model=TradingBot,
         spec_model=TradingBotSpec,
-        rules=tradingbot_rules.RULES,
-        part_rules=(("pod", pod_rules.RULES),),
+        rules=(*tradingbot_rules.RULES, *gateway_rules.RULES),
+        part_rules=(("pod", (*pod_rules.RULES, *gateway_rules.POD_RULES)),),
         name=NameForm(
             NAME_PATTERN,
             NAME_LENGTH,
@@ -135,6 +142,7 @@ KINDS: Mapping[str, Kind] = {
         update_errors=bot_update_errors,
         parameter_errors=strategy_rules.parameter_errors,
         immutable=(EXCHANGE_NAME, pod_rules.STORAGE_SIZE, pod_rules.STORAGE_CLASS),
+        ruled_by_schema=(gateway_rules.DIALECT,),
         breaks_schema=bot_breaks_schema,
         spec_parser=TypeAdapter(TradingBotSpec),
         list_keys={},
@@ -151,6 +159,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         update_errors=assetregistry_rules.forbidden_transitions,
         immutable=(),
+        ruled_by_schema=(),
         breaks_schema=assetregistry_rules.has_doubles,
         spec_parser=TypeAdapter(AssetRegistrySpec),
         list_keys={assetregistry_rules.ASSETS: "name"},

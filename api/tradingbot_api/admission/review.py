@@ -299,6 +299,7 @@ def _verdict(
     by_schema = any(
         error.reason is ErrorReason.DUPLICATE
         or error.path in definition.immutable
+        or error.path in definition.ruled_by_schema
         or (error.credential and error.path[:-1] == PARAMETERS)
         for error in errors
     )

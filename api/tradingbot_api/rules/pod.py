@@ -67,7 +67,8 @@ INSTEAD_OF_A_VALUE = "put it into a Secret, and name that in valueFrom.secretKey
 INSTEAD_OF_METADATA = "put it into a Secret"
 INSTEAD_OF_AN_ARGUMENT = "put it into a Secret, name that in env, and write $(NAME)"
 EXCHANGE_KEYS = (
-    "is a credential of the exchange, which the bot already has in the EXCHANGE_API_ variables"
+    "is a credential of the exchange, which the operator hands to the bot in the EXCHANGE_API_"
+    " variables, or to its gateway alone"
 )
 _REFERENCE = re.compile(r"\$\([-._a-zA-Z0-9]+\)")
 """`$(NAME)`, which the kubelet replaces: no credential, but the place of one."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tradingbot_api.credentials import detect, is_plainly_clean
 from tradingbot_api.errors import FieldError, FieldWarning, Path
+from tradingbot_api.exchange import ExchangeName
 from tradingbot_api.image import is_pinned
 from tradingbot_api.quantity import parse_quantity, plain_text
 from tradingbot_api.rules.findings import Finding, ItemRule, Rule, credential, paths
@@ -15,7 +16,6 @@ from tradingbot_api.tradingbot import (
     PARAMETER_KEYS,
     WHERE_CREDENTIALS_BELONG,
     Blackout,
-    ExchangeName,
     Mode,
     TradingBotSpec,
     Window,

@@ -31,6 +31,9 @@ class LocalImage:
     is replaced by the local directory of what is mounted at /tmp."""
 
 
+GATEWAY_IMAGE = "tradingbot-gateway"
+"""Of the risk gateway, which the local operator adds to the pods of its bots."""
+
 IMAGES: Mapping[str, LocalImage] = {
     "ghcr.io/example/tradingbot-example-bot": LocalImage(
         entrypoint=(sys.executable, "-m", "tradingbot_dev.pods.example_bot"),
@@ -43,6 +46,15 @@ IMAGES: Mapping[str, LocalImage] = {
             "TRADINGBOT_RISK_HOST": "{address}",
             "TRADINGBOT_STATE": "{temporary}",
             "PYTHONPATH": strategies_environment.PACKAGES,
+        },
+    ),
+    # In a cluster, the gateway is in the operator's own image.
+    GATEWAY_IMAGE: LocalImage(
+        entrypoint=(sys.executable, "-m", "tradingbot_cli"),
+        environment={
+            "TRADINGBOT_GATEWAY_LISTEN": "{address}:8081",
+            "TRADINGBOT_GATEWAY_REPORT_LISTEN": "{address}:8080",
+            "TRADINGBOT_GATEWAY_DRAIN_LISTEN": "{address}:8082",
         },
     ),
 }
@@ -63,14 +75,15 @@ def local_image(image: str, images: Mapping[str, LocalImage] = IMAGES) -> LocalI
 def is_local(pod: JsonObject, images: Mapping[str, LocalImage] = IMAGES) -> bool:
     """Return whether all containers of a pod run as processes, not as kwok's simulation.
 
-    Init containers and other restart policies than Always stay simulated.
+    Init containers that are no sidecars, and other restart policies than Always, stay simulated.
     """
     spec = pod["spec"]
+    sidecars = spec.get("initContainers") or []
     return (
         spec.get("restartPolicy", "Always") == "Always"
-        and not spec.get("initContainers")
+        and all(found.get("restartPolicy") == "Always" for found in sidecars)
         and bool(spec["containers"])
-        and all(local_image(found["image"], images) for found in spec["containers"])
+        and all(local_image(found["image"], images) for found in (*sidecars, *spec["containers"]))
     )
 
 
@@ -78,9 +91,10 @@ def is_local_query(images: Mapping[str, LocalImage] = IMAGES) -> str:
     """Return `is_local` as a query of jq that results in true or false."""
     return (
         '((.spec.restartPolicy // "Always") == "Always")'
-        " and ((.spec.initContainers // []) | length == 0)"
+        ' and ([(.spec.initContainers // [])[] | .restartPolicy == "Always"] | all)'
         " and (.spec.containers | length > 0)"
-        f" and ([.spec.containers[].image | test({json.dumps(image_pattern(images))})] | all)"
+        " and ([(.spec.containers + (.spec.initContainers // []))[].image"
+        f" | test({json.dumps(image_pattern(images))})] | all)"
     )
 
 

@@ -3,12 +3,15 @@
 Without root, a process can't have a file system of its own. So the paths at which a container's
 volumes are mounted are replaced by local directories, in its variables and arguments; TMPDIR is
 what is mounted at /tmp. A program that has a path in its code, and not from there, does not find
-its file.
+its file. In the same way, the loopback of the pod is replaced by its address: the processes of all
+pods share that of the machine.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ HOST_ADDRESS = "127.0.0.1"
 FIRST_ADDRESS = IPv4Address("127.64.0.0")
 ADDRESS_BITS = 22
 TEMPORARY = "/tmp"
+_LOOPBACK = re.compile(r"//(?:127\.0\.0\.1|localhost):(?P<port>[0-9]+)")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -105,16 +109,49 @@ def container_plan(
         given["TMPDIR"] = temporary
     found = variables(pod, container, objects, given=given)
     arguments = [expanded(text, found) for text in container.get("args") or image.arguments]
+    loopback = partial(_at_address_of, pod)
     return ContainerPlan(
         name=container["name"],
-        command=(*image.entrypoint, *(localised(text, mounts) for text in arguments)),
+        command=(*image.entrypoint, *(loopback(localised(text, mounts)) for text in arguments)),
         directory=directory.home,
         # What is given is local already: the checkout itself may be below /tmp.
         environment={
-            name: value if given.get(name) == value else localised(value, mounts)
+            name: value if given.get(name) == value else loopback(localised(value, mounts))
             for name, value in found.items()
         },
     )
+
+
+def containers_of(pod: JsonObject) -> list[JsonObject]:
+    """Return the sidecars and then the containers of a pod."""
+    spec = pod["spec"]
+    return [*(spec.get("initContainers") or ()), *spec["containers"]]
+
+
+def sidecars_of(pod: JsonObject | None) -> list[str]:
+    """Return the names of a pod's sidecars, in the order of their start."""
+    return [found["name"] for found in ((pod or {}).get("spec") or {}).get("initContainers") or ()]
+
+
+def next_to_end(running: list[str], sidecars: list[str]) -> list[str]:
+    """Return which of the running containers are to end now: sidecars last, in reverse order."""
+    last = [name for name in reversed(sidecars) if name in running]
+    return [name for name in running if name not in sidecars] or last[:1]
+
+
+def _at_address_of(pod: JsonObject, text: str) -> str:
+    """Replace the loopback of the pod in a URL. Other ports than the pod's are the machine's."""
+    declared = {
+        str(port["containerPort"])
+        for container in containers_of(pod)
+        for port in container.get("ports") or ()
+    }
+
+    def replaced(found: re.Match[str]) -> str:
+        is_of_pod = found["port"] in declared
+        return f"//{pod['status']['podIP']}:{found['port']}" if is_of_pod else found[0]
+
+    return _LOOPBACK.sub(replaced, text)
 
 
 def image_variables(image: LocalImage, *, address: str, temporary: str) -> dict[str, str]:

@@ -96,6 +96,29 @@ def read_ending(exit_file: Path, *, started: datetime, now: datetime) -> Termina
     return Terminated(code, started, max(started, finished), reason, body.get("message", ""))
 
 
+def event_of(
+    record: Record, type_: str, reason: str, message: str, *, node: str, when: str
+) -> JsonObject:
+    """Return an event of the kubelet about a pod."""
+    return {
+        "metadata": {"generateName": f"{record.name[:240]}.", "namespace": record.namespace},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": record.namespace,
+            "name": record.name,
+            "uid": record.uid,
+        },
+        "type": type_,
+        "reason": reason,
+        "message": message,
+        "source": {"component": "kubelet", "host": node},
+        "firstTimestamp": when,
+        "lastTimestamp": when,
+        "count": 1,
+    }
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file with mode 0600, atomically."""
     draft = path.with_name(f"{path.name}.draft")

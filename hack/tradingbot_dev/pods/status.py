@@ -72,10 +72,18 @@ class ContainerState:
     last: Terminated | None = None
     handle: str = ""
     """The containerID, such as `process://123`."""
+    started: bool = True
+    """Whether its startup probe has succeeded, if it runs."""
+    passes: bool = True
+    """Whether its readiness probe succeeds, if it runs."""
+
+    @property
+    def runs(self) -> bool:
+        return isinstance(self.state, Running)
 
     @property
     def ready(self) -> bool:
-        return isinstance(self.state, Running)
+        return self.runs and self.started and self.passes
 
     def json(self) -> JsonObject:
         return {
@@ -84,7 +92,7 @@ class ContainerState:
             "imageID": "",
             **({"containerID": self.handle} if self.handle else {}),
             "ready": self.ready,
-            "started": self.ready,
+            "started": self.runs and self.started,
             "restartCount": self.restarts,
             "state": self.state.json(),
             "lastState": self.last.json() if self.last is not None else {},
@@ -92,19 +100,25 @@ class ContainerState:
 
 
 def pod_status(
-    pod: JsonObject, containers: Sequence[ContainerState], *, address: str, now: datetime
+    pod: JsonObject,
+    containers: Sequence[ContainerState],
+    *,
+    address: str,
+    now: datetime,
+    sidecars: Sequence[ContainerState] = (),
 ) -> JsonObject:
     """Return the status of a pod. Conditions whose status is as before keep their time."""
     status = pod.get("status") or {}
     going = "deletionTimestamp" in pod["metadata"]
-    unready = [found.name for found in containers if not found.ready]
-    wanted = [("PodReadyToStartContainers", True, "", ""), ("Initialized", True, "", "")]
+    unready = [found.name for found in (*sidecars, *containers) if not found.ready]
+    wanted = [("PodReadyToStartContainers", True, "", ""), _initialized(sidecars, containers)]
     message = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
     reason = "ContainersNotReady" if unready else ""
     wanted += [(name, not unready, reason, message) for name in ("Ready", "ContainersReady")]
     return {
         "phase": _phase(containers, going=going),
         "conditions": list(_conditions(wanted, status.get("conditions") or (), now)),
+        **({"initContainerStatuses": [found.json() for found in sidecars]} if sidecars else {}),
         "containerStatuses": [found.json() for found in containers],
         "hostIP": HOST_ADDRESS,
         "hostIPs": [{"ip": HOST_ADDRESS}],
@@ -132,6 +146,18 @@ def timestamp(moment: datetime) -> str:
 def instant(text: str) -> datetime:
     """Parse a time of the API server."""
     return datetime.fromisoformat(text)
+
+
+def _initialized(
+    sidecars: Sequence[ContainerState], containers: Sequence[ContainerState]
+) -> tuple[str, bool, str, str]:
+    """Return the condition: all sidecars have started once."""
+    has_run = any(not isinstance(found.state, Waiting) or found.last for found in containers)
+    waits = [found.name for found in sidecars if not (found.runs and found.started)]
+    if has_run or not waits:
+        return "Initialized", True, "", ""
+    message = f"containers with incomplete status: [{' '.join(waits)}]"
+    return "Initialized", False, "ContainersNotInitialized", message
 
 
 def _phase(containers: Sequence[ContainerState], *, going: bool) -> str:

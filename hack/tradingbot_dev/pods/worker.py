@@ -29,8 +29,17 @@ from tradingbot_dev.pods.objects import (
     environment_references,
     volume_references,
 )
-from tradingbot_dev.pods.plan import HOST_ADDRESS, ContainerPlan, address_of, container_plan
-from tradingbot_dev.pods.records import Attempt, Record, read_ending
+from tradingbot_dev.pods.plan import (
+    HOST_ADDRESS,
+    ContainerPlan,
+    address_of,
+    container_plan,
+    containers_of,
+    next_to_end,
+    sidecars_of,
+)
+from tradingbot_dev.pods.probes import Probings, answer, pre_stop_url
+from tradingbot_dev.pods.records import Attempt, Record, event_of, read_ending
 from tradingbot_dev.pods.status import ContainerState, Running, Terminated, Waiting
 from tradingbot_dev.pods.tokens import Tokens
 from tradingbot_dev.pods.volumes import token_requests, volume_files, write
@@ -41,6 +50,7 @@ POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 FORCED_GRACE = timedelta(seconds=2)
 """How long a process has whose pod was deleted by force: no object says so any more."""
+HOOK_SECONDS = 5.0
 ROUNDING = timedelta(seconds=1)
 """The API server cuts the deletion time to seconds; the grace period must not get shorter."""
 _PATHS = {"ConfigMap": "configmaps", "Secret": "secrets"}
@@ -70,9 +80,11 @@ class PodWorker:
         self._wake = asyncio.Event()
         self._backoffs: dict[str, Backoff] = {}
         self._watched: dict[str, int] = {}
-        self._asked_to_end = False
+        self._asked_to_end: set[str] = set()
         self._told: set[tuple[str, str]] = set()
         self._tokens = Tokens(node.api, node.clock)
+        self._probings = Probings(self._wake.set, self._probe_failed)
+        self._hooks: asyncio.Task[None] | None = None
 
     @cached_property
     def address(self) -> str:
@@ -111,6 +123,9 @@ class PodWorker:
         finally:
             for name in list(self._watched):
                 self._unwatch(name)
+            self._probings.cancel()
+            if self._hooks is not None:
+                self._hooks.cancel()
 
     async def _reconcile(self) -> float | None:
         """Take the next steps. Return after how many seconds to look again, None at the end."""
@@ -133,19 +148,37 @@ class PodWorker:
         assert self._pod is not None
         delays = [POLL_SECONDS]
         volumes_missing = await self._write_volumes(now)
-        states = []
-        for declared in self._pod["spec"]["containers"]:
-            name = declared["name"]
+        states: list[ContainerState] = []
+        for declared in containers_of(self._pod):
             state = self._observed(declared, now)
-            if not state.ready:
+            if not state.runs and not self._waits_for(states):
                 state, until = await self._restart(declared, state, volumes_missing, now)
                 if until is not None:
                     delays.append((until - now).total_seconds())
-            if state.ready:
-                self._watch(name)
+            if state.runs:
+                self._watch(state.name)
+                state = self._probed(declared, state)
             states.append(state)
         await self._write_status(states, now)
         return max(0.0, min(delays))
+
+    def _waits_for(self, earlier: Iterable[ContainerState]) -> bool:
+        """Return whether a container waits for a sidecar before it.
+
+        Once the first container that is no sidecar has been started, none waits any more.
+        """
+        if self.record.attempts.keys() - sidecars_of(self._pod):
+            return False
+        return any(not (found.runs and found.started) for found in earlier)
+
+    def _probed(self, declared: JsonObject, state: ContainerState) -> ContainerState:
+        """Return the state of a container that runs, with what its probes have found so far."""
+        probing = self._probings.of(declared, attempt=state.restarts, address=self.address)
+        return replace(state, started=probing.started, passes=probing.ready)
+
+    def _probe_failed(self, name: str, kind: str) -> None:
+        logger.warning("%s/%s: %s probe of %s", self.record.namespace, self.record.name, kind, name)
+        self.container(name).kill()
 
     def _observed(self, declared: JsonObject, now: datetime) -> ContainerState:
         """Return the state of a container as it is, with the end of the attempt before."""
@@ -258,21 +291,38 @@ class PodWorker:
         if not running:
             await self._finish(now)
             return None
+        self._run_hooks()
+        for name in next_to_end(running, sidecars_of(self._pod)):
+            if now < deadline and name not in self._asked_to_end:
+                self._asked_to_end.add(name)
+                self.container(name).terminate()
+                await self._tell("Normal", "Killing", f"Stopping container {name}")
         for name in running:
             self._watch(name)
             if now >= deadline:
                 self.container(name).kill()
-            elif not self._asked_to_end:
-                self.container(name).terminate()
-                await self._tell("Normal", "Killing", f"Stopping container {name}")
-        self._asked_to_end = True
         return RETRY_SECONDS if now >= deadline else (deadline - now).total_seconds()
+
+    def _run_hooks(self) -> None:
+        """Call the preStop hooks of all containers at once, as the kubelet does.
+
+        Nothing waits for them: that of a sidecar has the time in which other containers end.
+        """
+        if self._hooks is not None or self._pod is None:
+            return
+        found = (pre_stop_url(declared, self.address) for declared in containers_of(self._pod))
+        urls = [url for url in found if url is not None]
+
+        async def call() -> None:
+            await asyncio.gather(*(answer(url, within=HOOK_SECONDS) for url in urls))
+
+        self._hooks = asyncio.create_task(call())
 
     async def _finish(self, now: datetime) -> None:
         """Remove the object of a pod without processes, and then its files."""
         directory, record = self._node.state.pod(self.record.uid), self.record
         if self._pod is not None:
-            declared = self._pod["spec"]["containers"]
+            declared = containers_of(self._pod)
             await self._write_status([self._observed(found, now) for found in declared], now)
             try:
                 options = {"gracePeriodSeconds": 0, "preconditions": {"uid": record.uid}}
@@ -289,7 +339,14 @@ class PodWorker:
 
     async def _write_status(self, states: list[ContainerState], now: datetime) -> None:
         assert self._pod is not None
-        status = pod_status.pod_status(self._pod, states, address=self.address, now=now)
+        names = sidecars_of(self._pod)
+        status = pod_status.pod_status(
+            self._pod,
+            [found for found in states if found.name not in names],
+            address=self.address,
+            now=now,
+            sidecars=[found for found in states if found.name in names],
+        )
         if not pod_status.differs(status, self._pod.get("status") or {}):
             return
         body = {"metadata": {"uid": self.record.uid}, "status": status}
@@ -312,27 +369,11 @@ class PodWorker:
         self._told.add((reason, message))
         if self._pod is None:
             return
+        node = self._pod["spec"].get("nodeName", "")
         when = pod_status.timestamp(self._node.clock())
-        record = self.record
-        event = {
-            "metadata": {"generateName": f"{record.name[:240]}.", "namespace": record.namespace},
-            "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "namespace": record.namespace,
-                "name": record.name,
-                "uid": record.uid,
-            },
-            "type": type_,
-            "reason": reason,
-            "message": message,
-            "source": {"component": "kubelet", "host": self._pod["spec"].get("nodeName", "")},
-            "firstTimestamp": when,
-            "lastTimestamp": when,
-            "count": 1,
-        }
+        event = event_of(self.record, type_, reason, message, node=node, when=when)
         with suppress(ApiError):  # the namespace may be terminating; nothing depends on an event
-            await self._node.api.post(f"/api/v1/namespaces/{record.namespace}/events", event)
+            await self._node.api.post(f"/api/v1/namespaces/{self.record.namespace}/events", event)
 
     def _watch(self, name: str) -> None:
         """Wake up when a container's process ends."""

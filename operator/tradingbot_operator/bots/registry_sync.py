@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tradingbot_api.exchange import ExchangeName
 from tradingbot_api.model import JsonObject, digest
 from tradingbot_api.namespaced_name import NamespacedName
-from tradingbot_api.tradingbot import ExchangeName, TradingBotSpec
+from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.reasons import Reason

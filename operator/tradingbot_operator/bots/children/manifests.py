@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic_core import from_json
 from tradingbot_api.contract import CONFIG_HASH, HALTED_UNTIL, BotConfig, bot_json
+from tradingbot_api.exchange import Exchange
 from tradingbot_api.model import JsonObject, digest
 from tradingbot_api.pod_parts import CONFIG_DIRECTORY, TEMPORARY_DIRECTORY
 from tradingbot_api.quantity import one_spelling
-from tradingbot_api.tradingbot import Exchange, TradingBotSpec
+from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator import (
     ADDED_METADATA,

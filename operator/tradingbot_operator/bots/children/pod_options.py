@@ -6,10 +6,11 @@ the pod keeps to the `restricted` Pod Security Standard whatever a spec says.
 
 from collections.abc import Iterator
 
+from tradingbot_api.exchange import Exchange
 from tradingbot_api.model import JsonObject, Model
 from tradingbot_api.pod import DEFAULT_GRACE_SECONDS, Pod
 from tradingbot_api.pod_parts import CA_DIRECTORY, CA_ENV, Files
-from tradingbot_api.tradingbot import Exchange, TradingBotSpec
+from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator.bots.children.surroundings import API_SERVER, Surroundings
 from tradingbot_operator.cluster.reading.trimming import child_name

@@ -43,7 +43,9 @@ def bot_status(
         ),
     }
     if bot.spec is not None:
-        status["effective"] = effective_values(bot.spec).model_dump(by_alias=True)
+        status["effective"] = effective_values(bot.spec).model_dump(
+            by_alias=True, exclude_none=True
+        )
     if overridden := observed.overrides.status():
         status["overriddenFields"] = overridden
     if plan.config_hash is not None:
