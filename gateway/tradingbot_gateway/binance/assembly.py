@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from tradingbot_api.tradingbot import Mode
 
+from tradingbot_gateway.answers import ServerClock, Wall
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.addresses import Addresses, addresses
 from tradingbot_gateway.binance.app import application
@@ -24,7 +25,7 @@ from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.trading import Trading
 from tradingbot_gateway.binance.translation import Tag
-from tradingbot_gateway.binance.upstream import ServerClock, Upstream, Wall
+from tradingbot_gateway.binance.upstream import Upstream
 from tradingbot_gateway.binance.user_stream import UserStream
 from tradingbot_gateway.binance.websocket_api import WebSocketApi
 from tradingbot_gateway.connection import Egress, open_session

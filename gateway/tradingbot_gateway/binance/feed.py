@@ -13,7 +13,8 @@ from decimal import Decimal
 
 import aiohttp
 
-from tradingbot_gateway.binance.upstream import Upstream, Wall
+from tradingbot_gateway.answers import Wall
+from tradingbot_gateway.binance.upstream import Upstream
 from tradingbot_gateway.connection import STREAM_FAILURES, WEBSOCKET_TIMEOUT
 
 log = logging.getLogger(__name__)

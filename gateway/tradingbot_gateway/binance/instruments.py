@@ -10,7 +10,8 @@ from urllib.parse import quote
 from tradingbot_exchange.binance import errors
 from tradingbot_exchange.engine.types import Instrument
 
-from tradingbot_gateway.binance.upstream import Answer, Upstream
+from tradingbot_gateway.answers import Answer
+from tradingbot_gateway.binance.upstream import Upstream, code_of
 from tradingbot_gateway.errors import UnreachableError
 
 _PATH = "/api/v3/exchangeInfo"
@@ -65,7 +66,7 @@ class Instruments:
 
 
 def _symbols(answer: Answer) -> list[Instrument]:
-    if answer.code() == _INVALID_SYMBOL:
+    if code_of(answer) == _INVALID_SYMBOL:
         raise errors.bad_symbol()
     if not answer.succeeded:
         raise UnreachableError(f"exchangeInfo: answered {answer.status}")

@@ -9,6 +9,7 @@ from typing import Any
 from tradingbot_exchange.binance import errors
 from tradingbot_exchange.binance.calls import Security
 
+from tradingbot_gateway.answers import Answer, NotSentError
 from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.proof import without_proof
@@ -23,7 +24,7 @@ from tradingbot_gateway.binance.translation import (
     placed,
     trimmed,
 )
-from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream
+from tradingbot_gateway.binance.upstream import Upstream, code_of
 from tradingbot_gateway.binance.views import is_protection
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
@@ -113,7 +114,7 @@ class Trading:
         if answer.is_unclear:
             self._each(orders, self._lost)
             self._count_error("failed")
-        elif not answer.succeeded and answer.code() not in _PARTLY_DONE:
+        elif not answer.succeeded and code_of(answer) not in _PARTLY_DONE:
             self._each(orders, self._refused)
             self._count_error("limited" if answer.is_limited else "refused")
         return answer
@@ -131,7 +132,7 @@ class Trading:
         if answer.is_unclear:
             return answer
         whole = answer.json()
-        partly = answer.code() in _PARTLY_DONE
+        partly = code_of(answer) in _PARTLY_DONE
         if not answer.succeeded and not partly:
             return answer
         body = whole["data"] if partly else whole
@@ -222,7 +223,7 @@ class Trading:
             return
         if answer.succeeded:
             self._canceled(answer)
-        elif answer.code() == _UNKNOWN_ORDER:
+        elif code_of(answer) == _UNKNOWN_ORDER:
             await self._queries.ask(cancel.client_id, cancel.symbol)
         else:
             log.warning("a cancel of the gateway was answered %s", answer.status)

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import aiohttp
 from tradingbot_exchange.binance.signing import sign, sorted_payload
 
-from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW, ServerClock
+from tradingbot_gateway.answers import ServerClock
+from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW
 from tradingbot_gateway.connection import STREAM_FAILURES, WEBSOCKET_TIMEOUT
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import UnreachableError
