@@ -11,6 +11,11 @@ from yarl import URL
 from tradingbot_gateway.connection import CONNECT_SECONDS
 from tradingbot_gateway.errors import UnreachableError
 
+REFUSED_HEADER = "X-Tradingbot-Refused"
+"""The header of a refusal of the gateway; its value names the control."""
+NOT_ALLOWED = "NotAllowed"
+"""The control of calls that are not on the list."""
+
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _LIMITED = frozenset({418, 429})
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import web
 from tradingbot_api.tradingbot import Mode
+from tradingbot_exchange.binance.errors import ApiError
 
 from tradingbot_gateway.answers import ServerClock, Wall
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.addresses import Addresses, addresses
 from tradingbot_gateway.binance.app import application
 from tradingbot_gateway.binance.dispatch import Dispatch
-from tradingbot_gateway.binance.feed import Depth, Feed
-from tradingbot_gateway.binance.instruments import Instruments
+from tradingbot_gateway.binance.feed import Feed
+from tradingbot_gateway.binance.instruments import Instruments, name_of
 from tradingbot_gateway.binance.market_streams import MarketStreams
-from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.trading import Trading
@@ -32,6 +32,7 @@ from tradingbot_gateway.connection import Egress, open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Binance:
         upstream = Upstream(side.session, side.addresses.rest, side.credentials, self._clock)
         self._upstream = upstream
         self._feed = Feed(session, streams, market, wall=wall, on_depth=self._quoted)
-        self._markets = Markets(gate, instruments, self._feed)
+        self._markets = Markets(gate, instruments, self._feed, unknown=ApiError, name=name_of)
         queries = Queries(gate, upstream, market, self._markets, tag)
         trading = Trading(gate, upstream, self._markets, queries, tag)
         self._account = Account(
@@ -91,7 +92,7 @@ class Binance:
             queries=queries,
             trading=trading,
             tag=tag,
-            symbols=(each.replace("-", "") for each in settings.allowed_symbols),
+            symbols=map(name_of, settings.allowed_symbols),
         )
         self._user_stream = UserStream(
             side.session, side.addresses.websocket_api, side.credentials, self._clock
@@ -179,7 +180,7 @@ async def _load(instruments: Instruments, settings: GatewaySettings) -> None:
 
     Raises UnreachableError.
     """
-    names = [each.replace("-", "") for each in settings.allowed_symbols]
+    names = list(map(name_of, settings.allowed_symbols))
     deadline = asyncio.get_running_loop().time() + _START_SECONDS
     while True:
         try:

@@ -22,6 +22,11 @@ _FEE = Decimal("0.001")
 """Binance's usual fee. exchangeInfo has none; only Paper and estimates use this one."""
 
 
+def name_of(symbol: str) -> str:
+    """Return Binance's name of a core's symbol: `BTCUSDT` of `BTC-USDT`."""
+    return symbol.replace("-", "")
+
+
 class Instruments:
     """The instruments of one exchange by Binance's names, such as `BTCUSDT`."""
 

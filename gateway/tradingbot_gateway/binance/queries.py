@@ -8,11 +8,11 @@ from typing import Any
 from tradingbot_exchange.binance.calls import Security
 
 from tradingbot_gateway.answers import Answer
-from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.translation import Tag, exchange_order, exchange_trade, totals
 from tradingbot_gateway.binance.upstream import Upstream, code_of
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import FindPrice
 from tradingbot_gateway.risk.events import Priced
 from tradingbot_gateway.risk.reconciliation import Answers, ExchangeOrder, ExchangeTrade

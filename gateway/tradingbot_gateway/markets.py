@@ -1,28 +1,77 @@
 """The markets that the bot trades: their rules, and quotes of them and of what values them."""
 
-from tradingbot_exchange.binance.errors import ApiError
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
 from tradingbot_exchange.engine.types import Instrument, Level
 
-from tradingbot_gateway.binance.feed import Depth, Feed
-from tradingbot_gateway.binance.instruments import Instruments
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.risk.types import Market, Quote
+
+Levels = tuple[tuple[Decimal, Decimal], ...]
+"""Price and quantity, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The best levels of both sides, and when they were received, by the machine's clock."""
+
+    bids: Levels
+    asks: Levels
+    time: int
+
+
+OnDepth = Callable[[str, Depth], None]
+"""Takes the exchange's name of a symbol and its book."""
+
+
+class Instruments(Protocol):
+    """What the exchange trades, by its own names."""
+
+    async def get(self, name: str) -> Instrument:
+        """Return an instrument. Raises the dialect's error for a name that is not known."""
+
+    def known(self) -> Mapping[str, Instrument]:
+        """Return what has been read so far."""
+
+
+class Feed(Protocol):
+    """Quotes of symbols, by the exchange's names."""
+
+    async def follow(self, name: str) -> None:
+        """Follow a symbol from now on; its book is known when this returns."""
 
 
 class Markets:
     """Gives the gate the markets and quotes that it needs for a symbol, before it has to judge."""
 
-    def __init__(self, gate: Gate, instruments: Instruments, feed: Feed) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        instruments: Instruments,
+        feed: Feed,
+        *,
+        unknown: type[Exception],
+        name: Callable[[str], str] = str,
+    ) -> None:
+        """`unknown`: what `instruments` raise for a name that is not known.
+
+        `name` returns the exchange's name of a core's symbol.
+        """
+        self.name = name
+        self.unknown = unknown
         self._gate = gate
         self._instruments = instruments
         self._feed = feed
         self._ready: set[str] = set()
 
     async def for_order(self, name: str) -> Instrument:
-        """Return an instrument by Binance's name, once the gate can judge orders of it.
+        """Return an instrument by the exchange's name, once the gate can judge orders of it.
 
         Quotes are followed only of what may be entered: a bot that tries every symbol must not use
-        up the exchange's limits. Raises ApiError (-1121), UnreachableError.
+        up the exchange's limits. Raises the error `unknown`, UnreachableError.
         """
         instrument = await self._instruments.get(name)
         limits = self._gate.limits
@@ -37,9 +86,9 @@ class Markets:
         return instrument
 
     async def ready(self, name: str) -> Instrument:
-        """Return an instrument by Binance's name, once its quotes are followed.
+        """Return an instrument by the exchange's name, once its quotes are followed.
 
-        Raises ApiError (-1121), UnreachableError.
+        Raises the error `unknown`, UnreachableError.
         """
         instrument = await self._instruments.get(name)
         if name not in self._ready:
@@ -56,16 +105,12 @@ class Markets:
         Raises UnreachableError.
         """
         try:
-            return await self.ready(asset + self._gate.limits.money)
-        except ApiError:
+            return await self.ready(self.name(f"{asset}-{self._gate.limits.money}"))
+        except self.unknown:
             return None
 
-    def name(self, symbol: str) -> str:
-        """Return Binance's name of a core's symbol: `BTCUSDT` of `BTC-USDT`."""
-        return symbol.replace("-", "")
-
     def symbol(self, name: str) -> str | None:
-        """Return the core's symbol of a Binance's name, if it has been read."""
+        """Return the core's symbol of an exchange's name, if it has been read."""
         found = self._instruments.known().get(name)
         return None if found is None else found.symbol
 
