@@ -55,13 +55,15 @@ class Markets:
         *,
         unknown: type[Exception],
         name: Callable[[str], str] = str,
+        stop_slippage: Decimal | None = None,
     ) -> None:
         """`unknown`: what `instruments` raise for a name that is not known.
 
-        `name` returns the exchange's name of a core's symbol.
+        `name` returns the exchange's name of a core's symbol. `stop_slippage`: that of each market.
         """
         self.name = name
         self.unknown = unknown
+        self._stop_slippage = stop_slippage
         self._gate = gate
         self._instruments = instruments
         self._feed = feed
@@ -82,7 +84,7 @@ class Markets:
         )
         if may_enter:
             return await self.ready(name)
-        self._gate.listed({instrument.symbol: Market.of(instrument)})
+        self._list(instrument)
         return instrument
 
     async def ready(self, name: str) -> Instrument:
@@ -92,12 +94,16 @@ class Markets:
         """
         instrument = await self._instruments.get(name)
         if name not in self._ready:
-            self._gate.listed({instrument.symbol: Market.of(instrument)})
+            self._list(instrument)
             self._ready.add(name)
             if instrument.quote != self._gate.limits.money:
                 await self.value(instrument.quote)
             await self._feed.follow(name)
         return instrument
+
+    def _list(self, instrument: Instrument) -> None:
+        market = Market.of(instrument, stop_slippage=self._stop_slippage)
+        self._gate.listed({instrument.symbol: market})
 
     async def value(self, asset: str) -> Instrument | None:
         """Return the market in which an asset is worth money, or None if there is none.

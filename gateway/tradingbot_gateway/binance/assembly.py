@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class Binance:
         instruments: Instruments,
         side: _AccountSide,
     ) -> None:
+        self.tls: ssl.SSLContext | None = None
+        """How the bot connects: without TLS."""
         self._gate = gate
         self._venue = side.venue
         wall = gate.wall
@@ -124,7 +127,7 @@ class Binance:
         """Yield a gateway, and close its connections at the end. Raises GatewayError."""
         where = addresses(gate.config.exchange.base_url)
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(open_session(_egress(settings)))
+            session = await stack.enter_async_context(open_session(settings.egress()))
             market = Upstream(session, where.rest, _NO_KEY, ServerClock(wall))
             instruments = Instruments(market)
             if gate.config.mode is Mode.PAPER:
@@ -168,11 +171,6 @@ class Binance:
         self._markets.quoted(name, depth)
         if self._venue is not None:
             self._venue.quoted(name, depth)
-
-
-def _egress(settings: GatewaySettings) -> Egress:
-    proxy = settings.proxy_url
-    return Egress(None if proxy is None else proxy.get_secret_value(), settings.ca_bundle)
 
 
 async def _load(instruments: Instruments, settings: GatewaySettings) -> None:
