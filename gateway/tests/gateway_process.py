@@ -72,7 +72,7 @@ class Gateway:
         if not self.without_keys:
             key = self.exchange.key()
             environment["EXCHANGE_API_KEY"] = key["name"]
-            environment["EXCHANGE_API_SECRET"] = key["secret"]
+            environment["EXCHANGE_API_SECRET"] = key.get("secret") or key["private_key"]
         flags = [
             *("--config", str(self.config), "--listen", "127.0.0.1:0"),
             *("--report-listen", "127.0.0.1:0", "--drain-listen", "127.0.0.1:0"),

@@ -51,7 +51,8 @@ def ended(*arguments: str, keys: bool = True) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (("--dialect", "coinbase"), "--dialect: only binance is supported yet", 2),
+        (("--dialect", "coinbase"), "--dialect coinbase needs --handover DIRECTORY", 1),
+        (("--dialect", "coinbase", "--handover", "."), "the exchange's API secret can't be", 1),
         (("--listen", "8081"), "--listen: '8081' is not HOST:PORT", 2),
         (("--quote-currency", "usdt"), "--quote-currency: 'usdt' is not an asset", 2),
         (("--allowed-symbols", "BTCUSDT"), "--allowed-symbols: 'BTCUSDT' is not BASE-QUOTE", 2),

@@ -5,21 +5,24 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, closing, contextmanager, suppress
+from typing import Protocol
 
 import uvloop
 from aiohttp import web
 from tradingbot_exchange.errors import ListenError as ExchangeListenError
 from tradingbot_exchange.listening import listen
+from tradingbot_exchange.market.symbols import DialectName
 
 from tradingbot_gateway.configuration import ConfigFile
 from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ListenError
-from tradingbot_gateway.gate import Gate, settings_reader
+from tradingbot_gateway.gate import Gate, Wall, settings_reader
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.settings import GatewaySettings, address
@@ -88,6 +91,39 @@ def _journal(settings: GatewaySettings, config: ConfigFile) -> Iterator[Journal 
         yield journal
 
 
+class Exchange(Protocol):
+    """A gateway in one of the dialects."""
+
+    tls: ssl.SSLContext | None
+    """How the bot connects."""
+
+    def application(self) -> web.Application:
+        """Return what the bot connects to."""
+
+    async def run(self) -> None:
+        """Follow the exchange for ever."""
+
+
+class OpenExchange(Protocol):
+    """Opens a gateway in one of the dialects."""
+
+    def __call__(
+        self, gate: Gate, settings: GatewaySettings, credentials: Credentials | None, *, wall: Wall
+    ) -> AbstractAsyncContextManager[Exchange]:
+        """Yield the gateway. Raises GatewayError."""
+
+
+def _dialect(name: DialectName) -> OpenExchange:
+    # Imported here: a gateway needs one of the dialects.
+    if name is DialectName.COINBASE:
+        from tradingbot_gateway.coinbase.assembly import Coinbase  # noqa: PLC0415
+
+        return Coinbase.open
+    from tradingbot_gateway.binance.assembly import Binance  # noqa: PLC0415
+
+    return Binance.open
+
+
 class _Process:
     """The parts of one gateway, from start to end."""
 
@@ -107,8 +143,6 @@ class _Process:
 
     async def serve(self) -> None:
         """Serve until a signal comes or a part fails."""
-        # Imported here: a gateway needs one of the dialects.
-        from tradingbot_gateway.binance.assembly import Binance  # noqa: PLC0415
         from tradingbot_gateway.reports import (  # noqa: PLC0415
             drain_application,
             report_application,
@@ -119,7 +153,8 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         gate = self._gate()
-        async with Binance.open(
+        open_exchange = _dialect(self._settings.dialect)
+        async with open_exchange(
             gate, self._settings, self._credentials, wall=wall_clock
         ) as exchange:
             applications = (
@@ -127,10 +162,12 @@ class _Process:
                 report_application(gate),
                 drain_application(gate),
             )
+            contexts = (exchange.tls, None, None)
             runners = [
-                await _start(*each) for each in zip(applications, self._sockets, strict=True)
+                await _start(*each)
+                for each in zip(applications, self._sockets, contexts, strict=True)
             ]
-            self._say(gate)
+            self._say(gate, secure=exchange.tls is not None)
             parts = [
                 asyncio.create_task(exchange.run()),
                 asyncio.create_task(self._follow_config(gate)),
@@ -184,10 +221,12 @@ class _Process:
                 return
             await asyncio.sleep(_TURN_SECONDS)
 
-    def _say(self, gate: Gate) -> None:
+    def _say(self, gate: Gate, *, secure: bool) -> None:
         """Log where the gateway is, and for whom."""
         names = ("url", "report_url", "drain_url")
         urls = dict(zip(names, map(_url, self._sockets), strict=True))
+        if secure:
+            urls["url"] = urls["url"].replace("http://", "https://", 1)
         config = gate.config
         log.info(
             "gateway of %s/%s listens on %s, reports on %s",
@@ -204,10 +243,12 @@ class _Process:
         sys.stderr.flush()
 
 
-async def _start(app: web.Application, sock: socket.socket) -> web.AppRunner:
+async def _start(
+    app: web.Application, sock: socket.socket, tls: ssl.SSLContext | None
+) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
-    await web.SockSite(runner, sock).start()
+    await web.SockSite(runner, sock, ssl_context=tls).start()
     return runner
 
 

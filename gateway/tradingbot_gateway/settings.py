@@ -3,13 +3,14 @@
 import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.setting_lists import split
 
+from tradingbot_gateway.connection import Egress
 from tradingbot_gateway.credentials import PLACEHOLDER
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
@@ -33,7 +34,7 @@ class GatewaySettings(BaseSettings):
         default=Path("/etc/tradingbot/bot.json"), description="bot.json; read again as it changes."
     )
     dialect: DialectName = Field(
-        default=DialectName.BINANCE, description="Whose API to speak. Only binance yet."
+        default=DialectName.BINANCE, description="Whose API to speak: binance or coinbase."
     )
     listen: str = Field(
         default="127.0.0.1:8081", description="HOST:PORT for the bot. Port 0 takes a free one."
@@ -58,6 +59,11 @@ class GatewaySettings(BaseSettings):
     placeholder_secret: SecretStr = Field(
         default=SecretStr(PLACEHOLDER),
         description="Secret that the bot signs with. It opens nothing but this gateway.",
+    )
+    handover: Path | None = Field(
+        default=None,
+        description="Directory that is shared with the bot, best in memory. With the dialect"
+        " coinbase, which needs it, each start writes ca.crt, api-key and api-secret there.",
     )
     state: Path | None = Field(
         default=None,
@@ -125,11 +131,10 @@ class GatewaySettings(BaseSettings):
             _balance(text)
         return value
 
-    @model_validator(mode="after")
-    def _speaks_the_dialect(self) -> Self:
-        if self.dialect is not DialectName.BINANCE:
-            raise ValueError("--dialect: only binance is supported yet")
-        return self
+    def egress(self) -> Egress:
+        """Return the way to the exchange."""
+        proxy = self.proxy_url
+        return Egress(None if proxy is None else proxy.get_secret_value(), self.ca_bundle)
 
     def balances(self) -> dict[str, Decimal]:
         """Return the balances of the account in mode Paper."""

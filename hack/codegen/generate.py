@@ -20,6 +20,7 @@ from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.manifests import Config
 
 from codegen.admission_rules import with_rules
+from codegen.gateway_calls import coinbase_page
 from codegen.gateway_calls import page as gateway_calls
 from codegen.gateway_controls import with_controls
 from codegen.helm_chart import templates
@@ -84,6 +85,7 @@ def generated() -> dict[Path, str]:
     files[Path("docs/gateway.md")] = with_controls(GATEWAY_PAGE.read_text(encoding="utf-8"))
     files[Path("docs/strategies.md")] = with_parameters(STRATEGIES_PAGE.read_text(encoding="utf-8"))
     files[Path("docs/gateway-binance.md")] = gateway_calls()
+    files[Path("docs/gateway-coinbase.md")] = coinbase_page()
     for name, schema in contract_schemas(note=NOTE, config_example=_bot_json()).items():
         text = json.dumps(schema, indent=2, ensure_ascii=False)
         files[Path("docs/schemas") / name] = text + "\n"

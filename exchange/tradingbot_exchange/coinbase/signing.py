@@ -39,7 +39,15 @@ def load_private_key(secret: str) -> PrivateKey:
     return ed25519.Ed25519PrivateKey.from_private_bytes(raw[:32])
 
 
-def bearer_token(key_name: str, key: PrivateKey, *, uri: str | None, now_s: int, nonce: str) -> str:
+def bearer_token(
+    key_name: str,
+    key: PrivateKey,
+    *,
+    uri: str | None,
+    now_s: int,
+    nonce: str,
+    lifetime_s: int = TOKEN_LIFETIME_S,
+) -> str:
     """Return a token for one request, or for a WebSocket subscription if `uri` is None.
 
     `uri` is such as `GET api.coinbase.com/api/v3/brokerage/accounts`, without a query.
@@ -48,7 +56,7 @@ def bearer_token(key_name: str, key: PrivateKey, *, uri: str | None, now_s: int,
         "sub": key_name,
         "iss": "cdp",
         "nbf": now_s,
-        "exp": now_s + TOKEN_LIFETIME_S,
+        "exp": now_s + lifetime_s,
     }
     if uri is not None:
         claims["uri"] = uri

@@ -6,11 +6,11 @@ from aiohttp import web
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.framing import read_request
 
+from tradingbot_gateway.answers import Answer
 from tradingbot_gateway.binance.calls import BY_PATH
 from tradingbot_gateway.binance.dispatch import Dispatch
 from tradingbot_gateway.binance.market_streams import MarketStreams
 from tradingbot_gateway.binance.refusals import not_allowed
-from tradingbot_gateway.binance.upstream import Answer
 from tradingbot_gateway.binance.websocket_api import WebSocketApi
 
 _LONGEST_BODY = 64 * 1024

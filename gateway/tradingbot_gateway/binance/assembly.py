@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,26 +12,28 @@ from typing import TYPE_CHECKING
 import aiohttp
 from aiohttp import web
 from tradingbot_api.tradingbot import Mode
+from tradingbot_exchange.binance.errors import ApiError
 
+from tradingbot_gateway.answers import ServerClock, Wall
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.addresses import Addresses, addresses
 from tradingbot_gateway.binance.app import application
 from tradingbot_gateway.binance.dispatch import Dispatch
-from tradingbot_gateway.binance.feed import Depth, Feed
-from tradingbot_gateway.binance.instruments import Instruments
+from tradingbot_gateway.binance.feed import Feed
+from tradingbot_gateway.binance.instruments import Instruments, name_of
 from tradingbot_gateway.binance.market_streams import MarketStreams
-from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.trading import Trading
 from tradingbot_gateway.binance.translation import Tag
-from tradingbot_gateway.binance.upstream import ServerClock, Upstream, Wall
+from tradingbot_gateway.binance.upstream import Upstream
 from tradingbot_gateway.binance.user_stream import UserStream
 from tradingbot_gateway.binance.websocket_api import WebSocketApi
 from tradingbot_gateway.connection import Egress, open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -72,6 +75,8 @@ class Binance:
         instruments: Instruments,
         side: _AccountSide,
     ) -> None:
+        self.tls: ssl.SSLContext | None = None
+        """How the bot connects: without TLS."""
         self._gate = gate
         self._venue = side.venue
         wall = gate.wall
@@ -80,7 +85,7 @@ class Binance:
         upstream = Upstream(side.session, side.addresses.rest, side.credentials, self._clock)
         self._upstream = upstream
         self._feed = Feed(session, streams, market, wall=wall, on_depth=self._quoted)
-        self._markets = Markets(gate, instruments, self._feed)
+        self._markets = Markets(gate, instruments, self._feed, unknown=ApiError, name=name_of)
         queries = Queries(gate, upstream, market, self._markets, tag)
         trading = Trading(gate, upstream, self._markets, queries, tag)
         self._account = Account(
@@ -90,7 +95,7 @@ class Binance:
             queries=queries,
             trading=trading,
             tag=tag,
-            symbols=(each.replace("-", "") for each in settings.allowed_symbols),
+            symbols=map(name_of, settings.allowed_symbols),
         )
         self._user_stream = UserStream(
             side.session, side.addresses.websocket_api, side.credentials, self._clock
@@ -122,7 +127,7 @@ class Binance:
         """Yield a gateway, and close its connections at the end. Raises GatewayError."""
         where = addresses(gate.config.exchange.base_url)
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(open_session(_egress(settings)))
+            session = await stack.enter_async_context(open_session(settings.egress()))
             market = Upstream(session, where.rest, _NO_KEY, ServerClock(wall))
             instruments = Instruments(market)
             if gate.config.mode is Mode.PAPER:
@@ -168,17 +173,12 @@ class Binance:
             self._venue.quoted(name, depth)
 
 
-def _egress(settings: GatewaySettings) -> Egress:
-    proxy = settings.proxy_url
-    return Egress(None if proxy is None else proxy.get_secret_value(), settings.ca_bundle)
-
-
 async def _load(instruments: Instruments, settings: GatewaySettings) -> None:
     """Read all instruments that Paper may trade: its exchange has to know them at the start.
 
     Raises UnreachableError.
     """
-    names = [each.replace("-", "") for each in settings.allowed_symbols]
+    names = list(map(name_of, settings.allowed_symbols))
     deadline = asyncio.get_running_loop().time() + _START_SECONDS
     while True:
         try:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.framing import Proof
 
+from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.proof import Gatekeeper, without_proof
-from tradingbot_gateway.binance.refusals import REFUSED_HEADER, RefusalError
+from tradingbot_gateway.binance.refusals import RefusalError
 from tradingbot_gateway.binance.trading import Trading
-from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream, encode
+from tradingbot_gateway.binance.upstream import Upstream, encode
 from tradingbot_gateway.binance.views import in_account, of_the_bot, without_tag
 from tradingbot_gateway.errors import StateFileError, UnreachableError
 from tradingbot_gateway.gate import Gate

@@ -7,14 +7,15 @@ asked for by REST, because the stream of a quiet symbol may be silent while its 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
 
 import aiohttp
 
-from tradingbot_gateway.binance.upstream import Upstream, Wall
+from tradingbot_gateway.answers import Wall
+from tradingbot_gateway.binance.upstream import Upstream
 from tradingbot_gateway.connection import STREAM_FAILURES, WEBSOCKET_TIMEOUT
+from tradingbot_gateway.markets import Depth, Levels, OnDepth
 
 log = logging.getLogger(__name__)
 
@@ -26,22 +27,6 @@ _PING_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 _CHECK_SECONDS = 1.0
 _STREAM = f"@depth{LEVELS}@100ms"
-
-Levels = tuple[tuple[Decimal, Decimal], ...]
-"""Price and quantity, best first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """The best levels of both sides, and when they were received, by the machine's clock."""
-
-    bids: Levels
-    asks: Levels
-    time: int
-
-
-OnDepth = Callable[[str, Depth], None]
-"""Takes Binance's name of a symbol and its book."""
 
 
 class Feed:

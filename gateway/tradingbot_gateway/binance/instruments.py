@@ -10,7 +10,8 @@ from urllib.parse import quote
 from tradingbot_exchange.binance import errors
 from tradingbot_exchange.engine.types import Instrument
 
-from tradingbot_gateway.binance.upstream import Answer, Upstream
+from tradingbot_gateway.answers import Answer
+from tradingbot_gateway.binance.upstream import Upstream, code_of
 from tradingbot_gateway.errors import UnreachableError
 
 _PATH = "/api/v3/exchangeInfo"
@@ -19,6 +20,11 @@ _ZERO, _UNLIMITED = Decimal(0), Decimal(10**12)
 _SMALLEST = Decimal("0.00000001")
 _FEE = Decimal("0.001")
 """Binance's usual fee. exchangeInfo has none; only Paper and estimates use this one."""
+
+
+def name_of(symbol: str) -> str:
+    """Return Binance's name of a core's symbol: `BTCUSDT` of `BTC-USDT`."""
+    return symbol.replace("-", "")
 
 
 class Instruments:
@@ -65,7 +71,7 @@ class Instruments:
 
 
 def _symbols(answer: Answer) -> list[Instrument]:
-    if answer.code() == _INVALID_SYMBOL:
+    if code_of(answer) == _INVALID_SYMBOL:
         raise errors.bad_symbol()
     if not answer.succeeded:
         raise UnreachableError(f"exchangeInfo: answered {answer.status}")

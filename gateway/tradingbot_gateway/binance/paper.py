@@ -30,10 +30,10 @@ from tradingbot_exchange.market.liquidity import FUNDS, HOUSE, Quote, requote
 from tradingbot_exchange.market.symbols import Symbol
 from tradingbot_exchange.venue import ApiKey, Candle, Listener
 
-from tradingbot_gateway.binance.feed import Depth
-from tradingbot_gateway.binance.upstream import Wall
+from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import StateFileError
+from tradingbot_gateway.markets import Depth
 
 log = logging.getLogger(__name__)
 

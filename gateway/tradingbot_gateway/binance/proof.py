@@ -9,7 +9,7 @@ from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.framing import Proof, check_proof
 from tradingbot_exchange.binance.parameters import Schema, Values
 
-from tradingbot_gateway.binance.upstream import ServerClock
+from tradingbot_gateway.answers import ServerClock
 from tradingbot_gateway.credentials import Credentials
 
 _ENVELOPE = Schema(SIGNED)

@@ -7,11 +7,12 @@ from typing import Any
 
 from tradingbot_exchange.binance.calls import Security
 
-from tradingbot_gateway.binance.markets import Markets
+from tradingbot_gateway.answers import Answer
 from tradingbot_gateway.binance.translation import Tag, exchange_order, exchange_trade, totals
-from tradingbot_gateway.binance.upstream import Answer, Upstream
+from tradingbot_gateway.binance.upstream import Upstream, code_of
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import FindPrice
 from tradingbot_gateway.risk.events import Priced
 from tradingbot_gateway.risk.reconciliation import Answers, ExchangeOrder, ExchangeTrade
@@ -48,7 +49,7 @@ class Queries:
         answer = await self._read(
             "/api/v3/order", {"symbol": name, "origClientOrderId": client_id}, (_UNKNOWN_ORDER,)
         )
-        if answer.code() == _UNKNOWN_ORDER:
+        if code_of(answer) == _UNKNOWN_ORDER:
             self._gate.answered(Answers(asked=asked, not_found=frozenset({client_id})))
             return
         view = answer.json()
@@ -153,8 +154,8 @@ class Queries:
         self, path: str, parameters: Mapping[str, str], accepted: tuple[int, ...] = ()
     ) -> Answer:
         answer = await self._account.call("GET", path, parameters, Security.USER_DATA)
-        if not answer.succeeded and answer.code() not in accepted:
-            raise UnreachableError(f"{path}: answered {answer.status}, code {answer.code()}")
+        if not answer.succeeded and code_of(answer) not in accepted:
+            raise UnreachableError(f"{path}: answered {answer.status}, code {code_of(answer)}")
         return answer
 
     def _is_own(self, view: Json) -> bool:

@@ -2,8 +2,7 @@
 
 from tradingbot_exchange.binance.errors import ApiError
 
-REFUSED_HEADER = "X-Tradingbot-Refused"
-NOT_ALLOWED = "NotAllowed"
+from tradingbot_gateway.answers import NOT_ALLOWED
 
 _REJECTED, _NOT_SUPPORTED = -2010, -1020
 

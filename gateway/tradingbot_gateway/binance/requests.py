@@ -12,8 +12,9 @@ from tradingbot_exchange.engine.types import Instrument
 from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.proof import without_proof
 from tradingbot_gateway.binance.refusals import not_allowed
-from tradingbot_gateway.binance.translation import Tag, core_order, prefixed
+from tradingbot_gateway.binance.translation import Tag, prefixed
 from tradingbot_gateway.risk.types import Order, Request
+from tradingbot_gateway.sending import core_order
 
 _UNKNOWN_WAYS = ("icebergQty", "trailingDelta", "pegPriceType", "pegOffsetType", "pegOffsetValue")
 _PREFIXES = ("", "above", "below", "limit", "stop")

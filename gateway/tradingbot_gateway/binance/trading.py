@@ -9,8 +9,8 @@ from typing import Any
 from tradingbot_exchange.binance import errors
 from tradingbot_exchange.binance.calls import Security
 
+from tradingbot_gateway.answers import Answer
 from tradingbot_gateway.binance.calls import Allowed, Treatment
-from tradingbot_gateway.binance.markets import Markets
 from tradingbot_gateway.binance.proof import without_proof
 from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.refusals import refused
@@ -23,21 +23,20 @@ from tradingbot_gateway.binance.translation import (
     placed,
     trimmed,
 )
-from tradingbot_gateway.binance.upstream import Answer, NotSentError, Upstream
+from tradingbot_gateway.binance.upstream import Upstream, code_of
 from tradingbot_gateway.binance.views import is_protection
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import Cancel, Place
-from tradingbot_gateway.risk.events import End, Ended, Event, Lost
+from tradingbot_gateway.risk.events import Event
 from tradingbot_gateway.risk.types import Order
 from tradingbot_gateway.risk.verdicts import Refused, Release
+from tradingbot_gateway.sending import Sending
 
 log = logging.getLogger(__name__)
 
 ORDER, OCO, LIST = "/api/v3/order", "/api/v3/orderList/oco", "/api/v3/orderList"
-_RELEASES = 3
-"""How often protection is released for one exit. Afterwards the exchange's own text for a locked
-asset is answered: clients try again, and none sells at the market because of it."""
 _INSUFFICIENT = "Account has insufficient balance for requested action."
 _UNKNOWN_ORDER = -2011
 _PARTLY_DONE = frozenset({-2021, -2022})
@@ -57,6 +56,7 @@ class Trading:
         self._markets = markets
         self._queries = queries
         self._tag = tag
+        self._sending = Sending(gate)
 
     # The bot's orders
 
@@ -87,36 +87,18 @@ class Trading:
 
     async def _admit(self, submission: Submission) -> None:
         """Return when the request counts as sent. Raises RefusalError."""
-        for _ in range(_RELEASES):
-            verdict = self._gate.decide(submission.request)
-            if isinstance(verdict, Refused):
-                raise refused(verdict.control.value, verdict.message)
-            if not isinstance(verdict, Release):
-                return
-            await asyncio.gather(*(self.cancel_own(each) for each in verdict.cancels))
-        raise errors.rejected(_INSUFFICIENT)
+        verdict = await self._sending.admit(submission.request, self.cancel_own)
+        if isinstance(verdict, Refused):
+            raise refused(verdict.control.value, verdict.message)
+        if isinstance(verdict, Release):
+            raise errors.rejected(_INSUFFICIENT)
 
     async def _send(
         self, method: str, path: str, parameters: Mapping[str, str], orders: Iterable[Order]
     ) -> Answer:
         """Send orders that count as sent, and count what is known at once of their outcome."""
-        try:
-            answer = await self._upstream.call(method, path, parameters, Security.TRADE)
-        except NotSentError:
-            self._each(orders, self._refused)
-            self._count_error("not_sent")
-            raise
-        except UnreachableError:
-            self._each(orders, self._lost)
-            self._count_error("lost")
-            raise
-        if answer.is_unclear:
-            self._each(orders, self._lost)
-            self._count_error("failed")
-        elif not answer.succeeded and answer.code() not in _PARTLY_DONE:
-            self._each(orders, self._refused)
-            self._count_error("limited" if answer.is_limited else "refused")
-        return answer
+        request = self._upstream.call(method, path, parameters, Security.TRADE)
+        return await self._sending.send(orders, request, is_refused=_is_refused)
 
     def _placed(self, body: Json, orders: Iterable[Order]) -> None:
         """Count the answer to an order, or to the orders of a list."""
@@ -131,14 +113,14 @@ class Trading:
         if answer.is_unclear:
             return answer
         whole = answer.json()
-        partly = answer.code() in _PARTLY_DONE
+        partly = code_of(answer) in _PARTLY_DONE
         if not answer.succeeded and not partly:
             return answer
         body = whole["data"] if partly else whole
         if body["cancelResult"] == "SUCCESS":
             self.count(canceled(body["cancelResponse"], self._tag))
         if body["newOrderResult"] != "SUCCESS":
-            self._each(submission.request.orders, self._refused)
+            self._sending.refused(submission.request.orders)
             return answer
         self._placed(body["newOrderResponse"], submission.request.orders)
         body["newOrderResponse"] = trimmed(
@@ -209,10 +191,7 @@ class Trading:
         path, named = ORDER, {"origClientOrderId": cancel.client_id}
         if cancel.group is not None:
             path, named = LIST, {"listClientOrderId": cancel.group}
-        self._gate.metrics.own_orders.labels("cancel").inc()
-        self._gate.drop_copy.acted(
-            "cancel", None, reason=f"{cancel.client_id}: {cancel.reason}", now=self._gate.wall()
-        )
+        self._sending.cancels(cancel)
         try:
             answer = await self._upstream.call(
                 "DELETE", path, {"symbol": name, **named}, Security.TRADE
@@ -222,7 +201,7 @@ class Trading:
             return
         if answer.succeeded:
             self._canceled(answer)
-        elif answer.code() == _UNKNOWN_ORDER:
+        elif code_of(answer) == _UNKNOWN_ORDER:
             await self._queries.ask(cancel.client_id, cancel.symbol)
         else:
             log.warning("a cancel of the gateway was answered %s", answer.status)
@@ -232,11 +211,7 @@ class Trading:
     async def place_own(self, place: Place) -> None:
         """Send an order or a list of the gateway; it counts as sent already."""
         name = self._markets.name(place.orders[0].symbol)
-        self._gate.metrics.own_orders.labels(place.purpose.value.lower()).inc()
-        for order in place.orders:
-            self._gate.drop_copy.acted(
-                place.purpose.value.lower(), order, reason=place.reason, now=self._gate.wall()
-            )
+        self._sending.acts(place)
         if len(place.orders) == 1:
             path, parameters = ORDER, order_parameters(place.orders[0], name, self._tag)
         else:
@@ -267,17 +242,9 @@ class Trading:
         found = (each for each in orders if each.exchange_id == exchange_id)
         return next((each.order.client_id for each in found), None)
 
-    def _each(self, orders: Iterable[Order], event: Any) -> None:
-        self._gate.on(*(event(order) for order in orders))
 
-    def _refused(self, order: Order) -> Event:
-        return Ended(time=self._gate.wall(), client_id=order.client_id, how=End.REFUSED)
-
-    def _lost(self, order: Order) -> Event:
-        return Lost(time=self._gate.wall(), client_id=order.client_id)
-
-    def _count_error(self, kind: str) -> None:
-        self._gate.metrics.exchange_errors.labels(kind).inc()
+def _is_refused(answer: Answer) -> bool:
+    return not answer.succeeded and code_of(answer) not in _PARTLY_DONE
 
 
 def _with_body(answer: Answer, body: object) -> Answer:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradingbot_exchange.binance.orders import FIRST_STRATEGY_TYPE, TYPES
-from tradingbot_exchange.engine.types import NewOrder, OrderType, Side
+from tradingbot_exchange.engine.types import OrderType, Side
 
 from tradingbot_gateway.risk.events import (
     Acknowledged,
@@ -80,20 +80,6 @@ class Tag:
 def prefixed(prefix: str, name: str) -> str:
     """Return a parameter's name in an order list: `aboveStrategyId`."""
     return prefix + name[0].upper() + name[1:] if prefix else name
-
-
-def core_order(order: NewOrder) -> Order:
-    """Return the core's order of one that was read from a request."""
-    return Order(
-        client_id=order.client_id,
-        symbol=order.symbol,
-        side=order.side,
-        type=order.type,
-        quantity=order.quantity,
-        quote_quantity=order.quote_quantity,
-        price=order.price,
-        stop_price=order.stop_price,
-    )
 
 
 # Answers to new orders and cancels

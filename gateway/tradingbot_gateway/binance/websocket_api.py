@@ -26,13 +26,13 @@ from tradingbot_exchange.binance.framing import (
     without_envelope,
 )
 
+from tradingbot_gateway.account_stream import Event
+from tradingbot_gateway.answers import Answer, Wall
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.calls import BY_WEBSOCKET, SESSION_METHODS, Allowed
 from tradingbot_gateway.binance.dispatch import Dispatch
 from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.refusals import RefusalError, not_allowed
-from tradingbot_gateway.binance.upstream import Answer, Wall
-from tradingbot_gateway.binance.user_stream import Event
 from tradingbot_gateway.binance.views import in_event
 
 log = logging.getLogger(__name__)

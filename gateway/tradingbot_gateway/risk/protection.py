@@ -164,6 +164,8 @@ class _Position:
     def _stop_out(self) -> list[Step]:
         """Close what no stop closes. A stop at the exchange has been triggered by now."""
         if self._own:
+            if self._is_beyond_slippage():
+                return [self._cancel_own("the market has passed the limit of the stop")]
             if not all(self._covers(unit) for unit in self._own):
                 return [self._cancel_own("the stop price has changed")]
             if sum((unit.remaining for unit in self._own), ZERO) < self._free():
@@ -181,6 +183,14 @@ class _Position:
                 if unit.open
             ]
         return [self._close(open_quantity, "the stop price has been reached")]
+
+    def _is_beyond_slippage(self) -> bool:
+        """Whether the market has passed what a triggered stop of the gateway may be filled at."""
+        slippage = self._market.stop_slippage
+        if slippage is None:
+            return False
+        sign = 1 if self._long else -1
+        return self._passed(self._wanted.stop * (1 - sign * slippage), loss=True)
 
     def _covers(self, unit: Unit) -> bool:
         """Whether an order of the bot closes at the stop price at the latest."""

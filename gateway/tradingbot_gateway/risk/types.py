@@ -40,9 +40,12 @@ class Market:
     min_notional: Decimal
     oco: bool = True
     """Whether the exchange can hold a take-profit and a stop-loss for the same asset."""
+    stop_slippage: Decimal | None = None
+    """The part of its stop price by which a stop of the gateway may fill beyond it, where the
+    exchange has no stops at the market; beyond that the stop stays open without being filled."""
 
     @classmethod
-    def of(cls, instrument: Instrument) -> "Market":
+    def of(cls, instrument: Instrument, *, stop_slippage: Decimal | None = None) -> "Market":
         """Return the market of an instrument of the engine."""
         return cls(
             symbol=instrument.symbol,
@@ -52,6 +55,7 @@ class Market:
             lot=instrument.lot,
             min_quantity=instrument.min_quantity,
             min_notional=instrument.min_notional,
+            stop_slippage=stop_slippage,
         )
 
     def lots_down(self, quantity: Decimal) -> Decimal:

@@ -1,0 +1,132 @@
+"""Put the gateway of one Coinbase account together."""
+
+import asyncio
+import datetime as dt
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+from tradingbot_api.tradingbot import Mode
+from tradingbot_exchange.coinbase.engine_orders import BRACKET_SLIPPAGE
+
+from tradingbot_gateway.answers import ServerClock, Wall
+from tradingbot_gateway.coinbase.account import Account
+from tradingbot_gateway.coinbase.addresses import Addresses, addresses
+from tradingbot_gateway.coinbase.app import application
+from tradingbot_gateway.coinbase.dispatch import Dispatch
+from tradingbot_gateway.coinbase.feed import Feed
+from tradingbot_gateway.coinbase.handover import Handover, hand_over
+from tradingbot_gateway.coinbase.instruments import Instruments
+from tradingbot_gateway.coinbase.proof import Gatekeeper
+from tradingbot_gateway.coinbase.queries import Queries
+from tradingbot_gateway.coinbase.refusals import UnknownProductError
+from tradingbot_gateway.coinbase.trading import Trading
+from tradingbot_gateway.coinbase.translation import Tag
+from tradingbot_gateway.coinbase.upstream import Signer, Upstream
+from tradingbot_gateway.coinbase.user_stream import UserStream
+from tradingbot_gateway.coinbase.websockets import WebSockets
+from tradingbot_gateway.connection import open_session
+from tradingbot_gateway.credentials import Credentials
+from tradingbot_gateway.errors import SettingError, UnreachableError
+from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Depth, Markets
+from tradingbot_gateway.settings import GatewaySettings, address
+
+log = logging.getLogger(__name__)
+
+_CLOCK_SECONDS = 60.0
+
+
+class Coinbase:
+    """One gateway in Coinbase's dialect."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        session: aiohttp.ClientSession,
+        where: Addresses,
+        signer: Signer,
+        handover: Handover,
+    ) -> None:
+        wall = gate.wall
+        tag = Tag.of(gate.config.namespace, gate.config.name)
+        clock = ServerClock(wall)
+        market = upstream = Upstream(session, where, signer, clock)
+        self._upstream = upstream
+        instruments = Instruments(market)
+        self._feed = Feed(session, where.market, market, wall=wall, on_depth=self._quoted)
+        self._markets = Markets(
+            gate,
+            instruments,
+            self._feed,
+            unknown=UnknownProductError,
+            stop_slippage=BRACKET_SLIPPAGE,
+        )
+        queries = Queries(gate, upstream, market, self._markets, tag)
+        trading = Trading(gate, upstream, self._markets, queries, tag)
+        self._account = Account(
+            gate, upstream, markets=self._markets, queries=queries, trading=trading
+        )
+        self._user_stream = UserStream(session, where.user, upstream)
+        gatekeeper = Gatekeeper(handover, clock)
+        dispatch = Dispatch(
+            gate,
+            gatekeeper,
+            account=self._account,
+            queries=queries,
+            trading=trading,
+            tag=tag,
+            upstream=upstream,
+            market=market,
+        )
+        sockets = WebSockets(session, where.market, gatekeeper, self._account, tag=tag, wall=wall)
+        self._application = application(dispatch, sockets, headers={})
+        self.tls: ssl.SSLContext | None = handover.tls
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, gate: Gate, settings: GatewaySettings, credentials: Credentials | None, *, wall: Wall
+    ) -> "AsyncIterator[Coinbase]":
+        """Yield a gateway, and close its connections at the end. Raises GatewayError."""
+        if gate.config.mode is Mode.PAPER:
+            raise SettingError("--dialect coinbase has no mode Paper yet: use Live, or binance")
+        if credentials is None:
+            raise SettingError("mode Live needs the exchange's keys")
+        if settings.handover is None:
+            raise SettingError("--dialect coinbase needs --handover DIRECTORY, shared with the bot")
+        where = addresses(gate.config.exchange.base_url)
+        signer = Signer.of(credentials)
+        host, _ = address(settings.listen)
+        now = dt.datetime.fromtimestamp(wall() / 1000, dt.UTC)
+        handover = hand_over(settings.handover, host, now=now)
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(open_session(settings.egress()))
+            yield cls(gate, session=session, where=where, signer=signer, handover=handover)
+
+    def application(self) -> web.Application:
+        """Return what the bot connects to."""
+        return self._application
+
+    async def run(self) -> None:
+        """Follow the exchange for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed.run())
+            group.create_task(self._account.run())
+            group.create_task(self._user_stream.follow(self._account))
+            group.create_task(self._measure_clock())
+
+    async def _measure_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_SECONDS)
+            try:
+                await self._upstream.synchronise()
+            except UnreachableError as error:
+                log.warning("the exchange's time: %s", error)
+
+    def _quoted(self, name: str, depth: Depth) -> None:
+        self._markets.quoted(name, depth)

@@ -1,0 +1,113 @@
+"""What can be traded, as Coinbase lists it, read for each product when it is first needed."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from tradingbot_exchange.coinbase.calls import V3
+from tradingbot_exchange.engine.types import Instrument
+
+from tradingbot_gateway.coinbase.refusals import UnknownProductError
+from tradingbot_gateway.coinbase.upstream import Upstream
+from tradingbot_gateway.errors import UnreachableError
+
+PRODUCT = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
+"""Ids of spot products. Futures have more parts."""
+
+_PATH = f"{V3}/market/products"
+_NOT_THERE = frozenset({400, 404})
+_SPOT = "SPOT"
+_UNLIMITED = Decimal(10**12)
+_FEE = Decimal("0.006")
+"""The taker's fee of the first tier. Only Paper uses it."""
+
+
+class Instruments:
+    """The spot products of one exchange, by their ids, such as `BTC-USD`."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._known: dict[str, Instrument] = {}
+        self._lock = asyncio.Lock()
+
+    def known(self) -> Mapping[str, Instrument]:
+        """Return what has been read so far."""
+        return self._known
+
+    async def get(self, name: str) -> Instrument:
+        """Return an instrument. Raises UnknownProductError, UnreachableError."""
+        if name not in self._known:
+            await self._load(name)
+        return self._known[name]
+
+    async def load(self, names: Iterable[str]) -> None:
+        """Read instruments; those that do not exist are left out. Raises UnreachableError."""
+        for name in names:
+            try:
+                await self.get(name)
+            except UnknownProductError:
+                continue
+
+    async def load_all(self, quote: str) -> None:
+        """Read all instruments of a quote asset, in one long answer. Raises UnreachableError."""
+        answer = await self._upstream.public("GET", _PATH, "product_type=SPOT")
+        if not answer.succeeded:
+            raise UnreachableError(f"the exchange's products: answered {answer.status}")
+        for product in answer.json().get("products", ()):
+            if product.get("quote_currency_id") == quote:
+                found = _read(product)
+                if found is not None:
+                    self._known[found.symbol] = found
+
+    async def _load(self, name: str) -> None:
+        if PRODUCT.fullmatch(name) is None:
+            raise UnknownProductError
+        async with self._lock:
+            if name in self._known:
+                return
+            answer = await self._upstream.public("GET", f"{_PATH}/{name}")
+            if answer.status in _NOT_THERE:
+                raise UnknownProductError
+            if not answer.succeeded:
+                raise UnreachableError(f"the exchange's products: answered {answer.status}")
+            found = _read(answer.json())
+            if found is None or found.symbol != name:
+                raise UnknownProductError
+            self._known[name] = found
+
+
+def _read(product: Any) -> Instrument | None:
+    try:
+        return read_instrument(product)
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise UnreachableError("a product is not as Coinbase documents it") from error
+
+
+def read_instrument(product: Mapping[str, Any]) -> Instrument | None:
+    """Return the instrument of a product; None if it is not one of spot.
+
+    Raises KeyError, TypeError, ArithmeticError.
+    """
+    base, quote = product["base_currency_id"], product["quote_currency_id"]
+    name = f"{base}-{quote}"
+    spot = product.get("product_type", _SPOT) == _SPOT
+    if not spot or product["product_id"] != name or PRODUCT.fullmatch(name) is None:
+        return None
+    tick = Decimal(product.get("price_increment") or product["quote_increment"])
+    return Instrument(
+        symbol=name,
+        base=base,
+        quote=quote,
+        tick=tick,
+        lot=Decimal(product["base_increment"]),
+        min_price=tick,
+        max_price=_UNLIMITED,
+        min_quantity=Decimal(product["base_min_size"]),
+        max_quantity=Decimal(product["base_max_size"]),
+        min_notional=Decimal(product["quote_min_size"]),
+        maker_fee=_FEE,
+        taker_fee=_FEE,
+        fee_in_quote=True,
+    )

@@ -1,0 +1,229 @@
+"""Orders and cancels: those of the bot, after the core has judged them, and the gateway's own."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tradingbot_exchange.coinbase.calls import V3
+from tradingbot_exchange.coinbase.failures import OrderFailedError
+from tradingbot_exchange.coinbase.order_requests import parse_cancel
+
+from tradingbot_gateway.answers import Answer
+from tradingbot_gateway.coinbase.queries import MINUTE_MS, Queries
+from tradingbot_gateway.coinbase.rates import LIMITED_SECONDS
+from tradingbot_gateway.coinbase.refusals import LOCKED, refused
+from tradingbot_gateway.coinbase.requests import Submission, read_submission
+from tradingbot_gateway.coinbase.translation import Tag, own_body
+from tradingbot_gateway.coinbase.upstream import Upstream
+from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.markets import Markets
+from tradingbot_gateway.risk.actions import Cancel, Place
+from tradingbot_gateway.risk.types import Order
+from tradingbot_gateway.risk.verdicts import Refused, Release
+from tradingbot_gateway.sending import Sending
+
+log = logging.getLogger(__name__)
+
+ORDERS, CANCEL = f"{V3}/orders", f"{V3}/orders/batch_cancel"
+_REMEMBERED_MS = 5 * MINUTE_MS
+"""An order that is older than this, with the client id of a new one, is not that new one."""
+_LIMITED_TURNS = 3
+"""The last one begins within the time in which a sent order counts as on its way."""
+_JSON = {"Content-Type": "application/json"}
+
+Json = dict[str, Any]
+
+
+class Trading:
+    """Sends what the gate lets through, and reports to the gate what became of it."""
+
+    def __init__(
+        self, gate: Gate, upstream: Upstream, markets: Markets, queries: Queries, tag: Tag
+    ) -> None:
+        self._gate = gate
+        self._upstream = upstream
+        self._markets = markets
+        self._queries = queries
+        self._tag = tag
+        self._sending = Sending(gate)
+
+    # The bot's orders
+
+    async def place(self, body: Mapping[str, object]) -> Answer:
+        """Judge and send a new order.
+
+        Raises OrderFailedError, ApiError for what is refused, here or in form; UnreachableError.
+        """
+        submission = read_submission(body, self._tag)
+        symbol = submission.request.orders[0].symbol
+        known = self._known(submission)
+        if known is not None:
+            return known
+        await self._markets.for_order(symbol)
+        await self._admit(submission)
+        sent = self._upstream.clock.now()
+        answer = await self._send(submission.body, submission.request.orders)
+        if not answer.succeeded:
+            return answer
+        shown = answer.json()
+        if shown.get("success"):
+            await self._accepted(shown, submission, sent=sent)
+        return _with_body(answer, self._shown(shown))
+
+    def _known(self, submission: Submission) -> Answer | None:
+        """Return the answer to an order that was sent with this client id before, or None.
+
+        Coinbase answers with the first order as well. It is not judged again, and not sent.
+        """
+        tracked = self._gate.desk.ledger.order(submission.client_id)
+        if tracked is None or not tracked.exchange_id:
+            return None
+        body = {
+            "success": True,
+            "failure_reason": "UNKNOWN_FAILURE_REASON",
+            "order_id": tracked.exchange_id,
+            "success_response": {
+                "order_id": tracked.exchange_id,
+                "product_id": tracked.order.symbol,
+                "side": tracked.order.side.value,
+                "client_order_id": submission.client_id,
+                "attached_order_id": "",
+            },
+            "order_configuration": submission.body["order_configuration"],
+        }
+        return Answer(200, _encode(body), _JSON)
+
+    async def _admit(self, submission: Submission) -> None:
+        """Return when the request counts as sent. Raises OrderFailedError."""
+        verdict = await self._sending.admit(submission.request, self.cancel_own)
+        if isinstance(verdict, Refused):
+            raise refused(verdict.control, verdict.message)
+        if isinstance(verdict, Release):
+            raise OrderFailedError(LOCKED)
+
+    async def _send(self, body: Mapping[str, object], orders: Iterable[Order]) -> Answer:
+        """Send orders that count as sent, and count what is known at once of their outcome."""
+        request = self._upstream.call("POST", ORDERS, body=body)
+        return await self._sending.send(orders, request, is_refused=_is_refused)
+
+    async def _accepted(self, shown: Json, submission: Submission, *, sent: int) -> None:
+        """Count an order that was accepted, with its fills: the bot may sell them at once."""
+        orders = submission.request.orders
+        try:
+            is_new = await self._queries.settle(
+                _order_id(shown),
+                until_ended=submission.ends_at_once,
+                not_before=sent - _REMEMBERED_MS,
+            )
+        except UnreachableError as error:
+            # It counts as sent, and is asked for again.
+            log.warning("an order was accepted, and could not be read: %s", error)
+            return
+        if not is_new:
+            self._sending.refused(orders)
+
+    def _shown(self, body: Json) -> Json:
+        """Return an answer with the client id as the bot has sent it."""
+        response = body.get("success_response")
+        if not isinstance(response, dict):
+            return body
+        client_id = self._tag.original(str(response.get("client_order_id")))
+        if client_id is None:
+            return body
+        return {**body, "success_response": {**response, "client_order_id": client_id}}
+
+    # Cancels
+
+    async def cancel(self, body: Mapping[str, object]) -> Answer:
+        """Send a cancel of the bot, which is never refused. Raises ApiError, UnreachableError."""
+        ids = parse_cancel(body)
+        answer = await self._upstream.call("POST", CANCEL, body={"order_ids": ids})
+        if answer.succeeded:
+            await self._count_canceled(ids)
+        return answer
+
+    async def _count_canceled(self, ids: Iterable[str]) -> None:
+        """Count the end of canceled orders, so that the bot can enter again at once."""
+        asked = self._gate.wall()
+        try:
+            views = await self._queries.orders([("order_ids", each) for each in ids])
+            await self._queries.learn(views, asked)
+        except UnreachableError as error:
+            log.warning("canceled orders could not be read: %s", error)
+
+    async def cancel_own(self, cancel: Cancel) -> None:
+        """Cancel an order for the gateway. What fails is asked for, or tried again."""
+        self._sending.cancels(cancel)
+        try:
+            exchange_id = self._queries.exchange_id(cancel.client_id, cancel.group)
+            if not exchange_id:
+                await self._queries.ask(cancel.client_id, cancel.symbol)
+                exchange_id = self._queries.exchange_id(cancel.client_id, cancel.group)
+            if not exchange_id:
+                return
+            answer = await self._upstream.call("POST", CANCEL, body={"order_ids": [exchange_id]})
+            if answer.succeeded:
+                await self._queries.settle(exchange_id, until_ended=True)
+            else:
+                log.warning("a cancel of the gateway was answered %s", answer.status)
+        except UnreachableError as error:
+            log.warning("a cancel of the gateway: %s", error)
+
+    # The gateway's orders
+
+    async def place_own(self, place: Place) -> None:
+        """Send an order or a bracket of the gateway; it counts as sent already."""
+        self._sending.acts(place)
+        body = own_body(place.orders, place.group, self._tag)
+        try:
+            answer = await self._sending.send(
+                place.orders, self._patiently(body), is_refused=_is_refused
+            )
+            shown = answer.json() if answer.succeeded else {}
+            if shown.get("success"):
+                await self._queries.settle(_order_id(shown), until_ended=place.group is None)
+                return
+        except UnreachableError as error:
+            log.warning("an order of the gateway: %s", error)
+            return
+        log.warning(
+            "the exchange did not take an order of the gateway",
+            extra={"purpose": place.purpose.value, "status": answer.status},
+        )
+
+    async def _patiently(self, body: Mapping[str, object]) -> Answer:
+        """Send an order again that the exchange refuses for the rate of requests alone."""
+        for _ in range(_LIMITED_TURNS):
+            answer = await self._upstream.call("POST", ORDERS, body=body)
+            if not answer.is_limited:
+                break
+            await asyncio.sleep(LIMITED_SECONDS)
+        return answer
+
+
+def _is_refused(answer: Answer) -> bool:
+    """Whether the exchange has not accepted an order. Raises UnreachableError."""
+    if not answer.succeeded:
+        return True
+    body = answer.json()
+    return not isinstance(body, dict) or body.get("success") is False
+
+
+def _order_id(body: Json) -> str:
+    """Return the exchange's id of an order that was accepted. Raises UnreachableError."""
+    response = body.get("success_response")
+    found = body.get("order_id") or (response or {}).get("order_id")
+    if not found:
+        raise UnreachableError("an order was accepted without an id")
+    return str(found)
+
+
+def _encode(body: object) -> bytes:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _with_body(answer: Answer, body: object) -> Answer:
+    return Answer(answer.status, _encode(body), answer.headers)
