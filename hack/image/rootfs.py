@@ -51,7 +51,6 @@ _APPLICATION_LEFT_OUT = (
     *("include", "share", "*/__pycache__", "*.pyc", "*/site-packages/*/tests"),
     *("*.c", "*.h", "*.pxd", "*.pxi", "*.pyx"),
     "*/kubernetes/aio",
-    *("*.css.map", "*.js.map", "*/swagger-ui-es-bundle*.js"),
 )
 _COMMANDS = ("python*", "tradingbot", "tradingbot-strategies")
 # A thousand generated files. With their sources they would be a third of the image.

@@ -51,7 +51,6 @@ def test_the_standard_library_without_what_nothing_runs(path: str, wanted: bool)
         ("lib/python3.13/site-packages/kubernetes/aio", False),
         ("lib/python3.13/site-packages/uvloop/loop.pyx", False),
         ("lib/python3.13/site-packages/uvloop/loop.cpython-313.so", True),
-        ("lib/python3.13/site-packages/swagger_ui_bundle/v/swagger-ui.css.map", False),
         ("lib/python3.13/site-packages/tradingbot_api/py.typed", True),
     ],
 )

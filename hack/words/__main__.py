@@ -19,6 +19,7 @@ OWN = {LIST, "hack/tests/test_words.py"}
 SKIPPED = {
     *("requirements.txt", "requirements-dev.txt", "go-requirements.txt", "LICENSE"),
     "bip39_english.json",
+    "swagger-ui-bundle.js.LICENSE.txt",
 }
 
 

@@ -230,6 +230,27 @@ def test_an_asset_does_not_go_inactive_under_active_ones_of_its_own_catalogue(
     assert registry.held()["crd/desk/cat.a"]["status"] == "Active"
 
 
+def test_a_dependent_of_its_own_counts_however_many_others_depend_on_the_asset(
+    registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer lists some blockers, the oldest, and these may all be of others."""
+    monkeypatch.setattr("tradingbot_registry.inventory.graph.MAX_NEIGHBOURS", 2)
+
+    async def scenario(harness: Harness) -> None:
+        harness.cluster.put(catalogue(asset("a", status="Active")))
+        await harness.keep()
+        for number in range(3):
+            registry.add(f"theirs-{number}", status="Active", dependsOn=["crd/desk/cat.a"])
+        for status in ("Active", "Inactive"):
+            parts = [asset("a", status=status), asset("b", "a", status="Active")]
+            harness.cluster.edit("AssetRegistry", *KEY, spec={"assets": parts})
+            await harness.keep()
+        assert harness.synced() == ("False", "RegistryRefused")
+
+    against(registry.url, scenario)
+    assert registry.held()["crd/desk/cat.a"]["status"] == "Active"
+
+
 def test_two_catalogues_that_depend_on_each_other_are_deleted_at_once(
     registry: RunningRegistry,
 ) -> None:

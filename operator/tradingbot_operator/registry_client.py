@@ -48,13 +48,10 @@ class RegistryRefusedError(RegistryError):
         status: int,
         detail: str,
         *,
-        blockers: tuple[str, ...] = (),
         waits_for: tuple[str, ...] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.blockers = blockers
-        """References of the assets whose dependencies prevent the change; empty for one without."""
         self.waits_for = waits_for
         """The dependencies that are missing or in Draft, so that the asset can't be Active yet."""
 
@@ -90,12 +87,17 @@ class RegistryClient:
             await self._session.close()
             self._session = None
 
-    async def upsert(self, ref: str, asset: JsonObject, *, force: bool = False) -> JsonObject:
+    async def upsert(
+        self, ref: str, asset: JsonObject, *, force: bool = False, blocked_by_prefix: str = ""
+    ) -> JsonObject:
         """Create or replace the asset with that reference. Without a change, it keeps its version.
 
-        With `force` it may become Inactive even if Active assets depend on it.
+        Active assets that depend on it prevent it from becoming Inactive: with
+        `blocked_by_prefix` only those whose references start with this prefix, with `force` none.
         """
-        query = {"force": "true"} if force else None
+        query = {"force": "true"} if force else {}
+        if blocked_by_prefix:
+            query["blocked_by_prefix"] = blocked_by_prefix
         answer = await self._request("PUT", f"assets/by-ref/{ref}", query=query, body=asset)
         if not isinstance(answer, dict):
             raise self._not_a_registry()
@@ -105,7 +107,7 @@ class RegistryClient:
         """Delete the asset with that reference, if it exists.
 
         With `unresolve`, assets that depend on it keep an unresolved reference. Without it, they
-        make the registry refuse, and are the blockers of the error.
+        make the registry refuse.
         """
         query = {"unresolve": "true"} if unresolve else None
         try:
@@ -179,7 +181,6 @@ class RegistryClient:
             raise RegistryRefusedError(
                 response.status,
                 _detail(answer),
-                blockers=_blockers(answer),
                 waits_for=_waits_for(answer),
             )
         if response.status >= 300:  # noqa: PLR2004
@@ -235,13 +236,6 @@ def registry_client_of(settings: OperatorSettings) -> RegistryClient | None:
 def token_from(file: str) -> Callable[[], str]:
     """Return a function that reads the token in `file` each time, since tokens are rotated."""
     return lambda: Path(file).read_text(encoding="utf-8").strip() if file else ""
-
-
-def _blockers(problem: Any) -> tuple[str, ...]:
-    found = problem.get("blockers") if isinstance(problem, dict) else None
-    if not isinstance(found, list):
-        return ()
-    return tuple(str(asset.get("externalRef") or "") for asset in found if isinstance(asset, dict))
 
 
 def _waits_for(problem: Any) -> tuple[str, ...]:

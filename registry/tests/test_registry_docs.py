@@ -1,5 +1,7 @@
 """The document, the page that shows it, and what is measured."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +11,7 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_registry.refusals import RefusedError
+from tradingbot_registry.rest.docs import DIRECTORY, FILES
 from tradingbot_registry.rest.problems import KINDS, HTTPError
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -69,7 +72,11 @@ def test_every_operation_documents_its_problems_with_examples(document: Any) -> 
 
 def test_the_example_of_a_new_asset_works_as_it_stands(api: Api, document: Any) -> None:
     fields = document["components"]["schemas"]["Create"]["properties"]
-    body = {name: field["example"] for name, field in fields.items() if "example" in field}
+    body = {
+        name: field["example"]
+        for name, field in fields.items()
+        if "example" in field and not field.get("readOnly")
+    }
     assert api.client.post(ASSETS, json=body).status_code == 201
 
 
@@ -94,6 +101,26 @@ def test_answers_are_as_the_document_says(api: Api, document: Any) -> None:
     for schema in ("Asset", "Reached", "Reference", "Deletion"):
         described = document["components"]["schemas"][schema]
         assert set(described["required"]) == set(described["properties"])
+
+
+def test_what_is_answered_may_be_sent_as_the_document_says(api: Api, document: Any) -> None:
+    """Read-only fields are documented, since the document forbids all others."""
+    asset = api.add("asset", "crd/default/late")
+    owned = api.upsert("crd/default/a", managedBy="crd").json
+    for schema, answer in (("Replace", asset), ("Patch", asset), ("Upsert", owned)):
+        described = document["components"]["schemas"][schema]
+        assert described["additionalProperties"] is False
+        assert answer.keys() == described["properties"].keys()
+        read_only = {key for key, value in described["properties"].items() if value.get("readOnly")}
+        assert read_only >= {"id", "version", "effectiveStatus", "causedBy", "unresolved"}
+        assert not read_only & {"name", "config", "dependsOn", "status"}
+    assert api.client.put(f"{ASSETS}/{asset['id']}", json=asset).json == asset
+    assert api.patch(asset["id"], asset).json == asset
+    new = {key: value for key, value in asset.items() if key != "id"}
+    assert api.client.post(ASSETS, json=new).status_code == 201
+    assert document["components"]["schemas"]["Create"]["properties"].keys() == new.keys() - {
+        "externalRef"
+    }
 
 
 def test_every_kind_of_problem_is_as_the_document_says(api: Api, document: Any) -> None:
@@ -179,13 +206,23 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(api: Api)
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
-    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(links) == 4
+    links = re.findall(r'(?:src|href)="([^":]+)"', page.text)
+    assert len(links) == 3
     for link in links:
         file = api.client.get(f"/api/v1/{link}")
         assert file.status_code == 200, link
         assert file.headers["X-Content-Type-Options"] == "nosniff"
     assert not re.search(r"<script>|<style|\son\w+=|style=", page.text)
+
+
+def test_the_files_of_the_page_are_those_of_a_release_with_its_licences() -> None:
+    about = json.loads((DIRECTORY / "package.json").read_text())
+    files = {path.name: path.read_bytes() for path in DIRECTORY.iterdir()}
+    del files["package.json"]
+    assert about["sha256"] == {
+        name: hashlib.sha256(content).hexdigest() for name, content in files.items()
+    }
+    assert files.keys() >= {"LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"} | FILES
 
 
 def test_only_the_pages_own_files_are_served(api: Api) -> None:

@@ -11,8 +11,9 @@ from flask import Flask, request
 
 from tradingbot_registry.auth.gate import Gate, OpenGate
 from tradingbot_registry.inventory.store import Store
-from tradingbot_registry.rest import assets, by_ref, docs, errors, observability, query, responses
+from tradingbot_registry.rest import assets, by_ref, docs, errors, observability, query, read_only
 from tradingbot_registry.rest.body import MAX_BODY
+from tradingbot_registry.rest.json_text import JsonText
 from tradingbot_registry.rest.problems import MisdirectedError
 from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
 from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
@@ -46,7 +47,7 @@ def create_app(
     web page with a DNS name that points at 127.0.0.1 must not reach the inventory.
     """
     app = Flask(__name__, static_folder=None)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = JsonText(app)
     app.config.update(_configuration(login=gate is not None))
     store = Store.on(database, clock, new_id)
     app.extensions[EXTENSION] = Service(store, gate or OpenGate())
@@ -57,7 +58,7 @@ def create_app(
     errors.register(app)
     docs.register(app)
     api = docs.RestApi(app)
-    api.register_field(responses.MomentField, "string", "date-time")
+    api.register_field(read_only.MomentField, "string", "date-time")
     api.register_field(query.MomentField, "string", "date-time")
     for blueprint in (assets.blueprint, by_ref.blueprint):
         api.register_blueprint(blueprint)

@@ -8,7 +8,7 @@ from license_expression import ExpressionError, get_spdx_licensing
 from packageurl import PackageURL
 
 from release.errors import ReleaseError
-from release.sbom.contents import PYTHON, Contents, DebianPackage, Distribution
+from release.sbom.contents import PYTHON, Contents, DebianPackage, Distribution, NpmPackage
 from release.sbom.requirements import Pin
 from release.versions import PROJECT
 
@@ -64,6 +64,7 @@ def bill_of(
     components = [
         _python(contents),
         *(_distribution(one, pins, contents) for one in contents.distributions),
+        *(_npm(one) for one in contents.npm),
         *(_debian(one, contents.debian_release) for one in contents.debian),
     ]
     return Bill(
@@ -125,6 +126,8 @@ def _distribution(
     requires = sorted(
         name for name in present if name in pins and installed.name in pins[name].required_by
     )
+    if installed.name == PROJECT:
+        requires += [package.name for package in contents.npm]
     return Component(
         name=installed.name,
         version=installed.version,
@@ -144,6 +147,15 @@ def _spdx_expression(stated: str | None) -> str | None:
     except ExpressionError:
         return None
     return str(parsed)
+
+
+def _npm(package: NpmPackage) -> Component:
+    return Component(
+        name=package.name,
+        version=package.version,
+        purl=PackageURL("npm", None, package.name, package.version),
+        licence=_spdx_expression(package.licence),
+    )
 
 
 def _debian(package: DebianPackage, release: str | None) -> Component:

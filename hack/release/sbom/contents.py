@@ -1,6 +1,7 @@
 """The package lists that an unpacked image contains, and which package each of its files is of."""
 
 import csv
+import json
 import os
 import re
 from collections import defaultdict
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from packaging.utils import canonicalize_name
 
 from release.errors import ReleaseError
+from release.versions import PROJECT
 
 PYTHON = "python"
 _STATUS = Path("var/lib/dpkg/status.d")
@@ -29,6 +31,15 @@ class Distribution:
     """What the package states: an SPDX expression, or text of any form."""
     files: frozenset[str]
     """What RECORD lists, relative to the root of the image."""
+
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """A package of npm of which the product has files, as the `package.json` beside them says."""
+
+    name: str
+    version: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Contents:
     site: Path
     python_version: str
     distributions: tuple[Distribution, ...]
+    npm: tuple[NpmPackage, ...]
     debian: tuple[DebianPackage, ...]
     debian_release: str | None
 
@@ -137,11 +149,19 @@ def read_contents(root: Path) -> Contents:
         raise ReleaseError(f"{site.parents[2] / 'pyvenv.cfg'} states no version of Python")
     status = root / _STATUS
     packages = [path for path in sorted(status.glob("*")) if path.suffix != ".md5sums"]
+    distributions = tuple(_distribution(path, root) for path in sorted(site.glob("*.dist-info")))
     return Contents(
         root=root,
         site=site,
         python_version=version[1],
-        distributions=tuple(_distribution(path, root) for path in sorted(site.glob("*.dist-info"))),
+        distributions=distributions,
+        npm=tuple(
+            _npm_package(root / file)
+            for one in distributions
+            if one.name == PROJECT
+            for file in sorted(one.files)
+            if PurePosixPath(file).name == "package.json"
+        ),
         debian=tuple(_debian_package(path, root) for path in packages),
         debian_release=_debian_release(root),
     )
@@ -157,6 +177,11 @@ def _distribution(information: Path, root: Path) -> Distribution:
         licence=metadata["License-Expression"] or metadata["License"],
         files=frozenset(os.path.normpath(site / row[0]) for row in rows),
     )
+
+
+def _npm_package(file: Path) -> NpmPackage:
+    stated = json.loads(file.read_text("utf-8"))
+    return NpmPackage(stated["name"], stated["version"], stated["license"])
 
 
 def _debian_package(status: Path, root: Path) -> DebianPackage:

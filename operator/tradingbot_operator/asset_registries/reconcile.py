@@ -123,14 +123,8 @@ async def _sync(
 
 
 async def _upsert(client: RegistryClient, key: NamespacedName, ref: str, asset: JsonObject) -> None:
-    """Upsert an asset; by force if only assets of others block the change by depending on it."""
-    try:
-        await client.upsert(ref, asset)
-    except RegistryRefusedError as error:
-        others = not any(ref.startswith(ref_prefix(*key)) for ref in error.blockers)
-        if not error.blockers or not others:
-            raise
-        await client.upsert(ref, asset, force=True)
+    """Upsert an asset. Assets of others that depend on it never block the change."""
+    await client.upsert(ref, asset, blocked_by_prefix=ref_prefix(*key))
 
 
 async def _upsert_inactive(

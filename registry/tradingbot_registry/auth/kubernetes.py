@@ -11,12 +11,13 @@ registry, and anyone who can read its traffic or memory, could act as the caller
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import urllib3.exceptions
+from cachetools import TLRUCache
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from tradingbot_kubeconfig.client import connect
@@ -48,29 +49,26 @@ class Caller:
     extra: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-class Remembered(Generic[K, V]):
-    """A cache with an expiry for each answer. The oldest answer is dropped first."""
+class Answers(Generic[K, V]):
+    """A cache of answers of the API server, for threads. Refusals expire sooner."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._answers: OrderedDict[K, tuple[float, V]] = OrderedDict()
+    def __init__(self, clock: Callable[[], float], *, is_refusal: Callable[[V], bool]) -> None:
+        def expiry(_: K, answer: V, now: float) -> float:
+            refused = is_refusal(answer)
+            return now + (REFUSALS_REMEMBERED_SECONDS if refused else REMEMBERED_SECONDS)
+
+        self._cache: TLRUCache[K, V] = TLRUCache(REMEMBERED_ANSWERS, expiry, timer=clock)
         self._lock = threading.Lock()
 
-    def get(self, key: K) -> V | None:
-        """Return the answer; None if there is none or it has expired."""
+    def get(self, key: K, ask: Callable[[], V]) -> V:
+        """Return the cached answer, or that of `ask`, which is called without the lock."""
         with self._lock:
-            found = self._answers.get(key)
-            if found is None or found[0] <= self._clock():
-                return None
-            return found[1]
-
-    def put(self, key: K, answer: V, *, seconds: float) -> None:
-        """Cache the answer for `seconds`."""
-        with self._lock:
-            self._answers[key] = (self._clock() + seconds, answer)
-            self._answers.move_to_end(key)
-            while len(self._answers) > REMEMBERED_ANSWERS:
-                self._answers.popitem(last=False)
+            found = self._cache.get(key)
+        if found is None:
+            found = ask()
+            with self._lock:
+                self._cache[key] = found
+        return found
 
 
 class KubernetesGate:
@@ -92,14 +90,18 @@ class KubernetesGate:
         self._accept_cluster_tokens = accept_cluster_tokens
         self._authentication = client.AuthenticationV1Api(api)
         self._authorization = client.AuthorizationV1Api(api)
-        self._callers: Remembered[bytes, Caller | str] = Remembered(clock)
-        self._verdicts: Remembered[tuple[Caller, str], bool] = Remembered(clock)
+        self._callers: Answers[bytes, Caller | str] = Answers(
+            clock, is_refusal=lambda answer: isinstance(answer, str)
+        )
+        self._verdicts: Answers[tuple[Caller, str], bool] = Answers(
+            clock, is_refusal=lambda allowed: not allowed
+        )
 
     def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:
         """Identify the caller and check each verb."""
         caller = self._caller(_bearer_token(authorization))
         for verb in verbs:
-            if not self._allowed(caller, verb):
+            if not self._verdicts.get((caller, verb), partial(self._review_access, caller, verb)):
                 raise ForbiddenError(
                     f"{caller.name} may not {verb} {RESOURCE}.{GROUP}; a ClusterRole with that"
                     " verb on that resource, bound to them, allows it"
@@ -109,11 +111,7 @@ class KubernetesGate:
     def _caller(self, token: str) -> Caller:
         # The cache is keyed by digest, so that a dump of the memory holds few tokens.
         key = hashlib.sha256(token.encode()).digest()
-        answer = self._callers.get(key)
-        if answer is None:
-            answer = self._review_token(token)
-            kept = REMEMBERED_SECONDS if isinstance(answer, Caller) else REFUSALS_REMEMBERED_SECONDS
-            self._callers.put(key, answer, seconds=kept)
+        answer = self._callers.get(key, lambda: self._review_token(token))
         if isinstance(answer, str):
             raise UnauthenticatedError(answer)
         return answer
@@ -149,14 +147,6 @@ class KubernetesGate:
                 review, _request_timeout=TIMEOUT_SECONDS
             )
         ).status
-
-    def _allowed(self, caller: Caller, verb: str) -> bool:
-        verdict = self._verdicts.get((caller, verb))
-        if verdict is None:
-            verdict = self._review_access(caller, verb)
-            kept = REMEMBERED_SECONDS if verdict else REFUSALS_REMEMBERED_SECONDS
-            self._verdicts.put((caller, verb), verdict, seconds=kept)
-        return verdict
 
     def _review_access(self, caller: Caller, verb: str) -> bool:
         review = client.V1SubjectAccessReview(

@@ -16,7 +16,7 @@ from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.database import SqliteFile
-from tradingbot_registry.storage.models import Asset, Dependency, rows
+from tradingbot_registry.storage.models import Asset, Dependency, has_ref_prefix, rows
 
 CAUSES = (AssetStatus.FAILED, AssetStatus.INACTIVE)
 """An asset in one of these degrades whatever depends on it."""
@@ -84,9 +84,18 @@ def reference(asset: Asset) -> Reference:
 
 
 def neighbours(
-    db: SqliteFile, seq: int, direction: Direction, *, status: AssetStatus | None = None
+    db: SqliteFile,
+    seq: int,
+    direction: Direction,
+    *,
+    status: AssetStatus | None = None,
+    ref_prefix: str = "",
 ) -> Some:
-    """Return the assets one step away, oldest first; with `status` only those in it."""
+    """Return the assets one step away, oldest first.
+
+    With `status`, only those in it; with `ref_prefix`, only those whose external reference has this
+    prefix.
+    """
     query = (
         Asset.select()
         .join(Dependency, on=(Asset.seq == direction.end))
@@ -94,6 +103,8 @@ def neighbours(
     )
     if status is not None:
         query = query.where(Asset.status == status)
+    if ref_prefix:
+        query = query.where(has_ref_prefix(ref_prefix))
     # One more than is listed: to count is needed only beyond.
     found = list(query.order_by(Asset.seq).limit(MAX_NEIGHBOURS + 1).execute(db))
     total = len(found) if len(found) <= MAX_NEIGHBOURS else query.count(db)

@@ -26,9 +26,14 @@ def check_ready(db: SqliteFile, seq: int) -> None:
         raise NotReadyError(unresolved=unresolved, drafts=drafts.listed, total=drafts.total)
 
 
-def check_unneeded(db: SqliteFile, seq: int) -> None:
-    """Raise DependentsError if an Active asset depends on the asset, which becomes Inactive."""
-    blockers = neighbours(db, seq, Direction.DEPENDENTS, status=AssetStatus.ACTIVE)
+def check_unneeded(db: SqliteFile, seq: int, *, ref_prefix: str = "") -> None:
+    """Raise DependentsError if an Active asset depends on the asset, which becomes Inactive.
+
+    With `ref_prefix`, only assets whose external reference has this prefix count.
+    """
+    blockers = neighbours(
+        db, seq, Direction.DEPENDENTS, status=AssetStatus.ACTIVE, ref_prefix=ref_prefix
+    )
     if blockers.total:
         raise DependentsError(
             "making it Inactive would degrade Active assets (force=true does it all the same):",

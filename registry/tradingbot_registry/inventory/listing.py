@@ -15,7 +15,7 @@ from tradingbot_registry.inventory.loading import records
 from tradingbot_registry.inventory.record import EffectiveStatus, Record
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.folding import folded
-from tradingbot_registry.storage.models import Asset, AssetTag, Tag, rows
+from tradingbot_registry.storage.models import Asset, AssetTag, Tag, has_ref_prefix, rows
 
 SORT_COLUMNS = {
     "created_at": Asset.seq,
@@ -24,8 +24,6 @@ SORT_COLUMNS = {
     "type": Asset.type,
     "status": Asset.status,
 }
-
-LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +113,7 @@ def _conditions(listing: Listing) -> list[Any]:
     if listing.updated_since is not None:
         conditions.append(Asset.updated_at >= listing.updated_since)
     if listing.external_ref_prefix:
-        # A range, not LIKE: a range uses the index and has no wildcards to escape.
-        conditions.append(
-            Asset.external_ref.between(
-                listing.external_ref_prefix, listing.external_ref_prefix + LAST_CHARACTER
-            )
-        )
+        conditions.append(has_ref_prefix(listing.external_ref_prefix))
     return conditions
 
 

@@ -61,10 +61,18 @@ class Writes:
         return write(self.database, lambda: self._insert(wanted, ref))
 
     def change(
-        self, before: Record, wanted: Wanted, *, as_owner: bool = False, force: bool = False
+        self,
+        before: Record,
+        wanted: Wanted,
+        *,
+        as_owner: bool = False,
+        force: bool = False,
+        blocked_by_prefix: str = "",
     ) -> Record:
         """Change an asset from what the caller has read. Without a difference nothing is written.
 
+        Active assets that depend on it prevent it from becoming Inactive: with
+        `blocked_by_prefix` only those whose external reference has this prefix, with `force` none.
         Raises StaleError if the asset has another version, and OwnerError if a field changes that
         a controller sets, unless the caller is the owner.
         """
@@ -74,7 +82,10 @@ class Writes:
             _check_editable(before, changed)
         if not changed:
             return before
-        return write(self.database, lambda: self._update(before, wanted, force=force))
+        return write(
+            self.database,
+            lambda: self._update(before, wanted, force=force, blocked_by_prefix=blocked_by_prefix),
+        )
 
     def delete(
         self,
@@ -143,7 +154,9 @@ class Writes:
             lifecycle.check_ready(db, seq)
         return loading.record(db, loading.by_id(db, asset_id))
 
-    def _update(self, before: Record, wanted: Wanted, *, force: bool) -> Record:
+    def _update(
+        self, before: Record, wanted: Wanted, *, force: bool, blocked_by_prefix: str
+    ) -> Record:
         db, seq = self.database, before.seq
         # References may resolve in another way than before the lock was taken.
         changed = changes(db, before, wanted)
@@ -158,7 +171,7 @@ class Writes:
         if status == AssetStatus.ACTIVE and changed & {"status", "dependsOn"}:
             lifecycle.check_ready(db, seq)
         if status == AssetStatus.INACTIVE and "status" in changed and not force:
-            lifecycle.check_unneeded(db, seq)
+            lifecycle.check_unneeded(db, seq, ref_prefix=blocked_by_prefix)
         return loading.record(db, loading.by_id(db, UUID(before.id)))
 
     def _write_row(self, before: Record, wanted: Wanted) -> None:

@@ -34,13 +34,13 @@ from tradingbot_registry.rest.query import (
     WalkQuery,
     WriteQuery,
 )
+from tradingbot_registry.rest.read_only import EXAMPLE_ID
 from tradingbot_registry.rest.request_context import (
     GuardedView,
     store,
     until_current,
 )
 from tradingbot_registry.rest.requests import (
-    EXAMPLE_ID,
     CreateSchema,
     PatchSchema,
     ReplaceSchema,

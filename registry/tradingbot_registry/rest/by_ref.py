@@ -28,7 +28,7 @@ from tradingbot_registry.rest.entity_tags import (
     tagged,
     without_body,
 )
-from tradingbot_registry.rest.query import NoQuery, OwnersDeleteQuery, WriteQuery
+from tradingbot_registry.rest.query import NoQuery, OwnersDeleteQuery, UpsertQuery
 from tradingbot_registry.rest.request_context import (
     GuardedView,
     store,
@@ -89,13 +89,13 @@ class ReferredAsset(GuardedView):
         return not_modified(request, asset) or (asset, 200, tagged(asset))
 
     @blueprint.documents(operationId="upsertAssetByRef")
-    @blueprint.takes(WriteQuery, location="query")
+    @blueprint.takes(UpsertQuery, location="query")
     @blueprint.reads(UpsertSchema)
     @blueprint.heeds(IF_MATCH)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.also_answers(201, AssetSchema, description="The created asset.")
     @blueprint.refuses(WRITE_ERRORS)
-    def put(self, query: Mapping[str, bool], *, source: str, namespace: str, name: str) -> Any:
+    def put(self, query: Mapping[str, Any], *, source: str, namespace: str, name: str) -> Any:
         """Make an asset what its owner wants it to be.
 
         Creates it if it is not there; changes nothing, and makes no new version, if it is as

@@ -1,15 +1,14 @@
 """`/api/v1/openapi.json`, and `/api/v1/docs`, Swagger UI.
 
-Swagger UI is served from the installed package. Its Content-Security-Policy allows no other origin
-and no inline code.
+Swagger UI is served from `swagger_ui`, which `hack/swagger_ui.py` writes. Its
+Content-Security-Policy allows no other origin and no inline code.
 """
 
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import flask_smorest
 from flask import Blueprint, Flask, Response, abort, redirect, send_from_directory, url_for
-from swagger_ui_bundle import swagger_ui_path
 from werkzeug.wrappers import Response as BaseResponse
 
 from tradingbot_registry.rest.problem_schema import ProblemSchema
@@ -33,7 +32,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Asset registry API</title>
-<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui.css">
 </head>
 <body>
@@ -57,7 +56,8 @@ START = """SwaggerUIBundle({
 });
 """
 
-FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
+DIRECTORY = Path(__file__).parent / "swagger_ui"
 
 POLICY = "; ".join(
     (
@@ -145,16 +145,11 @@ def register(app: Flask) -> None:
             return _protected(Response(START, content_type="text/javascript; charset=utf-8"))
         if name not in FILES:
             abort(404)
-        response = _protected(send_from_directory(_directory(), name))
+        response = _protected(send_from_directory(DIRECTORY, name))
         response.headers["Cache-Control"] = "public, max-age=3600"
         return response
 
     app.register_blueprint(blueprint)
-
-
-@cache
-def _directory() -> str:
-    return str(swagger_ui_path)
 
 
 def _protected(response: Response) -> Response:

@@ -9,8 +9,7 @@ from tradingbot_api.asset import AssetStatus
 from tradingbot_registry.inventory.record import ManagedBy
 from tradingbot_registry.refusals import InvalidError
 from tradingbot_registry.rest.problems import KINDS
-from tradingbot_registry.rest.requests import EXAMPLE_REF
-from tradingbot_registry.rest.responses import ReferenceSchema
+from tradingbot_registry.rest.read_only import EXAMPLE_REF, ReferenceSchema
 
 
 class ComplaintSchema(ma.Schema):

@@ -166,6 +166,22 @@ class WriteQuery(Query):
     force = FORCE_STATUS
 
 
+class UpsertQuery(WriteQuery):
+    """Options of a change by the owner."""
+
+    blocked_by_prefix = fields.String(
+        load_default="",
+        validate=validate.Length(max=400),
+        metadata={
+            **NO_NUL,
+            "description": "Active assets that depend on it prevent it from becoming Inactive only"
+            " if their external reference has this prefix: an owner keeps its own assets"
+            " consistent, whatever others depend on.",
+            "example": "crd/default/registry.",
+        },
+    )
+
+
 class OwnersDeleteQuery(Query):
     """Options of a deletion by the owner."""
 

@@ -13,9 +13,8 @@ from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.inventory.record import ManagedBy, Record, Wanted, same_json
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
 from tradingbot_registry.rest.body import NUL_REFUSED, complaints, merge_patch, messages_of
+from tradingbot_registry.rest.read_only import COMPUTED, IDENTITY
 from tradingbot_registry.rest.requests import (
-    COMPUTED,
-    IDENTITY,
     CreateSchema,
     ReplaceSchema,
     UpsertSchema,
@@ -59,7 +58,7 @@ def _read(
 ) -> Wanted:
     if not isinstance(document, Mapping):
         return _loaded(schema, document, [], partial=())
-    attributes = {field.data_key or name: name for name, field in schema.fields.items()}
+    attributes = {field.data_key or name: name for name, field in schema.load_fields.items()}
     settled_fields = IDENTITY - attributes.keys()
     found = list(_unsettled(document, settled_fields, settled))
     given = {key: value for key, value in document.items() if key not in COMPUTED | settled_fields}
@@ -70,7 +69,7 @@ def _read(
             if _same(given[key], shown[key]):
                 kept[attributes[key]] = typed[attributes[key]]
                 del given[key]
-        if "managed_by" not in schema.fields:
+        if "managed_by" not in schema.load_fields:
             kept["managed_by"] = typed["managed_by"]
     schema.kept = kept
     found += [Complaint(pointer(key), NUL_REFUSED) for key in FREE_TEXT if _has_nul(given.get(key))]

@@ -19,6 +19,7 @@ from tradingbot_api.assetregistry import SecretRef as SecretRefModel
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, SecretRef, Wanted
 from tradingbot_registry.refusals import Complaint, InvalidError
 from tradingbot_registry.rest.asset_fields import REQUIRED, Whole, asset_field, unique
+from tradingbot_registry.rest.read_only import Computed, Identity, Owner, names
 
 MAX_NAME = 253
 MAX_DEPENDENCIES = 1000
@@ -27,28 +28,6 @@ UUID_PATTERN = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 ITSELF = None
 """A key in a tree of messages: the message is about the value itself."""
-
-EXAMPLE_ID = "7f0f3c1e-6f0a-4a54-9d6b-0d6f3c1b2a11"
-EXAMPLE_REF = "crd/default/registry.orders-db"
-
-COMPUTED = frozenset(
-    {
-        "version",
-        "createdAt",
-        "updatedAt",
-        "effectiveStatus",
-        "causedBy",
-        "moreCauses",
-        "unresolved",
-    }
-)
-"""Fields that the registry computes. A body may have them, and they are ignored: an asset can be
-read, edited and put back.
-"""
-
-IDENTITY = frozenset({"id", "managedBy", "externalRef"})
-"""Fields that are set at creation. A body may have them and must not change them."""
-
 
 JOINERS = "\u200c\u200d"
 """Without them, words of Persian, Hindi and other languages, and many emoji, can't be written."""
@@ -194,26 +173,34 @@ class UserAssetSchema(WantedSchema):
     tags = _tags(load_default=list)
 
 
-class CreateSchema(UserAssetSchema):
+class CreateSchema(UserAssetSchema, Owner, Computed):
     """A new asset. The registry makes its `id`."""
+
+    class Meta:
+        dump_only = names(Owner, Computed)
 
     status = _status(f"Status; default: Draft. {LIFECYCLE}")
 
 
-class ReplaceSchema(UserAssetSchema):
+class ReplaceSchema(UserAssetSchema, Identity, Owner, Computed):
     """An asset as it should be.
 
-    What is left out gets its default, except `status`, which stays. What the registry computes
-    (`version`, `createdAt`, `updatedAt`, `effectiveStatus`, `causedBy`, `moreCauses`, `unresolved`)
-    may be there and is ignored; `id`, `managedBy` and `externalRef` may be there if they are as
-    they were.
+    What is left out gets its default, except `status`, which stays. Read-only fields may be there:
+    what the registry computes is ignored, and `id`, `managedBy` and `externalRef` must be as they
+    were.
     """
+
+    class Meta:
+        dump_only = names(Identity, Owner, Computed)
 
     status = _status(f"Status; if omitted, unchanged. {LIFECYCLE}")
 
 
-class PatchSchema(ma.Schema):
+class PatchSchema(Identity, Owner, Computed):
     """Changes to an asset: what is left out stays, null resets a field to its default."""
+
+    class Meta:
+        dump_only = names(Identity, Owner, Computed)
 
     name = fields.String(metadata={"description": "New name.", "example": "orders-db"})
     type = asset_field("type", checked=False, description="New type.")
@@ -248,12 +235,15 @@ class PatchSchema(ma.Schema):
     )
 
 
-class UpsertSchema(WantedSchema):
+class UpsertSchema(WantedSchema, Identity, Computed):
     """An asset as its owner wants it.
 
     `status`, `description` and `tags` that are left out stay as they are, so that people can
     describe and tag what a controller keeps.
     """
+
+    class Meta:
+        dump_only = names(Identity, Computed)
 
     status = _status(f"Status; if omitted, Draft for a new asset, else unchanged. {LIFECYCLE}")
     description = _description()

@@ -105,3 +105,12 @@ class PendingDependency(peewee.Model):
 def rows(db: peewee.Database, query: Any) -> list[tuple[Any, ...]]:
     """Return the rows of the query as tuples."""
     return list(query.tuples().execute(db))
+
+
+LAST_CHARACTER = "\U0010ffff"
+
+
+def has_ref_prefix(prefix: str) -> Any:
+    """Return the condition that an asset's external reference has this prefix."""
+    # A range, not LIKE: a range uses the index and has no wildcards to escape.
+    return Asset.external_ref.between(prefix, prefix + LAST_CHARACTER)
