@@ -2,8 +2,9 @@
 
 One race among thousands of tests on a busy machine would otherwise fail a whole run. A test that
 passes the second time is flaky: its first failure is shown, and its name is added to the file that
-TRADINGBOT_FLAKY_TESTS names. The run passes with at most three names in this file. A test that
-fails twice fails the run, and so do an error of collection and a crashed worker, at once.
+TRADINGBOT_FLAKY_TESTS names. The run passes with at most three lines in this file. Tests that
+failed because a fixture failed that they share count as one test. A test that fails twice fails the
+run, and so do an error of collection and a crashed worker, at once.
 """
 
 import fcntl
@@ -11,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +51,7 @@ def run_again(failures: Sequence[Failure], listed: Path) -> int:
     passed = second.passed if second is not None else frozenset()
     flaky = [failure for failure in failures if failure.name in passed]
     with listed.open("a") as lines:
-        lines.writelines(f"{failure.name}\n" for failure in flaky)
+        lines.writelines(f"{line}\n" for line in listing(flaky))
     print(report(flaky), flush=True)
     return code if len(flaky) == len(names) else FAILED
 
@@ -58,7 +59,24 @@ def run_again(failures: Sequence[Failure], listed: Path) -> int:
 def may_run_again(failures: Sequence[Failure], *, flaky_before: int) -> bool:
     """Return whether the run passes if each failed test passes the second time."""
     only_tests = all(failure.in_test for failure in failures)
-    return bool(failures) and only_tests and flaky_before + len(failures) <= MOST_FLAKY
+    return bool(failures) and only_tests and flaky_before + len(by_cause(failures)) <= MOST_FLAKY
+
+
+def by_cause(failures: Iterable[Failure]) -> list[list[Failure]]:
+    """Return the failures, those that one fixture caused together."""
+    found: dict[str, list[Failure]] = {}
+    for failure in failures:
+        found.setdefault(failure.cause, []).append(failure)
+    return list(found.values())
+
+
+def listing(flaky: Iterable[Failure]) -> list[str]:
+    """Return one line for each cause."""
+    return [_line(*failures) for failures in by_cause(flaky)]
+
+
+def _line(first: Failure, *others: Failure) -> str:
+    return f"{first.name}, and {len(others)} more by the same fixture" if others else first.name
 
 
 @contextmanager
@@ -72,12 +90,13 @@ def locked(path: Path, kind: int) -> Iterator[None]:
 def report(flaky: Sequence[Failure]) -> str:
     """Return what the log says about flaky tests."""
     lines = []
-    for failure in flaky:
-        lines.append(f"\nFLAKY {failure.name} passed the second time. It failed at first:")
-        lines.append(indent(failure.text, "    "))
+    for failures in by_cause(flaky):
+        names = ", ".join(failure.name for failure in failures)
+        lines.append(f"\nFLAKY {names} passed the second time. At first:")
+        lines.append(indent(failures[0].text, "    "))
     if flaky:
         lines.append("\nFLAKY tests hide defects, of the test or of the product. Fix them:")
-        lines += [f"FLAKY {failure.name}" for failure in flaky]
+        lines += [f"FLAKY {line}" for line in listing(flaky)]
     return "\n".join(lines)
 
 

@@ -148,6 +148,59 @@ def test_a_teardown_that_fails_once_is_flaky_too(project: Project) -> None:
     assert project.flaky() == ["test_it.py::test_it"]
 
 
+FIXTURES = """
+    @pytest.fixture(scope="module")
+    def market():
+        seen = HERE / "market"
+        if not seen.exists():
+            seen.touch()
+            raise OSError("lost the race of the market")
+
+    @pytest.fixture(scope="module", params=["binance", "coinbase"])
+    def exchange(request):
+        seen = HERE / request.param
+        if not seen.exists():
+            seen.touch()
+            raise OSError("lost the race of an exchange")
+
+    @pytest.fixture
+    def account(market): pass
+
+    @pytest.mark.parametrize("number", range(4))
+    def test_market(market, number): pass
+
+    def test_account(account): pass
+
+    def test_exchange(exchange): pass
+    def test_exchange_again(exchange): pass
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_tests_that_share_a_failed_fixture_count_as_one(project: Project, workers: str) -> None:
+    """Nine tests failed, and three times a fixture did."""
+    project.write("test_it.py", FIXTURES)
+    done = project.run("-n", workers)
+    assert done.returncode == 0, done.stdout
+    assert project.flaky() == [
+        "test_it.py::test_exchange[binance], and 1 more by the same fixture",
+        "test_it.py::test_exchange[coinbase], and 1 more by the same fixture",
+        "test_it.py::test_market[0], and 4 more by the same fixture",
+    ]
+    report = done.stdout[done.stdout.index("\nFLAKY") :]
+    assert report.count("OSError: lost the race of the market") == 1
+    assert "test_it.py::test_account passed the second time" in report
+
+
+def test_each_failed_fixture_counts(project: Project) -> None:
+    project.write("test_it.py", FIXTURES)
+    project.listed.write_text("earlier::test_one\n")
+    done = project.run()
+    assert done.returncode == 1
+    assert "run a second time" not in done.stdout
+    assert project.flaky() == ["earlier::test_one"]
+
+
 CRASH = """
     def test_ends_its_process():
         seen = HERE / "seen"
