@@ -152,11 +152,17 @@ def test_the_trend_follower_has_bought_when_a_candle_closed(story: Story) -> Non
     assert {fill["side"] for fill in fills} == {"BUY"}
 
 
-def test_the_profit_of_the_others_moves(story: Story) -> None:
+def test_the_profit_of_the_arbitrage_is_that_of_its_account(story: Story) -> None:
+    demo = story.demo
     # What a cycle leaves over has fallen with the market, so this may be a loss.
-    eventually(lambda: story.demo.day_pnl(ARBITRAGE) != 0, seconds=STATUS_INTERVAL)
+    eventually(lambda: gained(demo, ARBITRAGE) != 0)
+
+    def is_that_of_the_exchange() -> bool:
+        return abs(demo.day_pnl(ARBITRAGE) - gained(demo, ARBITRAGE)) <= LAST_DIGIT
+
+    eventually(is_that_of_the_exchange, seconds=STATUS_INTERVAL)
     printed = story.person.kubectl("get", "tbot", ARBITRAGE).stdout
-    assert f"{story.demo.day_pnl(ARBITRAGE):f}" in printed
+    assert f"{demo.day_pnl(ARBITRAGE):f}" in printed
 
 
 def test_the_next_trading_day_starts_the_market_maker_again(story: Story) -> None:
@@ -216,6 +222,16 @@ def stopped(demo: PodDemo) -> Decimal:
 def balance(demo: PodDemo, account: str, asset: str) -> Decimal:
     held = demo.binance.statement(account)["balances"].get(asset, {"free": "0", "held": "0"})
     return Decimal(held["free"]) + Decimal(held["held"])
+
+
+def gained(demo: PodDemo, account: str) -> Decimal:
+    """What the account is worth by its balances, less what it began with."""
+    prices = demo.binance.market()["symbols"]
+    coins = (
+        balance(demo, account, asset) * Decimal(prices[f"{asset}-USDT"]["bid"])
+        for asset in ("BTC", "ETH")
+    )
+    return balance(demo, account, "USDT") + sum(coins, Decimal(0)) - MONEY
 
 
 def holds_money_only(demo: PodDemo, account: str) -> bool:

@@ -1,7 +1,6 @@
 """What each strategy does, on the matching engine, with the runtime that runs it in a pod."""
 
 import asyncio
-from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -329,7 +328,7 @@ class TestRaces:
         cancel = bot.account.cancel
 
         def filled_meanwhile(order: OrderState) -> OrderState:
-            return replace(cancel(order), filled=order.filled + D("0.001"))
+            return cancel(order)._replace(filled=order.filled + D("0.001"))
 
         bot.account.cancel = filled_meanwhile  # type: ignore[method-assign]
         bot.world.price("BTC-USDT", "60400")

@@ -9,7 +9,6 @@ import json
 import random
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -72,7 +71,7 @@ class World:
         """Let time pass at the same prices."""
         self.now += milliseconds
         for symbol, quote in self.quotes.items():
-            self.quotes[symbol] = replace(quote, time=self.now)
+            self.quotes[symbol] = quote._replace(time=self.now)
             self._history[symbol].append((self.now, quote.bid))
 
     def price(self, symbol: str, price: str, *, size: str = "100") -> None:

@@ -9,6 +9,7 @@ exactly what is realized.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradingbot_exchange.engine.types import Side
 
@@ -18,8 +19,7 @@ COST_UNIT = Decimal("1e-12")
 """Costs of parts of a position are rounded to this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class OwnFill:
+class OwnFill(NamedTuple):
     """A fill of an order of this bot. Fills are ordered by time, then by the exchange's number."""
 
     time: int

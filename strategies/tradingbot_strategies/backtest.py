@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
+from typing import NamedTuple
 
 from tradingbot_exchange.engine.types import Instrument, Side
 from tradingbot_exchange.market.replay import Row
@@ -46,8 +47,7 @@ class Settings:
     """Of the candles of the file, in milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """The account when a candle closed."""
 
     time: int
@@ -74,8 +74,7 @@ def run(settings: Settings, candles: Iterable[tuple[str, Row]]) -> Outcome:
     return simulation.outcome()
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """Prices at which the nearest of the bot's open orders in a symbol are met."""
 
     buy: Decimal
@@ -115,7 +114,8 @@ class _Simulation:
         self._wishes: Sequence[Wish] | None = None
         self._asked: View | None = None
         """What `_wishes` are for."""
-        self._bounds = dict.fromkeys(self._markets, NO_BOUNDS)
+        self._no_bounds = dict.fromkeys(self._markets, NO_BOUNDS)
+        self._bounds = self._no_bounds
         self._entries = True
         self._refused = 0
 
@@ -217,7 +217,7 @@ class _Simulation:
         symbol = step.order.symbol if isinstance(step, Cancel) else _symbol(step)
         try:
             if isinstance(step, Cancel):
-                self._local.cancel(step.order)
+                self._local.end(step.order)
                 return True
             if isinstance(step, Place):
                 wish = step.wish
@@ -281,8 +281,10 @@ class _Simulation:
         self._open = [
             order for symbol in self._markets for order in self._local.open_orders(symbol)
         ]
-        for symbol in self._markets:
-            self._bounds[symbol] = _bounds(order for order in self._open if order.symbol == symbol)
+        self._bounds = self._no_bounds | {
+            symbol: _bounds(orders)
+            for symbol, orders in groupby(self._open, key=lambda order: order.symbol)
+        }
         self._resting = as_resting(self._open, self._ids)
         self._positions = self._account.positions()
         self._free = self._local.free(self._needs.money)

@@ -178,7 +178,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _json(outcome: Outcome, figures: Statistics) -> str:
-    fills = [{**asdict(fill), "time": _time(fill.time)} for fill in outcome.fills]
+    fills = [{**fill._asdict(), "time": _time(fill.time)} for fill in outcome.fills]
     whole = {**asdict(figures), "first": _time(figures.first), "last": _time(figures.last)}
     return json.dumps({**whole, "trades": fills}, indent=2, default=_plain)
 

@@ -5,9 +5,8 @@ this process, for Paper, backtests and tests.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tradingbot_exchange.engine.types import Side
 
@@ -31,8 +30,7 @@ class UnavailableError(ExchangeError):
     """Something could not be read; nothing was asked to change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawFill:
+class RawFill(NamedTuple):
     """A fill on the account, of any order. Values as in `account.OwnFill`."""
 
     time: int

@@ -24,7 +24,7 @@ from tradingbot_exchange.engine.types import (
 
 from tradingbot_strategies.exchange import NotAcceptedError, RawFill
 from tradingbot_strategies.orders import NewCover, NewOrder, OrderState
-from tradingbot_strategies.view import ZERO, Market, Quote, Style
+from tradingbot_strategies.view import Market, Quote, Style
 
 BOT = "bot"
 HOUSE = ".house"
@@ -197,14 +197,18 @@ class LocalAccount:
 
     def cancel(self, order: OrderState) -> OrderState:
         """Cancel an order and return how it ended. Raises NotAcceptedError."""
+        self.end(order)
+        ended = self.order(order.order_ids[0])
+        assert ended is not None  # noqa: S101 - the engine keeps it
+        return ended
+
+    def end(self, order: OrderState) -> None:
+        """Cancel an order. Raises NotAcceptedError."""
         try:
             _, events = self.engine.cancel(BOT, int(order.order_ids[0]), now=self._clock())
         except RefusedError as error:
             raise NotAcceptedError(str(error)) from error
         self._heed(events)
-        ended = self.order(order.order_ids[0])
-        assert ended is not None  # noqa: S101 - the engine keeps it
-        return ended
 
     def _heed(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -233,8 +237,7 @@ class LocalAccount:
 
     def free(self, asset: str) -> Decimal:
         """Return what can be spent of an asset."""
-        balance = self.engine.balances(BOT).get(asset)
-        return ZERO if balance is None else balance.free
+        return self.engine.free(BOT, asset)
 
     def fills(self, symbol: str, after: int) -> list[RawFill]:
         """Return the fills with a higher number than `after`, oldest first."""

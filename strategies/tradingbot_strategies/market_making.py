@@ -25,18 +25,24 @@ def decide(view: View, parameters: MarketMakingParameters) -> Sequence[Wish]:
     """Return the asks, then the bids, the best price of each side first."""
     held = view.position(base_asset(parameters.symbol)).quantity
     middle = _middle(view.quotes[parameters.symbol])
+    shift = _shift(parameters, held=held, middle=middle)
     return [
-        *_asks(view, parameters, held=held, middle=middle),
-        *_bids(view, parameters, held=held, middle=middle),
+        *_asks(view, parameters, held=held, middle=middle, shift=shift),
+        *_bids(view, parameters, held=held, middle=middle, shift=shift),
     ]
 
 
 def _bids(
-    view: View, parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal
+    view: View,
+    parameters: MarketMakingParameters,
+    *,
+    held: Decimal,
+    middle: Decimal,
+    shift: Decimal,
 ) -> Iterator[Wish]:
     market, quote = view.markets[parameters.symbol], view.quotes[parameters.symbol]
     room = parameters.max_inventory - held * middle
-    best = middle * (1 - parameters.spread / 2) - _shift(parameters, held=held, middle=middle)
+    best = middle * (1 - parameters.spread / 2) - shift
     for level in range(parameters.levels):
         price = market.price_down(best - middle * parameters.level_spacing * level)
         price = min(price, quote.ask - market.tick)  # or it would take
@@ -50,11 +56,16 @@ def _bids(
 
 
 def _asks(
-    view: View, parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal
+    view: View,
+    parameters: MarketMakingParameters,
+    *,
+    held: Decimal,
+    middle: Decimal,
+    shift: Decimal,
 ) -> Iterator[Wish]:
     market, quote = view.markets[parameters.symbol], view.quotes[parameters.symbol]
     spare = market.quantity_down(held - parameters.min_inventory / middle)
-    best = middle * (1 + parameters.spread / 2) - _shift(parameters, held=held, middle=middle)
+    best = middle * (1 + parameters.spread / 2) - shift
     for level in range(parameters.levels):
         price = market.price_up(best + middle * parameters.level_spacing * level)
         price = max(price, quote.bid + market.tick)

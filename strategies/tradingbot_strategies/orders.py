@@ -7,11 +7,11 @@ of others alone. The rest says what the order is for.
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from itertools import count
+from typing import NamedTuple
 
 from tradingbot_exchange.engine.types import Side
 
@@ -33,16 +33,14 @@ class Role(StrEnum):
     """It rests and closes: at a target price, or at a stop price, whichever comes first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """What the id of an order says."""
 
     role: Role
     tag: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
+class NewOrder(NamedTuple):
     """An order to send. `price` is None for AT_MARKET."""
 
     client_id: str
@@ -53,8 +51,7 @@ class NewOrder:
     style: Style
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewCover:
+class NewCover(NamedTuple):
     """A sale to send that rests at `price`, and becomes a market order at `stop_price`.
 
     One hold on the asset: an OCO list on Binance, a bracket order on Coinbase.
@@ -67,8 +64,7 @@ class NewCover:
     stop_price: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderState:
+class OrderState(NamedTuple):
     """An order as the exchange knows it. The two orders of an OCO list are one of these."""
 
     symbol: str

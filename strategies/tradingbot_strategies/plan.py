@@ -5,7 +5,7 @@ what is to be sold now; protect the rest; and only then open or add.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tradingbot_exchange.engine.types import Side
 
@@ -15,23 +15,20 @@ from tradingbot_strategies.protection import Cover, Exits
 from tradingbot_strategies.view import Resting, Style, View, Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(NamedTuple):
     """Cancel an order that is in the book."""
 
     order: OrderState
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Send an order."""
 
     wish: Wish
     role: Role
 
 
-@dataclass(frozen=True, slots=True)
-class Protect:
+class Protect(NamedTuple):
     """Send a protective order."""
 
     cover: Cover
@@ -80,13 +77,16 @@ def as_resting(orders: Sequence[OrderState], ids: ClientIds) -> list[Resting]:
     found = []
     for order in orders:
         label = ids.label(order.client_id)
-        if label is not None and order.open and order.price is not None and order.remaining > 0:
+        if label is None or not order.open or order.price is None:
+            continue
+        remaining = order.remaining
+        if remaining > 0:
             found.append(
                 Resting(
                     symbol=order.symbol,
                     side=order.side,
                     price=order.price,
-                    remaining=order.remaining,
+                    remaining=remaining,
                     created=order.created,
                     tag=label.tag,
                 )

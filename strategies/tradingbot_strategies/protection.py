@@ -8,6 +8,7 @@ they cover all of it. Binance calls this OCO, Coinbase a bracket.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradingbot_exchange.engine.types import Side
 
@@ -20,8 +21,7 @@ MAX_COVERS = 5
 PERCENT = Decimal(100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cover:
+class Cover(NamedTuple):
     """A part of a position that is to be sold at `price`, or when `stop_price` is reached."""
 
     symbol: str

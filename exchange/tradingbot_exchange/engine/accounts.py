@@ -96,6 +96,11 @@ class Account:
         """Iterate over the orders of a client id, newest first."""
         return (self.orders[number] for number in reversed(self._by_client_id.get(client_id, ())))
 
+    def newest_of(self, client_id: str) -> int | None:
+        """Return the id of the newest order of a client id."""
+        numbers = self._by_client_id.get(client_id)
+        return numbers[-1] if numbers else None
+
     def forget_history(self) -> None:
         """Forget ended orders and lists and all fills, and keep none from now on."""
         self.keeps_history = False

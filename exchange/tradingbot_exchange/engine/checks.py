@@ -223,10 +223,9 @@ def check_client_ids(account: Account, ids: Sequence[str], leaving: Sequence[Ent
     for number, client_id in enumerate(ids):
         if not client_id:
             continue
-        newest = next(account.by_client_id(client_id), None)
-        taken = newest is not None and newest.id in account.open
+        newest = account.newest_of(client_id)
         if client_id in ids[:number] or (
-            taken and all(entry.order is not newest for entry in leaving)
+            newest in account.open and all(entry.order.id != newest for entry in leaving)
         ):
             raise RefusedError(
                 Reason.DUPLICATE_CLIENT_ID, f"an open order has the client id {client_id!r}"

@@ -20,11 +20,11 @@ from tradingbot_exchange.engine.types import (
 class Journal:
     """Collects the events of one call. Every balance and book must be changed through it."""
 
-    __slots__ = ("_before", "_markets", "_quiet", "events", "now")
+    __slots__ = ("_before", "_markets", "events", "now", "quiet")
 
     def __init__(self, now: int, *, quiet: bool) -> None:
         self.now = now
-        self._quiet = quiet
+        self.quiet = quiet
         self.events: list[Event] = []
         self._before: dict[Account, dict[str, tuple[int, int]]] = {}
         self._markets: list[Market] = []
@@ -32,7 +32,7 @@ class Journal:
     def purse(self, account: Account, asset: str) -> Purse:
         """Return a purse that is about to change."""
         purse = account.purse(asset)
-        if self._quiet:
+        if self.quiet:
             return purse
         before = self._before.get(account)
         if before is None:
@@ -43,7 +43,7 @@ class Journal:
 
     def changes_book(self, market: Market) -> None:
         """Note that the call may change a book."""
-        if not self._quiet and market not in self._markets:
+        if not self.quiet and market not in self._markets:
             self._markets.append(market)
 
     def order(

@@ -47,7 +47,8 @@ class Engine:
     def __init__(self, instruments: Iterable[Instrument], *, quiet: bool = False) -> None:
         """Raise ValueError for an instrument whose figures do not fit together.
 
-        `quiet`: calls return no events of books and balances, which cost a sixth of their time.
+        `quiet`: calls return no events of books, balances and trades, which cost more than a sixth
+        of their time.
         """
         self._state = State(instruments, quiet=quiet)
 
@@ -103,6 +104,10 @@ class Engine:
         """
         purses = self._state.account(account).purses
         return {asset: purse.balance() for asset, purse in purses.items()}
+
+    def free(self, account: str, asset: str) -> Decimal:
+        """Return what no order of the account holds."""
+        return from_units(self._state.account(account).free(asset))
 
     def total(self, asset: str) -> Decimal:
         """Return the sum over all accounts, collected fees and the outside market.

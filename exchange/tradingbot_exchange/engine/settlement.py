@@ -18,6 +18,8 @@ from tradingbot_exchange.engine.types import (
 def trade(journal: Journal, market: Market, *, price: int, lots: int, buyer_is_maker: bool) -> int:
     """Record a trade for everybody, and return its id."""
     market.trades += 1
+    if journal.quiet:
+        return market.trades
     journal.events.append(
         TradeEvent(
             trade=Trade(

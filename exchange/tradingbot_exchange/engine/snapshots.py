@@ -72,8 +72,8 @@ def _account(account: Account) -> dict[str, object]:
         "keeps_history": account.keeps_history,
         "purses": {asset: [purse.free, purse.held] for asset, purse in account.purses.items()},
         "orders": [_order(order, account.open.get(order.id)) for order in account.orders.values()],
-        "fills": [_plain(fill) for fill in account.fills],
-        "lists": [_plain(listed) for listed in account.lists.values()],
+        "fills": [_json(fill._asdict()) for fill in account.fills],
+        "lists": [_json(listed._asdict()) for listed in account.lists.values()],
     }
 
 

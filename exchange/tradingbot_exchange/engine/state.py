@@ -13,8 +13,8 @@ class State:
     """Markets, accounts and counters.
 
     `fees` are collected, `outside` is what the outside market has won or lost in `trade_through`
-    (it may be negative); both are in units by asset. `quiet`: calls return no events of books and
-    balances.
+    (it may be negative); both are in units by asset. `quiet`: calls return no events of books,
+    balances and trades.
     """
 
     def __init__(self, instruments: Iterable[Instrument], *, quiet: bool = False) -> None:

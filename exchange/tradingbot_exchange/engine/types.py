@@ -1,7 +1,8 @@
 """The words of the engine: instruments, orders, fills, events and refusals.
 
 Quantities are in the base asset and prices in the quote asset, as `Decimal`. Times are milliseconds
-since the epoch. The names are those of the field (FIX, Binance, Coinbase); a dialect
+since the epoch. What the engine makes for each fill is a NamedTuple, which takes half as long to
+make as a frozen dataclass. The names are those of the field (FIX, Binance, Coinbase); a dialect
 translates them.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 ASSET_UNIT = Decimal("0.00000001")
 """The smallest amount of any asset."""
@@ -177,8 +179,7 @@ class Order:
     """Set once it is canceled or expired."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class Fill(NamedTuple):
     """One side of a trade, as its account sees it."""
 
     trade_id: int
@@ -196,8 +197,7 @@ class Fill:
     time: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
+class Trade(NamedTuple):
     """A trade as everybody sees it."""
 
     id: int
@@ -245,8 +245,7 @@ class Change(StrEnum):
     """Its quantity or price was edited in place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderEvent:
+class OrderEvent(NamedTuple):
     """A change of an order, with the figures right after it."""
 
     change: Change
@@ -276,8 +275,7 @@ class ListStatus(StrEnum):
     DONE = "DONE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderList:
+class OrderList(NamedTuple):
     """Two orders of which one ends the other. `orders` are their ids: the limit, then the stop."""
 
     id: int
@@ -289,16 +287,14 @@ class OrderList:
     created: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListEvent:
+class ListEvent(NamedTuple):
     """An OCO list began or ended."""
 
     list: OrderList
     time: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeEvent:
+class TradeEvent(NamedTuple):
     """A trade that everybody sees."""
 
     trade: Trade

@@ -15,6 +15,7 @@ from itertools import pairwise
 from math import gcd
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from tradingbot_exchange.errors import MarketFileError
 from tradingbot_exchange.market.prices import STEP_MS, Span
@@ -27,8 +28,7 @@ _LATEST = 253_402_300_799_000
 """The end of the year 9999."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One candle of the file. `time` is in milliseconds since the epoch."""
 
     time: int
@@ -170,25 +170,33 @@ def _rows(
 
 def _row(time: str, numbers: Sequence[str]) -> Row:
     start = parse_time(time)
-    *prices, volume = map(_decimal, COLUMNS[2:], numbers)
-    opening, high, low, close = prices
-    if min(prices) <= 0:
-        raise ValueError("prices must be greater than 0")
-    if high != max(prices) or low != min(prices):
-        raise ValueError("high must be the highest and low the lowest of the four prices")
-    if volume < 0:
-        raise ValueError("volume must not be negative")
-    return Row(start, opening, high, low, close, volume)
-
-
-def _decimal(name: str, text: str) -> Decimal:
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{name} {text!r} is not a number") from None
-    if not value.is_finite() or abs(value) >= _LIMIT:
-        raise ValueError(f"{name} {text!r} is not a number below 1e12")
-    return value
+        opening, high, low, close, volume = map(Decimal, numbers)
+        if 0 < low <= opening <= high < _LIMIT and low <= close <= high and 0 <= volume < _LIMIT:
+            return Row(start, opening, high, low, close, volume)
+    except InvalidOperation:  # not a number, or NaN
+        pass
+    raise _mistake(numbers)
+
+
+def _mistake(numbers: Sequence[str]) -> ValueError:
+    """Return what is wrong with the figures of a row, of which something is."""
+    values = []
+    for name, text in zip(COLUMNS[2:], numbers, strict=True):
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            return ValueError(f"{name} {text!r} is not a number")
+        if not value.is_finite() or abs(value) >= _LIMIT:
+            return ValueError(f"{name} {text!r} is not a number below 1e12")
+        values.append(value)
+    *prices, _ = values
+    _, high, low, _ = prices
+    if min(prices) <= 0:
+        return ValueError("prices must be greater than 0")
+    if high != max(prices) or low != min(prices):
+        return ValueError("high must be the highest and low the lowest of the four prices")
+    return ValueError("volume must not be negative")
 
 
 def parse_time(text: str) -> int:
