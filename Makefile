@@ -19,7 +19,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange generate built-in-types picture crds lock swagger-ui lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock swagger-ui lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,7 +107,7 @@ lint-words: install ## check spelling and refused words alone
 lint-workflows: install ## run actionlint and zizmor alone, on .github
 	@$(RELEASE) workflows
 
-bench: bench-webhooks bench-operator bench-exchange ## run the benchmarks
+bench: bench-webhooks bench-operator bench-exchange bench-gateway ## run the benchmarks
 
 bench-webhooks: install ## compare the webhooks with a peer in Go (bench/results/webhooks.json)
 	@PYTHONPATH=hack .venv/bin/python -m bench webhooks
@@ -117,6 +117,9 @@ bench-operator: install ## compare the operator with a peer in Go (bench/results
 
 bench-exchange: install ## measure the simulated exchange (bench/results/exchange.json)
 	@PYTHONPATH=hack .venv/bin/python -m bench exchange
+
+bench-gateway: install ## compare the gateway with a proxy in Go (bench/results/gateway.json)
+	@PYTHONPATH=hack .venv/bin/python -m bench gateway
 
 generate: install ## write the generated files: CRDs, chart templates, reference pages
 	@PYTHONPATH=hack .venv/bin/python -m codegen.generate

@@ -1,4 +1,4 @@
-"""Measure the webhooks or the operator against a peer in Go, or the exchange by itself.
+"""Measure the webhooks, the operator or the gateway against a peer in Go, or the exchange alone.
 
 Prints a table and writes it as JSON.
 """
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.exchange.benchmark import exchange
+from bench.gateway.benchmark import gateway
 from bench.operator.benchmark import add_operator_arguments, operator
 from bench.webhooks.benchmark import webhooks
 
@@ -18,7 +19,10 @@ def main() -> None:
     """Run a benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "benchmark", nargs="?", choices=["webhooks", "operator", "exchange"], default="webhooks"
+        "benchmark",
+        nargs="?",
+        choices=["webhooks", "operator", "exchange", "gateway"],
+        default="webhooks",
     )
     parser.add_argument(
         "--quick", action="store_true", help="few and short rounds, to try it; writes no results"
@@ -31,6 +35,8 @@ def main() -> None:
         parser.error("--only and --bots need the benchmark `operator`")
     elif arguments.benchmark == "exchange":
         exchange(quick=arguments.quick, results=RESULTS, say=_say)
+    elif arguments.benchmark == "gateway":
+        gateway(quick=arguments.quick, results=RESULTS, say=_say)
     else:
         webhooks(quick=arguments.quick, results=RESULTS, say=_say)
 

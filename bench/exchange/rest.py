@@ -4,26 +4,20 @@ The server has a core of its own, the clients have the other. Each connection se
 when it has the answer, as bots do.
 """
 
-import http.client
-import json
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 
 from bench.common.series import Measured, Say, Series
+from bench.common.simulated_binance import get, simulated_binance
 from bench.exchange.engine import Plan
 from bench.exchange.rest_orders import requests
 
 CONNECTIONS = 8
-_START_SECONDS = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,7 +32,7 @@ def measure_rest(plan: Plan, say: Say) -> Measured:
         name: Series() for name in ("orders_per_second", "alone_per_second", "p50_us", "p99_us")
     }
     for number in range(plan.rounds):
-        with _server() as (port, pid):
+        with simulated_binance(min(os.sched_getaffinity(os.getppid()))) as (port, pid):
             batches = [
                 _batch(port, f"w{c}", plan.orders // 4 // CONNECTIONS, number)
                 for c in range(CONNECTIONS)
@@ -59,53 +53,10 @@ def measure_rest(plan: Plan, say: Say) -> Measured:
     return measured
 
 
-@contextmanager
-def _server() -> Iterator[tuple[int, int]]:
-    """Yield the port and the pid of a server on the first core."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = Path(__file__).resolve().parent.parent.parent
-    server = subprocess.Popen(
-        [sys.executable, "-m", "bench.exchange.rest_server", str(port)],
-        cwd=root,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        os.sched_setaffinity(server.pid, {min(os.sched_getaffinity(os.getppid()))})
-        _wait(port, server)
-        yield port, server.pid
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            _get(port, "/api/v3/ping")
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("the simulated exchange did not start")
-
-
 def _batch(port: int, name: str, count: int, seed: int) -> list[bytes]:
-    now = int(_get(port, "/api/v3/time")["serverTime"])
-    price = Decimal(_get(port, "/api/v3/ticker/price?symbol=BTCUSDT")["price"])
+    now = int(get(port, "/api/v3/time")["serverTime"])
+    price = Decimal(get(port, "/api/v3/ticker/price?symbol=BTCUSDT")["price"])
     return list(requests(count // 10 * 10, price=price, now=now, name=name, random=Random(seed)))
-
-
-def _get(port: int, path: str) -> dict[str, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        answer: dict[str, str] = json.loads(connection.getresponse().read())
-        return answer
-    finally:
-        connection.close()
 
 
 def _send(port: int, batch: list[bytes]) -> list[int]:

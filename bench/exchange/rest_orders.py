@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from random import Random
 
-KEY = "bench-key"
-SECRET = "bench-secret"
-BALANCES = {"BTC": Decimal(100_000_000), "USDT": Decimal(900_000_000)}
+from bench.common.simulated_binance import KEY, SECRET
+
 _RECEIVE_WINDOW = 60_000
 
 

@@ -1,5 +1,7 @@
 """Signatures and time windows, without a server."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
@@ -16,9 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from tradingbot_exchange.binance.errors import ApiError
+from tradingbot_exchange.binance.errors import ApiError, UnusableKeyError
 from tradingbot_exchange.binance.signing import (
-    UnusableKeyError,
     check_time,
     is_ed25519,
     sign,
@@ -90,6 +91,15 @@ def test_a_secret_that_is_no_key_is_not_quoted_in_its_error() -> None:
     with pytest.raises(UnusableKeyError) as raised:
         verifies(broken, b"", b"")
     assert "SECRETSECRET" not in str(raised.value)
+
+
+def test_hmac_keys_need_no_library_for_others() -> None:
+    code = (
+        "import sys; from tradingbot_exchange.binance.signing import sign, verifies;"
+        "assert verifies('a', b'b', sign('a', b'b').encode());"
+        "assert 'cryptography' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 names = st.text("abcdefgh", min_size=1, max_size=5)

@@ -7,7 +7,7 @@ from tradingbot_exchange.engine.types import OrderType, Side
 
 from breaches.books import MONEY, names
 from breaches.facts import ZERO, Asked, Breach
-from breaches.known import Known, terms_of
+from breaches.known import REMEMBERED, Known, terms_of
 
 REPEATED = 1_000
 
@@ -57,7 +57,7 @@ class Judgement(Known):
         if self.sent_lately(now) + len(asked.legs) > self.rules.rate:
             raise Breach(f"more than {self.rules.rate} entries in a minute")
         for leg in asked.legs:
-            if leg.client_id in self.used:
+            if now - self.used.get(leg.client_id, -REMEMBERED) < REMEMBERED:
                 raise Breach(f"client id {leg.client_id} a second time")
             if any(now - at < REPEATED and terms == terms_of(leg) for at, terms in self.entries):
                 raise Breach("the same entry within a second")

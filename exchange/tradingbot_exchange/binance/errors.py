@@ -10,6 +10,10 @@ from enum import StrEnum
 from tradingbot_exchange.engine.types import Reason, RefusedError
 
 
+class UnusableKeyError(ValueError):
+    """Raised for a PEM that is neither an Ed25519 nor an RSA key of the expected half."""
+
+
 class ApiError(RuntimeError):
     """An answer that is not a success. `data` is added to its body.
 

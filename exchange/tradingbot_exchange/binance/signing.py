@@ -11,15 +11,7 @@ import binascii
 import hmac
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import lru_cache
 from urllib.parse import unquote_to_bytes
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from tradingbot_exchange.binance import errors
 
@@ -33,10 +25,6 @@ _MICROSECONDS_FROM = 10**14
 """Timestamps from here on are microseconds: in milliseconds it is the year 5138."""
 
 _SIGNATURE = b"signature="
-
-
-class UnusableKeyError(ValueError):
-    """Raised for a PEM that is neither an Ed25519 nor an RSA key of the expected half."""
 
 
 def signed_payload(query: bytes, body: bytes) -> tuple[bytes, bytes | None]:
@@ -74,7 +62,11 @@ def is_public_key(secret: str) -> bool:
 
 def is_ed25519(secret: str) -> bool:
     """Whether the secret of an API key is an Ed25519 public key."""
-    return is_public_key(secret) and isinstance(_public_key(secret), Ed25519PublicKey)
+    if not is_public_key(secret):
+        return False
+    from tradingbot_exchange.binance import asymmetric  # noqa: PLC0415
+
+    return asymmetric.is_ed25519(secret)
 
 
 def sign(secret: str, payload: bytes) -> str:
@@ -84,12 +76,9 @@ def sign(secret: str, payload: bytes) -> str:
     """
     if "PRIVATE KEY" not in secret:
         return hmac.digest(secret.encode(), payload, "sha256").hex()
-    key = _private_key(secret)
-    if isinstance(key, Ed25519PrivateKey):
-        signature = key.sign(payload)
-    else:
-        signature = key.sign(payload, padding.PKCS1v15(), SHA256())
-    return base64.b64encode(signature).decode()
+    from tradingbot_exchange.binance import asymmetric  # noqa: PLC0415
+
+    return base64.b64encode(asymmetric.sign(secret, payload)).decode()
 
 
 def verifies(secret: str, payload: bytes, signature: bytes) -> bool:
@@ -101,37 +90,9 @@ def verifies(secret: str, payload: bytes, signature: bytes) -> bool:
         raw = base64.b64decode(unquote_to_bytes(signature), validate=True)
     except binascii.Error:
         return False
-    key = _public_key(secret)
-    try:
-        if isinstance(key, Ed25519PublicKey):
-            key.verify(raw, payload)
-        else:
-            key.verify(raw, payload, padding.PKCS1v15(), SHA256())
-    except InvalidSignature:
-        return False
-    return True
+    from tradingbot_exchange.binance import asymmetric  # noqa: PLC0415
 
-
-@lru_cache(maxsize=64)
-def _public_key(pem: str) -> Ed25519PublicKey | RSAPublicKey:
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UnusableKeyError("the API key's secret is not a public key in PEM") from error
-    if not isinstance(key, Ed25519PublicKey | RSAPublicKey):
-        raise UnusableKeyError("Binance's API keys are HMAC, Ed25519 or RSA; use one of these")
-    return key
-
-
-@lru_cache(maxsize=64)
-def _private_key(pem: str) -> Ed25519PrivateKey | RSAPrivateKey:
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UnusableKeyError("the secret is not an unencrypted private key in PEM") from error
-    if not isinstance(key, Ed25519PrivateKey | RSAPrivateKey):
-        raise UnusableKeyError("Binance's API keys are HMAC, Ed25519 or RSA; use one of these")
-    return key
+    return asymmetric.verifies(secret, payload, raw)
 
 
 def milliseconds(timestamp: int) -> int:
