@@ -59,7 +59,7 @@ def gateway(exchange: int, directory: Path, *, ledger: bool = False) -> Iterator
     command = [
         *(sys.executable, "-m", "tradingbot_cli", "gateway", "--config", str(config)),
         *("--listen", f"127.0.0.1:{port}", "--report-listen", f"127.0.0.1:{report}"),
-        *("--drain-listen", "127.0.0.1:0", "--max-orders-per-minute", "100000"),
+        *("--drain-listen", "127.0.0.1:0"),
         *("--placeholder-key", BOT_KEY),
         *(("--state", str(directory / "ledger")) if ledger else ()),
     ]
@@ -102,6 +102,7 @@ def _bot(base_url: str) -> dict[str, object]:
             "stopLossPercentage": "2.5",
             "takeProfitPercentage": "5",
             "maxOpenPositions": 1,
+            "maxOrdersPerMinute": 100_000,
         },
         "schedule": {"timeZone": "UTC", "dayStart": "00:00", "windows": [], "blackouts": []},
     }

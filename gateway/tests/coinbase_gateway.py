@@ -194,13 +194,13 @@ def start_bot(start: Gateways, *arguments: str, begin: bool = True, **more: Any)
         "--balance", "USD=100000,BTC=1", dialect="coinbase"
     )
     gateway = start(exchange=exchange, begin=False, **more)
-    gateway.content["exchange"]["name"] = "Coinbase"
+    gateway.content["exchange"] |= {"name": "Coinbase", "quoteCurrency": "USD"}
+    gateway.content["risk"] |= {"maxOrdersPerMinute": 1000}
     gateway.write(gateway.content)
     handover = gateway.directory / "handover"
     handover.mkdir()
     gateway.arguments = (
-        *("--dialect", "coinbase", "--handover", str(handover), "--quote-currency", "USD"),
-        *("--max-orders-per-minute", "1000", *arguments),
+        *("--dialect", "coinbase", "--handover", str(handover), *arguments),
     )
     if begin:
         gateway.begin()

@@ -5,16 +5,16 @@ loop, and no method waits, so a decision and what it counts are one step.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig, RiskReport
+from tradingbot_api.enforcement import quote_currency_of
 from tradingbot_api.trading_hours import hours
 
 from tradingbot_gateway.drop_copy import DropCopy
-from tradingbot_gateway.errors import StateFileError
+from tradingbot_gateway.errors import ConfigError, StateFileError
 from tradingbot_gateway.journal import Journal, Recorded
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.risk.actions import Action
@@ -29,8 +29,6 @@ from tradingbot_gateway.risk.verdicts import Verdict
 Wall = Callable[[], int]
 """Returns milliseconds since the epoch."""
 
-ReadSettings = Callable[[BotConfig, int], Settings]
-
 
 class Gate:
     """One bot's desk and what has to happen around each of its calls."""
@@ -38,14 +36,13 @@ class Gate:
     def __init__(
         self,
         config: BotConfig,
-        read_settings: ReadSettings,
         *,
         journal: Journal | None,
         drop_copy: DropCopy,
         metrics: Metrics,
         wall: Wall,
     ) -> None:
-        """Restore the desk from the journal. Raises StateFileError."""
+        """Restore the desk from the journal. Raises ConfigError and StateFileError."""
         self.config = config
         self.wall = wall
         self.drop_copy = drop_copy
@@ -57,10 +54,9 @@ class Gate:
         self.failed = asyncio.Event()
         self.failure: StateFileError | None = None
         """Why the ledger can't be written: the process must end."""
-        self._read_settings = read_settings
         self._journal = journal
         self._markets: dict[str, Market] = {}
-        self.settings = read_settings(config, wall())
+        self.settings = settings_of(config, wall())
         self.desk = self._restored()
         if journal is not None:
             self.desk.drain()
@@ -131,7 +127,7 @@ class Gate:
     def configured(self, config: BotConfig) -> None:
         """Apply another bot.json."""
         now = self.wall()
-        self.settings = self._read_settings(config, now)
+        self.settings = settings_of(config, now)
         self.desk.configured(self.settings, now)
         self._save()
         self.config = config
@@ -139,7 +135,7 @@ class Gate:
 
     def refresh(self) -> None:
         """Apply what depends on the time alone: the schedule's hours."""
-        settings = self._read_settings(self.config, self.wall())
+        settings = settings_of(self.config, self.wall())
         if settings != self.settings:
             self.configured(self.config)
 
@@ -197,31 +193,16 @@ class Gate:
             raise
 
 
-def settings_reader(
-    *,
-    money: str,
-    price_collar_percentage: Decimal,
-    max_orders_per_minute: int,
-    allowed_symbols: Iterable[str] | None,
-) -> ReadSettings:
-    """Return the function that reads a bot.json, with what it does not have yet."""
-    symbols = None if allowed_symbols is None else frozenset(allowed_symbols)
-
-    def read(config: BotConfig, now: int) -> Settings:
-        limits = Limits.of(
-            config.risk,
-            money=money,
-            price_collar_percentage=price_collar_percentage,
-            max_orders_per_minute=max_orders_per_minute,
-            allowed_symbols=symbols,
-        )
-        halted = config.halted_until
-        is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open
-        return Settings(
-            limits=limits,
-            calendar=config.schedule,
-            halted_until=None if halted is None else int(halted.timestamp() * 1000),
-            closed=None if is_open else "the schedule in bot.json is closed",
-        )
-
-    return read
+def settings_of(config: BotConfig, now: int) -> Settings:
+    """Return what the gateway enforces of a bot.json. Raises ConfigError. `now` in milliseconds."""
+    currency = quote_currency_of(config.exchange)
+    if currency is None:
+        raise ConfigError("bot.json names no exchange.quoteCurrency, and the exchange has none")
+    halted = config.halted_until
+    is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open
+    return Settings(
+        limits=Limits.of(config.risk, money=currency),
+        calendar=config.schedule,
+        halted_until=None if halted is None else int(halted.timestamp() * 1000),
+        closed=None if is_open else "the schedule in bot.json is closed",
+    )

@@ -22,7 +22,7 @@ from tradingbot_gateway.configuration import ConfigFile
 from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ListenError
-from tradingbot_gateway.gate import Gate, Wall, settings_reader
+from tradingbot_gateway.gate import Gate, Wall
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.settings import GatewaySettings, address
@@ -191,15 +191,8 @@ class _Process:
                         await asyncio.gather(*(runner.cleanup() for runner in runners))
 
     def _gate(self) -> Gate:
-        settings = self._settings
         return Gate(
             self._config.config,
-            settings_reader(
-                money=settings.quote_currency,
-                price_collar_percentage=settings.price_collar_percentage,
-                max_orders_per_minute=settings.max_orders_per_minute,
-                allowed_symbols=settings.allowed_symbols or None,
-            ),
             journal=self._journal,
             drop_copy=DropCopy(_write_line),
             metrics=Metrics(),

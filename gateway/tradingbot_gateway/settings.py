@@ -1,22 +1,15 @@
 """The settings of the gateway."""
 
 import re
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
-
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from tradingbot_exchange.market.symbols import DialectName
-from tradingbot_exchange.setting_lists import split
 
 from tradingbot_gateway.connection import Egress
 from tradingbot_gateway.credentials import PLACEHOLDER
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
-_ASSET = re.compile(r"[A-Z0-9]{1,20}")
-_SYMBOL = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
-_LARGEST = Decimal(10**12)
 _PORTS = 65536
 
 
@@ -76,32 +69,6 @@ class GatewaySettings(BaseSettings):
     ca_bundle: Path | None = Field(
         default=None, description="PEM file of authorities that are trusted beside the system's."
     )
-    quote_currency: str = Field(
-        default="USDT", description="Currency of all limits and figures, such as USDT."
-    )
-    allowed_symbols: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(),
-        description="Symbols that may be entered, as BTC-USDT, with commas between them. By default"
-        " all in the quote currency.",
-    )
-    price_collar_percentage: Decimal = Field(
-        default=Decimal(5),
-        gt=0,
-        le=100,
-        description="How far beyond the market an entry may trade, in percent.",
-    )
-    max_orders_per_minute: int = Field(
-        default=60, ge=1, le=100_000, description="Entries within 60 seconds."
-    )
-    paper_balance: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("USDT=10000",),
-        description="ASSET=AMOUNT of the account in mode Paper, with commas between them.",
-    )
-
-    @field_validator("allowed_symbols", "paper_balance", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return split(value)
 
     @field_validator("listen", "report_listen", "drain_listen")
     @classmethod
@@ -109,36 +76,10 @@ class GatewaySettings(BaseSettings):
         address(value)
         return value
 
-    @field_validator("quote_currency")
-    @classmethod
-    def _is_asset(cls, value: str) -> str:
-        if _ASSET.fullmatch(value) is None:
-            raise ValueError(f"{value!r} is not an asset, such as USDT")
-        return value
-
-    @field_validator("allowed_symbols")
-    @classmethod
-    def _are_symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            if _SYMBOL.fullmatch(text) is None:
-                raise ValueError(f"{text!r} is not BASE-QUOTE, such as BTC-USDT")
-        return value
-
-    @field_validator("paper_balance")
-    @classmethod
-    def _are_balances(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            _balance(text)
-        return value
-
     def egress(self) -> Egress:
         """Return the way to the exchange."""
         proxy = self.proxy_url
         return Egress(None if proxy is None else proxy.get_secret_value(), self.ca_bundle)
-
-    def balances(self) -> dict[str, Decimal]:
-        """Return the balances of the account in mode Paper."""
-        return dict(map(_balance, self.paper_balance))
 
 
 def address(text: str) -> tuple[str, int]:
@@ -147,16 +88,3 @@ def address(text: str) -> tuple[str, int]:
     if found is None or int(found["port"]) >= _PORTS:
         raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8081")
     return found["host"].strip("[]"), int(found["port"])
-
-
-def _balance(text: str) -> tuple[str, Decimal]:
-    asset, equals, amount = text.partition("=")
-    if not equals or _ASSET.fullmatch(asset) is None:
-        raise ValueError(f"{text!r} is not ASSET=AMOUNT, such as USDT=10000")
-    try:
-        value = Decimal(amount)
-    except InvalidOperation:
-        raise ValueError(f"{amount!r} is not an amount") from None
-    if not value.is_finite() or not 0 <= value <= _LARGEST or value != round(value, 8):
-        raise ValueError(f"{amount!r} must be from 0 to 1e12, with 8 places at most")
-    return asset, value
