@@ -200,20 +200,24 @@ class Gate:
 def settings_reader(
     *,
     money: str,
-    price_collar_percentage: Decimal,
-    max_orders_per_minute: int,
-    allowed_symbols: Iterable[str] | None,
+    price_collar_percentage: Decimal | None = None,
+    max_orders_per_minute: int | None = None,
+    allowed_symbols: Iterable[str] | None = None,
 ) -> ReadSettings:
-    """Return the function that reads a bot.json, with what it does not have yet."""
+    """Return the function that reads a bot.json. A limit that is given here replaces its own."""
     symbols = None if allowed_symbols is None else frozenset(allowed_symbols)
 
     def read(config: BotConfig, now: int) -> Settings:
+        risk = config.risk
+        collar, orders = price_collar_percentage, max_orders_per_minute
         limits = Limits.of(
-            config.risk,
+            risk,
             money=money,
-            price_collar_percentage=price_collar_percentage,
-            max_orders_per_minute=max_orders_per_minute,
-            allowed_symbols=symbols,
+            price_collar_percentage=Decimal(risk.price_collar_percentage)
+            if collar is None
+            else collar,
+            max_orders_per_minute=risk.max_orders_per_minute if orders is None else orders,
+            allowed_symbols=risk.allowed_symbols if symbols is None else symbols,
         )
         halted = config.halted_until
         is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open

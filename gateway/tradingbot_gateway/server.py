@@ -45,6 +45,7 @@ def wall_clock() -> int:
 def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises GatewayError if the gateway can't start."""
     config = ConfigFile(settings.config)
+    settings = settings.with_defaults_of(config.config.exchange)
     credentials = _credentials(settings, paper=config.config.mode.value == "Paper")
     with _sockets(settings) as sockets, _journal(settings, config) as journal:
         uvloop.run(_Process(settings, config, credentials, journal, sockets).serve())
@@ -154,13 +155,14 @@ class _Process:
                         await asyncio.gather(*(runner.cleanup() for runner in runners))
 
     def _gate(self) -> Gate:
-        settings = self._settings
+        settings, given = self._settings, self._settings.model_fields_set
+        collar, orders = settings.price_collar_percentage, settings.max_orders_per_minute
         return Gate(
             self._config.config,
             settings_reader(
                 money=settings.quote_currency,
-                price_collar_percentage=settings.price_collar_percentage,
-                max_orders_per_minute=settings.max_orders_per_minute,
+                price_collar_percentage=collar if "price_collar_percentage" in given else None,
+                max_orders_per_minute=orders if "max_orders_per_minute" in given else None,
                 allowed_symbols=settings.allowed_symbols or None,
             ),
             journal=self._journal,

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from tradingbot_api.contract import BotExchange
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.setting_lists import split
 
@@ -130,6 +131,17 @@ class GatewaySettings(BaseSettings):
         if self.dialect is not DialectName.BINANCE:
             raise ValueError("--dialect: only binance is supported yet")
         return self
+
+    def with_defaults_of(self, exchange: BotExchange) -> Self:
+        """Return the settings with what bot.json says of the account, where no flag says it."""
+        found: dict[str, object] = {}
+        if exchange.quote_currency is not None:
+            found["quote_currency"] = exchange.quote_currency
+        if exchange.paper_balance is not None:
+            balances = (f"{each.asset}={each.amount}" for each in exchange.paper_balance)
+            found["paper_balance"] = tuple(balances)
+        left = {name: found[name] for name in found.keys() - self.model_fields_set}
+        return self.model_copy(update=left)
 
     def balances(self) -> dict[str, Decimal]:
         """Return the balances of the account in mode Paper."""
