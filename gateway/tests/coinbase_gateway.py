@@ -199,9 +199,7 @@ def start_bot(start: Gateways, *arguments: str, begin: bool = True, **more: Any)
     gateway.write(gateway.content)
     handover = gateway.directory / "handover"
     handover.mkdir()
-    gateway.arguments = (
-        *("--dialect", "coinbase", "--handover", str(handover), *arguments),
-    )
+    gateway.arguments = (*("--dialect", "coinbase", "--handover", str(handover), *arguments),)
     if begin:
         gateway.begin()
     return Bot(gateway)

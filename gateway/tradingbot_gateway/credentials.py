@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tradingbot_api.gateway_pod import PLACEHOLDER
+
 from tradingbot_gateway.errors import CredentialsError
+
+__all__ = ["PLACEHOLDER", "Credentials", "read_credentials"]
 
 KEY_VARIABLE = "EXCHANGE_API_KEY"
 SECRET_VARIABLE = "EXCHANGE_API_SECRET"  # noqa: S105 - the name of a variable
-
-PLACEHOLDER = "tradingbot-gateway-placeholder"
-"""What a bot has in place of the exchange's key and secret. It opens nothing but its gateway."""
 
 _LONGEST = 16 * 1024
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from tradingbot_exchange.market.symbols import DialectName

@@ -118,6 +118,9 @@ class FakeCluster(KubernetesApi):
         """Return type and reason of all events so far."""
         return [(event["type"], event["reason"]) for event in self.posted]
 
+    async def server_version(self) -> JsonObject:
+        return {"major": "1", "minor": "37"}
+
     async def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         self.reads.append(("get", kind, name))
         self._maybe_fail("get", kind)

@@ -169,6 +169,15 @@ DRIFT = [
 NOT_TRIED = {
     "spec.template.spec.containers[].securityContext.privileged": "this control plane allows none",
     "spec.template.spec.containers[].volumeDevices": "leaves a volume, so it has a test of its own",
+    **{
+        f"spec.template.spec.initContainers[].{field}": "of a bot with a gateway only"
+        for field in (
+            *("command", "workingDir", "envFrom", "env", "ports[]", "volumeMounts[]"),
+            *("securityContext.privileged", "securityContext.capabilities.add"),
+            *("securityContext.runAsNonRoot", "securityContext.runAsUser"),
+            *("securityContext.runAsGroup", "securityContext.seccompProfile"),
+        )
+    },
 }
 
 LISTED = [

@@ -333,11 +333,3 @@ def test_a_child_that_is_being_deleted_is_not_ready() -> None:
     assert [child["ready"] for child in deployed_resources(children, deployment_ready=True)] == [
         False
     ] * 3
-
-
-def test_a_bot_whose_limits_nothing_would_keep_is_not_run() -> None:
-    """Until the operator adds a gateway, such a bot would have the exchange's keys."""
-    asked = bot({"riskManagement": {"enforcement": "Gateway"}})
-
-    assert asked.spec is None
-    assert asked.invalid_fields == ("spec.riskManagement.enforcement",)

@@ -17,6 +17,7 @@ import resource
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import uvloop
@@ -41,6 +42,7 @@ from tradingbot_operator.cluster.informer import Informer
 from tradingbot_operator.cluster.listings import KINDS
 from tradingbot_operator.cluster.login import login
 from tradingbot_operator.cluster.work_queue import WorkQueue
+from tradingbot_operator.gateway_discovery import discover
 from tradingbot_operator.health import health_server
 from tradingbot_operator.leadership.election import (
     NotLeaderError,
@@ -226,6 +228,9 @@ class Operator:
             await self.informer.catch_up()
         await self._learn_replica_sets()
         namespace = self.settings.lease_namespace or own_namespace()
+        gateway = await discover(self.api, self.settings)
+        surroundings = replace(self.context.surroundings, gateway=gateway)
+        self.context = replace(self.context, surroundings=surroundings)
         self.secrets.keys = await load_digest_keys(self.api, namespace)
         work: tuple[Coroutine[None, None, None], ...] = (
             self.orphans.run(self.settings.resync_interval),

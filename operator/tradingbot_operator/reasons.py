@@ -16,6 +16,7 @@ class Reason(StrEnum):
     CHANGED_BY_ADMISSION = "ChangedByAdmission"
     CREDENTIALS_FOUND = "CredentialsFound"
     DAILY_LOSS_LIMIT = "DailyLossLimit"
+    GATEWAY_UNAVAILABLE = "GatewayUnavailable"
     HALTED = "Halted"
     INVALID_SPEC = "InvalidSpec"
     KEY_EMPTY = "KeyEmpty"

@@ -4,8 +4,9 @@ import ipaddress
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from tradingbot_api.quantity import thousandths
 from tradingbot_api.strategies import checked
 
 from tradingbot_operator.registry_tls import may_carry_token
@@ -14,6 +15,15 @@ DEFAULT_NO_PROXY = (
     "localhost,127.0.0.1,::1,.svc,.{cluster_domain},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 )
 """The names of Services, and the private ranges in which clusters have their pods and Services."""
+
+
+def _is_quantity(text: str) -> str:
+    if (thousandths(text) or 0) <= 0:
+        raise ValueError(f"{text!r} must be a quantity greater than 0, such as 100m or 64Mi")
+    return text
+
+
+GatewayQuantity = Annotated[str, AfterValidator(_is_quantity)]
 
 
 class OperatorSettings(BaseSettings):
@@ -102,6 +112,19 @@ class OperatorSettings(BaseSettings):
         description="Hosts that bots with a proxyURL reach without it, separated by commas; empty"
         f" for {DEFAULT_NO_PROXY}. The API server is added. {{cluster_domain}} is replaced by the"
         " DNS domain of the cluster. A change restarts these bots.",
+    )
+    gateway_image: str = Field(
+        "",
+        description="Image of the risk gateway in the pods of bots with enforcement Gateway; empty"
+        " for the operator's own image. A change restarts these bots.",
+    )
+    gateway_cpu_request: GatewayQuantity = Field("20m", description="CPU request of the gateway.")
+    gateway_memory_request: GatewayQuantity = Field(
+        "96Mi", description="Memory request of the gateway."
+    )
+    gateway_cpu_limit: GatewayQuantity = Field("1", description="CPU limit of the gateway.")
+    gateway_memory_limit: GatewayQuantity = Field(
+        "192Mi", description="Memory limit of the gateway."
     )
     credentials_interval: float = Field(
         60.0, description="Seconds between two checks of a bot's Secret for changes.", gt=0

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 from tradingbot_api.contract import BotConfig
+from tradingbot_api.pod_parts import BASE_URL_ENV
 from tradingbot_api.tradingbot import Mode
 
 from tradingbot_strategies.binance import Binance
@@ -52,6 +53,7 @@ async def connect(
 
     Raises ConfigError, and UnavailableError if a simulated exchange can't be asked.
     """
+    config = behind_gateway(config, environment)
     sends = config.mode is Mode.LIVE or await says_simulated(config.exchange.base_url)
     keys = _keys(environment) if sends else {}
     adapter, client = _client(config, keys)
@@ -64,6 +66,15 @@ async def connect(
     store = PaperFile(state / f"{config.namespace}.{config.name}.paper.json")
     paper = PaperExchange(exchange, asset=asset, money=paper_money, store=store, clock=clock)
     return paper, calls
+
+
+def behind_gateway(config: BotConfig, environment: Mapping[str, str]) -> BotConfig:
+    """Return the configuration with the address of the risk gateway, if the pod has one."""
+    url = environment.get(BASE_URL_ENV)
+    if not url:
+        return config
+    exchange = config.exchange.model_copy(update={"base_url": url})
+    return config.model_copy(update={"exchange": exchange})
 
 
 async def says_simulated(base_url: str | None) -> bool:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from aiohttp import web
+from tradingbot_api.pod_parts import BASE_URL_ENV
 
 from tradingbot_strategies.calls import Calls
 from tradingbot_strategies.catalog import strategy
@@ -71,7 +72,9 @@ class Bot:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._options.host or None, self._options.port).start()
+            # A gateway in the pod has this port, and reports what it has counted itself.
+            if not self._environment.get(BASE_URL_ENV):
+                await web.TCPSite(runner, self._options.host or None, self._options.port).start()
             await self._start()
             await self._trade()
             await self._end()

@@ -75,7 +75,7 @@ def local_image(image: str, images: Mapping[str, LocalImage] = IMAGES) -> LocalI
 def is_local(pod: JsonObject, images: Mapping[str, LocalImage] = IMAGES) -> bool:
     """Return whether all containers of a pod run as processes, not as kwok's simulation.
 
-    Init containers that are no sidecars, and other restart policies than Always, stay simulated.
+    Init containers without restartPolicy Always stay simulated, and so do pods with another one.
     """
     spec = pod["spec"]
     sidecars = spec.get("initContainers") or []

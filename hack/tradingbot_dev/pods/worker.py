@@ -165,7 +165,7 @@ class PodWorker:
     def _waits_for(self, earlier: Iterable[ContainerState]) -> bool:
         """Return whether a container waits for a sidecar before it.
 
-        Once the first container that is no sidecar has been started, none waits any more.
+        Once one of the pod's main containers has been started, none waits any more.
         """
         if self.record.attempts.keys() - sidecars_of(self._pod):
             return False

@@ -7,7 +7,6 @@ from functools import cached_property
 from tradingbot_api import API_VERSION
 from tradingbot_api.admission.review import KINDS, defaulted, review
 from tradingbot_api.effective import effective
-from tradingbot_api.enforcement import has_gateway
 from tradingbot_api.model import JsonObject, ObjectMeta
 from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
@@ -89,16 +88,13 @@ class Bot:
         ).errors
         if has_run:
             errors = tuple(error for error in errors if not error.credential)
-        spec, wrong = None, [error.field for error in errors]
+        spec = None
         if not errors:
             declared: TradingBotSpec = KINDS["TradingBot"].spec_parser.validate_python(
                 with_defaults["spec"]
             )
             spec = effective(declared)
-            # Nothing adds the gateway to a pod yet, and without one the bot would have the keys.
-            if has_gateway(spec):
-                spec, wrong = None, ["spec.riskManagement.enforcement"]
-        return cls(meta, spec, tuple(wrong), status)
+        return cls(meta, spec, tuple(error.field for error in errors), status)
 
     @property
     def key(self) -> NamespacedName:

@@ -4,6 +4,7 @@ A bot runs unless there is a reason to stop it. The first one that holds is the 
 
     spec can't be read, or is invalid                  the Deployment keeps its template, 0 replicas
     a child's name is taken by somebody else           likewise
+    enforcement is Gateway and the cluster has none    likewise
     paused, halted, a child that can't be read,
     no credentials, outside of the schedule            declared as in spec, 0 replicas
     a Deployment or pods from before that run
@@ -19,6 +20,7 @@ the next plan declares the new template, and the Deployment restarts the pod.
 from dataclasses import dataclass
 from datetime import datetime
 
+from tradingbot_api.enforcement import has_gateway
 from tradingbot_api.model import JsonObject
 from tradingbot_api.trading_hours import Hours, hours
 from tradingbot_api.tradingbot import Mode, TradingBotSpec, UpdatePolicy
@@ -68,6 +70,8 @@ class Plan:
     """Kinds of children that were declared before and are deleted."""
     causes: tuple[str, ...] = ()
     """What a restart is for: one that this plan makes, or that waits."""
+    refusal: str = ""
+    """Why the cluster can't run the bot as declared."""
 
 
 def plan(bot: Bot, observed: Observed, now: datetime, surroundings: Surroundings = DEFAULT) -> Plan:
@@ -81,6 +85,14 @@ def plan(bot: Bot, observed: Observed, now: datetime, surroundings: Surroundings
             stopped_deployment(bot, observed.children),
             stop=Reason.NAME_CONFLICT,
             hours=hours(bot.spec.schedule, now),
+        )
+    refusal = surroundings.gateway.refusal if has_gateway(bot.spec) else ""
+    if refusal:
+        return Plan(
+            stopped_deployment(bot, observed.children),
+            stop=Reason.GATEWAY_UNAVAILABLE,
+            hours=hours(bot.spec.schedule, now),
+            refusal=refusal,
         )
     spec, open_hours = bot.spec, hours(bot.spec.schedule, now)
     config = manifests.Config.declared(bot, spec)

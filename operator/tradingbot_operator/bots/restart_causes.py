@@ -1,6 +1,8 @@
 """What a restart of a bot is for: the parts in which what runs differs from what is declared.
 
 image, resources      of the container
+riskManagement.enforcement    with or without a gateway
+gateway               the image or the resources of the gateway: settings of the operator
 parameters, strategy, exchange, mode    of bot.json
 credentials           a value in the Secret, or the names of the Secret and its keys
 pod.FIELD             a field of spec.pod, or any other of the pod template
@@ -10,11 +12,12 @@ exchange.proxyURL, exchange.caBundle    what they add to the pod
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from tradingbot_api.gateway_pod import CONTAINER
 from tradingbot_api.model import JsonObject
-from tradingbot_api.pod_parts import CA_ENV, PROXY_ENV
+from tradingbot_api.pod_parts import BASE_URL_ENV, CA_ENV, PROXY_ENV
 
 from tradingbot_operator import RESTART_HASH
-from tradingbot_operator.bots.children import manifests
+from tradingbot_operator.bots.children import gateway, manifests
 from tradingbot_operator.bots.children.built_in_types import POD_TEMPLATE
 from tradingbot_operator.bots.children.differences import (
     MISSING,
@@ -32,12 +35,20 @@ from tradingbot_operator.bots.children.pod_options import (
 )
 from tradingbot_operator.bots.children.surroundings import API_SERVER
 from tradingbot_operator.bots.observed import Observed, Running
-from tradingbot_operator.cluster.reading.untrusted import mapping
+from tradingbot_operator.cluster.reading.untrusted import mapping, mappings
 
 _TEMPLATE: tuple[Step, ...] = ("spec", "template")
 _CONTAINER_PARTS = {"image": "image", "resources": "resources"}
 _STRATEGY_PARTS = {"image": "image", "parameters": "parameters"}
 _CREDENTIALS = "credentials"
+_GATEWAY_PARTS = {
+    "TRADINGBOT_GATEWAY_PROXY_URL": "exchange.proxyURL",
+    "TRADINGBOT_GATEWAY_CA_BUNDLE": "exchange.caBundle",
+    "TRADINGBOT_GATEWAY_DIALECT": "exchange.dialect",
+}
+_ONLY_ONE_OF_THEM = frozenset({*manifests.CREDENTIAL_VARIABLES, BASE_URL_ENV, *PROXY_ENV, *CA_ENV})
+"""Variables of the bot that it has only with a gateway, or only without one."""
+_SETTINGS_OF_THE_GATEWAY = frozenset({"dialect", "quoteCurrency", "paperBalance"})
 _VOLUMES = {CLAIM_VOLUME: "pod.storage", CA_VOLUME: "exchange.caBundle"}
 _REMOVABLE = frozenset(
     (
@@ -56,8 +67,14 @@ def restart_causes(
 ) -> tuple[str, ...]:
     """Return the names of what differs between what runs and what is declared, each once."""
     (old_template, old_config), (template, config) = running.unpacked(), declared.unpacked()
+    found: list[str] = []
+    if _has_gateway(old_template) != _has_gateway(template):
+        # All else that differs for it is its consequence.
+        found.append("riskManagement.enforcement")
+        old_template, template = map(_without_gateway, (old_template, template))
+        old_config, config = map(_without_gateway_settings, (old_config, config))
     causes = partial(causes_of, proxied=_has_proxy(old_template) or _has_proxy(template))
-    found = [
+    found += [
         *_config_causes(old_config.body, config.body),
         *causes(_changed(old_template, template, observed)),
     ]
@@ -86,10 +103,52 @@ def causes_of(changes: Iterable[Difference], *, proxied: bool = False) -> Iterat
         rest = steps[1:] if steps[0] == "spec" else steps
         if steps[0] == "metadata" and steps[1:]:
             yield f"pod.{steps[1]}"
+        elif rest[0] == "initContainers":
+            yield _of_gateway(rest[2:], found)
         elif len(rest) < 3 or rest[0] != "containers":  # noqa: PLR2004 - the list, item and field
             yield _of_volume(rest[:2], found) or f"pod.{rest[0]}"
         else:
             yield _of_container(rest[2:4], found, proxied=proxied)
+
+
+def _of_gateway(steps: tuple[Step, ...], found: Difference) -> str:
+    """Return the field that a part of the gateway comes from; `gateway` if it is a setting."""
+    names = _names(steps[1]) if steps[:1] == ("env",) and steps[1:] else set()
+    if names & manifests.CREDENTIAL_VARIABLES:
+        return _CREDENTIALS
+    return _GATEWAY_PARTS.get(next(iter(names), ""), "gateway") if steps else f"{found.path}"
+
+
+def _has_gateway(template: JsonObject) -> bool:
+    containers = mappings(mapping(template.get("spec")).get("initContainers"))
+    return any(found.get("name") == CONTAINER for found in containers)
+
+
+def _without_gateway(template: JsonObject) -> JsonObject:
+    """Return a template without the gateway, and without what the bot has instead of keys."""
+    spec = mapping(template.get("spec"))
+    containers = [
+        {
+            **{name: value for name, value in found.items() if name != "ports"},
+            "env": [
+                each
+                for each in mappings(found.get("env"))
+                if each.get("name") not in _ONLY_ONE_OF_THEM
+            ],
+        }
+        for found in mappings(spec.get("containers"))
+    ]
+    volumes = [
+        found for found in mappings(spec.get("volumes")) if found.get("name") not in gateway.VOLUMES
+    ]
+    kept = {name: value for name, value in spec.items() if name != "initContainers"}
+    return {**template, "spec": {**kept, "containers": containers, "volumes": volumes}}
+
+
+def _without_gateway_settings(config: manifests.Config) -> manifests.Config:
+    exchange = mapping(config.body.get("exchange"))
+    kept = {name: value for name, value in exchange.items() if name not in _SETTINGS_OF_THE_GATEWAY}
+    return manifests.Config({**config.body, "exchange": kept})
 
 
 def _of_container(steps: tuple[Step, ...], found: Difference, *, proxied: bool) -> str:

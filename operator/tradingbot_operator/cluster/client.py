@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import aiohttp
 import kopf
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
 
@@ -95,6 +95,10 @@ class KubernetesApi:
         """Return the object, or None if it does not exist."""
         found = await self._found(kind, namespace, name, accept=JSON)
         return None if found is None else {"kind": kind, **found}
+
+    async def server_version(self) -> JsonObject:
+        """Return `major` and `minor` of the API server, as texts."""
+        return dict(from_json((await self._answer("GET", "version")).text))
 
     async def items(
         self,

@@ -219,6 +219,13 @@ def _pod_changes(pod: JsonObject, own: JsonObject) -> Iterator[_Change]:
             if container.get("name") == declared.get("name"):
                 for name in ("env", "ports", "volumeMounts"):
                     yield from _list_change(container, declared, name, LISTS[name])
+    for container in mappings(pod.get("initContainers")):
+        for declared in mappings(own.get("initContainers")):
+            if container.get("name") == declared.get("name"):
+                for name in ("env", "ports", "volumeMounts"):
+                    yield from _list_change(
+                        container, declared, name, LISTS[name], alone=name == "env"
+                    )
 
 
 def _map_change(holder: JsonObject, own: JsonObject, name: str) -> Iterator[_Change]:

@@ -50,6 +50,7 @@ _CONTAINER = "spec.template.spec.containers[]"
 
 LISTS = {
     "containers": at("Deployment", "spec.template.spec.containers"),
+    "initContainers": at("Deployment", "spec.template.spec.initContainers"),
     "volumes": at("Deployment", "spec.template.spec.volumes"),
     **{name: at("Deployment", f"{_CONTAINER}.{name}") for name in ("env", "ports", "volumeMounts")},
 }
@@ -258,6 +259,39 @@ def _container() -> Iterator[Rule]:
         yield Rule("Deployment", path, Verdict.LISTED, why)
 
 
+def _gateway() -> Iterator[Rule]:
+    container = "spec.template.spec.initContainers[]"
+    for names, why in (
+        (("command", "workingDir", "envFrom"), "runs something else with the exchange's keys"),
+        (
+            (
+                "securityContext.privileged",
+                "securityContext.capabilities.add",
+                "securityContext.runAsNonRoot",
+                "securityContext.runAsUser",
+                "securityContext.runAsGroup",
+                "securityContext.seccompProfile",
+            ),
+            "overrides the declared setting of the pod, or is refused together with it",
+        ),
+    ):
+        for name in names:
+            yield Rule("Deployment", f"{container}.{name}", Verdict.REMOVED, why)
+    yield Rule(
+        "Deployment",
+        f"{container}.env",
+        Verdict.RESTORED,
+        "a variable of the gateway is a setting, which can replace a limit",
+    )
+    for name in ("ports[]", "volumeMounts[]"):
+        yield Rule(
+            "Deployment",
+            f"{container}.{name}",
+            Verdict.RESTORED,
+            "another port of a declared name is refused; another mount hides bot.json or the books",
+        )
+
+
 def _config_map() -> Iterator[Rule]:
     yield Rule(
         "ConfigMap",
@@ -280,7 +314,7 @@ def _config_map() -> Iterator[Rule]:
     )
 
 
-RULES = (*_config_map(), *_service(), *_deployment(), *_pod(), *_container())
+RULES = (*_config_map(), *_service(), *_deployment(), *_pod(), *_container(), *_gateway())
 
 
 def _guarded() -> dict[str, dict[tuple[str, ...], dict[str, object]]]:

@@ -1,12 +1,13 @@
 """The manifests of a bot's children: pure functions of its spec."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
 from tradingbot_api.contract import CONFIG_HASH, HALTED_UNTIL, BotConfig, bot_json
+from tradingbot_api.enforcement import has_gateway
 from tradingbot_api.exchange import Exchange
 from tradingbot_api.model import JsonObject, digest
 from tradingbot_api.pod_parts import CONFIG_DIRECTORY, TEMPORARY_DIRECTORY
@@ -22,6 +23,7 @@ from tradingbot_operator import (
     RESTART_HASH,
 )
 from tradingbot_operator.bots.bot import Bot
+from tradingbot_operator.bots.children import gateway as gateways
 from tradingbot_operator.bots.children import network_policy as policies
 from tradingbot_operator.bots.children import pod_options, storage_claim
 from tradingbot_operator.bots.children.pod_options import added_annotations, added_labels
@@ -159,7 +161,11 @@ def config_map(bot: Bot, config: Config, *, halted_until: datetime | None = None
 
 
 def service(bot: Bot) -> JsonObject:
-    """Return the Service for the bot's HTTP port."""
+    """Return the Service for the bot's HTTP port, which is the gateway's if there is one.
+
+    A gateway that is not ready says why at /risk, so its Service has addresses that are not ready.
+    """
+    with_gateway = bot.spec is not None and has_gateway(bot.spec)
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -167,6 +173,7 @@ def service(bot: Bot) -> JsonObject:
         "spec": {
             "selector": selector(bot),
             "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+            **({"publishNotReadyAddresses": True} if with_gateway else {}),
         },
     }
 
@@ -273,6 +280,7 @@ def _with_resources(pod: JsonObject, resources: JsonObject) -> JsonObject:
 
 def _pod(bot: Bot, spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
     """Return the pod's spec, which follows the `restricted` Pod Security Standard."""
+    with_gateway = has_gateway(spec)
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -285,13 +293,31 @@ def _pod(bot: Bot, spec: TradingBotSpec, surroundings: Surroundings) -> JsonObje
             "seccompProfile": {"type": "RuntimeDefault"},
             **pod_options.security_fields(spec),
         },
+        **({"initContainers": [_gateway(spec, surroundings)]} if with_gateway else {}),
         "containers": [_container(spec, surroundings)],
         "volumes": [
             {"name": "config", "configMap": {"name": child_name("ConfigMap", bot.meta.name)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            *(gateways.volumes() if with_gateway else ()),
             *pod_options.volumes(bot.meta.name, spec),
         ],
     }
+
+
+def _gateway(spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
+    return gateways.sidecar(
+        spec,
+        surroundings.gateway,
+        keys=credential_keys(spec.exchange),
+        ca_file=pod_options.CA_PATH,
+        ca_mounts=[*pod_options.ca_mounts(spec.exchange)],
+    )
+
+
+def _credential_variables(exchange: Exchange) -> Iterator[JsonObject]:
+    for name, key in credential_keys(exchange).items():
+        reference = {"name": exchange.api_key_secret, "key": key}
+        yield {"name": name, "valueFrom": {"secretKeyRef": reference}}
 
 
 def credential_keys(exchange: Exchange) -> dict[str, str]:
@@ -301,21 +327,24 @@ def credential_keys(exchange: Exchange) -> dict[str, str]:
 
 def _container(spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
     exchange, resources = spec.exchange, spec.resources
+    with_gateway = has_gateway(spec)
+    seen = spec
+    if with_gateway:
+        seen = spec.model_copy(update={"exchange": gateways.without_proxy(exchange)})
+    port = {"name": "http", "containerPort": PORT, "protocol": "TCP"}
     return {
         "name": "bot",
         "image": spec.strategy.image,
         **pod_options.container_fields(spec.pod),
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        **({} if with_gateway else {"ports": [port]}),
         "env": [
             *(
-                {
-                    "name": name,
-                    "valueFrom": {"secretKeyRef": {"name": exchange.api_key_secret, "key": key}},
-                }
-                for name, key in credential_keys(exchange).items()
+                gateways.bot_variables(credential_keys(exchange))
+                if with_gateway
+                else _credential_variables(exchange)
             ),
             {"name": "TRADINGBOT_CONFIG", "value": f"{CONFIG_DIRECTORY}/{CONFIG_KEY}"},
-            *pod_options.variables(spec, surroundings),
+            *pod_options.variables(seen, surroundings),
         ],
         "resources": resources.model_dump(by_alias=True, mode="json", exclude_none=True),
         "securityContext": {
@@ -326,6 +355,6 @@ def _container(spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "tmp", "mountPath": TEMPORARY_DIRECTORY},
-            *pod_options.mounts(spec),
+            *pod_options.mounts(seen),
         ],
     }

@@ -18,6 +18,7 @@ from tradingbot_operator.cluster.reading.untrusted import mapping
 
 DNS_PORT = 53
 HTTPS_PORT, HTTP_PORT = 443, 80
+_PROXY_ENV = ("HTTPS_PROXY", "TRADINGBOT_GATEWAY_PROXY_URL")
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 """The label that the API server gives each namespace."""
 
@@ -69,7 +70,7 @@ def egress_ports_of(template: JsonObject, config: JsonObject) -> Iterator[int]:
     """
     base_url = mapping(config.get("exchange")).get("baseURL")
     env = variables_of(template)
-    values = (variable.get("value") for variable in env if variable.get("name") == "HTTPS_PROXY")
+    values = (variable.get("value") for variable in env if variable.get("name") in _PROXY_ENV)
     proxy_url = next(values, None)
     try:
         yield from egress_ports(

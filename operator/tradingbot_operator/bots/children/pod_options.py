@@ -92,12 +92,17 @@ def _source(files: Files) -> JsonObject:
 def mounts(spec: TradingBotSpec) -> Iterator[JsonObject]:
     """Yield where the volumes are mounted. Only storage can be written to."""
     pod = spec.pod
-    if spec.exchange.ca_bundle is not None:
-        yield {"name": CA_VOLUME, "mountPath": CA_DIRECTORY, "readOnly": True}
+    yield from ca_mounts(spec.exchange)
     for index, files in enumerate((pod and pod.files) or ()):
         yield {"name": f"{FILES_VOLUME}{index}", "mountPath": files.mount_path, "readOnly": True}
     if pod is not None and pod.storage is not None:
         yield {"name": CLAIM_VOLUME, "mountPath": pod.storage.mount_path}
+
+
+def ca_mounts(exchange: Exchange) -> Iterator[JsonObject]:
+    """Yield where the CA certificates are mounted, for who reaches the exchange."""
+    if exchange.ca_bundle is not None:
+        yield {"name": CA_VOLUME, "mountPath": CA_DIRECTORY, "readOnly": True}
 
 
 def container_fields(pod: Pod | None) -> JsonObject:
@@ -114,7 +119,8 @@ def variables(spec: TradingBotSpec, surroundings: Surroundings) -> Iterator[Json
 
 def variables_of(template: JsonObject) -> list[JsonObject]:
     """Return the environment variables in a pod template, which others may have edited."""
-    containers = mappings(mapping(template.get("spec")).get("containers"))
+    pod = mapping(template.get("spec"))
+    containers = (*mappings(pod.get("containers")), *mappings(pod.get("initContainers")))
     return [variable for found in containers for variable in mappings(found.get("env"))]
 
 

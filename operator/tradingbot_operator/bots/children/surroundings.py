@@ -1,7 +1,8 @@
 """What the operator knows of the cluster that it runs in, and a bot's children depend on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tradingbot_operator.bots.children.gateway import GatewayImage
 from tradingbot_operator.leadership.election import own_namespace
 from tradingbot_operator.registry_tls import cluster_domain
 from tradingbot_operator.settings import DEFAULT_NO_PROXY, OperatorSettings
@@ -18,6 +19,7 @@ class Surroundings:
     """From whose pods a bot with `networkPolicy: Restricted` may be reached."""
     no_proxy: str = DEFAULT_NO_PROXY.replace("{cluster_domain}", "cluster.local")
     """Hosts that bots reach without the egress proxy, separated by commas."""
+    gateway: GatewayImage = field(default_factory=GatewayImage)
 
     @classmethod
     def of(cls, settings: OperatorSettings) -> "Surroundings":

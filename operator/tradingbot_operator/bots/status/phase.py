@@ -18,6 +18,7 @@ STOPPING = "Stopping"
 PHASE_OF_STOP = {
     Reason.INVALID_SPEC: "Failed",
     Reason.NAME_CONFLICT: "Failed",
+    Reason.GATEWAY_UNAVAILABLE: "Failed",
     Reason.PAUSED: "Paused",
     Reason.HALTED: "Halted",
     **dict.fromkeys(WITHOUT_CREDENTIALS, "AwaitingCredentials"),

@@ -33,7 +33,14 @@ from tradingbot_operator.reasons import Reason
 WANTED_STOPS = frozenset({Reason.PAUSED, Reason.HALTED, Reason.OFF_HOURS})
 """Stops that the spec or its limits ask for: without a pod, the bot is as it must be."""
 
-NEEDS_ACTION = frozenset({Reason.INVALID_SPEC, Reason.NAME_CONFLICT, Reason.UNREADABLE})
+NEEDS_ACTION = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.NAME_CONFLICT,
+        Reason.GATEWAY_UNAVAILABLE,
+        Reason.UNREADABLE,
+    }
+)
 """Reasons of `Ready` that last until somebody changes an object."""
 
 REPLICA_FAILURE = "ReplicaFailure"
@@ -148,6 +155,8 @@ def _why_stopped(bot: Bot, stop: Reason, plan: Plan, observed: Observed) -> str:
         case Reason.NAME_CONFLICT:
             names = ", ".join(observed.conflicts)
             return f"Not owned by this bot: {names}; delete the object or rename the bot"
+        case Reason.GATEWAY_UNAVAILABLE:
+            return plan.refusal
         case Reason.PAUSED:
             return "spec.paused is true; set it to false to run the bot"
         case Reason.HALTED if observed.risk is not None:

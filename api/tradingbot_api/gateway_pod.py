@@ -1,0 +1,11 @@
+"""What the operator, the risk gateway and the bot know of each other in a bot's pod."""
+
+CONTAINER = "gateway"
+REPORT_PORT = 8080
+"""`GET /risk` for the operator, and the probes: at every address of the pod."""
+EXCHANGE_PORT = 8081
+"""The exchange's API for the bot: on the loopback of the pod only."""
+DRAIN_PORT = 8082
+"""`GET /drain`, the preStop hook: the kubelet calls it at the address of the pod."""
+PLACEHOLDER = "tradingbot-gateway-placeholder"
+"""What a bot has in place of the exchange's key and secret. It opens nothing but its gateway."""

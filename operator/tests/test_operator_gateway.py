@@ -1,0 +1,237 @@
+"""The risk gateway in a bot's pod: what it has, what the bot has instead, and who refuses it."""
+
+import copy
+from typing import Any
+
+import pytest
+from operator_harness import NOW, SECRET, SECRET_VERSION, bot, merged, observed
+from tradingbot_api.model import JsonObject
+from tradingbot_operator.bots.bot import Bot
+from tradingbot_operator.bots.children.drift import corrected
+from tradingbot_operator.bots.children.gateway import GatewayImage
+from tradingbot_operator.bots.children.manifests import Config, deployment, pod_template
+from tradingbot_operator.bots.children.surroundings import Surroundings
+from tradingbot_operator.bots.observed import Children, Running
+from tradingbot_operator.bots.plan import Plan, plan
+from tradingbot_operator.bots.restart_causes import restart_causes
+from tradingbot_operator.bots.status.phase import phase_of
+from tradingbot_operator.bots.status.readiness import progress, ready
+from tradingbot_operator.cluster.conditions import ConditionState
+from tradingbot_operator.gateway_discovery import resources_of, too_old
+from tradingbot_operator.reasons import Reason
+from tradingbot_operator.settings import OperatorSettings
+
+RESOURCES = resources_of(OperatorSettings())
+WITH_IMAGE = Surroundings(gateway=GatewayImage("registry.example/operator:1", RESOURCES))
+ASKED = {"riskManagement": {"enforcement": "Gateway"}}
+LIVE = {**ASKED, "mode": "Live"}
+
+
+def guarded(spec: JsonObject | None = None) -> Bot:
+    found = bot(merged(LIVE, spec or {}))
+    assert found.spec is not None, found.invalid_fields
+    return found
+
+
+def made(subject: Bot, surroundings: Surroundings = WITH_IMAGE) -> dict[str, JsonObject]:
+    decision = plan(subject, observed(), NOW, surroundings)
+    return {manifest["kind"]: manifest for manifest in decision.manifests}
+
+
+def pod_of(spec: JsonObject | None = None) -> JsonObject:
+    return dict(made(guarded(spec))["Deployment"]["spec"]["template"]["spec"])
+
+
+def gateway_of(spec: JsonObject | None = None) -> JsonObject:
+    (found,) = pod_of(spec)["initContainers"]
+    return dict(found)
+
+
+def env_of(container: JsonObject) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def test_the_keys_are_the_gateways_alone() -> None:
+    pod = pod_of()
+    (container,) = pod["containers"]
+    (gateway,) = pod["initContainers"]
+
+    assert SECRET not in repr(container)
+    assert not any("secret" in volume for volume in pod["volumes"])
+    assert env_of(gateway)["EXCHANGE_API_KEY"] == {
+        "secretKeyRef": {"name": SECRET, "key": "api-key"}
+    }
+    placeholder = "tradingbot-gateway-placeholder"
+    assert env_of(container) == {
+        "EXCHANGE_API_KEY": placeholder,
+        "EXCHANGE_API_SECRET": placeholder,
+        "EXCHANGE_BASE_URL": "http://127.0.0.1:8081",
+        "TRADINGBOT_CONFIG": "/etc/tradingbot/bot.json",
+    }
+    shared = {mount["name"] for mount in container["volumeMounts"]}
+    assert shared & {mount["name"] for mount in gateway["volumeMounts"]} == {"config"}
+
+
+def test_in_paper_nobody_has_a_key() -> None:
+    assert SECRET not in repr(pod_of({"mode": "Paper"}))
+
+
+def test_it_is_a_sidecar_that_starts_first_ends_last_and_hears_of_the_end_at_once() -> None:
+    gateway = gateway_of()
+
+    assert (gateway["restartPolicy"], gateway["args"]) == ("Always", ["gateway"])
+    assert gateway["image"] == "registry.example/operator:1"
+    assert gateway["startupProbe"]["httpGet"] == {"path": "/readyz", "port": 8080}
+    assert gateway["lifecycle"] == {"preStop": {"httpGet": {"path": "/drain", "port": 8082}}}
+    assert gateway["resources"] == RESOURCES
+    assert env_of(gateway)["TRADINGBOT_GATEWAY_DIALECT"] == "binance"
+
+
+def test_it_keeps_to_the_restricted_standard() -> None:
+    context = gateway_of()["securityContext"]
+    assert context == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_only_the_gateway_takes_the_way_out() -> None:
+    bundle = {"name": "corporate", "key": "ca.pem"}
+    spec = {"exchange": {"proxyURL": "http://proxy.example:3128", "caBundle": bundle}}
+    pod = pod_of(spec)
+    (container,) = pod["containers"]
+    (gateway,) = pod["initContainers"]
+
+    assert env_of(gateway)["TRADINGBOT_GATEWAY_PROXY_URL"] == "http://proxy.example:3128"
+    assert env_of(gateway)["TRADINGBOT_GATEWAY_CA_BUNDLE"] == "/etc/tradingbot-ca/ca.crt"
+    assert "HTTPS_PROXY" not in env_of(container)
+    assert "ca-bundle" not in {mount["name"] for mount in container["volumeMounts"]}
+    assert "ca-bundle" in {mount["name"] for mount in gateway["volumeMounts"]}
+
+
+def test_its_report_is_heard_while_it_is_not_ready() -> None:
+    service = made(guarded())["Service"]["spec"]
+    assert service["publishNotReadyAddresses"] is True
+    assert "publishNotReadyAddresses" not in made(bot())["Service"]["spec"]
+
+
+def test_a_bot_without_a_gateway_has_the_pod_that_it_always_had() -> None:
+    asked = bot({"riskManagement": {"enforcement": "Bot"}})
+    assert made(asked)["Deployment"] == made(bot())["Deployment"]
+    assert "initContainers" not in made(bot())["Deployment"]["spec"]["template"]["spec"]
+
+
+# ---- a restart
+
+
+def running(subject: Bot, surroundings: Surroundings = WITH_IMAGE) -> Running:
+    assert subject.spec is not None
+    template, hash_ = pod_template(subject, subject.spec, SECRET_VERSION, surroundings)
+    return Running.of(template, Config.declared(subject, subject.spec), hash_, SECRET_VERSION)
+
+
+@pytest.mark.parametrize(("before", "after"), [("Bot", "Gateway"), ("Gateway", "Bot")])
+def test_a_change_of_enforcement_is_a_restart_that_is_named(before: str, after: str) -> None:
+    proxy = {"mode": "Live", "exchange": {"proxyURL": "http://proxy.example:3128"}}
+    old, new = (
+        running(bot({**proxy, "riskManagement": {"enforcement": each}})) for each in (before, after)
+    )
+    assert old.hash != new.hash
+    causes = restart_causes(old, new, observed(), secret=SECRET)
+    assert causes == ("riskManagement.enforcement",)
+
+
+def test_what_changes_with_it_is_named_too() -> None:
+    old, image = running(bot({"mode": "Live"})), "ghcr.io/example/arb:2"
+    new = running(guarded({"strategy": {"image": image}}))
+    causes = restart_causes(old, new, observed(), secret=SECRET)
+    assert causes == ("riskManagement.enforcement", "image")
+
+
+def test_another_gateway_is_a_restart_by_its_name() -> None:
+    other = Surroundings(gateway=GatewayImage("registry.example/operator:2", RESOURCES))
+    old, new = running(guarded()), running(guarded(), other)
+    assert restart_causes(old, new, observed(), secret=SECRET) == ("gateway",)
+
+
+def test_a_limit_is_no_restart() -> None:
+    tight = {"riskManagement": {"maxPositionSize": "10", "maxOrdersPerMinute": 5}}
+    assert running(guarded()).hash == running(guarded(tight)).hash
+
+
+# ---- refusals
+
+
+def test_an_old_kubernetes_gets_a_clear_refusal_and_no_pod() -> None:
+    refusal = too_old({"major": "1", "minor": "28+"})
+    assert refusal.startswith("enforcement: Gateway needs Kubernetes 1.29 or later")
+    old = Surroundings(gateway=GatewayImage("registry.example/operator:1", RESOURCES, refusal))
+    subject = guarded()
+
+    decision = plan(subject, observed(), NOW, old)
+
+    assert (decision.stop, decision.manifests) == (Reason.GATEWAY_UNAVAILABLE, ())
+    assert readiness(subject, decision).message == refusal
+    assert phase_of(subject, decision, observed(), NOW) == "Failed"
+    blocked = ConditionState("StopBlocked", "False", Reason.NOT_STOPPING, "")
+    (stalled,) = progress(readiness(subject, decision), blocked)
+    assert stalled.type == "Stalled"
+
+
+def readiness(subject: Bot, decision: Plan) -> ConditionState:
+    reported = ConditionState("RiskReported", "Unknown", Reason.NOT_RUNNING, "")
+    return ready(subject, decision, observed(), phase="Failed", reported=reported, now=NOW)
+
+
+@pytest.mark.parametrize("minor", ["29", "30+", "37", "strange"])
+def test_other_versions_run_it(minor: str) -> None:
+    assert too_old({"major": "1", "minor": minor}) == ""
+
+
+def test_without_an_image_a_bot_that_runs_is_stopped_and_not_given_the_keys() -> None:
+    subject = guarded()
+    template = made(subject)["Deployment"]["spec"]["template"]
+    live = deployment(subject, template=template, replicas=1)
+    decision = plan(subject, observed(Children(deployment=live)), NOW, Surroundings())
+
+    (stopped,) = decision.manifests
+    assert stopped["spec"]["replicas"] == 0
+    assert "TRADINGBOT_OPERATOR_GATEWAY_IMAGE" in decision.refusal
+
+
+def test_a_bot_of_enforcement_bot_does_not_need_one() -> None:
+    assert plan(bot(), observed(), NOW, Surroundings()).stop is None
+
+
+# ---- drift
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command": ["sh"]},
+        {"envFrom": [{"secretRef": {"name": "other"}}]},
+        {"securityContext": {"runAsUser": 0}},
+        {"env": [{"name": "TRADINGBOT_GATEWAY_MAX_ORDERS_PER_MINUTE", "value": "100000"}]},
+        {"volumeMounts": [{"name": "x", "mountPath": "/etc/tradingbot/other"}]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_others_add_to_the_gateway_is_removed(change: JsonObject) -> None:
+    declared = made(guarded())["Deployment"]
+    live = copy.deepcopy(declared)
+    (gateway,) = live["spec"]["template"]["spec"]["initContainers"]
+    for name, value in change.items():
+        if isinstance(value, list):
+            gateway[name] = [*gateway.get(name, ()), *value]
+        else:
+            gateway[name] = {**gateway.get(name, {}), **value}
+
+    fixed = corrected(live, declared)
+
+    assert fixed is not None
+    assert (
+        fixed["spec"]["template"]["spec"]["initContainers"]
+        == (declared["spec"]["template"]["spec"]["initContainers"])
+    )

@@ -1,0 +1,77 @@
+"""Whether the cluster can run a risk gateway beside a bot, and from which image.
+
+Read once, when an operator begins to lead: a cluster is not upgraded to another minor version
+without a restart of the pods on its nodes, and an operator's image stays that of its pod.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+
+from tradingbot_api.model import JsonObject
+
+from tradingbot_operator.bots.children.gateway import GatewayImage
+from tradingbot_operator.cluster.client import KubernetesApi, KubernetesError
+from tradingbot_operator.cluster.reading.untrusted import mapping, mappings
+from tradingbot_operator.leadership.election import own_namespace
+from tradingbot_operator.settings import OperatorSettings
+
+logger = logging.getLogger(__name__)
+
+OLDEST = (1, 29)
+"""The first version with native sidecars without a feature gate."""
+
+_CONTAINER = "operator"
+_NUMBER = re.compile(r"[0-9]+")
+
+
+async def discover(
+    api: KubernetesApi, settings: OperatorSettings, environment: Mapping[str, str] = os.environ
+) -> GatewayImage:
+    """Return what runs as the gateway. What can't be read leaves the rest as it is."""
+    image, problem = settings.gateway_image, ""
+    try:
+        problem = too_old(await api.server_version())
+        image = image or await _own_image(api, environment)
+    except KubernetesError as error:
+        logger.warning("Could not read what the risk gateway needs: %s", error)
+    return GatewayImage(image=image, resources=resources_of(settings), problem=problem)
+
+
+def resources_of(settings: OperatorSettings) -> JsonObject:
+    """Return the resources of each gateway. All are set: a quota may require each of them."""
+    return {
+        "requests": {
+            "cpu": settings.gateway_cpu_request,
+            "memory": settings.gateway_memory_request,
+        },
+        "limits": {"cpu": settings.gateway_cpu_limit, "memory": settings.gateway_memory_limit},
+    }
+
+
+def too_old(version: JsonObject) -> str:
+    """Return why a Kubernetes of this version can't run a gateway, empty if it can."""
+    numbers = [_NUMBER.match(str(version.get(name, ""))) for name in ("major", "minor")]
+    if None in numbers:
+        return ""
+    found = tuple(int(number[0]) for number in numbers if number is not None)
+    if found >= OLDEST:
+        return ""
+    needed, is_ = (".".join(map(str, each)) for each in (OLDEST, found))
+    return (
+        f"enforcement: Gateway needs Kubernetes {needed} or later, for native sidecars; this is"
+        f" {is_}. Set spec.riskManagement.enforcement to Bot, or upgrade and restart the operator"
+    )
+
+
+async def _own_image(api: KubernetesApi, environment: Mapping[str, str]) -> str:
+    """Return the image of this operator, empty outside of a pod."""
+    pod_name = environment.get("HOSTNAME")
+    if not pod_name or "KUBERNETES_SERVICE_HOST" not in environment:
+        return ""
+    pod = await api.get("Pod", own_namespace(), pod_name)
+    for container in mappings(mapping((pod or {}).get("spec")).get("containers")):
+        if container.get("name") == _CONTAINER:
+            return str(container.get("image", ""))
+    return ""
