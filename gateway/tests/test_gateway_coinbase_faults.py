@@ -225,6 +225,38 @@ def test_an_order_in_flight_at_a_crash_counts_after_it(start: Gateways, tmp_path
     assert bot.order(base_size="0.0103").headers[REFUSED] == "MaxPositionSize"
 
 
+def test_no_kill_lets_the_bot_have_more_than_its_limit(start: Gateways, tmp_path: Path) -> None:
+    bot = start_bot(start, "--state", str(tmp_path / "ledger"))
+    gateway = bot.gateway.ready()
+    bot.exchange.fault(type="latency", delay="100ms", match=ORDER)
+    for pause in (0.3, 0.7, 0.5):
+        over = threading.Event()
+        greedy = threading.Thread(target=buy_until, args=(bot, over))
+        greedy.start()
+        over.wait(pause)
+        gateway.kill()
+        over.set()
+        greedy.join()
+        assert bot.held() * bot.price() <= 1010
+        gateway.begin()
+        gateway.ready()
+    bot.exchange.control("DELETE", "/faults")
+    eventually(lambda: gateway.risk()["openPositions"] == int(bot.held() > 0))
+    assert abs(Decimal(gateway.risk()["exposure"]) - bot.held() * bot.price()) < 10
+    eventually(lambda: bot.order(side="SELL", base_size=f"{bot.held():f}").body["success"])
+
+
+def buy_until(bot: Bot, over: threading.Event) -> None:
+    """Buy as much as possible, until told otherwise or until nobody answers."""
+    while not over.is_set():
+        try:
+            bot.sent += 1
+            size = Decimal("0.003") + bot.sent % 50 * Decimal("0.00001")
+            bot.order(base_size=f"{size:f}", timeout=10)
+        except (OSError, HTTPException):
+            return
+
+
 def test_an_exchange_that_cannot_be_reached_lets_nothing_through(start: Gateways) -> None:
     bot = start_bot(start)
     bot.gateway.ready()
