@@ -109,24 +109,64 @@ def serve_behind_gateway(
 ) -> Iterator[Served]:
     """Start a Binance and a gateway in front of it; the client has the placeholder only."""
     real = {"name": "key-of-the-gateway", "secret": "secret-of-the-gateway"}
-    with serve("binance", here, keys=[real], balances=balances) as exchange:
-        port, report_port = free_port(), free_port()
-        config = here / "bot.json"
-        config.write_text(json.dumps(bot(exchange.url, risk)))
-        arguments = [
-            *("--config", str(config), "--listen", f"127.0.0.1:{port}"),
-            *("--report-listen", f"127.0.0.1:{report_port}", "--drain-listen", "127.0.0.1:0"),
-        ]
-        environment = {
-            "EXCHANGE_API_KEY": real["name"],
-            "EXCHANGE_API_SECRET": real["secret"],
-            "TRADINGBOT_GATEWAY_PLACEHOLDER_KEY": placeholder["name"],
-            "TRADINGBOT_GATEWAY_PLACEHOLDER_SECRET": placeholder["secret"],
-        }
-        log = here / "gateway.log"
-        with running("TRADINGBOT_GATEWAY_COMMAND", arguments, log, report_port, environment):
-            wait_until(lambda: is_ready(report_port), log.read_text)
-            yield Served(port, exchange.control_port)
+    environment = {
+        "TRADINGBOT_GATEWAY_PLACEHOLDER_KEY": placeholder["name"],
+        "TRADINGBOT_GATEWAY_PLACEHOLDER_SECRET": placeholder["secret"],
+    }
+    with (
+        serve("binance", here, keys=[real], balances=balances) as exchange,
+        gateway(here, bot(exchange.url, risk), real, environment=environment) as port,
+    ):
+        yield Served(port, exchange.control_port)
+
+
+@contextmanager
+def serve_coinbase_behind_gateway(
+    here: Path, *, private_key: str, balances: str, risk: dict[str, Any]
+) -> Iterator[tuple[Served, Path]]:
+    """Start a Coinbase and a gateway in front of it; the client has what is handed over.
+
+    `private_key`: the PEM of the exchange's key. Yields the directory of the handover too.
+    """
+    handover = here / "handover"
+    handover.mkdir()
+    arguments = ("--dialect", "coinbase", "--handover", str(handover), "--quote-currency", "USD")
+    keys = [{"name": "key-of-the-gateway", "private_key": private_key}]
+    real = {"name": "key-of-the-gateway", "secret": private_key}
+    with (
+        serve("coinbase", here, keys=keys, balances=balances) as exchange,
+        gateway(here, bot(exchange.url, risk), real, more=arguments) as port,
+    ):
+        yield Served(port, exchange.control_port), handover
+
+
+@contextmanager
+def gateway(
+    here: Path,
+    content: dict[str, Any],
+    real: dict[str, str],
+    *,
+    more: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
+) -> Iterator[int]:
+    """Start a gateway with a bot.json and the real key; yield its port once it is ready."""
+    port, report_port = free_port(), free_port()
+    config = here / "bot.json"
+    config.write_text(json.dumps(content))
+    arguments = [
+        *("--config", str(config), "--listen", f"127.0.0.1:{port}"),
+        *("--report-listen", f"127.0.0.1:{report_port}", "--drain-listen", "127.0.0.1:0"),
+        *more,
+    ]
+    environment = {
+        "EXCHANGE_API_KEY": real["name"],
+        "EXCHANGE_API_SECRET": real["secret"],
+        **(environment or {}),
+    }
+    log = here / "gateway.log"
+    with running("TRADINGBOT_GATEWAY_COMMAND", arguments, log, report_port, environment):
+        wait_until(lambda: is_ready(report_port), log.read_text)
+        yield port
 
 
 def bot(url: str, risk: dict[str, Any]) -> dict[str, Any]:

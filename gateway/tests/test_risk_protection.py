@@ -126,6 +126,26 @@ def test_a_market_without_lists_gets_the_stop_and_the_profit_is_watched() -> Non
     assert act(harness) == []
 
 
+def test_a_stop_whose_limit_the_market_has_passed_gives_way_to_a_sale_at_the_market() -> None:
+    markets = {**MARKETS, "BTC-USDT": market("BTC-USDT", stop_slippage=D("0.05"))}
+    harness = Harness(Desk(markets, settings()))
+    harness.holds("2", "100")
+    place = placed(harness)
+    acknowledge(harness, place)
+    harness.quote("BTC-USDT", "92.7")  # the stop is at 97.5, and sells down to 92.625
+    assert act(harness) == []
+    harness.quote("BTC-USDT", "92.6")
+    (cancel,) = act(harness)
+    assert isinstance(cancel, Cancel)
+    for one in place.orders:
+        harness.end(one)
+    (sale,) = act(harness)
+    assert (sale.purpose, shape(sale)) == (
+        Purpose.EXIT,
+        [(SELL, OrderType.MARKET, 2, None, None)],
+    )
+
+
 def test_nothing_is_placed_twice_while_an_answer_is_awaited_or_lost() -> None:
     harness = Harness()
     harness.holds("2", "100")

@@ -41,6 +41,7 @@ class Account:
         self._since = gate.recorded.until
         self._performer = Performer(gate, markets=markets, questions=queries, own_orders=trading)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._reconciled = asyncio.Event()
         self.listeners: set[Listener] = set()
         self.open: dict[str, dict[str, Any]] = {}
         """The open orders as the user channel shows them, by the exchange's id."""
@@ -54,11 +55,14 @@ class Account:
                 self.open[order["order_id"]] = order
             else:
                 self.open.pop(order["order_id"], None)
-        self._events.put_nowait(event)
+        if event.get("type") != "snapshot":  # what is open is read by REST
+            self._events.put_nowait(event)
 
     async def _work(self) -> None:
         while True:
             event = await self._events.get()
+            # Before, an exit may be new whose position is not known yet.
+            await self._reconciled.wait()
             orders = event.get("orders") or ()
             await self._until_answered(orders)
             news = [order["order_id"] for order in orders if self._queries.is_news(order)]
@@ -66,9 +70,8 @@ class Account:
                 await self._count(news)
             except UnreachableError as error:
                 log.warning("an event of the account: %s", error)
-            if event.get("type") != "snapshot":
-                for listener in tuple(self.listeners):
-                    listener.on_event(event)
+            for listener in tuple(self.listeners):
+                listener.on_event(event)
 
     async def _until_answered(self, orders: Iterable[dict[str, Any]]) -> None:
         """Wait a little for the answers to orders that are just being sent."""
@@ -88,14 +91,14 @@ class Account:
         await self._upstream.synchronise()
         began = self._upstream.clock.now()
         await self._prepare()
-        await self._queries.open_orders()
-        await self._queries.past_orders(since=self._start(began))
+        await self._queries.all_orders(since=self._start(began))
         for tracked in self._gate.desk.ledger.open_orders():
             await self._queries.ask(tracked.order.client_id, tracked.order.symbol)
         await self._queries.balances()
         await self._performer.perform_all()
         self._since = began
         self._gate.reconcile_done()
+        self._reconciled.set()
         log.info("reconciled with the exchange")
 
     def _start(self, now: int) -> int:
@@ -117,6 +120,7 @@ class Account:
 
     def on_cut(self, reason: str) -> None:
         """Let no entry through: events may be missed from now on."""
+        self._reconciled.clear()
         self._gate.disconnected(reason)
         self._gate.metrics.cuts.inc()
         self.open.clear()

@@ -121,12 +121,13 @@ class Coinbase:
             group.create_task(self._measure_clock())
 
     async def _measure_clock(self) -> None:
+        """Measure the clock now and then, the first time before tokens can be refused for it."""
         while True:
-            await asyncio.sleep(_CLOCK_SECONDS)
             try:
                 await self._upstream.synchronise()
             except UnreachableError as error:
                 log.warning("the exchange's time: %s", error)
+            await asyncio.sleep(_CLOCK_SECONDS)
 
     def _quoted(self, name: str, depth: Depth) -> None:
         self._markets.quoted(name, depth)

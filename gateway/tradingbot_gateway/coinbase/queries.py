@@ -150,18 +150,15 @@ class Queries:
 
     # Reconciliation
 
-    async def open_orders(self) -> None:
-        """Hand all own open orders to the gate. Raises UnreachableError."""
-        asked = self._gate.wall()
-        await self.learn(await self.orders([("order_status", "OPEN")]), asked)
+    async def all_orders(self, *, since: int) -> None:
+        """Hand all own open orders, and those since a time, to the gate, in one step.
 
-    async def past_orders(self, *, since: int) -> None:
-        """Hand all own orders since a time to the gate, ended ones included.
-
-        Raises UnreachableError.
+        A part of them would show exits without their positions. Raises UnreachableError.
         """
         asked = self._gate.wall()
-        await self.learn(await self.orders([("start_date", instant(since))]), asked)
+        listed = await self.orders([("order_status", "OPEN")])
+        listed += await self.orders([("start_date", instant(since))])
+        await self.learn({view["order_id"]: view for view in listed}.values(), asked)
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Hand the account's balances to the gate, and return them. Raises UnreachableError."""
@@ -171,11 +168,11 @@ class Queries:
         return found
 
     async def learn(self, views: Iterable[Json], asked: int) -> None:
-        """Count what orders of a query say, with the fills that are missing.
+        """Count what orders of a query say, the oldest first, with the fills that are missing.
 
         `asked`: when the query was sent, by the machine. Raises UnreachableError.
         """
-        orders: list[ExchangeOrder] = []
+        orders: list[tuple[ExchangeOrder, ...]] = []
         for view in sorted(views, key=lambda view: str(view.get("created_time"))):
             try:
                 found = exchange_orders(view, self._tag)
@@ -192,10 +189,10 @@ class Queries:
             except self._markets.unknown:
                 log.warning("the exchange does not trade %s", symbol)
                 continue
-            orders += found
-        trades = await self._missing_fills(orders)
-        if orders:
-            self._gate.answered(Answers(asked=asked, orders=tuple(orders), trades=trades))
+            orders.append(found)
+        trades = [await self._missing_fills(found[0]) for found in orders]
+        for found, its_trades in zip(orders, trades, strict=True):
+            self._gate.answered(Answers(asked=asked, orders=found, trades=its_trades))
 
     def is_news(self, view: Json) -> bool:
         """Whether an order of the bot is further than the ledger knows."""
@@ -214,22 +211,17 @@ class Queries:
         """Return orders of the account. Raises UnreachableError."""
         return await self._pages(f"{V3}/orders/historical/batch", parameters, "orders")
 
-    async def _missing_fills(self, orders: Iterable[ExchangeOrder]) -> tuple[ExchangeTrade, ...]:
-        found: list[ExchangeTrade] = []
-        for order in orders:
-            tracked = self._gate.desk.ledger.order(order.order.client_id)
-            if order.executed > (0 if tracked is None else tracked.filled):
-                lot = (await self._markets.ready(order.order.symbol)).lot
-                parameters = [("order_ids", order.exchange_id)]
-                path = f"{V3}/orders/historical/fills"
-                try:
-                    found += (
-                        exchange_trade(fill, lot)
-                        for fill in await self._pages(path, parameters, "fills")
-                    )
-                except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-                    raise UnreachableError("a fill is not as Coinbase documents it") from error
-        return tuple(found)
+    async def _missing_fills(self, order: ExchangeOrder) -> tuple[ExchangeTrade, ...]:
+        tracked = self._gate.desk.ledger.order(order.order.client_id)
+        if order.executed <= (0 if tracked is None else tracked.filled):
+            return ()
+        lot = (await self._markets.ready(order.order.symbol)).lot
+        path, parameters = f"{V3}/orders/historical/fills", [("order_ids", order.exchange_id)]
+        fills = await self._pages(path, parameters, "fills")
+        try:
+            return tuple(exchange_trade(fill, lot) for fill in fills)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise UnreachableError("a fill is not as Coinbase documents it") from error
 
     def _failed(self, orders: Iterable[ExchangeOrder], asked: int) -> None:
         """Count an order that the exchange has taken back: as refused, if it counted as sent."""
