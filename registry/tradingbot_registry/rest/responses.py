@@ -1,7 +1,10 @@
 """The JSON of answers, except problems."""
 
+from typing import Any
+
 from marshmallow import fields
 
+from tradingbot_registry.inventory.facets import MAX_TAGS
 from tradingbot_registry.inventory.graph import MAX_NEIGHBOURS
 from tradingbot_registry.rest.asset_fields import asset_field
 from tradingbot_registry.rest.read_only import (
@@ -56,6 +59,42 @@ class AssetSchema(AnswerSchema):
     version = read_only("version")
     created_at = read_only("created_at")
     updated_at = read_only("updated_at")
+
+
+class AssetPartSchema(AssetSchema):
+    """Some fields of an asset: those that were asked for with `fields`."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Document the field as it is: it may be missing."""
+
+
+class FacetSchema(AnswerSchema):
+    """How many assets have a value."""
+
+    value = fields.String(metadata={"description": "The value.", "example": "Active"})
+    count = fields.Integer(metadata={"description": "Number of assets with it.", "example": 3})
+
+
+def _facet(description: str, data_key: str | None = None) -> fields.List[Any]:
+    return fields.List(
+        fields.Nested(FacetSchema),
+        data_key=data_key,
+        metadata={"description": f"{description}; the most frequent first."},
+    )
+
+
+class FacetsSchema(AnswerSchema):
+    """Numbers of assets."""
+
+    total = fields.Integer(metadata={"description": "Number of assets.", "example": 12})
+    type = _facet("Assets by type")
+    status = _facet("Assets by their own status")
+    effective_status = _facet("Assets by effective status", "effectiveStatus")
+    managed_by = _facet("Assets by who manages them", "managedBy")
+    tag = _facet(f"Assets by tag, at most {MAX_TAGS} tags")
+    more_tags = fields.Boolean(
+        data_key="moreTags", metadata={"description": "Whether there are more tags."}
+    )
 
 
 class DeletionSchema(AnswerSchema):
