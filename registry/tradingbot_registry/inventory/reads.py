@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from tradingbot_registry.inventory import facets, graph, listing, loading
+from tradingbot_registry.inventory import facets, graph, history, listing, loading
 from tradingbot_registry.inventory.facets import Facets
 from tradingbot_registry.inventory.graph import Walk, WalkPage
+from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Listing, Page
 from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.storage.database import SqliteFile, snapshot
@@ -46,6 +47,21 @@ class Reads:
         """Return what can be reached from an asset, nearest first. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
             return graph.walk(db, loading.by_id(db, asset_id).seq, wanted)
+
+    def changes(self, *, since: int | None, limit: int) -> ChangesPage:
+        """Return the changes of all assets after the one with the number `since`, oldest first."""
+        with snapshot(self.database) as db:
+            return history.read(db, since=since, limit=limit)
+
+    def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
+        """Return the changes of an asset, oldest first. The asset may be deleted.
+
+        Raises AssetNotFoundError if there never was one.
+        """
+        with snapshot(self.database) as db:
+            if not history.has_history(db, asset_id):
+                loading.by_id(db, asset_id)
+            return history.read(db, since=since, asset=asset_id, limit=limit)
 
     def facets(self, wanted: Listing) -> Facets:
         """Count the assets that the filters select, by type, status, manager and tag."""

@@ -30,6 +30,7 @@ from tradingbot_registry.rest.entity_tags import (
 )
 from tradingbot_registry.rest.query import (
     DeleteQuery,
+    HistoryQuery,
     ListQuery,
     ListRequest,
     NoQuery,
@@ -41,13 +42,19 @@ from tradingbot_registry.rest.request_context import (
     GuardedView,
     store,
     until_current,
+    writes,
 )
 from tradingbot_registry.rest.requests import (
     CreateSchema,
     PatchSchema,
     ReplaceSchema,
 )
-from tradingbot_registry.rest.responses import AssetSchema, DeletionSchema, ReachedSchema
+from tradingbot_registry.rest.responses import (
+    AssetSchema,
+    ChangesSchema,
+    DeletionSchema,
+    ReachedSchema,
+)
 
 PREFIX = "/api/v1/assets"
 
@@ -128,7 +135,7 @@ class Assets(GuardedView):
     @blueprint.refuses(WRITE_ERRORS)
     def post(self, _: Any) -> tuple[Any, int, Mapping[str, str]]:
         """Add an asset."""
-        asset = store().writes.create(reading.created(read_json(request, JSON)))
+        asset = writes().create(reading.created(read_json(request, JSON)))
         return asset, 201, tagged(asset) | location(asset)
 
 
@@ -195,7 +202,7 @@ class OneAsset(GuardedView):
 
         Refused while other assets depend on it, unless `force` detaches them.
         """
-        deletion = store().writes.delete(asset_id, precondition=precondition(request), **query)
+        deletion = writes().delete(asset_id, precondition=precondition(request), **query)
         if query["dry_run"]:
             return _preview(deletion)
         return without_body(204)
@@ -235,6 +242,22 @@ class Dependents(GuardedView):
         return _walk(asset_id, Direction.DEPENDENTS, query)
 
 
+@blueprint.at("/<uuid:asset_id>/changes", parameters=[ASSET_ID])
+class History(GuardedView):
+    """What was changed of an asset."""
+
+    verbs: ClassVar = {"GET": ("get",)}
+
+    @blueprint.documents(operationId="listAssetChanges")
+    @blueprint.takes(HistoryQuery, location="query")
+    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.refuses(BY_ID_ERRORS)
+    def get(self, query: Mapping[str, int], *, asset_id: UUID) -> Any:
+        """List the changes of an asset, which may be deleted."""
+        found = store().reads.history(asset_id, since=query["since"], limit=query["limit"])
+        return {"changes": found.items, "last": found.last}
+
+
 def _walk(asset_id: UUID, direction: Direction, query: Mapping[str, Any]) -> Any:
     wanted = Walk(
         direction,
@@ -270,7 +293,7 @@ def _change(asset_id: UUID, wanted: Callable[[Record], Wanted], *, force: bool) 
     def attempt() -> Record:
         before = store().reads.asset(asset_id)
         condition.check(before.version)
-        return store().writes.change(before, wanted(before), force=force)
+        return writes().change(before, wanted(before), force=force)
 
     asset = until_current(attempt)
     return asset, 200, tagged(asset)

@@ -17,6 +17,8 @@ from tradingbot_registry.rfc3339 import parse
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
 MAX_DEPTH = 1_000_000
+MAX_WAIT = 30
+"""Seconds: less than proxies commonly wait for an answer."""
 
 NO_NUL = {"pattern": "^[^\\x00]*$"}
 
@@ -271,6 +273,47 @@ class DeleteQuery(Query):
 
     force = FORCE_DELETE
     dry_run = _flag("Delete nothing; return what the deletion would do.")
+
+
+MAX_NUMBER = 999_999_999
+
+
+def _limit() -> NumberField:
+    return NumberField(
+        load_default=100,
+        validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
+        metadata={"description": "Maximum number of changes."},
+    )
+
+
+class HistoryQuery(Query):
+    """A part of an asset's history."""
+
+    since = NumberField(
+        load_default=0,
+        validate=validate.Range(min=0, max=MAX_NUMBER),
+        metadata={"description": "Only changes after this one: `last` of an earlier answer."},
+    )
+    limit = _limit()
+
+
+class ChangesQuery(Query):
+    """A part of the changes."""
+
+    since = NumberField(
+        load_default=None,
+        validate=validate.Range(min=0, max=MAX_NUMBER),
+        metadata={
+            "description": "Only changes after this one: `last` of an earlier answer; 0 for all."
+            " Without it, changes from now on: none, and the `last` to follow from."
+        },
+    )
+    limit = _limit()
+    wait = NumberField(
+        load_default=0,
+        validate=validate.Range(min=0, max=MAX_WAIT),
+        metadata={"description": "Seconds to wait for a change if there is none yet."},
+    )
 
 
 class WalkQuery(Query):

@@ -6,11 +6,13 @@ from marshmallow import fields
 
 from tradingbot_registry.inventory.facets import MAX_TAGS
 from tradingbot_registry.inventory.graph import MAX_NEIGHBOURS
+from tradingbot_registry.inventory.history import Action
 from tradingbot_registry.rest.asset_fields import asset_field
 from tradingbot_registry.rest.read_only import (
     EXAMPLE_ID,
     AnswerSchema,
     ReferenceSchema,
+    moment_field,
     read_only,
 )
 from tradingbot_registry.rest.requests import LIFECYCLE, SecretRefSchema
@@ -94,6 +96,55 @@ class FacetsSchema(AnswerSchema):
     tag = _facet(f"Assets by tag, at most {MAX_TAGS} tags")
     more_tags = fields.Boolean(
         data_key="moreTags", metadata={"description": "Whether there are more tags."}
+    )
+
+
+class ChangeSchema(AnswerSchema):
+    """A change of an asset."""
+
+    seq = fields.Integer(metadata={"description": "Number of the change.", "example": 17})
+    asset_id = fields.String(
+        data_key="assetId", metadata={"description": "The asset's id.", "format": "uuid"}
+    )
+    name = fields.String(metadata={"description": "The asset's name then.", "example": "orders-db"})
+    external_ref = fields.String(
+        data_key="externalRef",
+        allow_none=True,
+        metadata={"description": "The asset's external reference, or null."},
+    )
+    version = fields.Integer(
+        metadata={"description": "The asset's version after it; of a deletion, the last one."}
+    )
+    action = fields.String(
+        metadata={"description": "What happened.", "enum": list(Action), "example": "updated"}
+    )
+    actor = fields.String(
+        metadata={"description": "Who did it; `anonymous` without authentication."}
+    )
+    request_id = fields.String(
+        data_key="requestId",
+        allow_none=True,
+        metadata={"description": "The request's id, also in the log."},
+    )
+    at = moment_field("Time of the change, UTC.", "at")
+    before = fields.Dict(
+        allow_none=True,
+        metadata={"description": "The fields that were changed, as they were; null: created."},
+    )
+    after = fields.Dict(
+        allow_none=True,
+        metadata={"description": "The fields that were changed, as they are; null: deleted."},
+    )
+
+
+class ChangesSchema(AnswerSchema):
+    """Changes, oldest first."""
+
+    changes = fields.List(
+        fields.Nested(ChangeSchema), metadata={"description": "The changes, oldest first."}
+    )
+    last = fields.Integer(
+        metadata={"description": "Number to pass as `since` to get the next ones.", "example": 17}
     )
 
 
