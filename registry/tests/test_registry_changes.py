@@ -39,11 +39,7 @@ def test_each_version_has_one_entry_with_what_was_changed(api: Api) -> None:
     assert found == changes(api)
     path = f"{ASSETS}/{asset['id']}/changes"
     assert api.client.get(f"{path}?since={created['seq']}&limit=1").json["changes"] == [updated]
-    refusal(
-        api.client.get(f"{ASSETS}/{'0' * 8}-0000-0000-0000-{'0' * 12}/changes"),
-        404,
-        "asset-not-found",
-    )
+    refusal(api.client.get(f"{ASSETS}/{UUID(int=0)}/changes"), 404, "asset-not-found")
 
 
 def test_what_is_refused_leaves_no_entry(api: Api) -> None:

@@ -148,11 +148,11 @@ def neighbours(
 
 def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
     """Return a page of the assets within `max_depth` steps, nearest first."""
-    depths = _depths_below(db, seq, wanted)
+    depths = depths_below(db, seq, wanted)
     found = sorted((depths[end], end) for end in _filtered(db, depths, wanted))
     begin = 0 if wanted.after is None else bisect.bisect(found, wanted.after)
     places = found[begin : begin + wanted.page_size]
-    references = _references(db, [end for _, end in places])
+    references = references_to(db, [end for _, end in places])
     return WalkPage(
         items=tuple(Reached(references[end], depth) for depth, end in places),
         total=len(found),
@@ -160,7 +160,7 @@ def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
     )
 
 
-def _depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
+def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
     """Return the distance of each asset within `max_depth` steps."""
     limit = wanted.max_depth
     if limit is None or limit > FEW_STEPS:
@@ -259,7 +259,7 @@ def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
         return {}
     found = _oldest_below(_edges(db, seqs, reach, Direction.DEPENDENCIES), bad, seqs)
     listed = {seq for seqs_below in found.values() for seq in seqs_below[:MAX_CAUSES]}
-    references = _references(db, listed)
+    references = references_to(db, listed)
     return {
         seq: Causes(
             tuple(references[cause] for cause in below[:MAX_CAUSES]), len(below) > MAX_CAUSES
@@ -321,7 +321,7 @@ def cycle_through(db: SqliteFile, seq: int) -> Some | None:
         return None
     way = _shortest_way_back(seq, _edges(db, [seq], reach, Direction.DEPENDENCIES))
     listed = way[:MAX_CYCLE]
-    references = _references(db, set(listed))
+    references = references_to(db, set(listed))
     return Some(tuple(references[step] for step in listed), len(way) - 1)
 
 
@@ -343,6 +343,13 @@ def _shortest_way_back(seq: int, ends: Adjacency) -> list[int]:
     return way[::-1]
 
 
-def _references(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
-    query = Asset.select().where(Asset.seq.in_(list(seqs)))
-    return {asset.seq: reference(asset) for asset in query.execute(db)}
+def references_to(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
+    """Return the assets as other assets refer to them, by `seq`."""
+    query = Asset.select(
+        Asset.seq, Asset.id, Asset.name, Asset.type, Asset.status, Asset.external_ref
+    )
+    return {
+        asset.seq: reference(asset)
+        for part in batched(seqs)
+        for asset in query.where(Asset.seq.in_(part)).execute(db)
+    }

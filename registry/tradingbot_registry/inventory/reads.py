@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from tradingbot_registry.inventory import facets, graph, history, listing, loading
+from tradingbot_registry.inventory import facets, graph, history, listing, loading, picture
 from tradingbot_registry.inventory.facets import Facets
 from tradingbot_registry.inventory.graph import Walk, WalkPage
 from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.storage.database import SqliteFile, snapshot
 
@@ -62,6 +63,12 @@ class Reads:
             if not history.has_history(db, asset_id):
                 loading.by_id(db, asset_id)
             return history.read(db, since=since, asset=asset_id, limit=limit)
+
+    def picture(self, root: UUID | None, view: View) -> Picture:
+        """Return a part of the graph, around an asset or at all. Raises AssetNotFoundError."""
+        with snapshot(self.database) as db:
+            seq = None if root is None else loading.by_id(db, root).seq
+            return picture.picture(db, seq, view)
 
     def facets(self, wanted: Listing) -> Facets:
         """Count the assets that the filters select, by type, status, manager and tag."""

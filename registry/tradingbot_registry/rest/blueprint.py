@@ -121,13 +121,18 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def also_answers(
         self,
         status: int,
-        schema: ma.Schema | type[ma.Schema] | None = None,
+        schema: ma.Schema | type[ma.Schema] | dict[str, Any] | None = None,
         *,
         description: str,
+        content_type: str = JSON,
     ) -> Callable[[F], F]:
         """Document another answer that is not a problem."""
         decorate: Callable[[F], F] = self.alt_response(
-            status, schema=schema, description=description, success=True
+            status,
+            schema=schema,
+            description=description,
+            success=True,
+            content_type=content_type,
         )
         return decorate
 

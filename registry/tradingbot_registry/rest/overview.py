@@ -4,18 +4,50 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from flask import request
+from flask import Response, current_app, request
 
 from tradingbot_registry.inventory.listing import Listing
-from tradingbot_registry.rest.blueprint import RestBlueprint
+from tradingbot_registry.inventory.picture import View
+from tradingbot_registry.rest.blueprint import BY_ID_ERRORS, RestBlueprint
+from tradingbot_registry.rest.drawing import dot, mermaid
 from tradingbot_registry.rest.long_poll import wait_for_change
-from tradingbot_registry.rest.query import ChangesQuery, FilterQuery
+from tradingbot_registry.rest.query import ChangesQuery, FilterQuery, GraphFormat, GraphQuery
 from tradingbot_registry.rest.request_context import GuardedView, store
-from tradingbot_registry.rest.responses import ChangesSchema, FacetsSchema
+from tradingbot_registry.rest.responses import ChangesSchema, FacetsSchema, GraphSchema
+
+DOT = "text/vnd.graphviz"
+MERMAID = "text/vnd.mermaid"
+GRAPH = "The assets and their dependencies, as JSON or as text for Graphviz or Mermaid."
 
 blueprint = RestBlueprint(
     "overview", __name__, url_prefix="/api/v1", description="The inventory as a whole."
 )
+
+
+@blueprint.at("/graph")
+class Graph(GuardedView):
+    """The picture."""
+
+    verbs: ClassVar = {"GET": ("list",)}
+
+    @blueprint.documents(operationId="getGraph")
+    @blueprint.takes(GraphQuery, location="query")
+    @blueprint.answers(200, GraphSchema, description=GRAPH)
+    @blueprint.also_answers(200, {"type": "string"}, description=GRAPH, content_type=DOT)
+    @blueprint.also_answers(200, {"type": "string"}, description=GRAPH, content_type=MERMAID)
+    @blueprint.refuses(BY_ID_ERRORS)
+    def get(self, query: Mapping[str, Any]) -> Any:
+        """Get the dependency graph, or what is around an asset."""
+        view = View(query["limit"], depth=query["depth"], direction=query["direction"])
+        picture = store().reads.picture(query["root"], view)
+        match query["format"]:
+            case GraphFormat.DOT:
+                return Response(dot(picture), content_type=f"{DOT}; charset=utf-8")
+            case GraphFormat.MERMAID:
+                return Response(mermaid(picture), content_type=f"{MERMAID}; charset=utf-8")
+        edges = [{"source": source, "target": target} for source, target in picture.edges]
+        shown = {"nodes": picture.nodes, "edges": edges, "truncated": picture.truncated}
+        return current_app.json.response(GraphSchema().dump(shown))
 
 
 @blueprint.at("/changes")

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 from tradingbot_api.asset import AssetStatus, AssetType
 
+from tradingbot_registry.inventory.graph import Direction
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
 from tradingbot_registry.rest.cursor import MAX_CURSOR
@@ -17,6 +19,8 @@ from tradingbot_registry.rfc3339 import parse
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
 MAX_DEPTH = 1_000_000
+MAX_GRAPH = 5000
+"""Assets of one graph. Drawing programs become slow long before."""
 MAX_WAIT = 30
 """Seconds: less than proxies commonly wait for an answer."""
 
@@ -314,6 +318,51 @@ class ChangesQuery(Query):
         validate=validate.Range(min=0, max=MAX_WAIT),
         metadata={"description": "Seconds to wait for a change if there is none yet."},
     )
+
+
+class GraphFormat(StrEnum):
+    """How a graph is written."""
+
+    JSON = "json"
+    DOT = "dot"
+    MERMAID = "mermaid"
+
+
+class GraphQuery(Query):
+    """Which part of the graph, and how."""
+
+    root = fields.UUID(
+        load_default=None,
+        metadata={"description": "Only what is around the asset with this id; else all assets."},
+    )
+    depth = NumberField(
+        load_default=None,
+        validate=validate.Range(min=1, max=MAX_DEPTH),
+        metadata={"description": "Maximum number of steps from the root; default: no limit."},
+    )
+    direction = fields.Enum(
+        Direction,
+        by_value=fields.String,
+        load_default=None,
+        metadata={"description": "Only dependencies, or only dependents, of the root."},
+    )
+    limit = NumberField(
+        load_default=MAX_PAGE_SIZE,
+        validate=validate.Range(min=1, max=MAX_GRAPH),
+        metadata={"description": "Maximum number of assets: the nearest, else the oldest."},
+    )
+    format = fields.Enum(
+        GraphFormat,
+        by_value=fields.String,
+        load_default=GraphFormat.JSON,
+        metadata={"description": "JSON, a graph of Graphviz, or a flowchart of Mermaid."},
+    )
+
+    @ma.validates_schema
+    def _need_root(self, data: dict[str, Any], **_: object) -> None:
+        for name in ("depth", "direction"):
+            if data.get(name) is not None and data.get("root") is None:
+                raise ma.ValidationError("Needs a root.", name)
 
 
 class WalkQuery(Query):

@@ -99,6 +99,28 @@ class FacetsSchema(AnswerSchema):
     )
 
 
+class EdgeSchema(AnswerSchema):
+    """A dependency."""
+
+    source = fields.String(
+        metadata={"description": "Id of the asset that depends.", "format": "uuid"}
+    )
+    target = fields.String(metadata={"description": "Id of what it needs.", "format": "uuid"})
+
+
+class GraphSchema(AnswerSchema):
+    """A part of the dependency graph."""
+
+    nodes = fields.List(
+        fields.Nested(ReferenceSchema),
+        metadata={"description": "Assets; around a root the nearest first, else the oldest."},
+    )
+    edges = fields.List(
+        fields.Nested(EdgeSchema), metadata={"description": "The dependencies among them."}
+    )
+    truncated = fields.Boolean(metadata={"description": "Whether there are more assets."})
+
+
 class ChangeSchema(AnswerSchema):
     """A change of an asset."""
 
