@@ -144,13 +144,23 @@ def test_all_pages_are_read(count: int) -> None:
 
     async def handler(request: web.Request) -> web.Response:
         assert request.query["external_ref_prefix"] == "crd/n/c."
-        asked.append(request.query["page"])
-        begin = (int(request.query["page"]) - 1) * PAGE_SIZE
+        asked.append(request.query.get("cursor", "0"))
+        begin = int(asked[-1])
         end = min(begin + int(request.query["page_size"]), count)
-        return web.json_response([{"id": number} for number in range(begin, end)])
+        pagination = json.dumps({"next_cursor": str(end) if end < count else None})
+        return web.json_response(
+            [{"id": number} for number in range(begin, end)], headers={"X-Pagination": pagination}
+        )
 
     assert against(handler, owned) == [{"id": number} for number in range(count)]
-    assert asked == [str(number + 1) for number in range(len(asked))]
+    assert asked == [str(begin) for begin in range(0, max(count, 1), PAGE_SIZE)]
+
+
+def test_a_full_page_that_does_not_say_what_follows_is_not_the_registrys() -> None:
+    """Taken for the last one, the assets behind it would count as gone."""
+    full = [{"id": number} for number in range(PAGE_SIZE)]
+    with pytest.raises(RegistryUnavailableError, match="is not a registry"):
+        against(answering(200, full), owned)
 
 
 def test_the_token_is_read_anew_for_each_request(tmp_path: Path) -> None:

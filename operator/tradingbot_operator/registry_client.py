@@ -1,7 +1,8 @@
 """A client of the registry's REST API, which addresses assets by reference."""
 
+import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,17 +124,27 @@ class RegistryClient:
 
     async def owned(self, prefix: str) -> AsyncIterator[JsonObject]:
         """Iterate over the assets whose references start with `prefix`."""
-        page = 1
+        query = {"external_ref_prefix": prefix, "page_size": str(PAGE_SIZE)}
         while True:
-            query = {"external_ref_prefix": prefix, "page": str(page), "page_size": str(PAGE_SIZE)}
-            found = await self._request("GET", "assets", query=query)
+            found, headers = await self._exchange("GET", "assets", query=query)
             if not isinstance(found, list):
                 raise self._not_a_registry()
             for asset in found:
                 yield asset
             if len(found) < PAGE_SIZE:
                 return
-            page += 1
+            cursor = self._next_cursor(headers)
+            if cursor is None:
+                return
+            query["cursor"] = cursor
+
+    def _next_cursor(self, headers: Mapping[str, str]) -> str | None:
+        """Return the cursor of the next page, which what is deleted meanwhile does not move."""
+        try:
+            cursor = json.loads(headers["X-Pagination"])["next_cursor"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._not_a_registry() from error
+        return None if cursor is None else str(cursor)
 
     async def _request(
         self,
@@ -143,6 +154,16 @@ class RegistryClient:
         query: dict[str, str] | None = None,
         body: JsonObject | None = None,
     ) -> Any:
+        return (await self._exchange(method, path, query=query, body=body))[0]
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: JsonObject | None = None,
+    ) -> tuple[Any, Mapping[str, str]]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=TIMEOUT, request_class=fenced(self._before_sending)
@@ -185,7 +206,7 @@ class RegistryClient:
             )
         if response.status >= 300:  # noqa: PLR2004
             raise self._not_a_registry()
-        return answer
+        return answer, response.headers
 
     def _headers(self) -> dict[str, str]:
         try:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.inventory.graph import Causes, Direction, causes, walk
+from tradingbot_registry.inventory.graph import Causes, Direction, Walk, causes, walk
 from tradingbot_registry.inventory.record import Record, Wanted
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.refusals import CycleError
@@ -172,12 +172,12 @@ def assert_as_modelled(
     for n, asset in enumerate(assets):
         below = reachable(edges, n)
         assert n not in below
-        steps = walk(db, asset.seq, Direction.DEPENDENCIES)
+        steps = walk(db, asset.seq, Walk(Direction.DEPENDENCIES)).items
         assert {int(step.asset.name) for step in steps} == below
         bad = {m for m in below if statuses[m] != AssetStatus.ACTIVE}
         assert {int(cause.name) for cause in found.get(asset.seq, Causes()).listed} == bad
         above = {m for m in range(len(assets)) if n in reachable(edges, m)}
-        back = walk(db, asset.seq, Direction.DEPENDENTS)
+        back = walk(db, asset.seq, Walk(Direction.DEPENDENTS)).items
         assert {int(step.asset.name) for step in back} == above
     stored = {(number[src], number[dst]) for src, dst in rows(db, Dependency.select())}
     assert stored == {(n, m) for n, targets in edges.items() for m in targets}

@@ -165,6 +165,7 @@ def test_pages_say_where_they_stand_and_lead_on(stocked: Api) -> None:
         "page_size": 1,
         "total": 2,
         "total_pages": 2,
+        "next_cursor": None,
     }
     links = dict(reversed(link.split("; ")) for link in response.headers["Link"].split(", "))
     assert set(links) == {'rel="first"', 'rel="prev"', 'rel="last"'}

@@ -11,13 +11,25 @@ from flask import Flask, request
 
 from tradingbot_registry.auth.gate import Gate, OpenGate
 from tradingbot_registry.inventory.store import Store
-from tradingbot_registry.rest import assets, by_ref, docs, errors, observability, query, read_only
+from tradingbot_registry.rest import (
+    assets,
+    by_ref,
+    docs,
+    errors,
+    observability,
+    overview,
+    query,
+    read_only,
+)
 from tradingbot_registry.rest.body import MAX_BODY
 from tradingbot_registry.rest.json_text import JsonText
 from tradingbot_registry.rest.problems import MisdirectedError
 from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
+from tradingbot_registry.rest.responses import AssetPartSchema
 from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
 from tradingbot_registry.storage.migrations import migrate
+
+BLUEPRINTS = (assets.blueprint, by_ref.blueprint, overview.blueprint)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -60,7 +72,8 @@ def create_app(
     api = docs.RestApi(app)
     api.register_field(read_only.MomentField, "string", "date-time")
     api.register_field(query.MomentField, "string", "date-time")
-    for blueprint in (assets.blueprint, by_ref.blueprint):
+    api.spec.components.schema("AssetPart", schema=AssetPartSchema)
+    for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     _guard(app)
     return app
@@ -88,8 +101,8 @@ def _only_loopback() -> None:
 
 def _guard(app: Flask) -> None:
     """Authorize and connect requests for assets. The other pages are public."""
-    for name in (assets.blueprint.name, by_ref.blueprint.name):
-        hooks = app.before_request_funcs.setdefault(name, [])
+    for blueprint in BLUEPRINTS:
+        hooks = app.before_request_funcs.setdefault(blueprint.name, [])
         hooks += [admit, connect]
 
     @app.teardown_request

@@ -18,6 +18,7 @@ from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.auth.gate import Gate
 from tradingbot_registry.errors import AddressError
 from tradingbot_registry.rest.body import MAX_BODY
+from tradingbot_registry.rest.request_context import EXTENSION
 from tradingbot_registry.serving_certificate import ServingCertificate
 from tradingbot_registry.settings import AuthMode, RegistrySettings
 from tradingbot_registry.storage.database import SqliteFile, database_path
@@ -124,7 +125,12 @@ def _serve(
     _allow_many_connections()
     server = Server(
         configured(
-            Application(app, threads=threads, max_body=MAX_BODY),
+            Application(
+                app,
+                threads=threads,
+                max_body=MAX_BODY,
+                changed=app.extensions[EXTENSION].store.changed,
+            ),
             tls=certificate and certificate.reloading_context(),
             drain_seconds=DRAIN_SECONDS,
             backlog=BACKLOG,

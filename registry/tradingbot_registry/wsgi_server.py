@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import FrameType
 from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
@@ -24,7 +25,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from werkzeug.test import run_wsgi_app
 
+from tradingbot_registry.inventory.store import Changed
 from tradingbot_registry.refusals import RefusedError, UnavailableError
+from tradingbot_registry.rest.long_poll import KEY, LongPoll
 from tradingbot_registry.rest.problems import (
     MEDIA_TYPE,
     DefectError,
@@ -93,8 +96,13 @@ class Application:
     recognises it.
     """
 
-    def __init__(self, wsgi: Any, *, threads: int, max_body: int) -> None:
+    def __init__(
+        self, wsgi: Any, *, threads: int, max_body: int, changed: Changed | None = None
+    ) -> None:
         self._wsgi = wsgi
+        self._changes = Changes()
+        if changed is not None:
+            changed.listeners.append(self._changes.note)
         self._max_body = max_body
         self._buffered = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
@@ -111,8 +119,9 @@ class Application:
                 return  # The client has gone.
             threads = self._health if scope["path"] == HEALTH else self._threads
             environ = wsgi_environ(scope, bytes(body))
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(threads, run, self._wsgi, environ)
+            answer = await self._answer(threads, environ, receive)
+            if answer is None:
+                return  # The client has gone.
             if not complete:
                 answer.headers.append(("Connection", "close"))
         except TimeoutError:
@@ -124,6 +133,23 @@ class Application:
         finally:
             self._buffered -= len(body)
         await _write(answer, send)
+
+    async def _answer(
+        self, threads: ThreadPoolExecutor, environ: dict[str, Any], receive: Any
+    ) -> Answer | None:
+        """Run the application, and again after a change if it waits for one."""
+        loop = asyncio.get_running_loop()
+        poll, seen = LongPoll(), self._changes.number_in(loop)
+        answer = await loop.run_in_executor(threads, run, self._wsgi, {**environ, KEY: poll})
+        if not poll.seconds:
+            return answer
+        if not await self._changes.wait(seen, poll.seconds, receive):
+            return None
+        return await loop.run_in_executor(threads, run, self._wsgi, environ)
+
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait for a change, and let no others wait."""
+        self._changes.stop()
 
     async def _read(self, receive: Any, body: bytearray) -> bool | None:
         """Read into `body`. Returns whether that is all; None if the client has gone."""
@@ -143,6 +169,50 @@ class Application:
                 return True
             if size > self._max_body + MAX_DISCARDED:
                 return False
+
+
+class Changes:
+    """Lets coroutines of one event loop wait for what threads note."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._next = asyncio.Event()
+        self._stopped = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def number_in(self, loop: asyncio.AbstractEventLoop) -> int:
+        """Return the number of the last change, to wait for the next one in this loop."""
+        self._loop = loop
+        return self._number
+
+    def note(self) -> None:
+        """Note a change. Any thread may do so."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def stop(self) -> None:
+        """End all waiting, in the thread of the loop."""
+        self._stopped = True
+        self.note()
+
+    def _wake(self) -> None:
+        self._number += 1
+        woken, self._next = self._next, asyncio.Event()
+        woken.set()
+
+    async def wait(self, seen: int, seconds: float, receive: Any) -> bool:
+        """Return after a change since `seen`, or after `seconds`; False if the client has gone."""
+        if self._number != seen or self._stopped:
+            return True
+        change, gone = asyncio.ensure_future(self._next.wait()), asyncio.ensure_future(receive())
+        try:
+            done, _ = await asyncio.wait(
+                {change, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            change.cancel()
+            gone.cancel()
+        return gone not in done
 
 
 async def _write(answer: Answer, send: Any) -> None:
@@ -264,6 +334,11 @@ class Connection(H11Protocol):
 
 class Server(uvicorn.Server):
     """A server that returns after SIGTERM or SIGINT, instead of ending the process by it."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; what waits for a change is answered now."""
+        super().handle_exit(sig, frame)
+        cast("Application", self.config.app).stop_waiting()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

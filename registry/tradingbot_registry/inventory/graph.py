@@ -6,12 +6,15 @@ with a second column, such as a depth or an origin, the time is quadratic. What 
 computed here from the edges between those assets, in time linear in them.
 """
 
+import bisect
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import peewee
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.refusals import Reference
@@ -27,6 +30,10 @@ MAX_NEIGHBOURS = 500
 """Dependents or dependencies that are listed of one asset."""
 MAX_CYCLE = 100
 """Assets of a cycle that are listed."""
+FEW_STEPS = 4
+"""Depth up to which a query counts the steps: each asset is then found at most as often."""
+MAX_VALUES = 1000
+"""Values of one statement."""
 
 Adjacency = Mapping[int, Sequence[int]]
 
@@ -54,6 +61,34 @@ class Reached:
 
     asset: Reference
     depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Parameters of a traversal, and of a page of its result.
+
+    `types` and `statuses` filter the result, not the traversal. The page begins behind the position
+    `after`: a depth and a `seq`.
+    """
+
+    direction: Direction
+    max_depth: int | None = None
+    types: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    page_size: int = 500
+    after: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WalkPage:
+    """A page of a traversal, nearest first.
+
+    `total`: number of assets in all pages. `end`: the last position; None if no more follow.
+    """
+
+    items: tuple[Reached, ...]
+    total: int
+    end: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +146,62 @@ def neighbours(
     return Some(tuple(reference(asset) for asset in found[:MAX_NEIGHBOURS]), total)
 
 
-def walk(
-    db: SqliteFile,
-    seq: int,
-    direction: Direction,
-    *,
-    max_depth: int | None = None,
-    types: Collection[str] = (),
-    statuses: Collection[str] = (),
-) -> list[Reached]:
-    """Return all assets within `max_depth` steps, nearest first.
+def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
+    """Return a page of the assets within `max_depth` steps, nearest first."""
+    depths = depths_below(db, seq, wanted)
+    found = sorted((depths[end], end) for end in _filtered(db, depths, wanted))
+    begin = 0 if wanted.after is None else bisect.bisect(found, wanted.after)
+    places = found[begin : begin + wanted.page_size]
+    references = references_to(db, [end for _, end in places])
+    return WalkPage(
+        items=tuple(Reached(references[end], depth) for depth, end in places),
+        total=len(found),
+        end=places[-1] if begin + len(places) < len(found) else None,
+    )
 
-    `types` and `statuses` filter the result, not the traversal.
-    """
-    reach = _reach([seq], direction)
-    depths = _depths(seq, _edges(db, [seq], reach, direction))
-    query = Asset.select().join(reach, on=(Asset.seq == reach.c.seq)).with_cte(reach)
-    if types:
-        query = query.where(Asset.type.in_(list(types)))
-    if statuses:
-        query = query.where(Asset.status.in_(list(statuses)))
-    found = sorted(query.execute(db), key=lambda asset: (depths[asset.seq], asset.seq))
+
+def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
+    """Return the distance of each asset within `max_depth` steps."""
+    limit = wanted.max_depth
+    if limit is None or limit > FEW_STEPS:
+        reach = _reach([seq], wanted.direction)
+        depths = _depths(seq, _edges(db, [seq], reach, wanted.direction))
+        return {end: depth for end, depth in depths.items() if limit is None or depth <= limit}
+    # Of a few steps, not everything that can be reached is asked for.
+    start, end = wanted.direction.start, wanted.direction.end
+    first = (
+        Dependency.select(end.alias("seq"), peewee.Value(1).alias("depth"))
+        .where(start == seq)
+        .cte("near", recursive=True, columns=("seq", "depth"))
+    )
+    step = (
+        Dependency.select(end, first.c.depth + 1)
+        .join(first, on=(start == first.c.seq))
+        .where(first.c.depth < limit)
+    )
+    near = first.union(step)
+    nearest = near.select_from(near.c.seq, peewee.fn.MIN(near.c.depth)).group_by(near.c.seq)
+    return dict(rows(db, nearest))
+
+
+def _filtered(db: SqliteFile, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
+    if not wanted.types and not wanted.statuses:
+        return depths
+    query = Asset.select(Asset.seq)
+    if wanted.types:
+        query = query.where(Asset.type.in_(list(wanted.types)))
+    if wanted.statuses:
+        query = query.where(Asset.status.in_(list(wanted.statuses)))
     return [
-        Reached(reference(asset), depths[asset.seq])
-        for asset in found
-        if max_depth is None or depths[asset.seq] <= max_depth
+        seq for part in batched(depths) for (seq,) in rows(db, query.where(Asset.seq.in_(part)))
     ]
+
+
+def batched(seqs: Iterable[int]) -> Iterator[list[int]]:
+    """Split `seqs` into lists that one statement can have as values."""
+    remaining = iter(seqs)
+    while part := list(itertools.islice(remaining, MAX_VALUES)):
+        yield part
 
 
 def _reach(seqs: Sequence[int], direction: Direction) -> Any:
@@ -194,7 +259,7 @@ def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
         return {}
     found = _oldest_below(_edges(db, seqs, reach, Direction.DEPENDENCIES), bad, seqs)
     listed = {seq for seqs_below in found.values() for seq in seqs_below[:MAX_CAUSES]}
-    references = _references(db, listed)
+    references = references_to(db, listed)
     return {
         seq: Causes(
             tuple(references[cause] for cause in below[:MAX_CAUSES]), len(below) > MAX_CAUSES
@@ -256,7 +321,7 @@ def cycle_through(db: SqliteFile, seq: int) -> Some | None:
         return None
     way = _shortest_way_back(seq, _edges(db, [seq], reach, Direction.DEPENDENCIES))
     listed = way[:MAX_CYCLE]
-    references = _references(db, set(listed))
+    references = references_to(db, set(listed))
     return Some(tuple(references[step] for step in listed), len(way) - 1)
 
 
@@ -278,6 +343,13 @@ def _shortest_way_back(seq: int, ends: Adjacency) -> list[int]:
     return way[::-1]
 
 
-def _references(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
-    query = Asset.select().where(Asset.seq.in_(list(seqs)))
-    return {asset.seq: reference(asset) for asset in query.execute(db)}
+def references_to(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
+    """Return the assets as other assets refer to them, by `seq`."""
+    query = Asset.select(
+        Asset.seq, Asset.id, Asset.name, Asset.type, Asset.status, Asset.external_ref
+    )
+    return {
+        asset.seq: reference(asset)
+        for part in batched(seqs)
+        for asset in query.where(Asset.seq.in_(part)).execute(db)
+    }

@@ -54,41 +54,116 @@ class Listing:
     sort: tuple[Sort, ...] = (Sort("created_at"),)
     page: int = 1
     page_size: int = 50
+    after: tuple[Any, ...] | None = None
+    """A position of `positions`: the page begins behind it, and `page` is not used."""
+    with_causes: bool = True
+    """Whether the assets' causes and effective status are needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The assets of one page, and the total."""
+    """The assets of one page. `end`: its last position; None if there are no further assets."""
 
     items: tuple[Record, ...]
     page: int
     page_size: int
-    total: int
+    total: int | None
+    """Number of all assets that match; None for a page behind a position, which counts none."""
+    end: tuple[Any, ...] | None
 
     @property
     def pages(self) -> int:
         """Number of pages; 0 if there are no assets."""
-        return -(-self.total // self.page_size)
+        return -(-(self.total or 0) // self.page_size)
 
 
 def find(db: SqliteFile, listing: Listing) -> Page:
     """Return the page. To be called in one snapshot, else the total may not match."""
-    query = Asset.select()
-    conditions = _conditions(listing)
-    if conditions:
-        query = query.where(reduce(and_, conditions))
-    order = [
-        SORT_COLUMNS[sort.key].desc() if sort.descending else SORT_COLUMNS[sort.key].asc()
-        for sort in listing.sort
-    ]
-    # seq last: without a unique key at the end, equal rows could change places between pages.
-    chosen = query.order_by(*order, Asset.seq).paginate(listing.page, listing.page_size)
+    query = selected(listing)
+    order = [sort_key.column for sort_key in _order(listing)]
+    chosen = query.order_by(*order)
+    total = None
+    if listing.after is None:
+        total = query.count(db)
+        chosen = chosen.offset((listing.page - 1) * listing.page_size)
+    else:
+        chosen = chosen.where(_behind(_order(listing), listing.after))
+    # One more than is shown, to know whether there are more.
+    found = list(chosen.limit(listing.page_size + 1).execute(db))
+    shown = found[: listing.page_size]
     return Page(
-        items=tuple(records(db, list(chosen.execute(db)))),
+        items=tuple(records(db, shown, with_causes=listing.with_causes)),
         page=listing.page,
         page_size=listing.page_size,
-        total=query.count(db),
+        total=total,
+        end=_position(listing, shown[-1]) if len(found) > len(shown) else None,
     )
+
+
+def selected(listing: Listing, *columns: Any) -> Any:
+    """Return the query for these columns of all assets that match the filters."""
+    query = Asset.select(*columns)
+    conditions = _conditions(listing)
+    return query.where(reduce(and_, conditions)) if conditions else query
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A column of the order."""
+
+    field: Any
+    descending: bool
+
+    @property
+    def column(self) -> Any:
+        return self.field.desc() if self.descending else self.field.asc()
+
+    def behind(self, value: Any) -> Any:
+        return self.field < value if self.descending else self.field > value
+
+
+def _order(listing: Listing) -> list[_Key]:
+    """Return the columns of the order, the last of which is unique.
+
+    Without a unique one, equal rows could change places between pages.
+    """
+    order: list[_Key] = []
+    for sort in (*listing.sort, Sort("created_at")):
+        order.append(_Key(SORT_COLUMNS[sort.key], sort.descending))
+        if order[-1].field is Asset.seq:
+            break
+    return order
+
+
+def position_types(listing: Listing) -> tuple[type, ...]:
+    """Return the types of the values of a position."""
+    return tuple(int if key.field is Asset.seq else str for key in _order(listing))
+
+
+def _position(listing: Listing, asset: Asset) -> tuple[Any, ...]:
+    return tuple(key.field.db_value(getattr(asset, key.field.name)) for key in _order(listing))
+
+
+def _behind(order: list[_Key], position: tuple[Any, ...]) -> Any:
+    """Return the condition for the rows behind a position.
+
+    The first part, which the others imply, lets an index find the place.
+    """
+    # As they are stored: the fields have converted them already.
+    values = [peewee.Value(value, converter=False) for value in position]
+    alternatives = [
+        reduce(
+            and_,
+            [
+                *(key.field == value for key, value in zip(order[:at], values, strict=False)),
+                order[at].behind(values[at]),
+            ],
+        )
+        for at in range(len(order))
+    ]
+    first, value = order[0].field, values[0]
+    begin = first <= value if order[0].descending else first >= value
+    return begin & reduce(or_, alternatives)
 
 
 def _conditions(listing: Listing) -> list[Any]:

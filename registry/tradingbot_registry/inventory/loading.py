@@ -54,8 +54,11 @@ def record(db: SqliteFile, asset: Asset) -> Record:
     return records(db, [asset])[0]
 
 
-def records(db: SqliteFile, assets: Sequence[Asset]) -> list[Record]:
-    """Return assets in full, in the order given: a few queries for any number."""
+def records(db: SqliteFile, assets: Sequence[Asset], *, with_causes: bool = True) -> list[Record]:
+    """Return assets in full, in the order given: a few queries for any number.
+
+    Without `with_causes` their effective status is their own, and has no causes.
+    """
     seqs = [asset.seq for asset in assets]
     tags = _grouped(
         db,
@@ -77,7 +80,7 @@ def records(db: SqliteFile, assets: Sequence[Asset]) -> list[Record]:
         .where(PendingDependency.src.in_(seqs))
         .order_by(PendingDependency.ref),
     )
-    caused_by = causes(db, seqs)
+    caused_by = causes(db, seqs) if with_causes else {}
     return [
         Record(
             seq=asset.seq,

@@ -1,12 +1,14 @@
 """Reads. Each one sees the database at one moment."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from tradingbot_registry.inventory import graph, listing, loading
-from tradingbot_registry.inventory.graph import Direction, Reached
+from tradingbot_registry.inventory import facets, graph, history, listing, loading, picture
+from tradingbot_registry.inventory.facets import Facets
+from tradingbot_registry.inventory.graph import Walk, WalkPage
+from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.storage.database import SqliteFile, snapshot
 
@@ -41,18 +43,37 @@ class Reads:
     def walk(
         self,
         asset_id: UUID,
-        direction: Direction,
-        *,
-        max_depth: int | None = None,
-        types: Collection[str] = (),
-        statuses: Collection[str] = (),
-    ) -> list[Reached]:
+        wanted: Walk,
+    ) -> WalkPage:
         """Return what can be reached from an asset, nearest first. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
-            seq = loading.by_id(db, asset_id).seq
-            return graph.walk(
-                db, seq, direction, max_depth=max_depth, types=types, statuses=statuses
-            )
+            return graph.walk(db, loading.by_id(db, asset_id).seq, wanted)
+
+    def changes(self, *, since: int | None, limit: int) -> ChangesPage:
+        """Return the changes of all assets after the one with the number `since`, oldest first."""
+        with snapshot(self.database) as db:
+            return history.read(db, since=since, limit=limit)
+
+    def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
+        """Return the changes of an asset, oldest first. The asset may be deleted.
+
+        Raises AssetNotFoundError if there never was one.
+        """
+        with snapshot(self.database) as db:
+            if not history.has_history(db, asset_id):
+                loading.by_id(db, asset_id)
+            return history.read(db, since=since, asset=asset_id, limit=limit)
+
+    def picture(self, root: UUID | None, view: View) -> Picture:
+        """Return a part of the graph, around an asset or at all. Raises AssetNotFoundError."""
+        with snapshot(self.database) as db:
+            seq = None if root is None else loading.by_id(db, root).seq
+            return picture.picture(db, seq, view)
+
+    def facets(self, wanted: Listing) -> Facets:
+        """Count the assets that the filters select, by type, status, manager and tag."""
+        with snapshot(self.database) as db:
+            return facets.count(db, wanted)
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Count the assets by type and status."""

@@ -1,7 +1,7 @@
 """The inventory in one database: its reads and its writes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -12,16 +12,30 @@ from tradingbot_registry.storage.database import SqliteFile
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Calls its listeners after each write of this process, in the thread of the write."""
+
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        """Call all listeners."""
+        for listener in self.listeners:
+            listener()
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """An inventory. A process may have several."""
 
     database: SqliteFile
     reads: Reads
     writes: Writes
+    changed: Changed
 
     @classmethod
     def on(
         cls, database: SqliteFile, clock: Callable[[], datetime], new_id: Callable[[], UUID]
     ) -> Self:
         """Return the inventory in this database. `clock` returns aware UTC times."""
-        return cls(database, Reads(database), Writes(database, clock, new_id))
+        changed = Changed()
+        return cls(database, Reads(database), Writes(database, clock, new_id, changed), changed)

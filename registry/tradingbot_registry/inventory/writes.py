@@ -6,23 +6,27 @@ one removes its dependency. What depends on the asset alone is decided before, o
 the caller has read; a write of another version fails and the caller reads again.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import edges, lifecycle, loading, tags
-from tradingbot_registry.inventory.graph import Direction, Some, cycle_through, neighbours
+from tradingbot_registry.inventory import edges, history, lifecycle, loading, tags
+from tradingbot_registry.inventory.graph import Direction, Some, batched, cycle_through, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
+from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
 from tradingbot_registry.refusals import CycleError, DependentsError, OwnerError, Reference
 from tradingbot_registry.storage.database import SqliteFile, snapshot, write
 from tradingbot_registry.storage.folding import search_text
-from tradingbot_registry.storage.models import Asset
+from tradingbot_registry.storage.models import Asset, rows
+
+T = TypeVar("T")
 
 EDITABLE_BY_ALL = frozenset({"tags", "description"})
 """Fields that users may edit on an asset that a controller manages."""
@@ -55,10 +59,17 @@ class Writes:
     database: SqliteFile
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
+    changed: Callable[[], None]
+    """Called after each write."""
+    origin: Origin = NOBODY
+
+    def by(self, origin: Origin) -> Self:
+        """Return the same writes, recorded as changes of `origin`."""
+        return replace(self, origin=origin)
 
     def create(self, wanted: Wanted, *, ref: ExternalRef | None = None) -> Record:
         """Add an asset; with `ref` it has this external reference. Raises StaleError if one has."""
-        return write(self.database, lambda: self._insert(wanted, ref))
+        return self._commit(lambda: self._insert(wanted, ref))
 
     def change(
         self,
@@ -82,9 +93,8 @@ class Writes:
             _check_editable(before, changed)
         if not changed:
             return before
-        return write(
-            self.database,
-            lambda: self._update(before, wanted, force=force, blocked_by_prefix=blocked_by_prefix),
+        return self._commit(
+            lambda: self._update(before, wanted, force=force, blocked_by_prefix=blocked_by_prefix)
         )
 
     def delete(
@@ -127,7 +137,12 @@ class Writes:
         if dry_run:
             with snapshot(self.database):
                 return unit()
-        return write(self.database, unit)
+        return self._commit(unit)
+
+    def _commit(self, unit: Callable[[], T]) -> T:
+        result = write(self.database, unit)
+        self.changed()
+        return result
 
     def _insert(self, wanted: Wanted, ref: ExternalRef | None) -> Record:
         db = self.database
@@ -146,13 +161,15 @@ class Writes:
         ).execute(db)
         tags.replace(db, seq, wanted.tags or frozenset())
         edges.replace(db, seq, wanted.depends_on)
+        new = loading.record(db, loading.by_id(db, asset_id))
+        history.created(db, new, self.origin, now)
         if ref is not None:
-            self._touch(edges.waiting_for(str(ref)), now)
-            edges.resolve(db, seq, str(ref))
+            with self._rewiring(edges.waiting_for(str(ref)), now):
+                edges.resolve(db, seq, str(ref))
         self._check_acyclic(seq)
         if wanted.status == AssetStatus.ACTIVE:
             lifecycle.check_ready(db, seq)
-        return loading.record(db, loading.by_id(db, asset_id))
+        return new
 
     def _update(
         self, before: Record, wanted: Wanted, *, force: bool, blocked_by_prefix: str
@@ -160,8 +177,8 @@ class Writes:
         db, seq = self.database, before.seq
         # References may resolve in another way than before the lock was taken.
         changed = changes(db, before, wanted)
-        status = AssetStatus(wanted.status or before.status)
-        self._write_row(before, wanted)
+        status, now = AssetStatus(wanted.status or before.status), self.clock()
+        self._write_row(before, wanted, now)
         lifecycle.check_step(AssetStatus(before.status), status)
         if "tags" in changed and wanted.tags is not None:
             tags.replace(db, seq, wanted.tags)
@@ -172,14 +189,16 @@ class Writes:
             lifecycle.check_ready(db, seq)
         if status == AssetStatus.INACTIVE and "status" in changed and not force:
             lifecycle.check_unneeded(db, seq, ref_prefix=blocked_by_prefix)
-        return loading.record(db, loading.by_id(db, UUID(before.id)))
+        after = loading.record(db, loading.by_id(db, UUID(before.id)))
+        history.updated(db, before, after, self.origin, now)
+        return after
 
-    def _write_row(self, before: Record, wanted: Wanted) -> None:
+    def _write_row(self, before: Record, wanted: Wanted, now: datetime) -> None:
         description = before.description if wanted.description is None else wanted.description
         written = (
             Asset.update(
                 version=Asset.version + 1,
-                updated_at=self.clock(),
+                updated_at=now,
                 status=wanted.status or before.status,
                 **_columns(wanted, description=description),
             )
@@ -197,8 +216,10 @@ class Writes:
                 deletion.dependents.listed,
                 deletion.dependents.total,
             )
-        self._touch(edges.dependents_of(asset.seq), self.clock())
-        edges.detach(db, asset, unresolve=deletion.unresolve)
+        now = self.clock()
+        history.deleted(db, loading.record(db, asset), self.origin, now)
+        with self._rewiring(edges.dependents_of(asset.seq), now):
+            edges.detach(db, asset, unresolve=deletion.unresolve)
         tags.replace(db, asset.seq, frozenset())
         Asset.delete().where(Asset.seq == asset.seq).execute(db)
 
@@ -207,10 +228,16 @@ class Writes:
         if cycle is not None:
             raise CycleError(cycle.listed, cycle.total)
 
-    def _touch(self, seqs: Any, now: datetime) -> None:
-        """Count the change of their edges as a change of these assets."""
+    @contextmanager
+    def _rewiring(self, seqs: Any, now: datetime) -> Iterator[None]:
+        """Count what the block does to the edges of these assets as a change of each."""
+        db = self.database
+        before = history.wiring(db, [seq for (seq,) in rows(db, seqs)])
+        yield
         touched = Asset.update(version=Asset.version + 1, updated_at=now)
-        touched.where(Asset.seq.in_(seqs)).execute(self.database)
+        for part in batched(before):
+            touched.where(Asset.seq.in_(part)).execute(db)
+        history.rewired(db, before, history.wiring(db, [*before]), self.origin, now)
 
 
 def _columns(wanted: Wanted, *, description: str) -> dict[str, Any]:

@@ -1,26 +1,27 @@
 """`/api/v1/assets`: the inventory, by id."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 from uuid import UUID
 
-from flask import request, url_for
+from flask import current_app, request, url_for
 
-from tradingbot_registry.inventory.graph import Direction
-from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.graph import Direction, Walk
+from tradingbot_registry.inventory.listing import position_types
 from tradingbot_registry.inventory.record import Record, Wanted
 from tradingbot_registry.inventory.writes import Deletion
-from tradingbot_registry.rest import reading
+from tradingbot_registry.rest import paging, reading
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
     DELETE_ERRORS,
     USER_ERRORS,
     WRITE_ERRORS,
     RestBlueprint,
+    ref_to,
 )
 from tradingbot_registry.rest.body import JSON, MERGE_PATCH, read_json
+from tradingbot_registry.rest.cursor import decode
 from tradingbot_registry.rest.entity_tags import (
     not_modified,
     precondition,
@@ -29,7 +30,9 @@ from tradingbot_registry.rest.entity_tags import (
 )
 from tradingbot_registry.rest.query import (
     DeleteQuery,
+    HistoryQuery,
     ListQuery,
+    ListRequest,
     NoQuery,
     WalkQuery,
     WriteQuery,
@@ -39,13 +42,19 @@ from tradingbot_registry.rest.request_context import (
     GuardedView,
     store,
     until_current,
+    writes,
 )
 from tradingbot_registry.rest.requests import (
     CreateSchema,
     PatchSchema,
     ReplaceSchema,
 )
-from tradingbot_registry.rest.responses import AssetSchema, DeletionSchema, ReachedSchema
+from tradingbot_registry.rest.responses import (
+    AssetSchema,
+    ChangesSchema,
+    DeletionSchema,
+    ReachedSchema,
+)
 
 PREFIX = "/api/v1/assets"
 
@@ -104,27 +113,20 @@ class Assets(GuardedView):
     @blueprint.takes(ListQuery, location="query")
     @blueprint.answers(
         200,
-        AssetSchema(many=True),
-        description="The assets of the page.",
-        headers={
-            "X-Pagination": {
-                "description": "JSON: page, page_size, total and total_pages.",
-                "schema": {
-                    "type": "string",
-                    "example": '{"page": 1, "page_size": 50, "total": 120, "total_pages": 3}',
-                },
-            },
-            "Link": {
-                "description": "The first, previous, next and last page (RFC 8288).",
-                "schema": {"type": "string"},
-            },
-        },
+        {"type": "array", "items": {"anyOf": [ref_to("Asset"), ref_to("AssetPart")]}},
+        description="The assets of the page; with `fields` parts of them.",
+        headers=paging.HEADERS,
     )
     @blueprint.refuses()
-    def get(self, wanted: Listing) -> tuple[Any, int, Mapping[str, str]]:
+    def get(self, wanted: ListRequest) -> tuple[Any, int, Mapping[str, str]]:
         """Find assets."""
-        page = store().reads.page(wanted)
-        return page.items, 200, _pagination(page)
+        listing = wanted.listing
+        if wanted.cursor is not None:
+            kinds = position_types(listing)
+            after = decode(wanted.cursor, paging.identity(listing), kinds)
+            listing = replace(listing, after=after)
+        page = store().reads.page(listing)
+        return _shown(page.items, wanted.fields), 200, paging.of_list(page, listing)
 
     @blueprint.documents(operationId="createAsset")
     @blueprint.takes(NoQuery, location="query")
@@ -133,7 +135,7 @@ class Assets(GuardedView):
     @blueprint.refuses(WRITE_ERRORS)
     def post(self, _: Any) -> tuple[Any, int, Mapping[str, str]]:
         """Add an asset."""
-        asset = store().writes.create(reading.created(read_json(request, JSON)))
+        asset = writes().create(reading.created(read_json(request, JSON)))
         return asset, 201, tagged(asset) | location(asset)
 
 
@@ -200,7 +202,7 @@ class OneAsset(GuardedView):
 
         Refused while other assets depend on it, unless `force` detaches them.
         """
-        deletion = store().writes.delete(asset_id, precondition=precondition(request), **query)
+        deletion = writes().delete(asset_id, precondition=precondition(request), **query)
         if query["dry_run"]:
             return _preview(deletion)
         return without_body(204)
@@ -214,7 +216,9 @@ class Dependencies(GuardedView):
 
     @blueprint.documents(operationId="listDependencies")
     @blueprint.takes(WalkQuery, location="query")
-    @blueprint.answers(200, ReachedSchema(many=True), description="Nearest first.")
+    @blueprint.answers(
+        200, ReachedSchema(many=True), description="Nearest first.", headers=paging.WALK_HEADERS
+    )
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any], *, asset_id: UUID) -> Any:
         """List what an asset depends on, directly or not."""
@@ -229,22 +233,53 @@ class Dependents(GuardedView):
 
     @blueprint.documents(operationId="listDependents")
     @blueprint.takes(WalkQuery, location="query")
-    @blueprint.answers(200, ReachedSchema(many=True), description="Nearest first.")
+    @blueprint.answers(
+        200, ReachedSchema(many=True), description="Nearest first.", headers=paging.WALK_HEADERS
+    )
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any], *, asset_id: UUID) -> Any:
         """List what depends on an asset, directly or not."""
         return _walk(asset_id, Direction.DEPENDENTS, query)
 
 
+@blueprint.at("/<uuid:asset_id>/changes", parameters=[ASSET_ID])
+class History(GuardedView):
+    """What was changed of an asset."""
+
+    verbs: ClassVar = {"GET": ("get",)}
+
+    @blueprint.documents(operationId="listAssetChanges")
+    @blueprint.takes(HistoryQuery, location="query")
+    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.refuses(BY_ID_ERRORS)
+    def get(self, query: Mapping[str, int], *, asset_id: UUID) -> Any:
+        """List the changes of an asset, which may be deleted."""
+        found = store().reads.history(asset_id, since=query["since"], limit=query["limit"])
+        return {"changes": found.items, "last": found.last}
+
+
 def _walk(asset_id: UUID, direction: Direction, query: Mapping[str, Any]) -> Any:
-    reached = store().reads.walk(
-        asset_id,
+    wanted = Walk(
         direction,
         max_depth=query["depth"],
-        types=query["type"],
-        statuses=query["status"],
+        types=tuple(query["type"]),
+        statuses=tuple(query["status"]),
+        page_size=query["page_size"],
     )
-    return [{**asdict(step.asset), "depth": step.depth} for step in reached]
+    identity = (asset_id, paging.identity(wanted))
+    if query["cursor"] is not None:
+        wanted = replace(wanted, after=decode(query["cursor"], identity, (int, int)))
+    page = store().reads.walk(asset_id, wanted)
+    shown = [{**asdict(step.asset), "depth": step.depth} for step in page.items]
+    return shown, 200, paging.of_walk(page, wanted, identity)
+
+
+def _shown(assets: Sequence[Record], names: tuple[str, ...] | None) -> Any:
+    schema = AssetSchema(many=True)
+    if names is not None:
+        attributes = {field.data_key or name: name for name, field in schema.fields.items()}
+        schema = AssetSchema(many=True, only=[attributes[name] for name in names])
+    return current_app.json.response(schema.dump(assets))
 
 
 def location(asset: Record) -> dict[str, str]:
@@ -258,7 +293,7 @@ def _change(asset_id: UUID, wanted: Callable[[Record], Wanted], *, force: bool) 
     def attempt() -> Record:
         before = store().reads.asset(asset_id)
         condition.check(before.version)
-        return store().writes.change(before, wanted(before), force=force)
+        return writes().change(before, wanted(before), force=force)
 
     asset = until_current(attempt)
     return asset, 200, tagged(asset)
@@ -272,25 +307,3 @@ def _preview(deletion: Deletion) -> Any:
         "total": deletion.dependents.total,
     }
     return DeletionSchema().dump(preview), 200
-
-
-def _pagination(page: Page) -> dict[str, str]:
-    summary = {
-        "page": page.page,
-        "page_size": page.page_size,
-        "total": page.total,
-        "total_pages": page.pages,
-    }
-    places = {"first": 1, "prev": page.page - 1, "next": page.page + 1, "last": page.pages}
-    links = [
-        f'<{_page_url(number)}>; rel="{relation}"'
-        for relation, number in places.items()
-        if 1 <= number <= page.pages
-    ]
-    headers = {"X-Pagination": json.dumps(summary)}
-    return headers | ({"Link": ", ".join(links)} if links else {})
-
-
-def _page_url(number: int) -> str:
-    arguments: dict[str, Any] = request.args.to_dict(flat=False)
-    return url_for("assets.Assets", **{**arguments, "page": number})

@@ -107,12 +107,12 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def answers(
         self,
         status: int,
-        schema: ma.Schema | type[ma.Schema] | None = None,
+        schema: ma.Schema | type[ma.Schema] | dict[str, Any] | None = None,
         *,
         description: str,
         headers: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]:
-        """Document and serialise the successful answer."""
+        """Document and serialise the successful answer. A schema that is a dict only documents."""
         decorate: Callable[[F], F] = self.response(
             status, schema, description=description, headers=headers
         )
@@ -121,13 +121,18 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def also_answers(
         self,
         status: int,
-        schema: ma.Schema | type[ma.Schema] | None = None,
+        schema: ma.Schema | type[ma.Schema] | dict[str, Any] | None = None,
         *,
         description: str,
+        content_type: str = JSON,
     ) -> Callable[[F], F]:
         """Document another answer that is not a problem."""
         decorate: Callable[[F], F] = self.alt_response(
-            status, schema=schema, description=description, success=True
+            status,
+            schema=schema,
+            description=description,
+            success=True,
+            content_type=content_type,
         )
         return decorate
 
@@ -171,6 +176,11 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """Add to the description of the operation."""
         decorate: Callable[[F], F] = self.doc(**operation)
         return decorate
+
+
+def ref_to(schema: str) -> dict[str, str]:
+    """Return a reference to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{schema}"}
 
 
 def _sentence(kind: type[RefusedError]) -> str:

@@ -33,6 +33,7 @@ from tradingbot_registry.rest.request_context import (
     GuardedView,
     store,
     until_current,
+    writes,
 )
 from tradingbot_registry.rest.requests import UpsertSchema, checked_ref
 from tradingbot_registry.rest.responses import AssetSchema
@@ -109,8 +110,8 @@ class ReferredAsset(GuardedView):
             condition.check(None if before is None else before.version)
             wanted = reading.upserted(document, str(ref), before)
             if before is None:
-                return store().writes.create(wanted, ref=ref), True
-            return store().writes.change(before, wanted, as_owner=True, **query), False
+                return writes().create(wanted, ref=ref), True
+            return writes().change(before, wanted, as_owner=True, **query), False
 
         asset, new = until_current(attempt)
         return asset, (201 if new else 200), tagged(asset) | (location(asset) if new else {})
@@ -128,7 +129,7 @@ class ReferredAsset(GuardedView):
         Refused while other assets depend on it, unless `force` removes their dependency or
         `unresolve` leaves them waiting for the reference.
         """
-        store().writes.delete(
+        writes().delete(
             ExternalRef(source, namespace, name), precondition=precondition(request), **query
         )
         return without_body(204)

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.refusals import StorageError
+from tradingbot_registry.rest.long_poll import will_be_answered_again
 from tradingbot_registry.storage.database import SqliteFile, storage_error, write
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ def register(app: Flask, store: Store) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
+        if will_be_answered_again(request.environ):
+            return response
         seconds = time.perf_counter() - g.began
         # The rule, not the path: each id would be a series.
         route = request.url_rule.rule if request.url_rule else "unknown"

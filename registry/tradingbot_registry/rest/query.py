@@ -1,22 +1,36 @@
 """Query parameters. An unknown one is an error: a typo must not widen a filter."""
 
 import re
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 from tradingbot_api.asset import AssetStatus, AssetType
 
+from tradingbot_registry.inventory.graph import Direction
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.rest.cursor import MAX_CURSOR
+from tradingbot_registry.rest.responses import AssetSchema
 from tradingbot_registry.rfc3339 import parse
 
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
 MAX_DEPTH = 1_000_000
+MAX_GRAPH = 5000
+"""Assets of one graph. Drawing programs become slow long before."""
+MAX_WAIT = 30
+"""Seconds: less than proxies commonly wait for an answer."""
 
 NO_NUL = {"pattern": "^[^\\x00]*$"}
 
+ASSET_FIELDS = tuple(field.data_key or name for name, field in AssetSchema().fields.items())
+CAUSE_FIELDS = frozenset({"effectiveStatus", "causedBy", "moreCauses"})
+"""Fields that take a traversal of the dependencies."""
+
+_FIELD = "|".join(ASSET_FIELDS)
 _KEY = f"-?({'|'.join(SORT_COLUMNS)})"
 
 
@@ -74,8 +88,33 @@ class Query(ma.Schema):
     error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
 
 
-class ListQuery(Query):
-    """Filter, order and page."""
+CURSOR = fields.String(
+    load_default=None,
+    validate=validate.Length(max=MAX_CURSOR),
+    metadata={
+        "description": "The page behind this one: `next_cursor` of X-Pagination. Filters and order"
+        " must be the same.",
+        "pattern": "^[A-Za-z0-9_-]*$",
+    },
+)
+
+
+class FieldsField(fields.String):
+    """Names of fields, separated by commas."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        names = super()._deserialize(value, attr, data, **kwargs).split(",")
+        unknown = [name for name in names if name not in ASSET_FIELDS]
+        if unknown:
+            raise ma.ValidationError(
+                f"Not fields of an asset: {', '.join(unknown[:10])}; there are"
+                f" {', '.join(ASSET_FIELDS)}."
+            )
+        return tuple(dict.fromkeys(names))
+
+
+class FilterQuery(Query):
+    """Filters. All must match."""
 
     type = _any_of(AssetType, "Only assets of this type.")
     status = _any_of(AssetStatus, "Only assets with this status.")
@@ -120,6 +159,32 @@ class ListQuery(Query):
             "example": "crd/default/registry.",
         },
     )
+
+    @ma.post_load
+    def _listing(self, data: dict[str, Any], **_: object) -> Any:
+        parts: dict[str, Any] = {
+            key: tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+            for key, value in data.items()
+        }
+        return self.typed(parts)
+
+    def typed(self, parts: dict[str, Any]) -> Any:
+        """Return what the view takes."""
+        return Listing(**parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """A page of the inventory, as it is asked for."""
+
+    listing: Listing
+    cursor: str | None
+    fields: tuple[str, ...] | None
+
+
+class ListQuery(FilterQuery):
+    """Filter, order and page."""
+
     sort = SortField(
         load_default=(Sort("created_at"),),
         metadata={
@@ -129,23 +194,38 @@ class ListQuery(Query):
         },
     )
     page = NumberField(
-        load_default=1,
+        load_default=None,
         validate=validate.Range(min=1, max=MAX_PAGE),
-        metadata={"description": "Number of the page, from 1."},
+        metadata={
+            "description": "Number of the page, from 1. What is created or deleted meanwhile moves"
+            " the pages; with `cursor` it does not.",
+            "default": 1,
+        },
     )
     page_size = NumberField(
         load_default=50,
         validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
         metadata={"description": "Assets per page."},
     )
+    cursor = CURSOR
+    fields_ = FieldsField(
+        data_key="fields",
+        load_default=None,
+        metadata={
+            "description": "Only these fields of each asset, separated by commas.",
+            "pattern": f"^({_FIELD})(,({_FIELD}))*$",
+            "example": "id,name,effectiveStatus",
+        },
+    )
 
-    @ma.post_load
-    def _listing(self, data: dict[str, Any], **_: object) -> Listing:
-        parts: dict[str, Any] = {
-            key: tuple(dict.fromkeys(value)) if isinstance(value, list) else value
-            for key, value in data.items()
-        }
-        return Listing(**parts)
+    def typed(self, parts: dict[str, Any]) -> ListRequest:
+        """Return the page that is asked for, its cursor not yet read."""
+        cursor, shown, page = parts.pop("cursor"), parts.pop("fields_"), parts.pop("page")
+        if cursor is not None and page is not None:
+            raise ma.ValidationError("Leave it out if there is a cursor.", "page")
+        with_causes = shown is None or not CAUSE_FIELDS.isdisjoint(shown)
+        listing = Listing(**parts, page=page or 1, with_causes=with_causes)
+        return ListRequest(listing, cursor, shown)
 
 
 def _flag(description: str) -> fields.Boolean:
@@ -199,6 +279,92 @@ class DeleteQuery(Query):
     dry_run = _flag("Delete nothing; return what the deletion would do.")
 
 
+MAX_NUMBER = 999_999_999
+
+
+def _limit() -> NumberField:
+    return NumberField(
+        load_default=100,
+        validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
+        metadata={"description": "Maximum number of changes."},
+    )
+
+
+class HistoryQuery(Query):
+    """A part of an asset's history."""
+
+    since = NumberField(
+        load_default=0,
+        validate=validate.Range(min=0, max=MAX_NUMBER),
+        metadata={"description": "Only changes after this one: `last` of an earlier answer."},
+    )
+    limit = _limit()
+
+
+class ChangesQuery(Query):
+    """A part of the changes."""
+
+    since = NumberField(
+        load_default=None,
+        validate=validate.Range(min=0, max=MAX_NUMBER),
+        metadata={
+            "description": "Only changes after this one: `last` of an earlier answer; 0 for all."
+            " Without it, changes from now on: none, and the `last` to follow from."
+        },
+    )
+    limit = _limit()
+    wait = NumberField(
+        load_default=0,
+        validate=validate.Range(min=0, max=MAX_WAIT),
+        metadata={"description": "Seconds to wait for a change if there is none yet."},
+    )
+
+
+class GraphFormat(StrEnum):
+    """How a graph is written."""
+
+    JSON = "json"
+    DOT = "dot"
+    MERMAID = "mermaid"
+
+
+class GraphQuery(Query):
+    """Which part of the graph, and how."""
+
+    root = fields.UUID(
+        load_default=None,
+        metadata={"description": "Only what is around the asset with this id; else all assets."},
+    )
+    depth = NumberField(
+        load_default=None,
+        validate=validate.Range(min=1, max=MAX_DEPTH),
+        metadata={"description": "Maximum number of steps from the root; default: no limit."},
+    )
+    direction = fields.Enum(
+        Direction,
+        by_value=fields.String,
+        load_default=None,
+        metadata={"description": "Only dependencies, or only dependents, of the root."},
+    )
+    limit = NumberField(
+        load_default=MAX_PAGE_SIZE,
+        validate=validate.Range(min=1, max=MAX_GRAPH),
+        metadata={"description": "Maximum number of assets: the nearest, else the oldest."},
+    )
+    format = fields.Enum(
+        GraphFormat,
+        by_value=fields.String,
+        load_default=GraphFormat.JSON,
+        metadata={"description": "JSON, a graph of Graphviz, or a flowchart of Mermaid."},
+    )
+
+    @ma.validates_schema
+    def _need_root(self, data: dict[str, Any], **_: object) -> None:
+        for name in ("depth", "direction"):
+            if data.get(name) is not None and data.get("root") is None:
+                raise ma.ValidationError("Needs a root.", name)
+
+
 class WalkQuery(Query):
     """Options of a traversal."""
 
@@ -209,3 +375,9 @@ class WalkQuery(Query):
     )
     type = _any_of(AssetType, "Show only assets of this type; the traversal includes all.")
     status = _any_of(AssetStatus, "Show only assets with this status; the traversal includes all.")
+    page_size = NumberField(
+        load_default=MAX_PAGE_SIZE,
+        validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
+        metadata={"description": "Assets per page."},
+    )
+    cursor = CURSOR

@@ -31,7 +31,8 @@ class MomentField(fields.Field[datetime]):
         return None if value is None else text_of(value)
 
 
-def _moment(description: str, data_key: str) -> MomentField:
+def moment_field(description: str, data_key: str) -> MomentField:
+    """Return the field of a time in an answer."""
     return MomentField(
         data_key=data_key,
         metadata={
@@ -134,8 +135,8 @@ class Computed(ma.Schema):
     version = fields.Integer(
         metadata={"description": "Number of the version, from 1.", "example": 1}
     )
-    created_at = _moment("Time of creation, UTC.", "createdAt")
-    updated_at = _moment("Time of the last change, UTC.", "updatedAt")
+    created_at = moment_field("Time of creation, UTC.", "createdAt")
+    updated_at = moment_field("Time of the last change, UTC.", "updatedAt")
 
 
 def read_only(name: str) -> fields.Field[Any]:

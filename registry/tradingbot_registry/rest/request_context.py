@@ -8,8 +8,9 @@ from flask import Flask, current_app, g, request
 from flask.views import MethodView
 
 from tradingbot_registry.auth.gate import Gate
+from tradingbot_registry.inventory.history import Origin
 from tradingbot_registry.inventory.store import Store
-from tradingbot_registry.inventory.writes import StaleError
+from tradingbot_registry.inventory.writes import StaleError, Writes
 from tradingbot_registry.refusals import UnavailableError
 
 EXTENSION = "tradingbot_registry"
@@ -33,6 +34,11 @@ def service() -> Service:
 def store() -> Store:
     """Return the inventory of this request."""
     return service().store
+
+
+def writes() -> Writes:
+    """Return the writes of this request, which are recorded as its caller's."""
+    return store().writes.by(Origin(g.actor, g.request_id))
 
 
 class GuardedView(MethodView):

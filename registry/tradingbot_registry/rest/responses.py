@@ -1,13 +1,18 @@
 """The JSON of answers, except problems."""
 
+from typing import Any
+
 from marshmallow import fields
 
+from tradingbot_registry.inventory.facets import MAX_TAGS
 from tradingbot_registry.inventory.graph import MAX_NEIGHBOURS
+from tradingbot_registry.inventory.history import Action
 from tradingbot_registry.rest.asset_fields import asset_field
 from tradingbot_registry.rest.read_only import (
     EXAMPLE_ID,
     AnswerSchema,
     ReferenceSchema,
+    moment_field,
     read_only,
 )
 from tradingbot_registry.rest.requests import LIFECYCLE, SecretRefSchema
@@ -56,6 +61,113 @@ class AssetSchema(AnswerSchema):
     version = read_only("version")
     created_at = read_only("created_at")
     updated_at = read_only("updated_at")
+
+
+class AssetPartSchema(AssetSchema):
+    """Some fields of an asset: those that were asked for with `fields`."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Document the field as it is: it may be missing."""
+
+
+class FacetSchema(AnswerSchema):
+    """How many assets have a value."""
+
+    value = fields.String(metadata={"description": "The value.", "example": "Active"})
+    count = fields.Integer(metadata={"description": "Number of assets with it.", "example": 3})
+
+
+def _facet(description: str, data_key: str | None = None) -> fields.List[Any]:
+    return fields.List(
+        fields.Nested(FacetSchema),
+        data_key=data_key,
+        metadata={"description": f"{description}; the most frequent first."},
+    )
+
+
+class FacetsSchema(AnswerSchema):
+    """Numbers of assets."""
+
+    total = fields.Integer(metadata={"description": "Number of assets.", "example": 12})
+    type = _facet("Assets by type")
+    status = _facet("Assets by their own status")
+    effective_status = _facet("Assets by effective status", "effectiveStatus")
+    managed_by = _facet("Assets by who manages them", "managedBy")
+    tag = _facet(f"Assets by tag, at most {MAX_TAGS} tags")
+    more_tags = fields.Boolean(
+        data_key="moreTags", metadata={"description": "Whether there are more tags."}
+    )
+
+
+class EdgeSchema(AnswerSchema):
+    """A dependency."""
+
+    source = fields.String(
+        metadata={"description": "Id of the asset that depends.", "format": "uuid"}
+    )
+    target = fields.String(metadata={"description": "Id of what it needs.", "format": "uuid"})
+
+
+class GraphSchema(AnswerSchema):
+    """A part of the dependency graph."""
+
+    nodes = fields.List(
+        fields.Nested(ReferenceSchema),
+        metadata={"description": "Assets; around a root the nearest first, else the oldest."},
+    )
+    edges = fields.List(
+        fields.Nested(EdgeSchema), metadata={"description": "The dependencies among them."}
+    )
+    truncated = fields.Boolean(metadata={"description": "Whether there are more assets."})
+
+
+class ChangeSchema(AnswerSchema):
+    """A change of an asset."""
+
+    seq = fields.Integer(metadata={"description": "Number of the change.", "example": 17})
+    asset_id = fields.String(
+        data_key="assetId", metadata={"description": "The asset's id.", "format": "uuid"}
+    )
+    name = fields.String(metadata={"description": "The asset's name then.", "example": "orders-db"})
+    external_ref = fields.String(
+        data_key="externalRef",
+        allow_none=True,
+        metadata={"description": "The asset's external reference, or null."},
+    )
+    version = fields.Integer(
+        metadata={"description": "The asset's version after it; of a deletion, the last one."}
+    )
+    action = fields.String(
+        metadata={"description": "What happened.", "enum": list(Action), "example": "updated"}
+    )
+    actor = fields.String(
+        metadata={"description": "Who did it; `anonymous` without authentication."}
+    )
+    request_id = fields.String(
+        data_key="requestId",
+        allow_none=True,
+        metadata={"description": "The request's id, also in the log."},
+    )
+    at = moment_field("Time of the change, UTC.", "at")
+    before = fields.Dict(
+        allow_none=True,
+        metadata={"description": "The fields that were changed, as they were; null: created."},
+    )
+    after = fields.Dict(
+        allow_none=True,
+        metadata={"description": "The fields that were changed, as they are; null: deleted."},
+    )
+
+
+class ChangesSchema(AnswerSchema):
+    """Changes, oldest first."""
+
+    changes = fields.List(
+        fields.Nested(ChangeSchema), metadata={"description": "The changes, oldest first."}
+    )
+    last = fields.Integer(
+        metadata={"description": "Number to pass as `since` to get the next ones.", "example": 17}
+    )
 
 
 class DeletionSchema(AnswerSchema):

@@ -77,7 +77,27 @@ SEARCH_TEXT = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS, SEARCH_TEXT)
+HISTORY = Migration(
+    4,
+    (
+        """CREATE TABLE change (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            asset_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            external_ref TEXT,
+            version INTEGER NOT NULL,
+            action TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            request_id TEXT,
+            at TEXT NOT NULL,
+            before TEXT,
+            after TEXT
+        )""",
+        "CREATE INDEX change_asset ON change (asset_id, seq)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS, SEARCH_TEXT, HISTORY)
 
 
 def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) -> int:

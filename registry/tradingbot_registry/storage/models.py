@@ -102,6 +102,22 @@ class PendingDependency(peewee.Model):
         primary_key = peewee.CompositeKey("src", "ref")
 
 
+class Change(peewee.Model):
+    """A change of an asset, which may be deleted since. `seq` is the order of the changes."""
+
+    seq = peewee.AutoField()
+    asset_id = peewee.UUIDField()
+    name = peewee.TextField()
+    external_ref = peewee.TextField(null=True)
+    version = peewee.IntegerField()
+    action = peewee.TextField()
+    actor = peewee.TextField()
+    request_id = peewee.TextField(null=True)
+    at = TimestampField()
+    before = JSONText(null=True)
+    after = JSONText(null=True)
+
+
 def rows(db: peewee.Database, query: Any) -> list[tuple[Any, ...]]:
     """Return the rows of the query as tuples."""
     return list(query.tuples().execute(db))

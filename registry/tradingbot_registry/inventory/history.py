@@ -1,0 +1,222 @@
+"""The history of assets: what was changed, when and by whom.
+
+An entry is written in the transaction of its change, so there is one for each version and none for
+a change that changed nothing. The entry of a deletion stays: a client that follows the changes
+learns of it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import peewee
+from tradingbot_api.asset import AssetType, config_problems
+
+from tradingbot_registry.inventory.graph import batched
+from tradingbot_registry.inventory.record import Record, same_json
+from tradingbot_registry.refusals import Complaint, InvalidError
+from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.models import (
+    Asset,
+    Change,
+    Dependency,
+    PendingDependency,
+    rows,
+)
+
+REDACTED = "(redacted)"
+
+
+class Action(StrEnum):
+    """What happened to an asset."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who changes something, and by which request."""
+
+    actor: str = "anonymous"
+    request_id: str | None = None
+
+
+NOBODY = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """Changes in their order. `last`: the number of the last one, or where the page began."""
+
+    items: tuple[Change, ...]
+    last: int
+
+
+def created(db: SqliteFile, asset: Record, origin: Origin, now: datetime) -> None:
+    """Record that the asset was created."""
+    _add(db, asset, Action.CREATED, origin, now, before=None, after=_fields(asset))
+
+
+def updated(db: SqliteFile, old: Record, new: Record, origin: Origin, now: datetime) -> None:
+    """Record the fields of the asset that were changed."""
+    before, after = _fields(old), _fields(new)
+    differ = [key for key in after if not same_json(before[key], after[key])]
+    _add(
+        db,
+        new,
+        Action.UPDATED,
+        origin,
+        now,
+        before={key: before[key] for key in differ},
+        after={key: after[key] for key in differ},
+    )
+
+
+def deleted(db: SqliteFile, asset: Record, origin: Origin, now: datetime) -> None:
+    """Record that the asset was deleted."""
+    _add(db, asset, Action.DELETED, origin, now, before=_fields(asset), after=None)
+
+
+Wiring = Mapping[int, list[str]]
+"""Of assets, by `seq`: their `dependsOn`."""
+
+
+def wiring(db: SqliteFile, seqs: Sequence[int]) -> Wiring:
+    """Return what these assets depend on."""
+    found: dict[int, list[str]] = {seq: [] for seq in seqs}
+    for part in batched(seqs):
+        resolved = (
+            Dependency.select(Dependency.src, Asset.id)
+            .join(Asset, on=(Dependency.dst == Asset.seq))
+            .where(Dependency.src.in_(part))
+            .order_by(Dependency.dst)
+        )
+        pending = (
+            PendingDependency.select(PendingDependency.src, PendingDependency.ref)
+            .where(PendingDependency.src.in_(part))
+            .order_by(PendingDependency.ref)
+        )
+        for seq, target in (*rows(db, resolved), *rows(db, pending)):
+            found[seq].append(str(target))
+    return found
+
+
+def rewired(db: SqliteFile, before: Wiring, after: Wiring, origin: Origin, now: datetime) -> None:
+    """Record what a change of another asset did to the dependencies of these."""
+    for part in batched(after):
+        found = Asset.select(Asset.seq, Asset.id, Asset.name, Asset.external_ref, Asset.version)
+        entries = [
+            {
+                "asset_id": asset.id,
+                "name": asset.name,
+                "external_ref": asset.external_ref,
+                "version": asset.version,
+                "action": Action.UPDATED,
+                "actor": origin.actor,
+                "request_id": origin.request_id,
+                "at": now,
+                "before": {"dependsOn": before[asset.seq]},
+                "after": {"dependsOn": after[asset.seq]},
+            }
+            for asset in found.where(Asset.seq.in_(part)).order_by(Asset.seq).execute(db)
+        ]
+        for some in _some(entries):
+            Change.insert_many(some).execute(db)
+
+
+def _some(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    for begin in range(0, len(entries), 100):
+        yield entries[begin : begin + 100]
+
+
+def read(db: SqliteFile, *, since: int | None, asset: Any = None, limit: int) -> ChangesPage:
+    """Return the changes after the one with the number `since`, oldest first.
+
+    With `asset`, only those of the asset with that id. Without `since`, those to come: none.
+    Raises InvalidError if there is no such number yet, as after the restore of a backup.
+    """
+    newest = int(rows(db, Change.select(peewee.fn.COALESCE(peewee.fn.MAX(Change.seq), 0)))[0][0])
+    if since is None:
+        return ChangesPage((), newest)
+    if since > newest:
+        raise InvalidError(
+            [
+                Complaint(
+                    "since",
+                    f"Is beyond the last change, {newest}: the database is an older one. List the"
+                    " assets again, and follow from there.",
+                    in_query=True,
+                )
+            ]
+        )
+    query = Change.select().where(Change.seq > since)
+    if asset is not None:
+        query = query.where(Change.asset_id == asset)
+    found = tuple(query.order_by(Change.seq).limit(limit).execute(db))
+    return ChangesPage(found, found[-1].seq if found else since)
+
+
+def has_history(db: SqliteFile, asset: Any) -> bool:
+    """Whether something is recorded of the asset with that id."""
+    known: bool = Change.select().where(Change.asset_id == asset).exists(db)
+    return known
+
+
+def _add(
+    db: SqliteFile,
+    asset: Record,
+    action: Action,
+    origin: Origin,
+    now: datetime,
+    *,
+    before: Any,
+    after: Any,
+) -> None:
+    Change.insert(
+        asset_id=asset.id,
+        name=asset.name,
+        external_ref=asset.external_ref,
+        version=asset.version,
+        action=action,
+        actor=origin.actor,
+        request_id=origin.request_id,
+        at=now,
+        before=before,
+        after=after,
+    ).execute(db)
+
+
+def _fields(asset: Record) -> dict[str, Any]:
+    return {
+        "name": asset.name,
+        "type": asset.type,
+        "status": asset.status,
+        "description": asset.description,
+        "tags": list(asset.tags),
+        "config": redacted(asset.type, asset.config),
+        "secretRef": asset.secret_ref and asset.secret_ref.as_json(),
+        "managedBy": asset.managed_by,
+        "externalRef": asset.external_ref,
+        "dependsOn": list(asset.depends_on),
+    }
+
+
+def redacted(kind: str, config: Mapping[str, Any]) -> Any:
+    """Return the config without what looks like a credential.
+
+    None is stored; but one that an older rule took for harmless must not stay for ever.
+    """
+    shown: Any = deepcopy(dict(config))
+    for problem in config_problems(AssetType(kind), config):
+        if problem.missing or not problem.pointer:
+            continue
+        place = shown
+        for step in problem.pointer[:-1]:
+            place = place[step]
+        place[problem.pointer[-1]] = REDACTED
+    return shown

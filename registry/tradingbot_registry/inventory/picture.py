@@ -1,0 +1,70 @@
+"""A bounded part of the dependency graph, to draw."""
+
+from dataclasses import dataclass
+
+from tradingbot_registry.inventory.graph import (
+    Direction,
+    Walk,
+    batched,
+    depths_below,
+    references_to,
+)
+from tradingbot_registry.refusals import Reference
+from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.models import Asset, Dependency, rows
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What to show: all assets, or those around a root, at most `limit`, nearest or oldest first.
+
+    Of a root: its dependencies and dependents within `depth` steps (None: all), or one of the two.
+    """
+
+    limit: int
+    depth: int | None = None
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Assets, and the dependencies among them as pairs of ids. `truncated`: there are more."""
+
+    nodes: tuple[Reference, ...]
+    edges: tuple[tuple[str, str], ...]
+    truncated: bool
+
+
+def picture(db: SqliteFile, root: int | None, view: View) -> Picture:
+    """Return the part of the graph. To be called in one snapshot."""
+    seqs = _oldest(db, view.limit + 1) if root is None else _around(db, root, view)
+    shown = seqs[: view.limit]
+    found = references_to(db, shown)
+    edges = [
+        (found[src].id, found[dst].id)
+        for part in batched(shown)
+        for src, dst in rows(
+            db,
+            Dependency.select(Dependency.src, Dependency.dst)
+            .where(Dependency.src.in_(part))
+            .order_by(Dependency.src, Dependency.dst),
+        )
+        if dst in found
+    ]
+    return Picture(
+        nodes=tuple(found[seq] for seq in shown),
+        edges=tuple(edges),
+        truncated=len(seqs) > len(shown),
+    )
+
+
+def _oldest(db: SqliteFile, limit: int) -> list[int]:
+    return [seq for (seq,) in rows(db, Asset.select(Asset.seq).order_by(Asset.seq).limit(limit))]
+
+
+def _around(db: SqliteFile, root: int, view: View) -> list[int]:
+    depths = {root: 0}
+    for direction in Direction if view.direction is None else (view.direction,):
+        below = depths_below(db, root, Walk(direction, max_depth=view.depth))
+        depths |= {seq: min(depth, depths.get(seq, depth)) for seq, depth in below.items()}
+    return sorted(depths, key=lambda seq: (depths[seq], seq))

@@ -1,0 +1,88 @@
+"""Headers that lead from one page to the next."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from flask import request, url_for
+
+from tradingbot_registry.inventory.graph import Walk, WalkPage
+from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.rest.cursor import encode
+
+
+def _headers(summary: str, example: Mapping[str, Any], links: str) -> dict[str, Any]:
+    return {
+        "X-Pagination": {
+            "description": f"JSON: {summary}.",
+            "schema": {"type": "string", "example": json.dumps(example)},
+        },
+        "Link": {"description": f"{links} (RFC 8288).", "schema": {"type": "string"}},
+    }
+
+
+HEADERS = _headers(
+    "page_size; next_cursor, null on the last page; without `cursor` also page, total and"
+    " total_pages",
+    {"page": 1, "page_size": 50, "total": 120, "total_pages": 3, "next_cursor": "WyJrN2pC"},
+    "The first, previous, next and last page; with `cursor` the next one",
+)
+WALK_HEADERS = _headers(
+    "page_size, total, and next_cursor, null on the last page",
+    {"page_size": 500, "total": 1200, "next_cursor": "WyJrN2pC"},
+    "The next page",
+)
+
+
+def identity(wanted: Listing | Walk) -> Listing | Walk:
+    """Return what a cursor is bound to: the query, whatever its page."""
+    if isinstance(wanted, Listing):
+        return replace(wanted, page=1, page_size=1, after=None, with_causes=True)
+    return replace(wanted, page_size=1, after=None)
+
+
+def of_list(page: Page, listing: Listing) -> dict[str, str]:
+    """Return the headers for a page of the inventory."""
+    cursor = None if page.end is None else encode(page.end, identity(listing))
+    if page.total is None:
+        return _paged({"page_size": page.page_size, "next_cursor": cursor}, _next(cursor))
+    summary = {
+        "page": page.page,
+        "page_size": page.page_size,
+        "total": page.total,
+        "total_pages": page.pages,
+        "next_cursor": cursor,
+    }
+    places = {"first": 1, "prev": page.page - 1, "next": page.page + 1, "last": page.pages}
+    links = {
+        relation: {"page": number}
+        for relation, number in places.items()
+        if 1 <= number <= page.pages
+    }
+    return _paged(summary, links)
+
+
+def of_walk(page: WalkPage, wanted: Walk, bound_to: Any) -> dict[str, str]:
+    """Return the headers for a page of a traversal."""
+    cursor = None if page.end is None else encode(page.end, bound_to)
+    summary = {"page_size": wanted.page_size, "total": page.total, "next_cursor": cursor}
+    return _paged(summary, _next(cursor))
+
+
+def _next(cursor: str | None) -> dict[str, dict[str, Any]]:
+    return {} if cursor is None else {"next": {"cursor": cursor}}
+
+
+def _paged(summary: Mapping[str, Any], links: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    headers = {"X-Pagination": json.dumps(summary)}
+    if links:
+        headers["Link"] = ", ".join(
+            f'<{_url(place)}>; rel="{relation}"' for relation, place in links.items()
+        )
+    return headers
+
+
+def _url(place: Mapping[str, Any]) -> str:
+    arguments: dict[str, Any] = {**request.args.to_dict(flat=False), **(request.view_args or {})}
+    return url_for(request.endpoint or "", **{**arguments, **place})
