@@ -66,7 +66,7 @@ def restore_children(person: Person, backup: Backup) -> None:
 def restore_status(person: Person, backup: Backup) -> None:
     """Write the old status, as Velero does for what carries the annotation."""
     (bot,) = backup["TradingBot"]
-    person.patched("tbot", BOT, {"status": bot["status"]}, "--subresource=status")
+    person.patched("tbot", BOT, {"status": bot["status"]}, subresource="status")
 
 
 def lose_and_restore_as_paused(person: Person) -> None:

@@ -17,6 +17,4 @@ def plant(person: Person, kind: str, name: str, api_version: str, depth: int) ->
     }
     fields = '{"f:a":' * depth + "{}" + "}" * depth  # deeper than `json` goes
     patch = json.dumps({"metadata": {"managedFields": [entry]}}).replace('"FIELDS"', fields)
-    command = ("patch", kind, name, "--type=merge", "--patch-file=/dev/stdin")
-    done = person.kubectl(*command, stdin=patch)
-    assert done.returncode == 0, done.stderr
+    person.patched(kind, name, patch)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from person import Object, Person, eventually
+from reads import NoAnswerError
+from writes import patch_object
 
 OPERATOR_ACCOUNT = "system:serviceaccount:tradingbot-system:tradingbot-operator"
 WANTS_LABEL = "has(object.metadata.labels) && 'team' in object.metadata.labels"
@@ -44,7 +46,7 @@ _CONDITIONS: list[Object] = [
 _GROUP = "admissionregistration.k8s.io/v1"
 
 Probe = Callable[[Person], str]
-"""Sends a dry run; returns what kubectl printed."""
+"""Sends a dry run; returns what the API server or kubectl said."""
 
 
 def as_operator(*command: str) -> Probe:
@@ -62,9 +64,29 @@ def as_administrator(*command: str) -> Probe:
     return probe
 
 
-def annotate(deployment: str) -> Probe:
-    """Return a probe that updates a Deployment."""
-    return as_operator("annotate", "deployment", deployment, "example.com/probe=x", "--overwrite")
+def annotate(name: str, *, kind: str = "deployment", seconds: float = 60) -> Probe:
+    """Return a probe that updates an object as the operator, as a dry run."""
+    patch = {"metadata": {"annotations": {"example.com/probe": "x"}}}
+    return patch_as_operator(kind, name, patch, seconds=seconds)
+
+
+def patch_as_operator(kind: str, name: str, patch: Object, *, seconds: float = 60) -> Probe:
+    """Return a probe that merges a patch as the operator, as a dry run.
+
+    The answer is the patched object or the refusal, as JSON; without one in `seconds`, it is empty.
+    """
+
+    def probe(person: Person) -> str:
+        plane, namespace = person.system.plane, person.namespace
+        try:
+            _, said = patch_object(
+                plane, namespace, kind, name, patch, dry_run_as=OPERATOR_ACCOUNT, seconds=seconds
+            )
+        except NoAnswerError:
+            return ""
+        return said
+
+    return probe
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from reads import Object, read_items, read_object, without_managed_fields
 from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_dev.product.system import System
+from writes import create_as_applied, delete_object, patch_object
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "config" / "samples"
@@ -66,11 +67,19 @@ class Person:
         """`kubectl apply` of objects as a file."""
         return self.kubectl("apply", *options, "-f", "-", stdin=yaml.safe_dump_all(objects))
 
-    def applied(self, *objects: Object) -> str:
-        """The same, and it must be accepted: what kubectl printed."""
-        done = self.apply(*objects)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def applied(self, *objects: Object) -> None:
+        """Create objects as `kubectl apply` does; it applies those that exist. All are accepted."""
+        plane = self.system.plane
+        left = [obj for obj in objects if not create_as_applied(plane, self.namespace, obj)]
+        if left:
+            done = self.apply(*left)
+            assert done.returncode == 0, done.stderr
+
+    def deleted(self, kind: str, name: str, *, cascade: str = "background") -> None:
+        """Delete an object that exists, and wait until it is gone, as `kubectl delete` does."""
+        uid = (self.get(kind, name) or {})["metadata"]["uid"]
+        delete_object(self.system.plane, self.namespace, kind, name, cascade=cascade)
+        eventually(lambda: ((self.get(kind, name) or {}).get("metadata") or {}).get("uid") != uid)
 
     def get(self, kind: str, name: str) -> Object | None:
         """The stored object, or None."""
@@ -119,12 +128,12 @@ class Person:
         """Return all stored objects of these kinds in the namespace, with their managed fields."""
         return list(read_items(self.system.plane, self.namespace, kinds, labels=selector))
 
-    def patched(self, kind: str, name: str, patch: object, *options: str) -> None:
-        """Merge `patch` into an object; it must be accepted."""
-        # From stdin: one argument of a command line holds 128 KiB at most.
-        command = ("patch", kind, name, "--type=merge", "--patch-file=/dev/stdin")
-        done = self.kubectl(*command, *options, stdin=json.dumps(patch))
-        assert done.returncode == 0, done.stderr
+    def patched(self, kind: str, name: str, patch: object, *, subresource: str = "") -> None:
+        """Merge `patch`, an object or its JSON, into an object; it must be accepted."""
+        status, said = patch_object(
+            self.system.plane, self.namespace, kind, name, patch, subresource=subresource
+        )
+        assert status == 200, said
 
     def await_phases(self, phases: Mapping[str, str], *, seconds: float = PATIENCE) -> None:
         """Wait until each of these bots is in its phase, and every status is current."""

@@ -5,8 +5,9 @@ request on a connection that is kept. For the same reason, the namespace of a te
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from urllib3.exceptions import HTTPError
 Object = dict[str, Any]
 
 
-class _Resource(NamedTuple):
+class Resource(NamedTuple):
     version: str
     kind: str
     names: frozenset[str]
@@ -32,9 +33,13 @@ class _Resource(NamedTuple):
     def root(self) -> str:
         return f"/apis/{self.version}" if "/" in self.version else f"/api/{self.version}"
 
+    def path(self, namespace: str) -> str:
+        """Return the path of the collection."""
+        return f"{self.root}/namespaces/{namespace}/{self.plural}"
 
-def _resource(version: str, kind: str, *short: str) -> _Resource:
-    found = _Resource(version, kind, frozenset())
+
+def _resource(version: str, kind: str, *short: str) -> Resource:
+    found = Resource(version, kind, frozenset())
     return found._replace(names=frozenset({kind.lower(), found.plural, *short}))
 
 
@@ -55,15 +60,19 @@ _RESOURCES = (
 )
 
 
+class NoAnswerError(AssertionError):
+    """Raised if the API server does not answer a request."""
+
+
 class UnknownKindError(LookupError):
     """Raised for a kind that is not in the table above."""
 
 
 def read_object(plane: ControlPlane, namespace: str, kind: str, name: str) -> Object | None:
     """Return the stored object, or None. AssertionError if the API server does not answer."""
-    resource = _known(kind)
-    path = f"{resource.root}/namespaces/{namespace}/{resource.plural}/{name}"
-    status, body = _request(plane, path)
+    resource = known(kind)
+    path = f"{resource.path(namespace)}/{name}"
+    status, body = request(plane, path)
     if status == 404 and b'"Status"' in body:  # without, the kind itself is unknown
         return None
     assert status == 200, body
@@ -76,9 +85,8 @@ def read_items(
     """Yield the stored objects of the kinds, which are separated by commas; else as above."""
     chosen = {"labelSelector": labels, "fieldSelector": fields}
     query = urlencode({name: value for name, value in chosen.items() if value})
-    for resource in [_known(kind) for kind in kinds.split(",")]:
-        path = f"{resource.root}/namespaces/{namespace}/{resource.plural}?{query}"
-        status, body = _request(plane, path)
+    for resource in [known(kind) for kind in kinds.split(",")]:
+        status, body = request(plane, f"{resource.path(namespace)}?{query}")
         assert status == 200, body
         for item in json.loads(body)["items"]:
             yield {"apiVersion": resource.version, "kind": resource.kind, **item}
@@ -86,16 +94,16 @@ def read_items(
 
 def create_namespace(plane: ControlPlane, name: str) -> None:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    status, said = _request(plane, "/api/v1/namespaces", method="POST", body=body)
+    status, said = request(plane, "/api/v1/namespaces", method="POST", body=body)
     assert status == 201, said
 
 
 def delete_all(plane: ControlPlane, namespace: str, kinds: str) -> None:
     """Delete the objects of the kinds as `kubectl delete --all --wait=false` does."""
-    for resource in [_known(kind) for kind in kinds.split(",")]:
-        path = f"{resource.root}/namespaces/{namespace}/{resource.plural}"
+    for resource in [known(kind) for kind in kinds.split(",")]:
         options = {"propagationPolicy": "Background"}
-        status, said = _request(plane, path, method="DELETE", body=options)
+        path = resource.path(namespace)
+        status, said = request(plane, path, method="DELETE", body=options)
         assert status == 200, said
 
 
@@ -105,20 +113,31 @@ def without_managed_fields(obj: Object) -> Object:
     return {**obj, "metadata": meta}
 
 
-def _known(kind: str) -> _Resource:
+def known(kind: str) -> Resource:
+    """Return what the API server calls a kind, by any of its names."""
     found = next((resource for resource in _RESOURCES if kind.lower() in resource.names), None)
     if found is None:
         raise UnknownKindError(kind)
     return found
 
 
-def _request(
-    plane: ControlPlane, path: str, *, method: str = "GET", body: Object | None = None
+def request(
+    plane: ControlPlane,
+    path: str,
+    *,
+    method: str = "GET",
+    body: Object | str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"}),
+    seconds: float = 60,
 ) -> tuple[int, bytes]:
+    """Return status and body of an answer. NoAnswerError if there is none."""
+    text = body if isinstance(body, str | None) else json.dumps(body)
     try:
-        answer = _connections(plane).request(method, plane.server + path, json=body)
+        answer = _connections(plane).request(
+            method, plane.server + path, body=text, headers=headers, timeout=Timeout(seconds)
+        )
     except HTTPError as error:
-        raise AssertionError(f"the API server does not answer: {error}") from error
+        raise NoAnswerError(f"the API server does not answer: {error}") from error
     return answer.status, answer.data
 
 
@@ -128,7 +147,6 @@ def _connections(plane: ControlPlane) -> PoolManager:
         ca_certs=str(plane.pki.ca),
         cert_file=str(plane.pki.certificate(ADMIN)),
         key_file=str(plane.pki.key(ADMIN)),
-        timeout=Timeout(60),
         # A kept connection to an API server that was restarted fails once.
         retries=Retry(1, redirect=0, status=0),
     )

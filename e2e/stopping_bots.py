@@ -1,12 +1,12 @@
 """Bots in one namespace that all run, one for each reason to stop; they stop at the same time."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from foreign_admission import without_validation_of_ours
 from person import Object, Person, condition, eventually, named_bot, sample
 from simulated_bots import SimulatedBots
+from writes import patch_object
 
 PHASES = {
     "paused": "Paused",
@@ -54,15 +54,15 @@ class StoppingBots:
         begins = datetime.now(UTC) + timedelta(seconds=2)
         blackout = {"from": f"{begins:%Y-%m-%dT%H:%M:%SZ}", "to": "2999-01-01T00:00:00Z"}
         person.patched("tbot", "closed", {"spec": {"schedule": {"blackouts": [blackout]}}})
-        person.kubectl("delete", "secret", _OWN_SECRET)
+        person.deleted("secret", _OWN_SECRET)
         person.kubectl("delete", "tbot", DELETED, "--wait=false")
         with without_validation_of_ours(person):
             eventually(self._store_invalid)
 
     def _store_invalid(self) -> bool:
-        patch = json.dumps({"spec": {"schedule": _INVALID}})
-        done = self.person.kubectl("patch", "tbot", "invalid", "--type=merge", "-p", patch)
-        return done.returncode == 0
+        patch = {"spec": {"schedule": _INVALID}}
+        plane, namespace = self.person.system.plane, self.person.namespace
+        return patch_object(plane, namespace, "tbot", "invalid", patch)[0] == 200
 
     def await_stopped(self, *, seconds: float = STOPPED_WITHIN) -> None:
         """Wait until there is no pod, and every status says that the stop was carried out."""

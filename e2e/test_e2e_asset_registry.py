@@ -3,6 +3,7 @@
 import time
 
 from person import Object, Person, condition, eventually, sample
+from reads import create_namespace
 from tradingbot_dev.product.system import System
 
 NAME = "market-data"
@@ -71,8 +72,7 @@ def test_an_asset_that_is_no_longer_declared_leaves_the_registry(person: Person)
 def test_deleting_the_asset_registry_removes_its_assets(person: Person) -> None:
     person.applied(sample("assetregistry.yaml"))
     synced(person)
-    deleted = person.kubectl("delete", "areg", NAME, "--timeout=120s")
-    assert deleted.returncode == 0, deleted.stderr
+    person.deleted("areg", NAME)
     assert asset(person, "binance-rest") is None
     assert asset(person, "price-history") is None
 
@@ -83,7 +83,7 @@ def test_a_tenant_that_depends_on_anothers_bot_does_not_hold_up_its_deletion(
     person.running_bot()
     arb = eventually(lambda: person.asset(BOT))
     other = Person(system, f"{person.namespace}-other")
-    other.kubectl("create", "namespace", other.namespace)
+    create_namespace(other.system.plane, other.namespace)
     try:
         watcher = {"name": "watcher", "type": "Other", "status": "Active", "dependsOn": [arb["id"]]}
         manifest = sample("assetregistry.yaml")
@@ -92,8 +92,7 @@ def test_a_tenant_that_depends_on_anothers_bot_does_not_hold_up_its_deletion(
         other.applied(manifest)
         synced(other)
         begun = time.monotonic()
-        deleted = person.kubectl("delete", "tradingbot", BOT, "--timeout=120s")
-        assert deleted.returncode == 0, deleted.stderr
+        person.deleted("tradingbot", BOT)
         assert time.monotonic() - begun < 30
         assert person.asset(BOT) is None, "its asset was left behind"
         found = asset(other, "watcher")
@@ -114,8 +113,7 @@ def test_an_asset_registry_with_policy_retain_leaves_its_assets_to_people(person
     manifest["spec"]["deletionPolicy"] = "Retain"
     person.applied(manifest)
     synced(person)
-    deleted = person.kubectl("delete", "areg", NAME, "--timeout=120s")
-    assert deleted.returncode == 0, deleted.stderr
+    person.deleted("areg", NAME)
     left = asset(person, "binance-rest")
     assert left is not None
     assert left["managedBy"] == "user"

@@ -142,7 +142,7 @@ def test_what_happened_before_a_watch_says_410_gone_is_not_missed(
     person.running_bot()
     behind.proxy.silence_watches()
     edit(person, 4711)
-    person.kubectl("delete", "deployment", BOT)
+    person.deleted("deployment", BOT)
     assert behind.proxy.tell_watches(line_of(GONE)) >= 5
     behind.proxy.end_watches()
     reaches(person, 4711)
@@ -185,7 +185,7 @@ def test_hostile_objects_in_lists_and_watches_cost_nobody_else_anything(
                 assert behind.proxy.tell_watches(line, of=plural) >= 1
     edit(person, 4711)
     reaches(person, 4711)
-    person.kubectl("delete", "service", BOT)
+    person.deleted("service", BOT)
     eventually(lambda: person.get("service", BOT))
     assert behind.is_ready()
     # A restart finds them in its first list.
@@ -210,7 +210,7 @@ def test_a_line_in_a_watch_that_is_no_event_costs_nothing(
     assert behind.proxy.tell_watches(line) >= 5
     edit(person, 4711)
     reaches(person, 4711)
-    person.kubectl("delete", "deployment", BOT)
+    person.deleted("deployment", BOT)
     eventually(lambda: person.get("deployment", BOT))
 
 

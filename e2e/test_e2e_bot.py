@@ -18,7 +18,7 @@ def operator_writes(person: Person) -> list[str]:
 
 
 def test_an_applied_bot_is_defaulted_runs_and_reports_its_children(person: Person) -> None:
-    assert "created" in person.applied(sample("secret.yaml"), sample_bot())
+    assert "created" in person.apply(sample("secret.yaml"), sample_bot()).stdout
     bot = person.await_phase(BOT, "Running")
     assert bot["spec"]["mode"] == "Paper"
     assert bot["spec"]["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
@@ -61,7 +61,7 @@ def test_applying_the_same_file_again_changes_and_writes_nothing(person: Person)
     eventually(lambda: "first poll is pending" not in reported(person)["message"])
     settled = person.get("tradingbot", BOT)
     writes = operator_writes(person)
-    assert "unchanged" in person.applied(sample_bot())
+    assert "unchanged" in person.apply(sample_bot()).stdout
     # A label makes an event, so that the operator certainly looks once more.
     person.kubectl("label", "tradingbot", BOT, "seen=yes")
     eventually(lambda: looked_at_secret_since(person, len(secret_reads(person)) - 1))
@@ -95,7 +95,7 @@ def test_a_changed_limit_reaches_the_config_map_and_restarts_nothing(person: Per
     (pod,) = person.items("pod", bot=BOT)
     (before,) = person.items("deployment", bot=BOT)
     limits = {**sample_bot()["spec"]["riskManagement"], "dailyLossLimit": "150"}
-    assert "configured" in person.applied(sample_bot(riskManagement=limits))
+    assert "configured" in person.apply(sample_bot(riskManagement=limits)).stdout
 
     def followed() -> bool:
         (config,) = person.items("configmap", bot=BOT)

@@ -22,7 +22,7 @@ def test_a_killed_operator_catches_up_with_what_happened_meanwhile(person: Perso
     person.running_bot()
     person.system.kill(OPERATOR)
     try:
-        person.kubectl("delete", "deployment", BOT)
+        person.deleted("deployment", BOT)
         limits = {**sample_bot()["spec"]["riskManagement"], "dailyLossLimit": "120"}
         person.applied(sample_bot(riskManagement=limits))
     finally:

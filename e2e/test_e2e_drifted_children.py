@@ -103,7 +103,7 @@ def test_a_bot_whose_pod_is_not_ready_is_polled_and_halted(
     unready = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady")]
     for pod in person.items("pod", bot=BOT):
         status = {"status": {"conditions": unready}}
-        person.patched("pod", pod["metadata"]["name"], status, "--subresource=status")
+        person.patched("pod", pod["metadata"]["name"], status, subresource="status")
     eventually(lambda: not deployment(person)["status"].get("availableReplicas"))
     before = bots.polls(person.namespace, BOT)
     eventually(lambda: bots.polls(person.namespace, BOT) > before + 1)
@@ -203,7 +203,7 @@ def polling_by_address(person: Person, *, port: int) -> Iterator[None]:
 def move(person: Person, pod: str, address: str) -> None:
     """Report another address of a pod, as its kubelet would."""
     status = {"podIP": address, "podIPs": [{"ip": address}]}
-    person.patched("pod", pod, {"status": status}, "--subresource=status")
+    person.patched("pod", pod, {"status": status}, subresource="status")
 
 
 def test_a_pod_with_the_bots_labels_is_reported_and_its_report_is_not_believed(
@@ -231,7 +231,7 @@ def test_a_pod_with_the_bots_labels_is_reported_and_its_report_is_not_believed(
         person.await_phase(BOT, "Halted")
         assert theirs.polls(person.namespace, BOT) == 0
         eventually(lambda: pod_names(person) == {"impostor"})
-        person.kubectl("delete", "pod", "impostor")
+        person.deleted("pod", "impostor")
         eventually(lambda: "ForeignPods" not in condition_types(person))
 
 

@@ -41,11 +41,6 @@ def requests(person: Person) -> list[Object]:
     ]
 
 
-def patched(person: Person, kind: str, name: str, patch: object) -> None:
-    done = person.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch))
-    assert done.returncode == 0, done.stderr
-
-
 def resource(person: Person, kind: str) -> Object:
     """What the bot's status says of its child of that kind."""
     bot = person.get("tbot", BOT) or {}
@@ -83,12 +78,12 @@ def test_a_child_that_is_stuck_in_deletion_is_not_ready_and_made_anew_once_it_ha
     name = f"{BOT}-config" if kind == "ConfigMap" else BOT
     person.running_bot()
     (before,) = person.items(kind, bot=BOT)
-    patched(person, kind, name, {"metadata": {"finalizers": [HOLD]}})
+    person.patched(kind, name, {"metadata": {"finalizers": [HOLD]}})
     try:
         person.kubectl("delete", kind, name, "--wait=false")
         eventually(lambda: not resource(person, kind)["ready"])
     finally:
-        patched(person, kind, name, {"metadata": {"finalizers": None}})
+        person.patched(kind, name, {"metadata": {"finalizers": None}})
     eventually(lambda: resource(person, kind)["ready"])
     (after,) = person.items(kind, bot=BOT)
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
@@ -122,7 +117,7 @@ def test_a_stored_bot_that_the_schema_refuses_is_stopped_and_told_of_without_its
     person.system.stop_one(OPERATOR)
     try:
         with unchecked(person.system):
-            patched(person, "tbot", BOT, {"spec": WRONG})
+            person.patched("tbot", BOT, {"spec": WRONG})
     finally:
         person.system.start_one(OPERATOR)
     bot = person.await_phase(BOT, "Failed")
@@ -132,8 +127,7 @@ def test_a_stored_bot_that_the_schema_refuses_is_stopped_and_told_of_without_its
     assert VALUE not in json.dumps(bot["status"])
     eventually(lambda: pods(person) == [])
     assert pods(person, bot="other") == others
-    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
-    assert deleted.returncode == 0, deleted.stderr
+    person.deleted("tbot", BOT)
 
 
 @contextmanager
@@ -200,7 +194,7 @@ def test_edits_between_the_operators_reads_and_writes_are_all_kept(person: Perso
     assert len(bot["metadata"]["finalizers"]) == 2
     person.kubectl("delete", "tbot", BOT, "--wait=false")
     eventually(lambda: (person.get("tbot", BOT) or {})["metadata"]["finalizers"] == [HOLD])
-    patched(person, "tbot", BOT, {"metadata": {"finalizers": None}})
+    person.patched("tbot", BOT, {"metadata": {"finalizers": None}})
     eventually(lambda: person.get("tbot", BOT) is None)
 
 
@@ -216,8 +210,7 @@ def test_without_webhooks_a_loss_halts_a_bot_and_the_halted_bot_can_be_deleted(
         bots.set(person.namespace, BOT, day_pnl="-5000")
         person.await_phase(BOT, "Halted")
         eventually(lambda: pods(person) == [])
-        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
-        assert deleted.returncode == 0, deleted.stderr
+        person.deleted("tbot", BOT)
     finally:
         person.system.start_one(WEBHOOKS)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from person import Object, Person, condition, eventually, sample, sample_bot
+from reads import create_namespace, delete_all
 from simulated_bots import SimulatedBots
 from tradingbot_dev.product.system import System
 
@@ -25,11 +26,11 @@ FLOODS = (
 BOT = "arb-bot-binance"
 
 
-@pytest.fixture
-def tenant(system: System, bots: SimulatedBots) -> Iterator[Person]:
-    """The other tenant, with a dozen bots that run; what they answer is up to the test."""
+@pytest.fixture(scope="module")
+def running_tenant(system: System) -> Iterator[Person]:
+    """The other tenant, with a dozen bots that run."""
     tenant = Person(system, EVIL)
-    tenant.kubectl("create", "namespace", EVIL)
+    create_namespace(system.plane, EVIL)
     many = []
     for name in NAMES:
         many.append(sample_bot())
@@ -38,9 +39,15 @@ def tenant(system: System, bots: SimulatedBots) -> Iterator[Person]:
     for name in NAMES:
         tenant.await_phase(name, "Running")
     yield tenant
+    delete_all(system.plane, EVIL, "tradingbot")
+
+
+@pytest.fixture
+def tenant(running_tenant: Person, bots: SimulatedBots) -> Iterator[Person]:
+    """The other tenant; what its bots answer is up to the test."""
+    yield running_tenant
     for name in NAMES:
         bots.silence(EVIL, name)
-    tenant.kubectl("delete", "tradingbot", "--all", "--wait=false")
 
 
 def reported(person: Person) -> Object | None:

@@ -119,7 +119,7 @@ class Bystander:
         return cls(person)
 
     def applies(self, name: str) -> float:
-        """Apply a bot; the seconds until `kubectl apply` has returned."""
+        """Create a bot; the seconds until the API server has admitted it."""
         begun = time.monotonic()
         self.person.applied(named_bot(name))
         return time.monotonic() - begun

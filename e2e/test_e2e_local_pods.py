@@ -164,7 +164,7 @@ def test_a_bot_of_our_own_image_reports_and_follows_its_bot_json(person: Person)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["status"]["containerStatuses"][0]["restartCount"] == 0
 
-    person.kubectl("delete", "pod", after["metadata"]["name"])
+    person.deleted("pod", after["metadata"]["name"])
 
     def replaced() -> bool:
         pods = person.items("pods", bot="walker")

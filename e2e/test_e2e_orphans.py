@@ -11,7 +11,7 @@ from tradingbot_dev.control_plane.ports import Ports
 from tradingbot_dev.product.system import OPERATOR
 
 BOT = "arb-bot-binance"
-MANY = [f"bot-{number}" for number in range(10)]
+MANY = [f"bot-{number}" for number in range(5)]
 GHOST = "ghost"
 SWEEP_SECONDS = 3
 REFUSED = "nobody changes a Deployment today"
@@ -124,7 +124,7 @@ def test_orphans_that_somebody_has_changed_are_stopped_before_they_are_adopted(
     person: Person,
 ) -> None:
     person.running_bot()
-    person.kubectl("delete", "tbot", BOT, "--cascade=orphan", "--timeout=120s")
+    person.deleted("tbot", BOT, cascade="orphan")
     image = {"containers": [{"name": "bot", "image": "example.com/other:1"}]}
     template = {"spec": {"replicas": 1, "template": {"spec": image}}}
     done = person.kubectl("patch", "deployment", BOT, "-p", json.dumps(template))
@@ -144,7 +144,7 @@ def images(person: Person) -> set[str]:
 
 def test_orphans_of_a_bot_that_is_made_again_as_paused_stay_stopped(person: Person) -> None:
     person.running_bot()
-    person.kubectl("delete", "tbot", BOT, "--cascade=orphan", "--timeout=120s")
+    person.deleted("tbot", BOT, cascade="orphan")
     person.kubectl("scale", "deployment", BOT, "--replicas=1")
     person.applied(sample_bot(paused=True))
     person.await_phase(BOT, "Paused")
@@ -167,8 +167,7 @@ def test_a_child_that_somebody_else_controls_is_never_touched(person: Person) ->
     person.applied(sample("secret.yaml"), sample_bot())
     bot = person.await_phase(BOT, "Failed")
     assert condition(bot, "Ready")["reason"] == "NameConflict"
-    deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
-    assert deleted.returncode == 0, deleted.stderr
+    person.deleted("tbot", BOT)
     after = (person.get("deployment", BOT) or {})["metadata"]
     for part in ("uid", "generation", "labels", "ownerReferences"):
         assert after[part] == before[part]

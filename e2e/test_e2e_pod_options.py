@@ -123,7 +123,7 @@ def test_a_bot_that_is_deleted_and_made_again_gets_its_retained_volume_back(
     assert mounted[0]["persistentVolumeClaim"]["claimName"] == CLAIM
 
     # In the foreground the garbage collector deletes what a bot owns before the operator sees it.
-    person.kubectl("delete", "tbot", BOT, "--cascade=foreground", "--timeout=120s")
+    person.deleted("tbot", BOT, cascade="foreground")
     eventually(lambda: not person.items("deployment,pod,service,configmap", bot=BOT))
     assert uid(person, "pvc", CLAIM) == first
 
@@ -137,7 +137,7 @@ def test_a_bot_that_is_deleted_and_made_again_gets_its_retained_volume_back(
     person.running_bot(pod={"storage": {"size": "1Gi"}})
     eventually(lambda: _owners(person))
     assert uid(person, "pvc", CLAIM) == first
-    person.kubectl("delete", "tbot", BOT, "--timeout=120s")
+    person.deleted("tbot", BOT)
     eventually(lambda: uid(person, "pvc", CLAIM) is None)
 
 

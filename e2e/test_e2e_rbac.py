@@ -22,6 +22,7 @@ from foreign_admission import (
     policy,
 )
 from person import Object, Person, condition, eventually, sample, sample_bot
+from reads import create_namespace
 from rights import (
     Right,
     bound,
@@ -98,7 +99,7 @@ def lived(bots: SimulatedBots) -> Iterator[System]:
 
 def live(person: Person, bots: SimulatedBots) -> None:
     """A bot's life: made, edited, paused, damaged, lossy, in conflict, and deleted."""
-    person.kubectl("create", "namespace", person.namespace)
+    create_namespace(person.system.plane, person.namespace)
     person.applied(sample("assetregistry.yaml"))
     bot = person.running_bot()
     bot["spec"]["riskManagement"]["dailyLossLimit"] = "150"
@@ -121,8 +122,7 @@ def live(person: Person, bots: SimulatedBots) -> None:
 
 
 def change(person: Person, spec: Object) -> None:
-    patched = person.kubectl("patch", "tbot", BOT, "--type=merge", "-p", json.dumps({"spec": spec}))
-    assert patched.returncode == 0, patched.stderr
+    person.patched("tbot", BOT, {"spec": spec})
 
 
 def ask_for_more(person: Person) -> None:
@@ -152,7 +152,7 @@ def damage(person: Person) -> None:
         "service": {"spec": {"selector": {"trading.io/bot": "x"}}},
         "deployment": {"spec": {"strategy": {"type": "RollingUpdate"}}},
     }.items():
-        person.kubectl("patch", kind, BOT, "--type=merge", "-p", json.dumps(patch))
+        person.patched(kind, BOT, patch)
     uids = [one["metadata"]["uid"] for one in children(person)]
     eventually(lambda: children(person)[0]["spec"]["strategy"] == {"type": "Recreate"})
     person.kubectl("delete", "deployment,service,configmap", "-l", f"trading.io/bot={BOT}")
@@ -167,9 +167,9 @@ def damage(person: Person) -> None:
 def resist(person: Person) -> None:
     """Replace an immutable ConfigMap, and take each step of the ladder of a stop."""
     person.await_phase(BOT, "Running")
-    immutable = json.dumps({"immutable": True, "data": {"bot.json": "{}"}})
+    immutable = {"immutable": True, "data": {"bot.json": "{}"}}
     (before,) = person.items("configmap", bot=BOT)
-    person.kubectl("patch", "configmap", f"{BOT}-config", "--type=merge", "-p", immutable)
+    person.patched("configmap", f"{BOT}-config", immutable)
     eventually(lambda: person.items("configmap", bot=BOT)[0]["metadata"]["uid"] != uid_of(before))
     with policy(
         person,
@@ -283,7 +283,7 @@ def test_nobody_may_list_or_watch_secrets(lived: System, account: str) -> None:
 
 def test_without_the_right_to_set_finalizers_no_child_can_be_made(lived: System) -> None:
     plane, person = lived.plane, Person(lived, "strict")
-    person.kubectl("create", "namespace", person.namespace)
+    create_namespace(person.system.plane, person.namespace)
     # `certify` has put another authority into these, and the webhooks have the old one.
     plane.kubectl("delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "--all")
     role = json.loads(plane.kubectl("get", "clusterrole", OPERATOR_ROLE, "-o", "json").stdout)

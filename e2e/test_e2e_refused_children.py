@@ -5,6 +5,7 @@ import json
 import pytest
 from foreign_admission import (
     OPERATOR_ACCOUNT,
+    annotate,
     as_administrator,
     as_operator,
     mutation,
@@ -146,7 +147,7 @@ def test_a_bot_whose_config_map_is_refused_does_not_start_with_stale_limits(
     person.running_bot()
     person.patched("tbot", BOT, {"spec": {"paused": True}})
     person.await_phase(BOT, "Paused")
-    probe = as_operator("annotate", "configmap", NAMES["ConfigMap"], "a=b", "--overwrite")
+    probe = annotate(NAMES["ConfigMap"], kind="configmap")
     with policy(person, UPDATED_CONFIG_MAPS, message=REFUSED, probe=probe):
         limits = {**sample_bot()["spec"]["riskManagement"], "dailyLossLimit": "150"}
         person.applied(sample_bot(riskManagement=limits, paused=False))

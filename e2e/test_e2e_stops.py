@@ -12,10 +12,10 @@ from foreign_admission import (
     SUBRESOURCE_UPDATES,
     WANTS_LABEL,
     annotate,
-    as_operator,
     dead_webhook,
     hanging_webhook,
     mutation,
+    patch_as_operator,
     policy,
 )
 from person import Object, Person, condition, eventually, sample, sample_bot
@@ -25,7 +25,6 @@ from stopping_bots import DELETED, PHASES, StoppingBots, replicas_owners
 BOT = "arb-bot-binance"
 REFUSED = "every Deployment wants a label team"
 HOLD = "example.com/hold"
-REPLICAS = '{"spec":{"replicas":0}}'
 BLOCKED_WITHIN = 45.0
 """Seconds until a stop that is refused is reported: 15, and what the attempts take."""
 HELD_WITHIN = 90.0
@@ -41,14 +40,13 @@ def a_policy(*rules: Object, expression: str = NEVER) -> Refusal:
 
 
 def replicas_put_back(person: Person) -> AbstractContextManager[None]:
-    shown = ("-o", "jsonpath={.spec.replicas} replicas")
     both = {**DEPLOYMENT_UPDATES, "resources": ["deployments", "deployments/scale"]}
     return mutation(
         person,
         both,
         patch='[JSONPatch{op: "add", path: "/spec/replicas", value: 1}]',
-        probe=as_operator("patch", "deployment", "paused", "--type=merge", "-p", REPLICAS, *shown),
-        shows="1 replicas",
+        probe=patch_as_operator("deployment", "paused", {"spec": {"replicas": 0}}),
+        shows='"replicas":1,"selector"',  # of the spec, not of the status
     )
 
 
@@ -57,7 +55,7 @@ def dead(person: Person) -> AbstractContextManager[None]:
 
 
 def hanging(person: Person) -> AbstractContextManager[None]:
-    probe = as_operator("annotate", "deployment", "paused", "a=b", "--request-timeout=1s")
+    probe = annotate("paused", seconds=1)
     return hanging_webhook(person, SUBRESOURCE_UPDATES, probe=probe)
 
 
@@ -187,7 +185,7 @@ def test_a_stop_depends_on_no_other_child(person: Person) -> None:
         "operations": ["CREATE", "UPDATE"],
         "resources": ["configmaps", "services"],
     }
-    probe = as_operator("annotate", "service", BOT, "example.com/probe=x", "--overwrite")
+    probe = annotate(BOT, kind="service")
     with policy(person, rule, message=REFUSED, probe=probe):
         limits = {**sample_bot()["spec"]["riskManagement"], "dailyLossLimit": "150"}
         person.patched("tbot", BOT, {"spec": {"paused": True, "riskManagement": limits}})
@@ -204,5 +202,4 @@ def test_a_bot_that_never_had_a_pod_is_deleted_while_everything_is_refused(perso
     person.await_phase(BOT, "Paused")
     rules = (SUBRESOURCE_UPDATES, DEPLOYMENT_DELETES, POD_DELETES)
     with policy(person, *rules, message=REFUSED, probe=annotate(BOT)):
-        deleted = person.kubectl("delete", "tbot", BOT, "--timeout=120s")
-        assert deleted.returncode == 0, deleted.stderr
+        person.deleted("tbot", BOT)

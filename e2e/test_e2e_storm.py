@@ -21,7 +21,7 @@ from tradingbot_dev.control_plane.components import ETCD, KUBE_APISERVER
 from tradingbot_dev.product.system import OPERATOR
 from urllib3.exceptions import HTTPError
 
-KILLS = int(os.environ.get("TRADINGBOT_STORM_KILLS", "10"))
+KILLS = int(os.environ.get("TRADINGBOT_STORM_KILLS", "6"))
 NAMES = [f"storm-{number}" for number in range(24)]
 WORKING = 0.7
 """Part of the kills that come while it works; the others come while it starts."""

@@ -49,7 +49,7 @@ def set_waiting(person: Person, *, phase: str, reason: str, message: str) -> Non
     }
     conditions = [{"type": "PodScheduled", "status": "True"}, *unready]
     status = {"phase": phase, "conditions": conditions, "containerStatuses": [container]}
-    person.patched("pod", pod_name(person), {"status": status}, "--subresource=status")
+    person.patched("pod", pod_name(person), {"status": status}, subresource="status")
 
 
 @contextmanager
