@@ -1,19 +1,29 @@
 """The product in pods, on a real node with cert-manager. Root and Linux: `make e2e-cluster`."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 from installation import Installation, inventory
+from namespaces import restricted_namespace
 from person import Person
 from real_bots import BOT_IMAGE
 from tradingbot_node.cluster import Node, running_node
 from tradingbot_node.images.build import build_image
 from tradingbot_node.images.own import product_image, strategies_image
+from unpacked_image import Unpacked, unpacked_archive
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+    """Both images of the project, each unpacked when the first test needs it."""
+    builds = {"tradingbot-operator": product_image, "tradingbot-strategies": strategies_image}
+    return cache(lambda name: unpacked_archive(builds[name](), tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +66,6 @@ def product(
 @pytest.fixture
 def person(product: Installation, request: pytest.FixtureRequest) -> Iterator[Person]:
     """Somebody with a namespace of their own, restricted as strictly as can be."""
-    namespace = f"t{crc32(request.node.nodeid.encode())}"
-    someone = Person(product.node, namespace)  # type: ignore[arg-type]  # it needs a `plane` only
-    someone.kubectl("create", "namespace", namespace)
-    someone.kubectl(
-        "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"
-    )
-    yield someone
-    someone.kubectl("delete", "tradingbot,assetregistry", "--all", "--wait=false")
-    someone.kubectl("delete", "namespace", namespace, "--wait=false")
+    name = f"t{crc32(request.node.nodeid.encode())}"
+    with restricted_namespace(product.node, name) as someone:
+        yield someone

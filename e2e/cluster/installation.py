@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from person import Object, eventually, sample_bot
 from port_forward import forwarded
+from reads import read_items
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 from tradingbot_node.cluster import Node
 from tradingbot_node.host.netns import ENTER
@@ -102,12 +103,12 @@ class Installation:
         self.node.kubectl("delete", "-k", folder, f"--timeout={MINUTES}m", check=True)
 
     def deployments(self) -> list[Object]:
-        return self.objects("deployments", "-n", SYSTEM_NAMESPACE)
+        return list(read_items(self.node.plane, SYSTEM_NAMESPACE, "deployments"))
 
     def pods(self, component: str) -> list[Object]:
         """The component's pods that are not on their way out."""
         label = f"{PART_OF},app.kubernetes.io/component={component}"
-        found = self.objects("pods", "-n", SYSTEM_NAMESPACE, "-l", label)
+        found = read_items(self.node.plane, SYSTEM_NAMESPACE, "pods", labels=label)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def objects(self, *what: str) -> list[Object]:
@@ -203,11 +204,11 @@ def restarts(pods: list[Object]) -> dict[str, int]:
     }
 
 
-def await_ready(installation: Installation, *what: str) -> None:
-    """Until all pods of a selection are ready, and there is one."""
+def await_ready(installation: Installation, namespace: str) -> None:
+    """Until all pods of a namespace are ready, and there is one."""
 
     def look() -> bool:
-        pods = installation.objects("pods", *what)
+        pods = list(read_items(installation.node.plane, namespace, "pods"))
         return bool(pods) and all(map(is_ready, pods))
 
     eventually(look)

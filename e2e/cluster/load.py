@@ -9,6 +9,9 @@ from tradingbot_dev.control_plane.plane import ControlPlane
 
 BOTS = "/apis/trading.io/v1/namespaces/default/tradingbots?dryRun=All"
 CLIENTS = 2
+PAUSE = 0.04
+"""Seconds between two reviews of a client. Without a pause, the clients take the cores from what is
+replaced meanwhile. A server that is gone before the API server knows is missed for much longer."""
 
 
 class Load:
@@ -24,7 +27,7 @@ class Load:
         bot = sample_bot()
         bot["metadata"]["name"] = f"load-{number}"
         bot["spec"]["riskManagement"]["stopLossPercentage"] = 2.5
-        while not self._stop.is_set():
+        while not self._stop.wait(PAUSE):
             answer = self._plane.client.post(BOTS, bot)
             filled = (
                 {}

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import pytest
 from installation import Installation
+from namespaces import restricted_namespace
 from person import Object, Person, eventually
 from pod_demo import (
     ARBITRAGE,
@@ -61,12 +62,10 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    namespace = f"t{crc32(b'demo')}"
-    person = Person(product.node, namespace)  # type: ignore[arg-type]  # it needs a `plane` only
-    person.kubectl("create", "namespace", namespace)
-    restricted = "pod-security.kubernetes.io/enforce=restricted"
-    person.kubectl("label", "namespace", namespace, restricted)
-    with exchanges(person, product.node, tmp_path_factory.mktemp("demo")) as demo:
+    with (
+        restricted_namespace(product.node, f"t{crc32(b'demo')}") as person,
+        exchanges(person, product.node, tmp_path_factory.mktemp("demo")) as demo,
+    ):
         begun = datetime.now(UTC)
         demo.apply(
             ARBITRAGE, FOLLOWER, schedule={"dayStart": f"{begun - timedelta(hours=1):%H:%M}"}
@@ -77,8 +76,6 @@ def story(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> It
         schedule, ends = a_day_that_ends_soon(seconds=DAY_SECONDS + 2 * started.seconds)
         demo.apply(MAKER, schedule=schedule)
         yield Story(demo, ends)
-    person.kubectl("delete", "tradingbots", "--all", "--wait=false")
-    person.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def test_all_run_and_trade_in_confined_pods(story: Story) -> None:

@@ -7,47 +7,45 @@ import tomllib
 import pytest
 import yaml
 from tradingbot_node.images.build import ROOT
-from tradingbot_node.images.own import product_image, strategies_image
-from unpacked_image import GENERATED, USER, Image, unpacked
+from unpacked_image import GENERATED, USER, Image, Unpacked
 
 pytestmark = pytest.mark.cluster
 
-BUILDS = {"tradingbot-operator": product_image, "tradingbot-strategies": strategies_image}
 PROGRAMS = {"tradingbot-operator": "tradingbot", "tradingbot-strategies": "tradingbot-strategies"}
 # The strategies' image has the exchange's engine, and not what its server needs.
 PACKAGES = {"tradingbot-operator": "tradingbot_*", "tradingbot-strategies": "tradingbot_strategies"}
 MEGABYTES = {"tradingbot-operator": 150, "tradingbot-strategies": 250}
 
 
-@pytest.fixture(scope="module", params=BUILDS)
+@pytest.fixture(scope="module", params=PROGRAMS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def image(name: str, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return unpacked(BUILDS[name](), tmp_path_factory.mktemp(name))
+def image(name: str, unpacked: Unpacked) -> Image:
+    return unpacked(name)
 
 
 def test_no_shell_no_package_installer_no_compiler(image: Image, name: str) -> None:
     wanted = {"python", "python3", "python3.13", PROGRAMS[name]}
-    programs = {path.name for path in image.files() if path.parent.name in {"bin", "sbin"}}
+    programs = {path.name for path in image.files if path.parent.name in {"bin", "sbin"}}
     assert programs == wanted
-    modes = {path: (image.root / path).lstat().st_mode for path in image.files()}
+    modes = {path: (image.root / path).lstat().st_mode for path in image.files}
     executable = {
         path.name
         for path, mode in modes.items()
         if stat.S_ISREG(mode) and mode & stat.S_IXUSR and ".so" not in path.name
     }
     assert executable <= wanted
-    modules = {path.name for path in image.files() if path.parent.name == "site-packages"}
-    library = {path.name for path in image.files() if path.parent.name == "python3.13"}
+    modules = {path.name for path in image.files if path.parent.name == "site-packages"}
+    library = {path.name for path in image.files if path.parent.name == "python3.13"}
     assert not {"pip", "setuptools", "wheel"} & modules
     assert not {"ensurepip", "venv", "test", "idlelib", "tkinter"} & library
 
 
 def test_nothing_in_it_gives_rights_or_can_be_changed(image: Image) -> None:
-    for path in image.files():
+    for path in image.files:
         status = (image.root / path).lstat()
         assert stat.S_IFMT(status.st_mode) in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}, path
         assert not status.st_mode & (stat.S_ISUID | stat.S_ISGID), path
@@ -93,14 +91,14 @@ def test_labels_of_a_release_come_from_build_arguments() -> None:
 def test_it_is_small(image: Image, name: str) -> None:
     total = sum(
         (image.root / path).stat().st_size
-        for path in image.files()
+        for path in image.files
         if (image.root / path).is_file() and not (image.root / path).is_symlink()
     )
     assert total < MEGABYTES[name] * 1_000_000
 
 
 def test_what_built_it_is_not_in_it(image: Image) -> None:
-    names = {str(path) for path in image.files()}
+    names = {str(path) for path in image.files}
     assert not any(path.startswith(("run", "root", "src", "rootfs")) for path in names)
     assert "etc/pip.conf" not in names
     assert not any("/tests/" in path and "tradingbot_" in path for path in names)
@@ -168,7 +166,7 @@ def test_a_scanner_sees_where_each_file_comes_from(image: Image) -> None:
         for sums in status.glob("*.md5sums")
         for line in sums.read_text().splitlines()
     }
-    for path in image.files():
+    for path in image.files:
         text = str(path)
         of_python = text.startswith(("usr/local/", "opt/tradingbot/", "var/lib/dpkg/status.d/"))
         real = (image.root / path).is_file() and not (image.root / path).is_symlink()

@@ -7,13 +7,16 @@ from person import Person, eventually, sample, sample_bot
 from real_bots import BOT, image_of
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM_NAMESPACE}/leases/tradingbot-operator"
 TAKEN_OVER_WITHIN = 15.0
 
 
 def leader(product: Installation) -> str:
     """The name of the pod that holds the lease; empty if none does."""
-    lease = product.object("lease", "tradingbot-operator", "-n", SYSTEM_NAMESPACE)
-    holder = lease["spec"].get("holderIdentity") or ""
+    answer = product.node.plane.client.get(LEASE)
+    assert answer is not None
+    assert answer.status == 200, answer.body
+    holder = answer.json()["spec"].get("holderIdentity") or ""
     names = (pod["metadata"]["name"] for pod in product.pods("operator"))
     return next((name for name in names if holder.startswith(name)), "")
 
@@ -35,7 +38,7 @@ def evict(product: Installation, pod: str) -> int:
 def test_the_other_operator_takes_over_and_the_budget_keeps_one(
     product: Installation, person: Person
 ) -> None:
-    await_ready(product, "-n", SYSTEM_NAMESPACE)
+    await_ready(product, SYSTEM_NAMESPACE)
     before = leader(product)
     assert before
     (other,) = {pod["metadata"]["name"] for pod in product.pods("operator")} - {before}
@@ -45,5 +48,5 @@ def test_the_other_operator_takes_over_and_the_budget_keeps_one(
     eventually(lambda: leader(product) not in {"", before}, seconds=TAKEN_OVER_WITHIN)
     person.applied(sample("secret.yaml"), image_of(sample_bot()))
     person.await_phase(BOT, "Running")
-    await_ready(product, "-n", SYSTEM_NAMESPACE)
+    await_ready(product, SYSTEM_NAMESPACE)
     assert evict(product, other) == 201

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from installation import REGISTRY_AUDIENCE, Installation
 from person import Person, eventually
+from reads import read_items
 from real_bots import BOT, running_bot, take_up_a_lower_limit
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 
@@ -21,8 +22,8 @@ def test_a_machine_that_lost_power_comes_back_with_everything(
     began = datetime.now(UTC)
     product.node.start()
 
-    for where in (("-n", SYSTEM_NAMESPACE), ("-n", person.namespace)):
-        eventually(lambda where=where: all_run_since(product, began, *where), seconds=BACK_WITHIN)
+    for where in (SYSTEM_NAMESPACE, person.namespace):
+        eventually(lambda where=where: all_run_since(product, began, where), seconds=BACK_WITHIN)
     # What was written before the outage proves nothing: the operator asks, and the bot answers.
     take_up_a_lower_limit(person)
     person.await_phase(BOT, "Running")
@@ -41,9 +42,9 @@ def assets(product: Installation) -> dict[str, str]:
     return {one["name"]: one["id"] for one in listed}
 
 
-def all_run_since(product: Installation, began: datetime, *where: str) -> bool:
+def all_run_since(product: Installation, began: datetime, namespace: str) -> bool:
     """Whether every pod is ready with containers that were started after that."""
-    pods = product.objects("pods", *where)
+    pods = list(read_items(product.node.plane, namespace, "pods"))
     starts = [
         container["state"].get("running", {}).get("startedAt")
         for pod in pods

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import pytest
 from installation import Installation
+from namespaces import restricted_namespace
 from outside import (
     EXCHANGE_HOST,
     EXCHANGE_URL,
@@ -71,11 +72,16 @@ def world(bot_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def desk(product: Installation, world: Outside) -> Iterator[Person]:
     """A namespace with all that the bot needs but itself, and a pod in another namespace."""
-    namespace = f"t{crc32(b'desk')}"
-    desk = Person(product.node, namespace)  # type: ignore[arg-type]  # it needs a `plane` only
-    desk.kubectl("create", "namespace", namespace)
-    restricted = "pod-security.kubernetes.io/enforce=restricted"
-    desk.kubectl("label", "namespace", namespace, restricted)
+    with restricted_namespace(product.node, f"t{crc32(b'desk')}") as desk:
+        equip(product, world, desk)
+        yield desk
+        product.node.kubectl("delete", "pod", PROBER, "--namespace=default", "--now")
+        desk.kubectl("delete", "tradingbots", "--all", "--timeout=120s")
+        desk.kubectl("delete", "pvc", "--all", "--timeout=120s")
+        desk.kubectl("delete", f"pv/{VOLUME}", f"storageclass/{VOLUME}", "--timeout=120s")
+
+
+def equip(product: Installation, world: Outside, desk: Person) -> None:
     strategy = Path(__file__).with_name("remote_bot.py").read_text()
     desk.applied(
         sample("secret.yaml"),
@@ -88,12 +94,6 @@ def desk(product: Installation, world: Outside) -> Iterator[Person]:
     desk.kubectl("create", "secret", "docker-registry", PULL_SECRET, server, *login)
     sleep = (f"--image={BOT_IMAGE}", "--command", "--", "sleep", "3600")
     product.node.kubectl("run", PROBER, "--namespace=default", *sleep, check=True)
-    yield desk
-    product.node.kubectl("delete", "pod", PROBER, "--namespace=default", "--now")
-    desk.kubectl("delete", "tradingbots", "--all", "--timeout=120s")
-    desk.kubectl("delete", "pvc", "--all", "--timeout=120s")
-    desk.kubectl("delete", f"pv/{VOLUME}", f"storageclass/{VOLUME}", "--timeout=120s")
-    desk.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def config_map(name: str, data: dict[str, str]) -> Object:

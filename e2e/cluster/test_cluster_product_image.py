@@ -13,15 +13,15 @@ from tradingbot_dev.progress import Progress
 from tradingbot_node.images.base_images import PYTHON, base_image
 from tradingbot_node.images.build import ROOT, build_archive
 from tradingbot_node.images.buildah import image_id
-from tradingbot_node.images.own import PRODUCT, product_image
-from unpacked_image import GENERATED, Image, unpacked
+from tradingbot_node.images.own import PRODUCT
+from unpacked_image import GENERATED, Image, Unpacked
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return unpacked(product_image(), tmp_path_factory.mktemp("image"))
+def image(unpacked: Unpacked) -> Image:
+    return unpacked("tradingbot-operator")
 
 
 def test_the_same_sources_give_the_same_image(image: Image, tmp_path: Path) -> None:

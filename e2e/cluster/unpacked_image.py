@@ -1,8 +1,9 @@
 """An image unpacked, to examine its files and to run its commands confined, without a node."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,10 @@ class Image:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def files(self) -> Iterator[Path]:
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
         """All that is in it, directories too, relative to its root."""
-        return (path.relative_to(self.root) for path in sorted(self.root.rglob("*")))
+        return tuple(path.relative_to(self.root) for path in sorted(self.root.rglob("*")))
 
     def debian_packages(self) -> set[str]:
         status = self.root / "var/lib/dpkg/status.d"
@@ -80,7 +82,11 @@ class Image:
         return {path.name for path in self.root.rglob("*.dist-info")}
 
 
-def unpacked(archive: Path, directory: Path) -> Image:
+Unpacked = Callable[[str], Image]
+"""The image of a name. All tests of a worker share one copy of its files."""
+
+
+def unpacked_archive(archive: Path, directory: Path) -> Image:
     """Unpack the image of an archive below `directory`."""
     root = directory / "root"
     unpack(archive, root)
