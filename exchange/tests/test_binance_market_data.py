@@ -110,6 +110,15 @@ def test_candles_from_a_time_are_the_oldest(server: Server) -> None:
     assert server.get(path, symbol="BTCUSDT", interval="7m").error[1] == -1120
 
 
+@pytest.mark.parametrize("interval", ["1m", "1d", "1M"])
+def test_there_are_no_candles_of_a_time_to_come(server: Server, interval: str) -> None:
+    for start in (server.venue.now() + 1, 10**18, 2**63 - 1):
+        query = {"symbol": "BTCUSDT", "interval": interval, "startTime": start}
+        assert server.get("/api/v3/klines", **query).json == []
+        assert len(server.get("/api/v3/klines", **query | {"startTime": 0}).json) > 0
+        assert server.get("/api/v3/klines", **query, endTime=start).json == []
+
+
 def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
     assert start_of("1w", START) == 1_799_625_600_000
     assert start_of("1M", START) == 1_798_761_600_000

@@ -172,3 +172,12 @@ def test_parsing_writing_and_signing_need_no_http_server() -> None:
     imports = "; ".join(f"import tradingbot_exchange.coinbase.{name}" for name in modules)
     check = f"import sys; {imports}; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_body_that_is_not_encoded_as_it_says_is_a_bad_request() -> None:
+    async def scenario(client: Client) -> None:
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        answer = await client.send("POST", f"{V3}/orders", b"{}", headers=headers)
+        assert answer.status == 400
+
+    run(scenario, quiet_venue())

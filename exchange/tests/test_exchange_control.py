@@ -60,6 +60,13 @@ def test_the_control_port_refuses_what_a_page_in_a_browser_can_send(exchange: Ex
     assert exchange.control("GET", "/faults").body["faults"] == []
 
 
+def test_a_body_that_is_not_encoded_as_it_says_is_a_bad_request(exchange: Exchange) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    for port, path in ((exchange.port, "/api/v3/order"), (exchange.control_port, "/faults")):
+        answer = exchange.request("POST", path, body=b"{}", headers=headers, port=port)
+        assert answer.status == 400
+
+
 def test_the_statement_equals_the_exchanges_own_balances(exchange: Exchange) -> None:
     exchange.order(quantity="0.01")
     exchange.order(quantity="0.005", side="SELL")

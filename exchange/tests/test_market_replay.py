@@ -46,6 +46,8 @@ def test_columns_come_in_any_order_and_times_in_two_forms(tmp_path: Path) -> Non
         (HEADER + line(0) + line(0), "m.csv:3: BTC-USDT has this time or a later one before"),
         (HEADER + line(0, close="ten"), "m.csv:2: close 'ten' is not a number"),
         (HEADER + line(0, close="NaN"), "m.csv:2: close 'NaN' is not a number below"),
+        (HEADER + line(0, close="1e999999"), "m.csv:2: close '1e999999' is not a number below"),
+        (HEADER + line(0, close="1e-999999"), "m.csv:2: prices must be at least 1e-12"),
         (HEADER + line(0, close="-1"), "m.csv:2: prices must be greater than 0"),
         (HEADER + line(0, close="111"), "m.csv:2: high must be the highest"),
         (HEADER + f"{TIME},BTC-USDT,1,1,1,1,-5\n", "m.csv:2: volume must not be negative"),

@@ -249,6 +249,64 @@ def test_a_mistake_is_one_clear_line(
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--money", "1e999999"),
+        ("--money", "0.000000001"),
+        ("--spread", "1e999999"),
+        ("--spread", "1e-999999"),
+        ("--spread", "1.5"),
+        ("--stop-loss-percentage", "100"),
+        ("--take-profit-percentage", "1e999999"),
+        ("--daily-loss-limit", "sNaN"),
+    ],
+)
+def test_a_number_that_can_not_be_computed_with_is_refused(
+    flag: str, value: str, market: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(capsys, "--strategy", "DCA", "--market", str(market), flag, value)
+
+    assert "must be a number greater than 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["no/such/c.svg", "/dev/full", "."])
+def test_a_chart_that_can_not_be_written_is_one_clear_line(
+    place: str, market: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, error = run(
+        capsys, "--strategy", "DCA", "--market", str(market), "--parameter", "symbol=BTC-USDT",
+        "--chart", place, code=2,
+    )  # fmt: skip
+
+    assert f"cannot write {place}: " in error
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TRADINGBOT_RISK_PORT", "http"),
+        ("TRADINGBOT_RISK_PORT", "65536"),
+        ("TRADINGBOT_PAPER_MONEY", "much"),
+    ],
+)
+def test_a_variable_of_run_is_read_like_its_flag_and_by_run_alone(
+    variable: str,
+    value: str,
+    market: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    run(capsys, "--strategy", "DCA", "--market", str(market), "--parameter", "symbol=BTC-USDT")
+
+    with pytest.raises(SystemExit):
+        main(["run"])
+
+    assert "must be a number" in capsys.readouterr().err
+
+
 def test_rows_that_are_not_sorted_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import gc
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tradingbot_exchange.engine.types import ASSET_UNIT
 from tradingbot_exchange.errors import MarketFileError
 from tradingbot_exchange.market.replay import Row, candles
 from tradingbot_exchange.market.symbols import DialectName, default_symbols
@@ -23,6 +24,8 @@ from tradingbot_strategies.errors import UsageError
 from tradingbot_strategies.intervals import milliseconds
 from tradingbot_strategies.limits import Limits
 from tradingbot_strategies.statistics import Statistics, statistics
+
+MAX_MONEY = 10**12
 
 EPILOG = """The file has the header time,symbol,open,high,low,close,volume, and rows sorted by time:
   2026-01-01T00:00:00Z,BTC-USDT,60000,60100,59900,60050,12.5
@@ -52,16 +55,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=DialectName.BINANCE.value,
         help="Exchange whose symbols, steps and fees are used (default: binance)",
     )
-    for flag, default, text in (
-        ("--money", "10000", "What the account begins with, in the quote asset"),
-        ("--spread", "0.0002", "Distance of bid and ask, as a fraction of the price"),
-        ("--max-position-size", "1000", "As in spec.riskManagement, like the next four"),
-        ("--daily-loss-limit", "1000", "Days begin at 00:00 UTC"),
-        ("--stop-loss-percentage", "5", "Percent of the entry value"),
-        ("--take-profit-percentage", "10", "Percent of the entry value"),
+    for flag, default, most, text in (
+        ("--money", "10000", MAX_MONEY, "What the account begins with, in the quote asset"),
+        ("--spread", "0.0002", 1, "Distance of bid and ask, as a fraction of the price"),
+        ("--max-position-size", "1000", MAX_MONEY, "As in spec.riskManagement, like the next four"),
+        ("--daily-loss-limit", "1000", MAX_MONEY, "Days begin at 00:00 UTC"),
+        ("--stop-loss-percentage", "5", Decimal("99.9"), "Percent of the entry value"),
+        ("--take-profit-percentage", "10", 1000, "Percent of the entry value"),
     ):
         parser.add_argument(
-            flag, type=positive, default=Decimal(default), help=f"{text} (default: {default})"
+            flag, type=positive(most), default=default, help=f"{text} (default: {default})"
         )
     parser.add_argument("--max-open-positions", type=int, default=1, help="(default: 1)")
     parser.add_argument(
@@ -98,7 +101,10 @@ def backtest(options: argparse.Namespace) -> str:
     if options.chart is not None:
         title = f"{chosen.type} on {', '.join(symbols)}"
         chart = svg(outcome.points, title=title, money=chosen.needs.money, symbol=symbols[0])
-        options.chart.write_text(chart, encoding="utf-8")
+        try:
+            options.chart.write_text(chart, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {options.chart}: {error.strerror}") from error
     return _json(outcome, figures) if options.output == "json" else _text(chosen, figures)
 
 
@@ -112,15 +118,22 @@ def _without_collector() -> Iterator[None]:
         gc.enable()
 
 
-def positive(text: str) -> Decimal:
-    """Read a flag that is a number greater than 0."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal(0)
-    if not number.is_finite() or number <= 0:
-        raise argparse.ArgumentTypeError(f"must be a number greater than 0, not {text!r}")
-    return number
+def positive(most: Decimal | int) -> Callable[[str], Decimal]:
+    """Return a reader of flags that are greater than 0, `most` at most, with 8 decimal places."""
+
+    def read(text: str) -> Decimal:
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            number = Decimal(0)
+        if not number.is_finite() or not ASSET_UNIT <= number <= most or number % ASSET_UNIT:
+            raise argparse.ArgumentTypeError(
+                f"must be a number greater than 0, at most {most}, with at most 8 decimal places,"
+                f" not {text!r}"
+            )
+        return number
+
+    return read
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -6,14 +6,15 @@ import logging
 import os
 import sys
 import time
-from decimal import Decimal
 from pathlib import Path
 
-from tradingbot_strategies.backtest_command import positive
+from tradingbot_strategies.backtest_command import MAX_MONEY, positive
 from tradingbot_strategies.runtime import Bot, Options
 
 EPILOG = """The environment has EXCHANGE_API_KEY and EXCHANGE_API_SECRET. docs/bot-contract.md says
 what the operator expects of a bot; this program is the reference for it."""
+
+_HIGHEST_PORT = 65535
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -41,17 +42,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=int,
-        default=int(environment.get("TRADINGBOT_RISK_PORT", "8080")),
+        type=_port,
+        default=environment.get("TRADINGBOT_RISK_PORT", "8080"),
         help="Port of GET /risk (TRADINGBOT_RISK_PORT; default: 8080, as the operator expects)",
     )
     parser.add_argument(
         "--paper-money",
-        type=positive,
-        default=Decimal(environment.get("TRADINGBOT_PAPER_MONEY", "10000")),
+        type=positive(MAX_MONEY),
+        default=environment.get("TRADINGBOT_PAPER_MONEY", "10000"),
         metavar="AMOUNT",
         help="What a simulated account begins with (TRADINGBOT_PAPER_MONEY; default: 10000)",
     )
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or float(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text!r}")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:

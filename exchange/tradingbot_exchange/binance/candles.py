@@ -66,6 +66,8 @@ def candles(
     """
     until = venue.market_time() if end is None else min(end, venue.market_time())
     if start is not None:
+        if start > until:  # perhaps in a year that no calendar has
+            return []
         return _between(venue, symbol, interval, start, until)[:limit]
     first = start_of(interval, until) - (limit - 1) * length(interval)
     return _between(venue, symbol, interval, max(first, 0), until)[-limit:]

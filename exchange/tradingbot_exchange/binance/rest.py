@@ -9,6 +9,7 @@ from tradingbot_exchange.binance.calls import CALLS, NOT_SUPPORTED, Call
 from tradingbot_exchange.binance.errors import ApiError, not_supported
 from tradingbot_exchange.binance.framing import read_request
 from tradingbot_exchange.binance.spot import Spot
+from tradingbot_exchange.bodies import read_body
 
 _JSON = "application/json;charset=UTF-8"
 _NOT_FOUND = "<html><body><h2>404 Not found</h2></body></html>"
@@ -30,7 +31,7 @@ def _responder(spot: Spot, call: Call) -> Respond:
     takes_body = call.method != "GET"
 
     async def respond(request: web.Request) -> web.Response:
-        body = await request.read() if takes_body and request.can_read_body else b""
+        body = await read_body(request) if takes_body and request.can_read_body else b""
         address, now = request.remote or "", spot.venue.client_time()
         try:
             sent, proof = read_request(request.headers, raw_query(request), body)

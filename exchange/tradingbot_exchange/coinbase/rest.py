@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from tradingbot_exchange.bodies import read_body
 from tradingbot_exchange.coinbase import history, market_data, trading, wallets
 from tradingbot_exchange.coinbase.authentication import SignedRequest, authenticate
 from tradingbot_exchange.coinbase.calls import CALLS, V3, Access, Call
@@ -95,7 +96,7 @@ class Rest:
             return of_venue(self._venue, request)
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            body = await request.read()
+            body = await read_body(request)
             key, allowance = self._admit(call, request, body)
             if not allowance.allowed:
                 return error_answer(RateLimitedError(), {**allowance.headers(), "retry-after": "1"})

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tradingbot_exchange.bodies import read_body
 from tradingbot_exchange.control.statement import statement
 from tradingbot_exchange.engine.types import Order, RefusedError
 from tradingbot_exchange.faults.board import ActiveFault, UnknownFaultError
@@ -231,7 +232,7 @@ async def _body(request: web.Request) -> Any:
     if request.content_type != "application/json":
         raise ControlError(415, "the body must be JSON: Content-Type: application/json")
     try:
-        return json.loads(await request.read())
+        return json.loads(await read_body(request))
     except (ValueError, RecursionError) as error:
         raise ControlError(400, "the body is not JSON") from error
 

@@ -24,6 +24,8 @@ COLUMNS = ("time", "symbol", "open", "high", "low", "close", "volume")
 MAX_ROWS = 1_000_000
 _DIGITS = 15
 _LIMIT = Decimal("1e12")
+_LEAST = Decimal("1e-12")
+"""The lowest price: figures computed from lower ones could overflow."""
 _LATEST = 253_402_300_799_000
 """The end of the year 9999."""
 
@@ -172,7 +174,11 @@ def _row(time: str, numbers: Sequence[str]) -> Row:
     start = parse_time(time)
     try:
         opening, high, low, close, volume = map(Decimal, numbers)
-        if 0 < low <= opening <= high < _LIMIT and low <= close <= high and 0 <= volume < _LIMIT:
+        if (
+            _LEAST <= low <= opening <= high < _LIMIT
+            and low <= close <= high
+            and 0 <= volume < _LIMIT
+        ):
             return Row(start, opening, high, low, close, volume)
     except InvalidOperation:  # not a number, or NaN
         pass
@@ -187,13 +193,15 @@ def _mistake(numbers: Sequence[str]) -> ValueError:
             value = Decimal(text)
         except InvalidOperation:
             return ValueError(f"{name} {text!r} is not a number")
-        if not value.is_finite() or abs(value) >= _LIMIT:
+        if not value.is_finite() or not -_LIMIT < value < _LIMIT:
             return ValueError(f"{name} {text!r} is not a number below 1e12")
         values.append(value)
     *prices, _ = values
     _, high, low, _ = prices
     if min(prices) <= 0:
         return ValueError("prices must be greater than 0")
+    if min(prices) < _LEAST:
+        return ValueError("prices must be at least 1e-12")
     if high != max(prices) or low != min(prices):
         return ValueError("high must be the highest and low the lowest of the four prices")
     return ValueError("volume must not be negative")
