@@ -336,3 +336,15 @@ def test_a_ledger_in_another_currency_is_refused() -> None:
             events=(),
             now=NOON,
         )
+
+
+def test_entries_are_counted_by_time_also_when_the_clock_steps_back() -> None:
+    harness = Harness()
+    for step, price in ((0, "80"), (30_000, "81"), (-10_000, "82"), (45_000, "83")):
+        harness.wait(step)
+        harness.refresh()
+        harness.allowed(order(BUY, "1", price))
+    ledger = harness.desk.ledger
+    # At 0, 30, 20 and 65 s: the first is over.
+    assert [time - NOON for time, _ in ledger.state.entries] == [20_000, 30_000, 65_000]
+    assert ledger.entries_since(NOON + 20_000) == 2

@@ -171,7 +171,7 @@ def unknown_outcome(case: Case) -> Refused | None:
 def order_rate(case: Case) -> Refused | None:
     """Refuse more entries in 60 s than `maxOrdersPerMinute`. Only those that were sent count."""
     limit = case.limits.max_orders_per_minute
-    sent = sum(case.now - time < RATE_WINDOW for time, _ in case.ledger.state.entries)
+    sent = case.ledger.entries_since(case.now - RATE_WINDOW)
     if sent + len(case.request.orders) <= limit:
         return None
     return refused(

@@ -4,6 +4,7 @@ Nothing here decides anything. Every event is harmless when it comes twice or la
 by client id, fills by order and trade id, and an order that has ended stays so.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -29,7 +30,16 @@ from tradingbot_gateway.risk.events import (
     Sent,
     Valued,
 )
-from tradingbot_gateway.risk.orders import RETENTION, SETTLE, Stage, Tracked, Unit, units
+from tradingbot_gateway.risk.orders import (
+    RETENTION,
+    SETTLE,
+    Stage,
+    Tracked,
+    Unit,
+    earlier_of,
+    trades_of,
+    units,
+)
 from tradingbot_gateway.risk.positions import Holdings
 from tradingbot_gateway.risk.types import PROTECTION_PREFIX, ZERO, Order, Purpose, assets_of
 
@@ -47,7 +57,7 @@ class State:
     holdings: Holdings = field(default_factory=Holdings)
     day: Day | None = None
     entries: list[tuple[int, Order]] = field(default_factory=list)
-    """The entries of the last minute, with the times at which they were sent."""
+    """The entries of the last minute, with the times at which they were sent, oldest first."""
     halted_until: int = 0
     halt_reason: str = ""
     horizon: int = 0
@@ -115,6 +125,10 @@ class Ledger:
         """Whether an order of this client id may still fill, or a fill of it is awaited."""
         return client_id in self._live
 
+    def entries_since(self, time: int) -> int:
+        """Return how many entries were sent after a time."""
+        return len(self.state.entries) - bisect_right(self.state.entries, time, key=_sent_at)
+
     def held(self, asset: str) -> Decimal:
         """Return the quantity of an asset; negative for a short position."""
         return self.state.holdings.held(asset)
@@ -180,8 +194,9 @@ class Ledger:
                 )
             )
         if event.entry:
-            state.entries = [e for e in state.entries if event.time - e[0] < RATE_WINDOW]
-            state.entries += [(event.time, order) for order in event.orders]
+            del state.entries[: bisect_right(state.entries, event.time - RATE_WINDOW, key=_sent_at)]
+            for order in event.orders:
+                insort(state.entries, (event.time, order), key=_sent_at)
         if event.purpose is not Purpose.BOT:
             state.own_orders += 1
         self._forget(event.time)
@@ -381,13 +396,5 @@ class Ledger:
         return quantity <= held if order.side is Side.SELL else quantity <= -held
 
 
-def trades_of(tracked: Tracked | None) -> dict[str, Decimal]:
-    """Return the trades of an earlier order of the same client id: they can't be new ones."""
-    return {} if tracked is None else dict(tracked.trades)
-
-
-def earlier_of(tracked: Tracked | None) -> tuple[str, ...]:
-    """Return the exchange's ids of an earlier order of the same client id, and of those before."""
-    if tracked is None:
-        return ()
-    return (*tracked.earlier, tracked.exchange_id) if tracked.exchange_id else tracked.earlier
+def _sent_at(entry: tuple[int, Order]) -> int:
+    return entry[0]

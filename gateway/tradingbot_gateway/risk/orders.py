@@ -127,6 +127,18 @@ def is_stop(order: Order) -> bool:
     return order.type in STOPS and not order.type.startswith("TAKE_PROFIT")
 
 
+def trades_of(tracked: Tracked | None) -> dict[str, Decimal]:
+    """Return the trades of an earlier order of the same client id: they can't be new ones."""
+    return {} if tracked is None else dict(tracked.trades)
+
+
+def earlier_of(tracked: Tracked | None) -> tuple[str, ...]:
+    """Return the exchange's ids of an earlier order of the same client id, and of those before."""
+    if tracked is None:
+        return ()
+    return (*tracked.earlier, tracked.exchange_id) if tracked.exchange_id else tracked.earlier
+
+
 def units(tracked: Iterable[Tracked]) -> list[Unit]:
     """Group orders into what can fill together, without those that can't fill any more."""
     singles: list[Unit] = []
