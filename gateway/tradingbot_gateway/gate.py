@@ -19,11 +19,11 @@ from tradingbot_gateway.journal import Journal, Recorded
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.risk.actions import Action
 from tradingbot_gateway.risk.desk import Desk
-from tradingbot_gateway.risk.events import Event
+from tradingbot_gateway.risk.events import Event, Filled
 from tradingbot_gateway.risk.figures import Figures, Unknown
 from tradingbot_gateway.risk.limits import Limits, Settings
 from tradingbot_gateway.risk.reconciliation import Answers, reconcile
-from tradingbot_gateway.risk.types import Market, Quote, Request
+from tradingbot_gateway.risk.types import Market, Purpose, Quote, Request
 from tradingbot_gateway.risk.verdicts import Verdict
 
 Wall = Callable[[], int]
@@ -96,9 +96,18 @@ class Gate:
         """Count what happened."""
         now = self.wall()
         for event in events:
+            if isinstance(event, Filled):
+                self._write_fill(event)
             self.desk.on(event, now)
         self._save()
         self.changed.set()
+
+    def _write_fill(self, event: Filled) -> None:
+        """Write a trade of a known order to the drop copy. An exchange may report it twice."""
+        tracked = self.desk.ledger.state.orders.get(event.client_id)
+        if tracked is not None and event.trade_id not in tracked.trades:
+            own = tracked.purpose is not Purpose.BOT
+            self.drop_copy.filled(event, tracked.order, own=own)
 
     def answered(self, answers: Answers) -> None:
         """Count what the exchange says about orders, trades and balances."""

@@ -191,10 +191,11 @@ class _Process:
                         await asyncio.gather(*(runner.cleanup() for runner in runners))
 
     def _gate(self) -> Gate:
+        config = self._config.config
         return Gate(
-            self._config.config,
+            config,
             journal=self._journal,
-            drop_copy=DropCopy(_write_line),
+            drop_copy=DropCopy(_write_line, bot=f"{config.namespace}/{config.name}"),
             metrics=Metrics(),
             wall=wall_clock,
         )

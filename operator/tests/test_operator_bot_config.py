@@ -80,7 +80,7 @@ def test_bot_json_is_the_spec_field_by_field_and_byte_by_byte(drawn: Object) -> 
     ("sample", "config_hash", "restart_hash"),
     [
         ("tradingbot.yaml", "10e6face351764dc", "96bf3cb1f7eb88c0"),
-        ("tradingbot-full.yaml", "e7ed0ed2bbfba561", "6e07d00de505779c"),
+        ("tradingbot-full.yaml", "a08b315beb20e142", "b542cc0d5a04c4f1"),
     ],
 )
 def test_the_hashes_of_the_samples_stay(sample: str, config_hash: str, restart_hash: str) -> None:
