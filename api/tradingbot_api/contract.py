@@ -4,7 +4,7 @@ docs/bot-contract.md explains it to authors of images, and the JSON schemas in d
 generated from these models. Nothing else ties an image to this project.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -325,11 +325,40 @@ class BotConfig(Model):
         )
         return config.model_copy(update={"config_hash": digest(config.content())})
 
+    @classmethod
+    def read(cls, whole: Mapping[str, Any]) -> "BotConfig":
+        """Return the configuration in the JSON of a bot.json. Fields that a later operator may have
+        added are ignored. Raises ValidationError."""
+        return cls.model_validate(_known(whole, cls))
+
     def content(self) -> JsonObject:
         """Return the JSON that `configHash` names: all fields but the halt and the hash."""
         return self.model_dump(
             by_alias=True, mode="json", exclude_none=True, exclude={"halted_until", "config_hash"}
         )
+
+
+def _known(value: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return the fields that a model knows, at every depth: later versions may add fields."""
+    found = {}
+    for name, info in model.model_fields.items():
+        key = info.alias or name
+        if key in value:
+            found[key] = value[key]
+            for inner in _models(info.annotation):
+                if isinstance(value[key], dict):
+                    found[key] = _known(value[key], inner)
+                elif isinstance(value[key], list):
+                    items = value[key]
+                    found[key] = [_known(i, inner) if isinstance(i, dict) else i for i in items]
+    return found
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
 
 
 HALTED_UNTIL: str = BotConfig.model_fields["halted_until"].alias or ""

@@ -3,6 +3,10 @@
 Values of `spec.exchange` that are left out follow from the dialect. None of them is stored.
 """
 
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
 from tradingbot_api.exchange import Dialect, Enforcement, Exchange, ExchangeName, PaperBalance
 from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
@@ -18,6 +22,26 @@ _DIALECTS = {
     ExchangeName.COINBASE: Dialect.COINBASE,
 }
 _QUOTE_CURRENCIES = {Dialect.BINANCE: "USDT", Dialect.COINBASE: "USD"}
+
+
+class Named(Protocol):
+    """The exchange of a spec or of bot.json, as far as the rest follows from it."""
+
+    @property
+    def name(self) -> ExchangeName:
+        """The exchange."""
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """The API that it speaks, if that is said."""
+
+    @property
+    def quote_currency(self) -> str | None:
+        """The currency of the limits, if that is said."""
+
+    @property
+    def paper_balance(self) -> Sequence[PaperBalance] | None:
+        """The account in mode Paper, if that is said."""
 
 
 def default_enforcement(name: ExchangeName, dialect: Dialect | None) -> Enforcement:
@@ -43,15 +67,23 @@ def has_gateway(spec: TradingBotSpec) -> bool:
     return enforcement_of(spec) is Enforcement.GATEWAY
 
 
-def dialect_of(exchange: Exchange) -> Dialect | None:
+def dialect_of(exchange: Named) -> Dialect | None:
     """Return the API that an exchange speaks; None if it is not known."""
     return exchange.dialect or _DIALECTS.get(exchange.name)
 
 
-def quote_currency_of(exchange: Exchange) -> str | None:
+def quote_currency_of(exchange: Named) -> str | None:
     """Return the currency of a bot's limits; None if nothing names it."""
     dialect = dialect_of(exchange)
     return exchange.quote_currency or (None if dialect is None else _QUOTE_CURRENCIES[dialect])
+
+
+def paper_balance_of(exchange: Named, currency: str) -> dict[str, Decimal]:
+    """Return the account in mode Paper at first, by asset. `currency` is that of the limits."""
+    said = exchange.paper_balance
+    if said is None:
+        return {currency: Decimal(PAPER_AMOUNT)}
+    return {each.asset: Decimal(each.amount) for each in said}
 
 
 def effective_exchange(spec: TradingBotSpec) -> Exchange:

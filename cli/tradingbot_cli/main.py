@@ -34,6 +34,9 @@ SERVICES = {
 COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERVICES.items()} | {
     "validate": Command("Check manifests without a cluster", "tradingbot_cli.validate"),
     "crds": Command("Print the CustomResourceDefinitions", "tradingbot_cli.crds"),
+    "orders": Command(
+        "Show what a bot's gateway let through, refused and did", "tradingbot_cli.orders.command"
+    ),
     "doctor": Command("Diagnose an installation in a cluster", "tradingbot_cli.doctor.command"),
 }
 ALIASES = {"--operator": "operator", "--api-server": "registry", "api-server": "registry"}

@@ -18,7 +18,7 @@ def start(tmp_path: Path) -> Iterator[Gateways]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with gateways(tmp_path_factory.mktemp("gateway")) as made:
-        yield made("--max-orders-per-minute", "1000").ready()
+        yield made(maxOrdersPerMinute=1000).ready()
 
 
 @pytest.fixture

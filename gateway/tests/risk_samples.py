@@ -53,6 +53,8 @@ LIMITS = Limits(
     daily_loss_limit=D(100),
     stop_loss_percentage=D("2.5"),
     take_profit_percentage=D(5),
+    price_collar_percentage=D(5),
+    max_orders_per_minute=60,
 )
 PRICES = {"BTC-USDT": "100", "ETH-USDT": "10", "SOL-USDT": "1", "ETH-BTC": "0.1"}
 

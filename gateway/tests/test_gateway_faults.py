@@ -142,6 +142,9 @@ def test_other_limits_apply_without_a_restart_and_a_broken_file_changes_nothing(
     expected = gateway.configure(maxPositionSize="50")
     eventually(lambda: gateway.risk()["configHash"] == expected)
     assert gateway.order(quantity="0.0011").headers[REFUSED] == "MaxPositionSize"
+    expected = gateway.configure(allowedSymbols=["ETH-USDT"], addedByALaterOperator={"x": 1})
+    eventually(lambda: gateway.risk()["configHash"] == expected)
+    assert gateway.order(quantity="0.0011").headers[REFUSED] == "AllowedSymbols"
     gateway.config.write_text("{")
     eventually(lambda: any("keeping" in line["message"] for line in gateway.lines()))
     assert gateway.risk()["configHash"] == expected

@@ -17,7 +17,7 @@ LIMIT = Decimal(1000)
 
 def test_no_kill_lets_the_bot_have_more_than_its_limit(start: Gateways, tmp_path: Path) -> None:
     rng = random.Random(11)
-    gateway = start("--state", str(tmp_path / "ledger"), "--max-orders-per-minute", "10000").ready()
+    gateway = start("--state", str(tmp_path / "ledger"), maxOrdersPerMinute=10000).ready()
     gateway.exchange.fault(type="latency", delay="100ms", match="POST /api/v3/order")
     for _ in range(KILLS):
         over = threading.Event()

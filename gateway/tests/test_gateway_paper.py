@@ -10,7 +10,11 @@ from gateway_process import Gateway, Gateways
 
 
 def test_a_paper_order_is_filled_at_the_markets_quote_and_never_leaves(start: Gateways) -> None:
-    gateway = start("--paper-balance", "USDT=5000", mode="Paper").ready()
+    gateway = start(mode="Paper", begin=False)
+    gateway.content["exchange"]["paperBalance"] = [{"asset": "USDT", "amount": "5000"}]
+    gateway.configure()
+    gateway.begin()
+    gateway.ready()
     assert gateway.request("GET", "/api/v3/ping").headers["x-tradingbot-simulated"] == "true"
     answer = gateway.order(quantity="0.01")
     assert (answer.status, answer.body["status"]) == (200, "FILLED")

@@ -220,7 +220,7 @@ def test_a_duplicate_is_refused(gateway: Gateway) -> None:
 
 
 def test_too_many_entries_in_a_minute_are_refused_and_exits_are_not(start: Gateways) -> None:
-    gateway = start("--max-orders-per-minute", "2").ready()
+    gateway = start(maxOrdersPerMinute=2).ready()
     assert gateway.order(quantity="0.0011").status == 200
     assert gateway.order(quantity="0.0012").status == 200
     assert refusal(gateway.order(quantity="0.0013")) == (400, -2010, "MaxOrdersPerMinute")

@@ -53,10 +53,6 @@ def ended(*arguments: str, keys: bool = True) -> subprocess.CompletedProcess[str
     [
         (("--dialect", "coinbase"), "--dialect: only binance is supported yet", 2),
         (("--listen", "8081"), "--listen: '8081' is not HOST:PORT", 2),
-        (("--quote-currency", "usdt"), "--quote-currency: 'usdt' is not an asset", 2),
-        (("--allowed-symbols", "BTCUSDT"), "--allowed-symbols: 'BTCUSDT' is not BASE-QUOTE", 2),
-        (("--paper-balance", "USDT=x"), "--paper-balance: 'x' is not an amount", 2),
-        (("--price-collar-percentage", "0"), "--price-collar-percentage: should be greater", 2),
         (("--config", "none.json"), "cannot read none.json: No such file", 1),
         (("--state", "none/ledger"), "cannot write none/ledger: No such file", 1),
         (("--ca-bundle", "none.pem"), "--ca-bundle none.pem can't be used", 1),
@@ -86,6 +82,17 @@ def test_a_ledger_in_another_currency_is_refused(config: Path, tmp_path: Path) -
     path.write_text(json.dumps(head) + "\n")
     made = ended("--config", str(config), "--state", str(path))
     assert "the ledger is in EUR, and the limits are in USDT" in made.stderr
+    assert made.returncode == 1
+
+
+def test_a_bot_without_a_currency_is_refused(config: Path) -> None:
+    content = bot("http://127.0.0.1:9")
+    content["exchange"]["name"] = "Custom"
+    config.write_text(bot_json(content))
+
+    made = ended("--config", str(config))
+
+    assert "bot.json names no exchange.quoteCurrency" in made.stderr
     assert made.returncode == 1
 
 

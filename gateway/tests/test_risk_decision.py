@@ -9,7 +9,7 @@ from tradingbot_api.contract import BotRisk
 from tradingbot_exchange.engine.types import OrderType
 from tradingbot_gateway.risk.controls import CHECKS
 from tradingbot_gateway.risk.events import End, Lost
-from tradingbot_gateway.risk.limits import DEFAULT_COLLAR, Limits
+from tradingbot_gateway.risk.limits import Limits
 from tradingbot_gateway.risk.verdicts import Allowed, Control, Release
 
 
@@ -362,11 +362,14 @@ def test_limits_are_read_from_bot_json() -> None:
             "stopLossPercentage": "2.5",
             "takeProfitPercentage": "5",
             "maxOpenPositions": 3,
+            "priceCollarPercentage": "0.75",
+            "allowedSymbols": ["BTC-USDT"],
         }
     )
-    limits = Limits.of(risk, money="USDT", allowed_symbols=["BTC-USDT"])
+    limits = Limits.of(risk, money="USDT")
     assert limits.max_position_size == Decimal("1000.5")
-    assert limits.price_collar_percentage == DEFAULT_COLLAR
+    assert limits.price_collar_percentage == Decimal("0.75")
+    assert limits.max_orders_per_minute == 60
     assert limits.allowed_symbols == {"BTC-USDT"}
 
 

@@ -4,6 +4,7 @@ Kubernetes updates a ConfigMap by swapping a symbolic link, so the file is ident
 path leads to. A file that can't be used changes nothing: the gateway keeps what it has.
 """
 
+import json
 import logging
 import os
 from dataclasses import dataclass, field
@@ -71,7 +72,11 @@ def read_config(path: Path) -> BotConfig:
     if len(content) > _LONGEST:
         raise ConfigError(f"{path} is longer than {_LONGEST} bytes")
     try:
-        return BotConfig.model_validate_json(content)
+        whole = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path} is not JSON") from None
+    try:
+        return BotConfig.read(whole if isinstance(whole, dict) else {})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         first = details[0]

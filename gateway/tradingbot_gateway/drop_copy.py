@@ -1,9 +1,13 @@
-"""The drop copy: one JSON line for each decision, on standard output. It never has a key."""
+"""The drop copy: one JSON line for each decision and fill, on standard output, and never a key.
+
+`tradingbot orders` reads it.
+"""
 
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from tradingbot_gateway.risk.events import Filled
 from tradingbot_gateway.risk.types import Order, Request
 from tradingbot_gateway.risk.verdicts import Allowed, Refused, Verdict
 
@@ -11,10 +15,11 @@ Write = Callable[[str], object]
 
 
 class DropCopy:
-    """Writes decisions. `write` takes one line with its end."""
+    """Writes decisions of one bot. `write` takes one line with its end."""
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, *, bot: str) -> None:
         self._write = write
+        self._bot = bot
 
     def decided(self, request: Request, verdict: Verdict, *, now: int) -> None:
         """Write what became of a request of the bot. `now` is in milliseconds."""
@@ -47,9 +52,25 @@ class DropCopy:
         described = {} if order is None else _order(order)
         self._line(now, {**described, "verdict": "own", "action": action, "reason": reason})
 
+    def filled(self, event: Filled, order: Order, *, own: bool) -> None:
+        """Write a trade of an order, which may be the gateway's own."""
+        fields: dict[str, object] = {
+            "clientId": order.client_id,
+            "symbol": event.symbol,
+            "side": order.side.value,
+            "size": f"{event.quantity:f}",
+            "price": f"{event.price:f}",
+            "fee": f"{event.fee:f}",
+            "feeAsset": event.fee_asset,
+            "tradeId": event.trade_id,
+            "verdict": "filled",
+            "own": own,
+        }
+        self._line(event.time, fields)
+
     def _line(self, now: int, fields: dict[str, object]) -> None:
         time = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds")
-        line = {"time": time.replace("+00:00", "Z"), **fields}
+        line = {"time": time.replace("+00:00", "Z"), "bot": self._bot, **fields}
         self._write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

@@ -5,31 +5,29 @@ loop, and no method waits, so a decision and what it counts are one step.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig, RiskReport
+from tradingbot_api.enforcement import quote_currency_of
 from tradingbot_api.trading_hours import hours
 
 from tradingbot_gateway.drop_copy import DropCopy
-from tradingbot_gateway.errors import StateFileError
+from tradingbot_gateway.errors import ConfigError, StateFileError
 from tradingbot_gateway.journal import Journal, Recorded
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.risk.actions import Action
 from tradingbot_gateway.risk.desk import Desk
-from tradingbot_gateway.risk.events import Event
+from tradingbot_gateway.risk.events import Event, Filled
 from tradingbot_gateway.risk.figures import Figures, Unknown
 from tradingbot_gateway.risk.limits import Limits, Settings
 from tradingbot_gateway.risk.reconciliation import Answers, reconcile
-from tradingbot_gateway.risk.types import Market, Quote, Request
+from tradingbot_gateway.risk.types import Market, Purpose, Quote, Request
 from tradingbot_gateway.risk.verdicts import Verdict
 
 Wall = Callable[[], int]
 """Returns milliseconds since the epoch."""
-
-ReadSettings = Callable[[BotConfig, int], Settings]
 
 
 class Gate:
@@ -38,14 +36,13 @@ class Gate:
     def __init__(
         self,
         config: BotConfig,
-        read_settings: ReadSettings,
         *,
         journal: Journal | None,
         drop_copy: DropCopy,
         metrics: Metrics,
         wall: Wall,
     ) -> None:
-        """Restore the desk from the journal. Raises StateFileError."""
+        """Restore the desk from the journal. Raises ConfigError and StateFileError."""
         self.config = config
         self.wall = wall
         self.drop_copy = drop_copy
@@ -57,10 +54,9 @@ class Gate:
         self.failed = asyncio.Event()
         self.failure: StateFileError | None = None
         """Why the ledger can't be written: the process must end."""
-        self._read_settings = read_settings
         self._journal = journal
         self._markets: dict[str, Market] = {}
-        self.settings = read_settings(config, wall())
+        self.settings = settings_of(config, wall())
         self.desk = self._restored()
         if journal is not None:
             self.desk.drain()
@@ -100,9 +96,18 @@ class Gate:
         """Count what happened."""
         now = self.wall()
         for event in events:
+            if isinstance(event, Filled):
+                self._write_fill(event)
             self.desk.on(event, now)
         self._save()
         self.changed.set()
+
+    def _write_fill(self, event: Filled) -> None:
+        """Write a trade of a known order to the drop copy. An exchange may report it twice."""
+        tracked = self.desk.ledger.state.orders.get(event.client_id)
+        if tracked is not None and event.trade_id not in tracked.trades:
+            own = tracked.purpose is not Purpose.BOT
+            self.drop_copy.filled(event, tracked.order, own=own)
 
     def answered(self, answers: Answers) -> None:
         """Count what the exchange says about orders, trades and balances."""
@@ -131,7 +136,7 @@ class Gate:
     def configured(self, config: BotConfig) -> None:
         """Apply another bot.json."""
         now = self.wall()
-        self.settings = self._read_settings(config, now)
+        self.settings = settings_of(config, now)
         self.desk.configured(self.settings, now)
         self._save()
         self.config = config
@@ -139,7 +144,7 @@ class Gate:
 
     def refresh(self) -> None:
         """Apply what depends on the time alone: the schedule's hours."""
-        settings = self._read_settings(self.config, self.wall())
+        settings = settings_of(self.config, self.wall())
         if settings != self.settings:
             self.configured(self.config)
 
@@ -197,35 +202,16 @@ class Gate:
             raise
 
 
-def settings_reader(
-    *,
-    money: str,
-    price_collar_percentage: Decimal | None = None,
-    max_orders_per_minute: int | None = None,
-    allowed_symbols: Iterable[str] | None = None,
-) -> ReadSettings:
-    """Return the function that reads a bot.json. A limit that is given here replaces its own."""
-    symbols = None if allowed_symbols is None else frozenset(allowed_symbols)
-
-    def read(config: BotConfig, now: int) -> Settings:
-        risk = config.risk
-        collar, orders = price_collar_percentage, max_orders_per_minute
-        limits = Limits.of(
-            risk,
-            money=money,
-            price_collar_percentage=Decimal(risk.price_collar_percentage)
-            if collar is None
-            else collar,
-            max_orders_per_minute=risk.max_orders_per_minute if orders is None else orders,
-            allowed_symbols=risk.allowed_symbols if symbols is None else symbols,
-        )
-        halted = config.halted_until
-        is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open
-        return Settings(
-            limits=limits,
-            calendar=config.schedule,
-            halted_until=None if halted is None else int(halted.timestamp() * 1000),
-            closed=None if is_open else "the schedule in bot.json is closed",
-        )
-
-    return read
+def settings_of(config: BotConfig, now: int) -> Settings:
+    """Return what the gateway enforces of a bot.json. Raises ConfigError. `now` in milliseconds."""
+    currency = quote_currency_of(config.exchange)
+    if currency is None:
+        raise ConfigError("bot.json names no exchange.quoteCurrency, and the exchange has none")
+    halted = config.halted_until
+    is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open
+    return Settings(
+        limits=Limits.of(config.risk, money=currency),
+        calendar=config.schedule,
+        halted_until=None if halted is None else int(halted.timestamp() * 1000),
+        closed=None if is_open else "the schedule in bot.json is closed",
+    )

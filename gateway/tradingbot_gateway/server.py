@@ -19,7 +19,7 @@ from tradingbot_gateway.configuration import ConfigFile
 from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ListenError
-from tradingbot_gateway.gate import Gate, settings_reader
+from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.settings import GatewaySettings, address
@@ -45,7 +45,6 @@ def wall_clock() -> int:
 def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises GatewayError if the gateway can't start."""
     config = ConfigFile(settings.config)
-    settings = settings.with_defaults_of(config.config.exchange)
     credentials = _credentials(settings, paper=config.config.mode.value == "Paper")
     with _sockets(settings) as sockets, _journal(settings, config) as journal:
         uvloop.run(_Process(settings, config, credentials, journal, sockets).serve())
@@ -155,18 +154,11 @@ class _Process:
                         await asyncio.gather(*(runner.cleanup() for runner in runners))
 
     def _gate(self) -> Gate:
-        settings, given = self._settings, self._settings.model_fields_set
-        collar, orders = settings.price_collar_percentage, settings.max_orders_per_minute
+        config = self._config.config
         return Gate(
-            self._config.config,
-            settings_reader(
-                money=settings.quote_currency,
-                price_collar_percentage=collar if "price_collar_percentage" in given else None,
-                max_orders_per_minute=orders if "max_orders_per_minute" in given else None,
-                allowed_symbols=settings.allowed_symbols or None,
-            ),
+            config,
             journal=self._journal,
-            drop_copy=DropCopy(_write_line),
+            drop_copy=DropCopy(_write_line, bot=f"{config.namespace}/{config.name}"),
             metrics=Metrics(),
             wall=wall_clock,
         )

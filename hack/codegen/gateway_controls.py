@@ -41,6 +41,8 @@ _LIMITS = Limits(
     daily_loss_limit=D(200),
     stop_loss_percentage=D("2.5"),
     take_profit_percentage=D(5),
+    price_collar_percentage=D(5),
+    max_orders_per_minute=60,
 )
 
 

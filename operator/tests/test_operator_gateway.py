@@ -260,7 +260,7 @@ def test_a_bot_that_keeps_its_limits_itself_has_no_such_condition() -> None:
         {"command": ["sh"]},
         {"envFrom": [{"secretRef": {"name": "other"}}]},
         {"securityContext": {"runAsUser": 0}},
-        {"env": [{"name": "TRADINGBOT_GATEWAY_MAX_ORDERS_PER_MINUTE", "value": "100000"}]},
+        {"env": [{"name": "TRADINGBOT_GATEWAY_LISTEN", "value": "0.0.0.0:8081"}]},
         {"volumeMounts": [{"name": "x", "mountPath": "/etc/tradingbot/other"}]},
     ],
     ids=lambda change: next(iter(change)),

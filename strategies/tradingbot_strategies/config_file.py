@@ -2,11 +2,9 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig
 
 from tradingbot_strategies.errors import ConfigError
@@ -57,31 +55,8 @@ def parse(text: str) -> BotConfig:
     if version != "v1":
         raise ConfigError(f"bot.json has schemaVersion {version!r}; this program supports v1")
     try:
-        return BotConfig.model_validate(_known(whole, BotConfig))
+        return BotConfig.read(whole)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(f"bot.json: {place}: {first['msg']}") from error
-
-
-def _known(value: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """Return the fields that a model knows, at every depth: later versions may add fields."""
-    found = {}
-    for name, info in model.model_fields.items():
-        key = info.alias or name
-        if key in value:
-            found[key] = value[key]
-            for inner in _models(info.annotation):
-                if isinstance(value[key], dict):
-                    found[key] = _known(value[key], inner)
-                elif isinstance(value[key], list):
-                    items = value[key]
-                    found[key] = [_known(i, inner) if isinstance(i, dict) else i for i in items]
-    return found
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models(argument)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+from tradingbot_api.enforcement import paper_balance_of
 from tradingbot_api.tradingbot import Mode
 
 from tradingbot_gateway.binance.account import Account
@@ -31,6 +32,7 @@ from tradingbot_gateway.connection import Egress, open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.risk.limits import Limits
 from tradingbot_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ class Binance:
             queries=queries,
             trading=trading,
             tag=tag,
-            symbols=(each.replace("-", "") for each in settings.allowed_symbols),
+            symbols=(each.replace("-", "") for each in gate.limits.allowed_symbols or ()),
         )
         self._user_stream = UserStream(
             side.session, side.addresses.websocket_api, side.credentials, self._clock
@@ -126,8 +128,8 @@ class Binance:
             market = Upstream(session, where.rest, _NO_KEY, ServerClock(wall))
             instruments = Instruments(market)
             if gate.config.mode is Mode.PAPER:
-                await _load(instruments, settings)
-                side = await _paper_side(stack, instruments, settings, wall)
+                await _load(instruments, gate.limits)
+                side = await _paper_side(stack, instruments, gate, settings.state)
             elif credentials is None:
                 raise SettingError("mode Live needs the exchange's keys")
             else:
@@ -173,19 +175,18 @@ def _egress(settings: GatewaySettings) -> Egress:
     return Egress(None if proxy is None else proxy.get_secret_value(), settings.ca_bundle)
 
 
-async def _load(instruments: Instruments, settings: GatewaySettings) -> None:
+async def _load(instruments: Instruments, limits: Limits) -> None:
     """Read all instruments that Paper may trade: its exchange has to know them at the start.
 
     Raises UnreachableError.
     """
-    names = [each.replace("-", "") for each in settings.allowed_symbols]
     deadline = asyncio.get_running_loop().time() + _START_SECONDS
     while True:
         try:
-            if names:
-                await instruments.load(_with_values(settings.allowed_symbols, settings))
+            if limits.allowed_symbols is not None:
+                await instruments.load(_with_values(limits.allowed_symbols, limits.money))
             else:
-                await instruments.load_all(settings.quote_currency)
+                await instruments.load_all(limits.money)
         except UnreachableError as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise
@@ -195,25 +196,23 @@ async def _load(instruments: Instruments, settings: GatewaySettings) -> None:
             return
 
 
-def _with_values(symbols: Iterable[str], settings: GatewaySettings) -> set[str]:
+def _with_values(symbols: Iterable[str], money: str) -> set[str]:
     """Return the names of symbols, and of those that value their quote assets."""
-    money = settings.quote_currency
     pairs = [each.split("-") for each in symbols]
     values = {quote + money for _, quote in pairs if quote != money}
     return {base + quote for base, quote in pairs} | values
 
 
 async def _paper_side(
-    stack: AsyncExitStack, instruments: Instruments, settings: GatewaySettings, wall: Wall
+    stack: AsyncExitStack, instruments: Instruments, gate: Gate, state: Path | None
 ) -> _AccountSide:
     # Imported here: only Paper needs a whole exchange.
     from tradingbot_gateway.binance.paper import PaperVenue, paper_application  # noqa: PLC0415
 
-    state = settings.state
     venue = PaperVenue(
         instruments.known().values(),
-        settings.balances(),
-        wall=wall,
+        paper_balance_of(gate.config.exchange, gate.limits.money),
+        wall=gate.wall,
         state=None if state is None else _beside(state),
     )
     runner = web.AppRunner(paper_application(venue), access_log=None, shutdown_timeout=0.1)

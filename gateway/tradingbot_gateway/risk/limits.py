@@ -1,14 +1,10 @@
 """The limits of a bot, as numbers."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from tradingbot_api.contract import BotRisk
 from tradingbot_api.trading_day import Calendar
-
-DEFAULT_COLLAR = Decimal(5)
-DEFAULT_ORDERS_PER_MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +18,15 @@ class Limits:
     daily_loss_limit: Decimal
     stop_loss_percentage: Decimal
     take_profit_percentage: Decimal
-    price_collar_percentage: Decimal = DEFAULT_COLLAR
-    max_orders_per_minute: int = DEFAULT_ORDERS_PER_MINUTE
+    price_collar_percentage: Decimal
+    max_orders_per_minute: int
     allowed_symbols: frozenset[str] | None = None
     """None: all symbols whose quote asset is `money`."""
 
     @classmethod
-    def of(
-        cls,
-        risk: BotRisk,
-        *,
-        money: str,
-        price_collar_percentage: Decimal = DEFAULT_COLLAR,
-        max_orders_per_minute: int = DEFAULT_ORDERS_PER_MINUTE,
-        allowed_symbols: Iterable[str] | None = None,
-    ) -> "Limits":
+    def of(cls, risk: BotRisk, *, money: str) -> "Limits":
         """Read the decimals of bot.json."""
+        symbols = risk.allowed_symbols
         return cls(
             money=money,
             max_position_size=Decimal(risk.max_position_size),
@@ -45,9 +34,9 @@ class Limits:
             daily_loss_limit=Decimal(risk.daily_loss_limit),
             stop_loss_percentage=Decimal(risk.stop_loss_percentage),
             take_profit_percentage=Decimal(risk.take_profit_percentage),
-            price_collar_percentage=price_collar_percentage,
-            max_orders_per_minute=max_orders_per_minute,
-            allowed_symbols=None if allowed_symbols is None else frozenset(allowed_symbols),
+            price_collar_percentage=Decimal(risk.price_collar_percentage),
+            max_orders_per_minute=risk.max_orders_per_minute,
+            allowed_symbols=None if symbols is None else frozenset(symbols),
         )
 
 
