@@ -3,6 +3,7 @@
 The tests share one system, and each continues with what the one before has left.
 """
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import yaml
+from gateway_orders import market_order
 from person import Object, eventually
 from tradingbot_dev.control_plane.plane import kubectl_path
-from tradingbot_dev.product import demo_view, tour
+from tradingbot_dev.product import demo_view, manifests, tour
 from tradingbot_dev.product.crash import calm, crash
 from tradingbot_dev.product.demo import Demo
 from tradingbot_dev.product.system import temporary_system
@@ -106,6 +109,38 @@ def test_a_deleted_pod_stops_in_order_and_is_replaced(demo: Demo) -> None:
     eventually(lambda: pods(demo, "arbitrage") not in ([], [before]), seconds=PATIENCE)
     (after,) = pods(demo, "arbitrage")
     eventually(lambda: "Arbitrage trades" in kubectl(demo, "logs", after), seconds=PATIENCE)
+
+
+def test_a_bot_with_a_gateway_has_no_keys_and_its_orders_are_refused(demo: Demo) -> None:
+    (guarded,) = yaml.safe_load_all((manifests.SAMPLES / "gateway.yaml").read_text())
+    guarded["spec"]["exchange"] |= {
+        "apiKeySecret": "arbitrage-keys",
+        "baseURL": demo.exchanges.of("arbitrage").url,
+    }
+    demo.system.apply(manifests.text([guarded]))
+
+    def reported() -> Object | None:
+        found: Object = json.loads(kubectl(demo, "get", "tbot", "guarded", "-o", "json"))
+        return found if "dayPnL" in found.get("status", {}).get("risk", {}) else None
+
+    eventually(reported, seconds=PATIENCE)
+    (name,) = pods(demo, "guarded")
+    pod = json.loads(kubectl(demo, "get", name, "-o", "json"))
+    assert "arbitrage-keys" not in json.dumps(pod["spec"])  # in Paper, not even the gateway
+    (gateway,) = pod["status"]["initContainerStatuses"]
+    assert (gateway["started"], gateway["ready"]) == (True, True)
+    eventually(lambda: "orders are sent to http://" in kubectl(demo, "logs", name))
+
+    address = pod["status"]["podIP"]
+    code, answer, control = market_order(address, "BUY", "1")
+    assert (code, control) == (400, "MaxPositionSize")
+    assert "maxPositionSize is 1000" in answer["msg"]
+    refused = kubectl(demo, "logs", name, "-c", "gateway")
+    assert '"MaxPositionSize"' in refused
+
+    kubectl(demo, "patch", "tbot", "guarded", "--type=merge", "-p", '{"spec":{"paused":true}}')
+    eventually(lambda: pods(demo, "guarded") == [], seconds=PATIENCE)
+    kubectl(demo, "delete", "tbot", "guarded")
 
 
 def test_the_figures_of_a_halt_are_those_of_the_exchange(demo: Demo) -> None:

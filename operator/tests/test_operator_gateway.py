@@ -1,6 +1,7 @@
 """The risk gateway in a bot's pod: what it has, what the bot has instead, and who refuses it."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from tradingbot_operator.bots.children.manifests import Config, deployment, pod_
 from tradingbot_operator.bots.children.surroundings import Surroundings
 from tradingbot_operator.bots.observed import Children, Running
 from tradingbot_operator.bots.plan import Plan, plan
+from tradingbot_operator.bots.pods import BotPod, Pods, read_pod
 from tradingbot_operator.bots.restart_causes import restart_causes
+from tradingbot_operator.bots.status.gateway_status import gateway_ready
 from tradingbot_operator.bots.status.phase import phase_of
 from tradingbot_operator.bots.status.readiness import progress, ready
 from tradingbot_operator.cluster.conditions import ConditionState
@@ -204,6 +207,50 @@ def test_a_bot_of_enforcement_bot_does_not_need_one() -> None:
     assert plan(bot(), observed(), NOW, Surroundings()).stop is None
 
 
+# ---- its condition
+
+
+def pod_with(status: JsonObject, *, bot_runs: bool = True) -> BotPod:
+    running = {"running": {"startedAt": "2026-03-04T11:00:00Z"}}
+    bots = {"name": "bot", "ready": bot_runs, "state": running if bot_runs else {}}
+    found: JsonObject = {
+        "metadata": {"name": "arb-1", "uid": "u"},
+        "status": {
+            "initContainerStatuses": [{"name": "gateway", **status}],
+            "containerStatuses": [bots],
+        },
+    }
+    return read_pod(found)
+
+
+RUNS = {"state": {"running": {}}}
+CRASHES = {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "bot_runs", "status", "reason", "said"),
+    [
+        ({**RUNS, "started": True, "ready": True}, True, "True", "Reconciled", "keeps the limits"),
+        ({**RUNS, "started": False}, False, "False", "NotReconciled", "bot starts after that"),
+        ({**RUNS, "started": True, "ready": False}, True, "False", "NotReconciled", "no entries"),
+        (CRASHES, False, "False", "NotAvailable", "CrashLoopBackOff: back-off 10s"),
+    ],
+)
+def test_its_condition_says_what_the_pod_shows(
+    gateway: JsonObject, bot_runs: bool, status: str, reason: str, said: str
+) -> None:
+    subject = guarded()
+    pods = Pods(own=(pod_with(gateway, bot_runs=bot_runs),))
+    seen = replace(observed(), pods=pods)
+    (found,) = gateway_ready(subject, plan(subject, seen, NOW, WITH_IMAGE), seen)
+    assert (found.status, found.reason) == (status, reason)
+    assert said in found.message
+
+
+def test_a_bot_that_keeps_its_limits_itself_has_no_such_condition() -> None:
+    assert not [*gateway_ready(bot(), plan(bot(), observed(), NOW), observed())]
+
+
 # ---- drift
 
 
@@ -213,7 +260,7 @@ def test_a_bot_of_enforcement_bot_does_not_need_one() -> None:
         {"command": ["sh"]},
         {"envFrom": [{"secretRef": {"name": "other"}}]},
         {"securityContext": {"runAsUser": 0}},
-        {"env": [{"name": "TRADINGBOT_GATEWAY_MAX_ORDERS_PER_MINUTE", "value": "100000"}]},
+        {"env": [{"name": "TRADINGBOT_GATEWAY_LISTEN", "value": "0.0.0.0:8081"}]},
         {"volumeMounts": [{"name": "x", "mountPath": "/etc/tradingbot/other"}]},
     ],
     ids=lambda change: next(iter(change)),

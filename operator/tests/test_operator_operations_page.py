@@ -61,6 +61,7 @@ def conditions_of_bots() -> set[Words]:
         words
         for module in (
             "status/conditions",
+            "status/gateway_status",
             "status/readiness",
             "status/stop_status",
             "stops/cleanup",

@@ -126,6 +126,12 @@ class OperatorSettings(BaseSettings):
     gateway_memory_limit: GatewayQuantity = Field(
         "192Mi", description="Memory limit of the gateway."
     )
+    gateway_silence: float = Field(
+        300.0,
+        description="Seconds without any answer of the gateway after which the pod of a bot in mode"
+        " Live is replaced.",
+        ge=30,
+    )
     credentials_interval: float = Field(
         60.0, description="Seconds between two checks of a bot's Secret for changes.", gt=0
     )

@@ -19,6 +19,7 @@ from typing import Any
 from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.control_plane.plane import ControlPlane, ensure, temporary_control_plane
 from tradingbot_dev.errors import CommandFailedError
+from tradingbot_dev.pods.images import GATEWAY_IMAGE
 from tradingbot_dev.processes.table import Program
 from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_dev.product import manifests
@@ -182,6 +183,8 @@ class System:
                     "operator",
                     f"--health-port={ports.operator_health}",
                     f"--registry-url={self.registry_url}",
+                    # In a cluster, that of the operator's pod. Here, local pods run it.
+                    f"--gateway-image={GATEWAY_IMAGE}:local",
                 ]
             case _:
                 raise ValueError(f"unknown process {name!r}; known are {', '.join(NAMES)}")

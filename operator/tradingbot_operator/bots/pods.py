@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tradingbot_api import gateway_pod
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator import BOT_LABEL, MANAGED_BY, RESTART_HASH
@@ -22,6 +23,15 @@ LONGEST_PROBLEM = 300
 
 NOT_CONTROLLED = ""
 """The owner of a ReplicaSet that no Deployment controls."""
+
+
+@dataclass(frozen=True)
+class GatewayState:
+    """The gateway's container in a pod."""
+
+    runs: bool = False
+    ready: bool = False
+    """Whether its books are those of the exchange, by its readiness probe."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class BotPod:
     restart_hash: str | None = None
     problem: str = ""
     """Why the bot's container is not running, in the words of Kubernetes."""
+    gateway: GatewayState = GatewayState()
 
     def is_overdue(self, now: datetime, seconds: float) -> bool:
         """Return whether the pod should have ended `seconds` ago."""
@@ -128,7 +139,8 @@ def _whose(pod: JsonObject, bot: str, deployment: str | None, owners: Mapping[st
 def read_pod(pod: JsonObject) -> BotPod:
     """Read the parts of a pod that the operator uses."""
     meta, status = pod["metadata"], pod.get("status") or {}
-    container = _container(status, "containerStatuses")
+    container = _container(status, "containerStatuses", CONTAINER)
+    gateway = _container(status, "initContainerStatuses", gateway_pod.CONTAINER)
     state = container.get("state") or {}
     return BotPod(
         name=str(meta["name"]),
@@ -141,12 +153,16 @@ def read_pod(pod: JsonObject) -> BotPod:
         finalizers=tuple(map(str, meta.get("finalizers") or ())),
         restart_hash=(meta.get("annotations") or {}).get(RESTART_HASH),
         problem=_problem(status),
+        gateway=GatewayState(
+            runs="running" in (gateway.get("state") or {}),
+            ready=bool(gateway.get("started")) and bool(gateway.get("ready")),
+        ),
     )
 
 
-def _container(status: JsonObject, key: str) -> JsonObject:
+def _container(status: JsonObject, key: str, name: str) -> JsonObject:
     for container in status.get(key) or ():
-        if container.get("name") == CONTAINER:
+        if container.get("name") == name:
             return dict(container)
     return {}
 

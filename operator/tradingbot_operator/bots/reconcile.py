@@ -26,6 +26,7 @@ from tradingbot_operator.bots.context import Context, ReconcileError
 from tradingbot_operator.bots.observe import observe
 from tradingbot_operator.bots.observed import Observed, has_stopped, replicas
 from tradingbot_operator.bots.plan import Plan, plan
+from tradingbot_operator.bots.silent_gateway import replace_silent_pod
 from tradingbot_operator.bots.status.bot_status import bot_status
 from tradingbot_operator.bots.status.phase import phase_of
 from tradingbot_operator.bots.status.status_writer import write_status
@@ -108,7 +109,9 @@ async def _reconcile(context: Context, key: NamespacedName, body: JsonObject) ->
     poll_risk(context, bot, observed, seen=seen, now=now)
     if unmarked is not None:
         raise unmarked
-    return _requeue_after(context, bot, decision, observed, now)
+    silence = await replace_silent_pod(context, bot, body, decision, observed)
+    waits = (_requeue_after(context, bot, decision, observed, now), silence)
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 async def _observe_plan_apply(

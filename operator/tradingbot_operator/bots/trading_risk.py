@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from tradingbot_api.enforcement import has_gateway
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator.bots.bot import Bot
@@ -119,8 +120,11 @@ def poll_risk(
     terms, stored, since = RiskTerms.of(bot.spec), StoredRisk.read(bot.status), pod.started
     every = timedelta(seconds=context.settings.risk_status_interval)
 
+    with_gateway = has_gateway(bot.spec)
+
     def fingerprint_of(seen: PollState, now: datetime) -> Hashable:
-        return fingerprint(assess(terms, stored, seen, now, figures_every=every), since, now)
+        found = fingerprint(assess(terms, stored, seen, now, figures_every=every), since, now)
+        return (found, seen.silent_since) if with_gateway else found
 
     watch = PollSubscription(
         terms,

@@ -40,6 +40,8 @@ class PollState:
     received: datetime | None = None
     problem: str = ""
     """Why the last poll brought no report, in a few stable words; empty if it did."""
+    silent_since: datetime | None = None
+    """The first poll since the last answer that nothing has answered; None if the last one was."""
 
 
 @dataclass(frozen=True)

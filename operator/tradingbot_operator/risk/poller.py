@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 """Outcomes of this time wake the operator's event loop once."""
 
+_SILENT: frozenset[Result] = frozenset({"unreachable", "timeout"})
+
 RunBeside = Callable[[Callable[[], Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
 """Runs a coroutine function beside the caller until it ends, or until the call is cancelled."""
 
@@ -119,6 +121,7 @@ class RiskPoller:
             self._start_polling(bot)
         elif bot.target.url != url:
             bot.target = Target(key, url)
+            bot.state = replace(bot.state, silent_since=None)
             self._start_polling(bot)
         bot.subscription = subscription
         bot.last_fingerprint = subscription.last_fingerprint
@@ -196,7 +199,10 @@ class RiskPoller:
             if outcome.report is not None:
                 bot.state = PollState(report=outcome.report, received=outcome.at)
             else:
-                bot.state = replace(bot.state, problem=outcome.problem)
+                silent_since = None
+                if outcome.result in _SILENT:
+                    silent_since = bot.state.silent_since or self._clock()
+                bot.state = replace(bot.state, problem=outcome.problem, silent_since=silent_since)
         self._compare_fingerprint(bot)
 
     def _compare_fingerprint(self, bot: _Bot) -> None:

@@ -24,6 +24,8 @@ from tradingbot_api.model import JsonObject
 from tradingbot_api.pod_parts import BASE_URL_ENV, CONFIG_DIRECTORY, TEMPORARY_DIRECTORY
 from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
+from tradingbot_operator import CONFIG_KEY
+
 STATE_VOLUME = "gateway-state"
 STATE_DIRECTORY = "/var/lib/tradingbot-gateway"
 TEMPORARY_VOLUME = "gateway-tmp"
@@ -116,7 +118,11 @@ def _settings(spec: TradingBotSpec, *, ca_file: str) -> Iterator[JsonObject]:
     """Yield the settings that are not in bot.json, which has the limits."""
     exchange = spec.exchange
     dialect = exchange.dialect.value if exchange.dialect is not None else ""
-    found = {"DIALECT": dialect.lower(), "STATE": f"{STATE_DIRECTORY}/ledger.jsonl"}
+    found = {
+        "CONFIG": f"{CONFIG_DIRECTORY}/{CONFIG_KEY}",
+        "DIALECT": dialect.lower(),
+        "STATE": f"{STATE_DIRECTORY}/ledger.jsonl",
+    }
     if exchange.proxy_url is not None:
         found["PROXY_URL"] = exchange.proxy_url
     if exchange.ca_bundle is not None:

@@ -281,7 +281,7 @@ def _gateway() -> Iterator[Rule]:
         "Deployment",
         f"{container}.env",
         Verdict.RESTORED,
-        "a variable of the gateway is a setting, which can replace a limit",
+        "a variable of the gateway is a setting, such as whose limits it follows",
     )
     for name in ("ports[]", "volumeMounts[]"):
         yield Rule(

@@ -8,6 +8,7 @@ from tradingbot_operator.bots.children.overrides import Overrides
 from tradingbot_operator.bots.observed import Children, Credentials, Observed, running_since
 from tradingbot_operator.bots.plan import Plan
 from tradingbot_operator.bots.registry_sync import RegistryState
+from tradingbot_operator.bots.status.gateway_status import gateway_ready
 from tradingbot_operator.bots.status.readiness import pods_refused, progress, ready, trading
 from tradingbot_operator.bots.status.stop_status import foreign_pods, stop_blocked
 from tradingbot_operator.cluster.conditions import ConditionState, condition_of
@@ -28,7 +29,8 @@ def condition_states(
 ) -> Iterator[ConditionState]:
     """Yield all conditions of `bot`.
 
-    `Reconciling`, `Stalled`, and the last four, only while they hold.
+    `Reconciling`, `Stalled`, and the last four, only while they hold; `GatewayReady` only with
+    `enforcement: Gateway`.
     """
     blocked, reported = stop_blocked(plan, observed, now), _reported(bot, observed)
     readiness = ready(bot, plan, observed, phase=phase, reported=reported, now=now)
@@ -43,6 +45,7 @@ def condition_states(
     yield _schedule(plan)
     yield _halted(bot, observed.risk)
     yield reported
+    yield from gateway_ready(bot, plan, observed)
     yield ConditionState("RegistrySynced", registry.status, registry.reason, registry.message)
     yield from _limit_exceeded(observed.risk)
     yield from _foreign_fields(observed.children)

@@ -58,6 +58,11 @@ def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
     yield from transitions_of_stop(before, after)
     if _waits_for(after) not in {"", _waits_for(before)}:
         yield NORMAL, "RolloutPending", condition_of(after, "RolloutPending")["message"]
+    # A gateway that starts is not ready either: that needs no event.
+    if condition_of(before, "GatewayReady").get("status") == "True":
+        gateway = condition_of(after, "GatewayReady")
+        if gateway.get("status") == "False":
+            yield WARNING, "GatewayNotReady", gateway["message"]
     for type_, status, reason in _WARNED_OF:
         if _turned(before, after, type_, status):
             yield WARNING, reason, condition_of(after, type_)["message"]
