@@ -80,6 +80,13 @@ class PreconditionFailedError(RefusedError):
     """The precondition of the request does not hold."""
 
 
+class KeyReusedError(RefusedError):
+    """The idempotency key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request: take a new one")
+
+
 class CycleError(RefusedError):
     """The dependencies would form a cycle."""
 
