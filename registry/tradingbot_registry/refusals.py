@@ -68,6 +68,7 @@ class InvalidError(RefusedError):
     """The request is well-formed and not valid; all errors are listed at once."""
 
     def __init__(self, complaints: Sequence[Complaint]) -> None:
+        self.complaints = tuple(complaints)
         count = len(complaints)
         first = complaints[0]
         where = f"{first.where}: " if first.where else ""

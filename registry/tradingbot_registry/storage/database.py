@@ -161,10 +161,11 @@ def write(database: SqliteFile, unit: Callable[[], T]) -> T:
 
     An exception of `unit` rolls everything back. While another process holds the lock, the whole
     unit is retried, so `unit` must not keep state between attempts. A write inside a write is a
-    part of it.
+    part of it, and is undone alone if it fails.
     """
     if database.writing:
-        return unit()
+        with database.atomic():
+            return unit()
     for attempt in range(1, WRITE_ATTEMPTS + 1):
         try:
             with database.turn(), database.atomic("IMMEDIATE"):
