@@ -13,6 +13,7 @@ from tradingbot_registry.auth.gate import Gate, OpenGate
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.rest import (
     assets,
+    batch,
     by_ref,
     docs,
     errors,
@@ -29,7 +30,7 @@ from tradingbot_registry.rest.responses import AssetPartSchema
 from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
 from tradingbot_registry.storage.migrations import migrate
 
-BLUEPRINTS = (assets.blueprint, by_ref.blueprint, overview.blueprint)
+BLUEPRINTS = (assets.blueprint, by_ref.blueprint, batch.blueprint, overview.blueprint)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -68,6 +68,7 @@ class InvalidError(RefusedError):
     """The request is well-formed and not valid; all errors are listed at once."""
 
     def __init__(self, complaints: Sequence[Complaint]) -> None:
+        self.complaints = tuple(complaints)
         count = len(complaints)
         first = complaints[0]
         where = f"{first.where}: " if first.where else ""
@@ -78,6 +79,13 @@ class InvalidError(RefusedError):
 
 class PreconditionFailedError(RefusedError):
     """The precondition of the request does not hold."""
+
+
+class KeyReusedError(RefusedError):
+    """The idempotency key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request: take a new one")
 
 
 class CycleError(RefusedError):

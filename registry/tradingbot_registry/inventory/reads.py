@@ -1,5 +1,6 @@
 """Reads. Each one sees the database at one moment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from tradingbot_registry.inventory.listing import Listing, Page
 from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.storage.database import SqliteFile, snapshot
+from tradingbot_registry.storage.models import Asset
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,12 @@ class Reads:
         """Return the asset of that id. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
             return loading.record(db, loading.by_id(db, asset_id))
+
+    def assets(self, asset_ids: Sequence[UUID]) -> dict[str, Record]:
+        """Return those of these assets that exist, by id."""
+        with snapshot(self.database) as db:
+            found = Asset.select().where(Asset.id.in_(list(asset_ids))).execute(db)
+            return {record.id: record for record in loading.records(db, list(found))}
 
     def asset_by_ref(self, ref: ExternalRef) -> Record:
         """Return the asset of that external reference. Raises AssetNotFoundError."""

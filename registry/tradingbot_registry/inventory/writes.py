@@ -15,11 +15,12 @@ from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import edges, history, lifecycle, loading, tags
+from tradingbot_registry.inventory import edges, history, lifecycle, loading, receipts, tags
 from tradingbot_registry.inventory.graph import Direction, Some, batched, cycle_through, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
+from tradingbot_registry.inventory.receipts import Repeatable
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
 from tradingbot_registry.refusals import CycleError, DependentsError, OwnerError, Reference
 from tradingbot_registry.storage.database import SqliteFile, snapshot, write
@@ -67,9 +68,28 @@ class Writes:
         """Return the same writes, recorded as changes of `origin`."""
         return replace(self, origin=origin)
 
-    def create(self, wanted: Wanted, *, ref: ExternalRef | None = None) -> Record:
-        """Add an asset; with `ref` it has this external reference. Raises StaleError if one has."""
-        return self._commit(lambda: self._insert(wanted, ref))
+    def together(self, unit: Callable[[], T]) -> T:
+        """Run `unit`, whose writes are one transaction."""
+        return self._commit(unit)
+
+    def once(self, request: Repeatable, unit: Callable[[], Any]) -> tuple[Any, bool]:
+        """Run `unit` in one transaction, unless it was run for the same request within a day.
+
+        Returns what `unit` returned, a JSON value, and whether that was earlier. Raises
+        KeyReusedError.
+        """
+        return self._commit(
+            lambda: receipts.answer_once(self.database, request, self.clock(), unit)
+        )
+
+    def create(
+        self, wanted: Wanted, *, ref: ExternalRef | None = None, asset_id: UUID | None = None
+    ) -> Record:
+        """Add an asset, with this external reference and id if they are given.
+
+        Raises StaleError if another asset has the reference.
+        """
+        return self._commit(lambda: self._insert(wanted, ref, asset_id or self.new_id()))
 
     def change(
         self,
@@ -140,16 +160,17 @@ class Writes:
         return self._commit(unit)
 
     def _commit(self, unit: Callable[[], T]) -> T:
+        part_of_another = self.database.writing
         result = write(self.database, unit)
-        self.changed()
+        if not part_of_another:
+            self.changed()
         return result
 
-    def _insert(self, wanted: Wanted, ref: ExternalRef | None) -> Record:
+    def _insert(self, wanted: Wanted, ref: ExternalRef | None, asset_id: UUID) -> Record:
         db = self.database
         if ref is not None and loading.find_ref(db, ref) is not None:
             raise StaleError
         now = self.clock()
-        asset_id = self.new_id()
         seq = Asset.insert(
             id=asset_id,
             status=wanted.status or AssetStatus.DRAFT,

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any, ClassVar
 from uuid import UUID
 
-from flask import current_app, request, url_for
+from flask import Response, current_app, request, url_for
 
 from tradingbot_registry.inventory.graph import Direction, Walk
 from tradingbot_registry.inventory.listing import position_types
@@ -15,6 +15,7 @@ from tradingbot_registry.rest import paging, reading
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
     DELETE_ERRORS,
+    REPEATED_ERRORS,
     USER_ERRORS,
     WRITE_ERRORS,
     RestBlueprint,
@@ -28,6 +29,7 @@ from tradingbot_registry.rest.entity_tags import (
     tagged,
     without_body,
 )
+from tradingbot_registry.rest.idempotency import IDEMPOTENCY_KEY, REPLAYED, answered
 from tradingbot_registry.rest.query import (
     DeleteQuery,
     HistoryQuery,
@@ -131,12 +133,20 @@ class Assets(GuardedView):
     @blueprint.documents(operationId="createAsset")
     @blueprint.takes(NoQuery, location="query")
     @blueprint.reads(CreateSchema)
-    @blueprint.answers(201, AssetSchema, description="The created asset.", headers=ETAG | LOCATION)
-    @blueprint.refuses(WRITE_ERRORS)
-    def post(self, _: Any) -> tuple[Any, int, Mapping[str, str]]:
+    @blueprint.heeds(IDEMPOTENCY_KEY)
+    @blueprint.answers(
+        201, AssetSchema, description="The created asset.", headers=ETAG | LOCATION | REPLAYED
+    )
+    @blueprint.refuses(WRITE_ERRORS, REPEATED_ERRORS)
+    def post(self, _: Any) -> Response:
         """Add an asset."""
-        asset = writes().create(reading.created(read_json(request, JSON)))
-        return asset, 201, tagged(asset) | location(asset)
+        wanted = reading.created(read_json(request, JSON))
+
+        def carry_out() -> tuple[Any, Mapping[str, str]]:
+            asset = writes().create(wanted)
+            return AssetSchema().dump(asset), tagged(asset) | location(asset)
+
+        return answered(request, 201, carry_out)
 
 
 @blueprint.at("/<uuid:asset_id>", parameters=[ASSET_ID])

@@ -12,6 +12,7 @@ from tradingbot_registry.refusals import (
     DependentsError,
     ForbiddenError,
     InvalidError,
+    KeyReusedError,
     NotReadyError,
     OwnerError,
     PreconditionFailedError,
@@ -61,6 +62,7 @@ WRITE_ERRORS: Kinds = (
     PreconditionFailedError,
     StorageFullError,
 )
+REPEATED_ERRORS: Kinds = (KeyReusedError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
 DELETE_ERRORS: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
 USER_ERRORS: Kinds = (OwnerError,)

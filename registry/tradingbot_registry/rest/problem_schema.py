@@ -67,6 +67,9 @@ class ProblemSchema(ma.Schema):
             " taken from there if the client sends one."
         },
     )
+    item = fields.Integer(
+        metadata={"description": "Of a batch: the place of the refused operation, from 0."}
+    )
     errors = fields.List(
         fields.Nested(ComplaintSchema),
         metadata={"description": "`invalid`: everything that is wrong, at once."},

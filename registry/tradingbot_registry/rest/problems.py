@@ -12,6 +12,7 @@ from tradingbot_registry.refusals import (
     DependentsError,
     ForbiddenError,
     InvalidError,
+    KeyReusedError,
     NotReadyError,
     OwnerError,
     PreconditionFailedError,
@@ -84,6 +85,7 @@ KINDS: Mapping[type[RefusedError], Kind] = {
     AssetNotFoundError: Kind(404, "asset-not-found", "No such asset"),
     InvalidError: Kind(422, "invalid", "Invalid request"),
     PreconditionFailedError: Kind(412, "precondition-failed", "The asset has changed"),
+    KeyReusedError: Kind(422, "idempotency-key-reused", "The key belongs to another request"),
     CycleError: Kind(409, "dependency-cycle", "Dependencies would form a cycle"),
     DependentsError: Kind(409, "has-dependents", "Other assets depend on this one"),
     TransitionError: Kind(

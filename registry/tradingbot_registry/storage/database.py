@@ -52,15 +52,23 @@ class SqliteFile(peewee.SqliteDatabase):
         super().__init__(*args, **options)
         self._held: sqlite3.Connection | None = None
         self._writers = threading.Lock()
+        self._writer: int | None = None
+
+    @property
+    def writing(self) -> bool:
+        """Whether this thread is inside a write."""
+        return self._writer == threading.get_ident()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Be the one thread of this process that writes. Raises StorageError if it takes long."""
         if not self._writers.acquire(timeout=TURN_SECONDS):
             raise StorageError("other requests are writing", busy=True)
+        self._writer = threading.get_ident()
         try:
             yield
         finally:
+            self._writer = None
             self._writers.release()
 
     def hold(self) -> None:
@@ -152,8 +160,12 @@ def write(database: SqliteFile, unit: Callable[[], T]) -> T:
     """Run `unit` in one transaction that holds the write lock from the beginning.
 
     An exception of `unit` rolls everything back. While another process holds the lock, the whole
-    unit is retried, so `unit` must not keep state between attempts.
+    unit is retried, so `unit` must not keep state between attempts. A write inside a write is a
+    part of it, and is undone alone if it fails.
     """
+    if database.writing:
+        with database.atomic():
+            return unit()
     for attempt in range(1, WRITE_ATTEMPTS + 1):
         try:
             with database.turn(), database.atomic("IMMEDIATE"):

@@ -97,7 +97,23 @@ HISTORY = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS, SEARCH_TEXT, HISTORY)
+# Answers to requests with an idempotency key.
+RECEIPTS = Migration(
+    5,
+    (
+        """CREATE TABLE receipt (
+            actor TEXT NOT NULL,
+            key TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            at TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            PRIMARY KEY (actor, key)
+        )""",
+        "CREATE INDEX receipt_at ON receipt (at)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS, SEARCH_TEXT, HISTORY, RECEIPTS)
 
 
 def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) -> int:

@@ -118,6 +118,19 @@ class Change(peewee.Model):
     after = JSONText(null=True)
 
 
+class Receipt(peewee.Model):
+    """The answer to a request that may be repeated with the same key."""
+
+    actor = peewee.TextField()
+    key = peewee.TextField()
+    digest = peewee.TextField()
+    at = TimestampField()
+    answer = JSONText()
+
+    class Meta:
+        primary_key = peewee.CompositeKey("actor", "key")
+
+
 def rows(db: peewee.Database, query: Any) -> list[tuple[Any, ...]]:
     """Return the rows of the query as tuples."""
     return list(query.tuples().execute(db))

@@ -1,0 +1,307 @@
+"""`POST /api/v1/assets:batch`: many creations, changes and deletions, all or none of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, ClassVar
+from uuid import UUID
+
+import marshmallow as ma
+from flask import Response, request
+from marshmallow import fields, validate
+
+from tradingbot_registry.inventory.precondition import Precondition, Versions
+from tradingbot_registry.inventory.record import Record, Wanted
+from tradingbot_registry.refusals import (
+    Complaint,
+    InvalidError,
+    RefusedError,
+    StorageError,
+    pointer,
+)
+from tradingbot_registry.rest import reading
+from tradingbot_registry.rest.asset_fields import Whole
+from tradingbot_registry.rest.blueprint import (
+    BY_ID_ERRORS,
+    REPEATED_ERRORS,
+    USER_ERRORS,
+    WRITE_ERRORS,
+    RestBlueprint,
+)
+from tradingbot_registry.rest.body import JSON, complaints, messages_of, read_json
+from tradingbot_registry.rest.idempotency import IDEMPOTENCY_KEY, REPLAYED, answered
+from tradingbot_registry.rest.query import NoQuery
+from tradingbot_registry.rest.read_only import EXAMPLE_ID, AnswerSchema
+from tradingbot_registry.rest.request_context import GuardedView, store, until_current, writes
+from tradingbot_registry.rest.responses import AssetSchema
+
+MAX_ITEMS = 500
+
+blueprint = RestBlueprint(
+    "batch", __name__, url_prefix="/api/v1", description="Many changes in one transaction."
+)
+
+
+class Operation(StrEnum):
+    """What an item does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+TAKES = {
+    Operation.CREATE: (frozenset({"asset"}), frozenset({"ref"})),
+    Operation.UPDATE: (frozenset({"id", "patch"}), frozenset({"version", "force"})),
+    Operation.DELETE: (frozenset({"id"}), frozenset({"version", "force"})),
+}
+"""Keys that an item must and may have."""
+
+
+class BatchItemSchema(ma.Schema):
+    """One operation."""
+
+    op = fields.Enum(
+        Operation,
+        by_value=fields.String,
+        required=True,
+        metadata={"description": "What to do.", "example": "create"},
+    )
+    ref = fields.String(
+        validate=Whole("[A-Za-z0-9._-]{1,64}", "Must be 1 to 64 letters, digits, '.', '_', '-'."),
+        metadata={
+            "description": "create: a name for the asset within this request. `dependsOn` of other"
+            " items may have it, as `#ref`.",
+            "example": "db",
+        },
+    )
+    asset = fields.Dict(
+        keys=fields.String(), metadata={"description": "create: the asset, as for createAsset."}
+    )
+    id = fields.UUID(
+        metadata={"description": "update, delete: id of the asset.", "example": EXAMPLE_ID}
+    )
+    patch = fields.Dict(
+        keys=fields.String(), metadata={"description": "update: the changes, as for patchAsset."}
+    )
+    version = fields.Integer(
+        strict=True,
+        validate=validate.Range(min=1),
+        metadata={"description": "update, delete: only if the asset has this version; else 412."},
+    )
+    force = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={"description": "update, delete: as the parameter `force` of these calls."},
+    )
+
+    @ma.validates_schema(skip_on_field_errors=True)
+    def _check_keys(self, data: dict[str, Any], **_: object) -> None:
+        needed, allowed = TAKES[data["op"]]
+        found = data.keys() - {"op"}
+        messages = {key: ["Required value."] for key in sorted(needed - found)}
+        messages |= {
+            key: [f"Not for {data['op']}: leave it out."]
+            for key in sorted(found - needed - allowed)
+        }
+        if messages:
+            raise ma.ValidationError(messages)
+
+
+class BatchSchema(ma.Schema):
+    """Operations. Creations are done first, then updates, then deletions."""
+
+    items = fields.List(
+        fields.Nested(BatchItemSchema),
+        required=True,
+        validate=validate.Length(min=1, max=MAX_ITEMS),
+        metadata={"description": f"At most {MAX_ITEMS}; each asset at most once."},
+    )
+
+
+class BatchResultSchema(AnswerSchema):
+    """What an operation did."""
+
+    op = fields.String(metadata={"description": "The operation.", "enum": list(Operation)})
+    id = fields.String(metadata={"description": "Id of the asset.", "format": "uuid"})
+    asset = fields.Nested(
+        AssetSchema,
+        allow_none=True,
+        metadata={"description": "The asset after the request; null: deleted."},
+    )
+
+
+class BatchAnswerSchema(AnswerSchema):
+    """What the operations did, in the order of the request."""
+
+    items = fields.List(
+        fields.Nested(BatchResultSchema), metadata={"description": "One for each operation."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An operation, parsed as far as that needs no asset of the database."""
+
+    index: int
+    op: Operation
+    id: UUID
+    given: Mapping[str, Any]
+    wanted: Wanted | None = None
+
+    @property
+    def precondition(self) -> Precondition:
+        version = self.given.get("version")
+        return Precondition(None if version is None else Versions(frozenset({version})))
+
+    @property
+    def force(self) -> bool:
+        return bool(self.given.get("force", False))
+
+
+@blueprint.at("/assets:batch")
+class Batch(GuardedView):
+    """Many changes."""
+
+    verbs: ClassVar = {"POST": ("create", "patch", "delete")}
+
+    @blueprint.documents(operationId="batchAssets")
+    @blueprint.takes(NoQuery, location="query")
+    @blueprint.reads(BatchSchema)
+    @blueprint.heeds(IDEMPOTENCY_KEY)
+    @blueprint.answers(
+        200, BatchAnswerSchema, description="All operations were done.", headers=REPLAYED
+    )
+    @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS, REPEATED_ERRORS)
+    def post(self, _: Any) -> Response:
+        """Create, update and delete assets in one transaction.
+
+        If one operation is refused, nothing is changed, and the problem has its place as `item`.
+        """
+        items = _parsed(read_json(request, JSON))
+
+        def carry_out() -> tuple[Any, Mapping[str, str]]:
+            until_current(lambda: _apply(items))
+            assets = store().reads.assets([item.id for item in items])
+            results = [
+                {"op": item.op, "id": str(item.id), "asset": assets.get(str(item.id))}
+                for item in items
+            ]
+            return BatchAnswerSchema().dump({"items": results}), {}
+
+        return answered(request, 200, carry_out)
+
+
+def _apply(items: Sequence[Item]) -> None:
+    updates = [(item, *_read_update(item)) for item in items if item.op is Operation.UPDATE]
+
+    def unit() -> None:
+        for item in _dependencies_first(items):
+            if item.wanted is not None:
+                with _refusals_of(item.index, "asset"):
+                    writes().create(item.wanted, asset_id=item.id)
+        for item, before, wanted in updates:
+            with _refusals_of(item.index, "patch"):
+                writes().change(before, wanted, force=item.force)
+        for item in items:
+            if item.op is Operation.DELETE:
+                with _refusals_of(item.index):
+                    writes().delete(item.id, precondition=item.precondition, force=item.force)
+
+    writes().together(unit)
+
+
+def _read_update(item: Item) -> tuple[Record, Wanted]:
+    with _refusals_of(item.index, "patch"):
+        before = store().reads.asset(item.id)
+        item.precondition.check(before.version)
+        return before, reading.patched(item.given["patch"], before)
+
+
+def _parsed(document: Any) -> list[Item]:
+    """Return the operations with their references replaced by ids. Raises InvalidError."""
+    try:
+        given = BatchSchema().load(document)["items"]
+    except ma.ValidationError as error:
+        raise InvalidError([*complaints(messages_of(error))]) from error
+    found: list[Complaint] = []
+    ids: dict[str, UUID] = {}
+    used: set[UUID] = set()
+    for index, item in enumerate(given):
+        if item["op"] is Operation.CREATE:
+            item["id"] = writes().new_id()
+            if item.get("ref") in ids:
+                found.append(Complaint(pointer("items", index, "ref"), "Given twice."))
+            elif "ref" in item:
+                ids[item["ref"]] = item["id"]
+        elif item["id"] in used:
+            found.append(Complaint(pointer("items", index, "id"), "Each asset at most once."))
+        used.add(item["id"])
+    items = []
+    for index, item in enumerate(given):
+        part = "patch" if item["op"] is Operation.UPDATE else "asset"
+        if part in item:
+            found += _replace_references(item[part], ids, pointer("items", index, part))
+        wanted = None
+        if item["op"] is Operation.CREATE:
+            try:
+                with _refusals_of(index, "asset"):
+                    wanted = reading.created(item["asset"])
+            except InvalidError as error:
+                found += error.complaints
+        items.append(Item(index, item["op"], item["id"], item, wanted))
+    if found:
+        raise InvalidError(found)
+    return items
+
+
+def _replace_references(
+    body: dict[str, Any], ids: Mapping[str, UUID], place: str
+) -> Iterator[Complaint]:
+    targets = body.get("dependsOn")
+    if not isinstance(targets, list):
+        return
+    for at, target in enumerate(targets):
+        if isinstance(target, str) and target.startswith("#"):
+            known = ids.get(target.removeprefix("#"))
+            if known is None:
+                yield Complaint(f"{place}{pointer('dependsOn', at)}", "No item has this ref.")
+            # What is not known is refused above; here it only has to be well-formed.
+            targets[at] = str(known or UUID(int=0))
+
+
+def _dependencies_first(items: Sequence[Item]) -> list[Item]:
+    """Return the creations, each after those that it depends on. Raises InvalidError."""
+    new = {str(item.id): item for item in items if item.wanted is not None}
+    edges = {
+        asset_id: [target for target in item.wanted.depends_on if target in new]
+        for asset_id, item in new.items()
+        if item.wanted is not None
+    }
+    try:
+        return [new[asset_id] for asset_id in TopologicalSorter(edges).static_order()]
+    except CycleError as error:
+        places = ", ".join(str(new[asset_id].index) for asset_id in error.args[1])
+        raise InvalidError(
+            [Complaint(pointer("items"), f"Items depend on one another in a cycle: {places}.")]
+        ) from error
+
+
+@contextmanager
+def _refusals_of(index: int, part: str | None = None) -> Iterator[None]:
+    """Let a refusal say which item is refused."""
+    try:
+        yield
+    except InvalidError as error:
+        place = pointer("items", index, *([part] if part else []))
+        raise InvalidError(
+            [Complaint(f"{place}{found.where}", found.message) for found in error.complaints]
+        ) from error
+    except StorageError:
+        raise
+    except RefusedError as error:
+        error.detail = f"item {index}: {error.detail}"
+        error.members["item"] = index
+        raise
