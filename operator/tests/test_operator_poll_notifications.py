@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Hashable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -43,7 +44,9 @@ def test_what_it_says_is_known_with_the_time_at_which_it_came() -> None:
 def test_a_poll_that_fails_leaves_the_last_report_and_says_why(problem: NoReportError) -> None:
     harness = harness_of(lambda time: fresh() if time < 1 else problem)
     harness.run(6)
-    assert harness.poller.state(A) == PollState(report(NOW), NOW, str(problem))
+    found = harness.poller.state(A)
+    assert replace(found, silent_since=None) == PollState(report(NOW), NOW, str(problem))
+    assert (found.silent_since is not None) is problem.silent
 
 
 def test_a_poll_that_succeeds_clears_the_problem() -> None:
