@@ -22,8 +22,6 @@ OWN_DIRECTORIES = (CONFIG_DIRECTORY, CA_DIRECTORY, TEMPORARY_DIRECTORY)
 """What the operator mounts into the bot's container."""
 GATEWAY_DIRECTORY = "/etc/tradingbot-gateway"
 """What a gateway hands to its bot, such as a CA and the placeholders of keys."""
-GATEWAY_CONTAINER = "gateway"
-"""The name of a gateway's container in its bot's pod."""
 BASE_URL_ENV = "EXCHANGE_BASE_URL"
 """The variable of a bot with its gateway's address."""
 OWN_ENV_PREFIXES = ("EXCHANGE_API_", "TRADINGBOT_")

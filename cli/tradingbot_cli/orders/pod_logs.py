@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes import config
 from kubernetes.client import ApiClient, CoreV1Api
 from kubernetes.client.exceptions import ApiException
-from tradingbot_api.pod_parts import GATEWAY_CONTAINER
+from tradingbot_api.gateway_pod import CONTAINER
 from tradingbot_kubeconfig.client import connect as connect_client
 from tradingbot_kubeconfig.source import DEFAULT, KubeconfigError, explained, files
 from tradingbot_operator import BOT_LABEL
@@ -56,7 +56,7 @@ class PodLogs:
                 f"no pod of bot {self._bot!r} in namespace {self._namespace!r}; a gateway's log"
                 " ends with its pod: is the bot paused, halted, or in another namespace (-n)?"
             )
-        with_gateway = [pod for pod in found if GATEWAY_CONTAINER in _containers(pod)]
+        with_gateway = [pod for pod in found if CONTAINER in _containers(pod)]
         if not with_gateway:
             raise OrdersError(
                 f"bot {self._bot!r} has no gateway: its riskManagement.enforcement is Bot, and no"
@@ -73,7 +73,7 @@ class PodLogs:
             response: Any = self._core.read_namespaced_pod_log(
                 pod,
                 self._namespace,
-                container=GATEWAY_CONTAINER,
+                container=CONTAINER,
                 follow=follow,
                 _preload_content=False,
                 _request_timeout=(_CONNECT_SECONDS, _QUIET_SECONDS if follow else _CONNECT_SECONDS),
