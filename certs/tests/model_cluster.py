@@ -175,6 +175,20 @@ def certificate_in(pem: bytes) -> x509.Certificate:
     return certificates(pem)[0]
 
 
+def rotation_in(
+    cluster: Cluster, before_each: Callable[[], None], *, clock_off: timedelta = timedelta(0)
+) -> Rotation:
+    """The rotation of one process, which calls `before_each` before each of its deeds."""
+    side = _Side(cluster, before_each)
+    return Rotation(
+        rules=RULES,
+        store=side,
+        trust=side,
+        replicas=side,
+        clock=lambda: cluster.now + clock_off,
+    )
+
+
 class _Killed(BaseException):
     """As good as a SIGKILL: nothing in the code catches it."""
 
@@ -190,14 +204,7 @@ class Process:
         self._go, self._stands = threading.Lock(), threading.Lock()
         self._go.acquire()
         self._stands.acquire()
-        side = _Side(cluster, self.stand)
-        rotation = Rotation(
-            rules=RULES,
-            store=side,
-            trust=side,
-            replicas=side,
-            clock=lambda: cluster.now + clock_off,
-        )
+        rotation = rotation_in(cluster, self.stand, clock_off=clock_off)
         self._thread = threading.Thread(target=self._run, args=(rotation.check,), daemon=True)
         self._thread.start()
         self._stands.acquire()
