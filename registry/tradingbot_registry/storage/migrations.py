@@ -113,7 +113,20 @@ RECEIPTS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, GONE_TARGETS, SEARCH_TEXT, HISTORY, RECEIPTS)
+# The places of pages in the order of names and types.
+ORDERS = Migration(
+    6,
+    ("CREATE INDEX asset_name ON asset (name)", "CREATE INDEX asset_type ON asset (type)"),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (
+    INITIAL,
+    GONE_TARGETS,
+    SEARCH_TEXT,
+    HISTORY,
+    RECEIPTS,
+    ORDERS,
+)
 
 
 def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) -> int:
