@@ -156,8 +156,9 @@ def test_an_answer_counts_its_fills_and_its_end() -> None:
             quantity=D("0.5"),
             fee=D("0.01"),
             fee_asset="BNB",
+            exchange_id="9",
         ),
-        Ended(time=5, client_id="a", how=End.EXPIRED, executed=D("0.5")),
+        Ended(time=5, client_id="a", how=End.EXPIRED, executed=D("0.5"), exchange_id="9"),
     ]
     assert set(trimmed(dict(body), "ACK", "MARKET")) == {
         "orderId",
@@ -170,9 +171,14 @@ def test_an_answer_counts_its_fills_and_its_end() -> None:
 
 
 def test_a_cancel_is_reported_under_the_id_of_the_order() -> None:
-    report = {"x": "CANCELED", "X": "CANCELED", "c": "of-cancel", "C": "of-order", "T": 4, "z": "0"}
+    report = {
+        **{"x": "CANCELED", "X": "CANCELED", "c": "of-cancel", "C": "of-order"},
+        **{"T": 4, "z": "0", "i": 9},
+    }
     (event,) = reported(report, "BTC-USDT")
-    assert event == Ended(time=4, client_id="of-order", how=End.CANCELED, executed=D(0))
+    assert event == Ended(
+        time=4, client_id="of-order", how=End.CANCELED, executed=D(0), exchange_id="9"
+    )
 
 
 def test_the_gateways_own_orders_are_written_as_binance_reads_them() -> None:
