@@ -130,7 +130,7 @@ def serve_coinbase_behind_gateway(
     """
     handover = here / "handover"
     handover.mkdir()
-    arguments = ("--dialect", "coinbase", "--handover", str(handover), "--quote-currency", "USD")
+    arguments = ("--dialect", "coinbase", "--handover", str(handover))
     keys = [{"name": "key-of-the-gateway", "private_key": private_key}]
     real = {"name": "key-of-the-gateway", "secret": private_key}
     with (

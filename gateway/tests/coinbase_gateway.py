@@ -69,9 +69,29 @@ class Bot:
         *,
         key: tuple[str, Any] | None = None,
         now_s: int | None = None,
+        patient: bool = True,
         **more: Any,
     ) -> Answer:
-        name, private = key or self.key
+        """Send a signed request. Unless `patient` is false, again after a 429: the account has one
+        limit of its rate for its gateway and for all that a test asks."""
+        deadline = time.monotonic() + 20
+        while True:
+            answer = self._signed(method, path, body, key=key or self.key, now_s=now_s, **more)
+            if not patient or answer.status != 429 or time.monotonic() > deadline:
+                return answer
+            time.sleep(0.1)
+
+    def _signed(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        *,
+        key: tuple[str, Any],
+        now_s: int | None,
+        **more: Any,
+    ) -> Answer:
+        name, private = key
         headers = bearer_headers(
             name,
             private,
@@ -96,6 +116,7 @@ class Bot:
         product: str = PRODUCT,
         client_id: str = "",
         timeout: float = 30.0,
+        patient: bool = True,
         more: dict[str, Any] | None = None,
         **members: Any,
     ) -> Answer:
@@ -110,7 +131,7 @@ class Bot:
             "order_configuration": {form: members},
             **(more or {}),
         }
-        return self.signed("POST", f"{V3}/orders", body, timeout=timeout)
+        return self.signed("POST", f"{V3}/orders", body, timeout=timeout, patient=patient)
 
     def limit(self, price: Decimal, size: str = "0.001", **more: Any) -> Answer:
         """Send a limit order, each time at another price."""

@@ -77,7 +77,7 @@ def test_errors_of_the_exchange_leave_the_outcome_open(bot: Bot, status: int) ->
 
 def test_an_order_that_was_refused_for_its_rate_does_not_count(bot: Bot) -> None:
     bot.exchange.fault(type="rate-limit", match=ORDER, retryAfter=7)
-    answer = bot.limit(bot.price() * Decimal("0.98"), "0.01")
+    answer = bot.limit(bot.price() * Decimal("0.98"), "0.01", patient=False)
     assert (answer.status, answer.headers["retry-after"]) == (429, "7")
     assert rest(bot, "0.0105")
 
@@ -99,8 +99,9 @@ def test_a_clock_that_is_wrong_is_measured_and_the_order_sent_again(bot: Bot) ->
 def test_protection_that_the_exchange_refuses_closes_and_halts(start: Gateways) -> None:
     bot = start_bot(start)
     bot.gateway.ready()
-    bot.exchange.fault(type="latency", delay="300ms", match=ORDER)
-    threading.Timer(0.4, lambda: bot.exchange.fault(type="reject", match=ORDER)).start()
+    # The entry waits at the exchange while the next order's fault begins.
+    bot.exchange.fault(type="latency", delay="2s", match=ORDER, times=1)
+    threading.Timer(1, lambda: bot.exchange.fault(type="reject", match=ORDER)).start()
     assert bot.order(base_size="0.01").body["success"]
     eventually(lambda: bot.held() == 0)
     eventually(lambda: bot.order().headers.get(REFUSED) == "DailyLossLimit")

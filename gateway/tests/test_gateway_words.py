@@ -172,8 +172,13 @@ def test_an_answer_counts_its_fills_and_its_end() -> None:
 
 def test_a_cancel_is_reported_under_the_id_of_the_order() -> None:
     report = {
-        **{"x": "CANCELED", "X": "CANCELED", "c": "of-cancel", "C": "of-order"},
-        **{"T": 4, "z": "0", "i": 9},
+        "x": "CANCELED",
+        "X": "CANCELED",
+        "c": "of-cancel",
+        "C": "of-order",
+        "T": 4,
+        "z": "0",
+        "i": 9,
     }
     (event,) = reported(report, "BTC-USDT")
     assert event == Ended(
