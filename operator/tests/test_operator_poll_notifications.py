@@ -40,7 +40,10 @@ def test_what_it_says_is_known_with_the_time_at_which_it_came() -> None:
     assert harness.poller.state(B) == PollState()
 
 
-@pytest.mark.parametrize("problem", [DEAD, BUSY, BAD])
+SHORT = NoReportError("unreachable", "the operator is short of resources: Too many open files")
+
+
+@pytest.mark.parametrize("problem", [DEAD, BUSY, BAD, SHORT])
 def test_a_poll_that_fails_leaves_the_last_report_and_says_why(problem: NoReportError) -> None:
     harness = harness_of(lambda time: fresh() if time < 1 else problem)
     harness.run(6)
