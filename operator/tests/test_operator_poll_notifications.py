@@ -52,6 +52,15 @@ def test_a_poll_that_fails_leaves_the_last_report_and_says_why(problem: NoReport
     assert (found.silent_since is not None) is problem.silent
 
 
+def test_a_silence_counts_again_from_the_next_poll_after_a_jump_of_the_clock() -> None:
+    harness = harness_of(lambda _: DEAD)
+    harness.run(6)
+    before = harness.poller.state(A)
+    assert before.silent_since is not None
+    harness.poller.restart_silences()
+    assert harness.poller.state(A) == replace(before, silent_since=None)
+
+
 def test_a_poll_that_succeeds_clears_the_problem() -> None:
     harness = harness_of(lambda time: BUSY if time < 1 else fresh())
     harness.run(6)

@@ -45,7 +45,8 @@ async def replace_silent_pod(
     pod = silent_pod(bot, plan, observed, silent_since=silent_since)
     if pod is None or pod.started is None or silent_since is None:
         return None
-    silent_since = max(silent_since, pod.started)
+    if pod.started <= now:  # not so after the clock was set back
+        silent_since = max(silent_since, pod.started)
     left = seconds_left(silent_since, now, allowed=context.settings.gateway_silence)
     if left > 0:
         return left

@@ -129,6 +129,11 @@ class RiskPoller:
         if self._bots.pop(key, None) is not None and self._polling is not None:
             self._polling.commands.put(Drop(key))
 
+    def restart_silences(self) -> None:
+        """Count each silence from the next poll: the wall clock has jumped."""
+        for bot in self._bots.values():
+            bot.state = replace(bot.state, silent_since=None)
+
     def state(self, key: NamespacedName) -> PollState:
         """Return the result of the polls of the bot so far."""
         bot = self._bots.get(key)
