@@ -11,8 +11,8 @@ from tradingbot_api.exchange import Dialect, Enforcement, Exchange, ExchangeName
 from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
 GATEWAY_BY_DEFAULT: frozenset[Dialect] = frozenset()
-"""Dialects of exchanges whose bots get a gateway unless they say otherwise. Empty as long as the
-operator has none to add."""
+"""Dialects of exchanges whose bots get a gateway unless they say otherwise. Empty: each bot
+asks for it."""
 
 PAPER_AMOUNT = "10000"
 """Of the quote currency, in mode Paper."""

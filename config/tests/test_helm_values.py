@@ -150,6 +150,7 @@ def test_in_some_namespaces_nothing_of_the_operator_is_granted_elsewhere() -> No
         "containers"
     ]
     assert "--namespaces=first,second" in operator["args"]
+    assert f"--gateway-image={operator['image']}" in operator["args"]
 
 
 # ---- refusals

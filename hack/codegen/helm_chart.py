@@ -55,6 +55,8 @@ POD_SETTINGS = (
 WATCHED_NAMESPACES = """\
             {{- with $.Values.namespaces }}
             - --namespaces={{ join "," . }}
+            # The operator may not read its own pod, which has the image, in another namespace.
+            - --gateway-image={{ include "tradingbot-operator.image" $ }}
             {{- end }}
 """
 STRATEGY_IMAGES = r'\g<1>{{ join "," $.Values.strategyImages | quote }}'

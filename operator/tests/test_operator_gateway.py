@@ -163,6 +163,13 @@ def test_a_limit_is_no_restart() -> None:
     assert running(guarded()).hash == running(guarded(tight)).hash
 
 
+def test_a_balance_that_live_does_not_use_is_no_restart() -> None:
+    other = {"exchange": {"paperBalance": [{"asset": "USDT", "amount": "7"}]}}
+    assert running(guarded()).hash == running(guarded(other)).hash
+    paper = {"mode": "Paper"}
+    assert running(guarded(paper)).hash != running(guarded(merged(paper, other))).hash
+
+
 # ---- refusals
 
 

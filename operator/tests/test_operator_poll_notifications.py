@@ -40,13 +40,25 @@ def test_what_it_says_is_known_with_the_time_at_which_it_came() -> None:
     assert harness.poller.state(B) == PollState()
 
 
-@pytest.mark.parametrize("problem", [DEAD, BUSY, BAD])
+SHORT = NoReportError("unreachable", "the operator is short of resources: Too many open files")
+
+
+@pytest.mark.parametrize("problem", [DEAD, BUSY, BAD, SHORT])
 def test_a_poll_that_fails_leaves_the_last_report_and_says_why(problem: NoReportError) -> None:
     harness = harness_of(lambda time: fresh() if time < 1 else problem)
     harness.run(6)
     found = harness.poller.state(A)
     assert replace(found, silent_since=None) == PollState(report(NOW), NOW, str(problem))
     assert (found.silent_since is not None) is problem.silent
+
+
+def test_a_silence_counts_again_from_the_next_poll_after_a_jump_of_the_clock() -> None:
+    harness = harness_of(lambda _: DEAD)
+    harness.run(6)
+    before = harness.poller.state(A)
+    assert before.silent_since is not None
+    harness.poller.restart_silences()
+    assert harness.poller.state(A) == replace(before, silent_since=None)
 
 
 def test_a_poll_that_succeeds_clears_the_problem() -> None:

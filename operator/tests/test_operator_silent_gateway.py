@@ -77,3 +77,17 @@ def test_a_gateway_that_answers_with_an_error_is_not_silent() -> None:
         assert POD in harness.cluster.objects
 
     run(scenario())
+
+
+def test_a_silence_before_the_start_of_the_pod_is_not_the_pods() -> None:
+    async def scenario() -> None:
+        harness = guarded()
+        await harness.run()
+        since = harness.now - timedelta(hours=1)
+        harness.reports.now = PollState(problem="no answer within 2 s", silent_since=since)
+        after = await harness.reconcile()
+        assert POD in harness.cluster.objects
+        assert after is not None
+        assert 0 < after <= harness.context.settings.gateway_silence
+
+    run(scenario())

@@ -4,10 +4,13 @@ Read once, when an operator begins to lead: a cluster is not upgraded to another
 without a restart of the pods on its nodes, and an operator's image stays that of its pod.
 """
 
+import asyncio
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeVar
 
 from tradingbot_api.model import JsonObject
 
@@ -19,24 +22,54 @@ from tradingbot_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 OLDEST = (1, 29)
 """The first version with native sidecars without a feature gate."""
 
+PAUSES = (1.0, 2.0, 4.0)
+"""Seconds between two attempts to read something."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+_REFUSED = frozenset({401, 403})
 _CONTAINER = "operator"
 _NUMBER = re.compile(r"[0-9]+")
 
 
 async def discover(
-    api: KubernetesApi, settings: OperatorSettings, environment: Mapping[str, str] = os.environ
+    api: KubernetesApi,
+    settings: OperatorSettings,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    sleep: Sleep = asyncio.sleep,
 ) -> GatewayImage:
-    """Return what runs as the gateway. What can't be read leaves the rest as it is."""
-    image, problem = settings.gateway_image, ""
-    try:
-        problem = too_old(await api.server_version())
-        image = image or await _own_image(api, environment)
-    except KubernetesError as error:
-        logger.warning("Could not read what the risk gateway needs: %s", error)
-    return GatewayImage(image=image, resources=resources_of(settings), problem=problem)
+    """Return what runs as the gateway. What can't be read leaves the rest as it is.
+
+    Without an image, bots that run are stopped. So an API server that can't answer right now is
+    asked again.
+    """
+    version = await _read(api.server_version, sleep)
+    image = settings.gateway_image
+    if not image:
+        image = await _read(partial(_own_image, api, environment), sleep) or ""
+    return GatewayImage(
+        image=image, resources=resources_of(settings), problem=too_old(version or {})
+    )
+
+
+async def _read(read: Callable[[], Awaitable[_T]], sleep: Sleep) -> _T | None:
+    """Return what `read` returns; None if it is refused, or fails after all PAUSES too."""
+    for pause in (*PAUSES, None):
+        try:
+            return await read()
+        except (KubernetesError, ValueError) as error:
+            refused = isinstance(error, KubernetesError) and error.status in _REFUSED
+            if refused or pause is None:
+                logger.warning("Could not read what the risk gateway needs: %s", error)
+                return None
+        await sleep(pause)
+    return None
 
 
 def resources_of(settings: OperatorSettings) -> JsonObject:

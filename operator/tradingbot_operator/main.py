@@ -239,7 +239,7 @@ class Operator:
             self.asset_registries.run(ASSET_REGISTRY_WORKERS),
             self.poller.run(),
             self.secrets.run(),
-            watch_for_clock_jumps(utc_now, self._reconcile_all_bots),
+            watch_for_clock_jumps(utc_now, self._on_clock_jump),
         )
         async with asyncio.TaskGroup() as group:
             for coroutine in work:
@@ -251,7 +251,8 @@ class Operator:
         except KubernetesError as error:
             logger.warning("Could not list the ReplicaSets, so each is read by itself: %s", error)
 
-    def _reconcile_all_bots(self) -> None:
+    def _on_clock_jump(self) -> None:
+        self.poller.restart_silences()
         for key in self.store.keys("TradingBot"):
             self.bots.add(key)
 

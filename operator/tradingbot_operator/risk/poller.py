@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 """Outcomes of this time wake the operator's event loop once."""
 
-_SILENT: frozenset[Result] = frozenset({"unreachable", "timeout"})
-
 RunBeside = Callable[[Callable[[], Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
 """Runs a coroutine function beside the caller until it ends, or until the call is cancelled."""
 
@@ -131,6 +129,11 @@ class RiskPoller:
         if self._bots.pop(key, None) is not None and self._polling is not None:
             self._polling.commands.put(Drop(key))
 
+    def restart_silences(self) -> None:
+        """Count each silence from the next poll: the wall clock has jumped."""
+        for bot in self._bots.values():
+            bot.state = replace(bot.state, silent_since=None)
+
     def state(self, key: NamespacedName) -> PollState:
         """Return the result of the polls of the bot so far."""
         bot = self._bots.get(key)
@@ -200,7 +203,7 @@ class RiskPoller:
                 bot.state = PollState(report=outcome.report, received=outcome.at)
             else:
                 silent_since = None
-                if outcome.result in _SILENT:
+                if outcome.silent:
                     silent_since = bot.state.silent_since or self._clock()
                 bot.state = replace(bot.state, problem=outcome.problem, silent_since=silent_since)
         self._compare_fingerprint(bot)

@@ -78,6 +78,8 @@ class PollOutcome:
     """None for a reminder."""
     report: RiskReport | None = None
     problem: str = ""
+    silent: bool = False
+    """Whether nothing has answered, and that is not the operator's own fault."""
     at: datetime | None = None
     """When the report came."""
     backed_off: bool = False
@@ -229,21 +231,24 @@ class Polling:
             report = await peer.report(keep=len(self._bots) <= self._files)
         except NoReportError as error:
             result: Result = error.result
-            problem = str(error)
+            problem, silent = str(error), error.silent
             bot.failed = bot.failed + 1 if error.silent or error.excessive else 0
             if error.excessive:
                 self._strikes.add(target.key, self._loop.time())
         except Exception:
             # A bug, triggered by one bot: it must not end the polling of all.
             logger.exception("Could not poll %s", target.key)
-            result, problem = "invalid", "the operator failed at its answer; see its log"
+            result, silent = "invalid", False
+            problem = "the operator failed at its answer; see its log"
         else:
             bot.failed = 0
             bot.recheck_until = self._loop.time() + RECHECK_PERIOD
             return PollOutcome(
                 target, "ok", report, at=self._pace.clock(), backed_off=self._is_backed_off(bot)
             )
-        return PollOutcome(target, result, problem=problem, backed_off=self._is_backed_off(bot))
+        return PollOutcome(
+            target, result, problem=problem, silent=silent, backed_off=self._is_backed_off(bot)
+        )
 
     def _is_backed_off(self, bot: _Bot) -> bool:
         return bot.failed > 1 or self._penalty(bot) > 0

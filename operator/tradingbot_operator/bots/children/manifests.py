@@ -12,7 +12,7 @@ from tradingbot_api.exchange import Exchange
 from tradingbot_api.model import JsonObject, digest
 from tradingbot_api.pod_parts import CONFIG_DIRECTORY, TEMPORARY_DIRECTORY
 from tradingbot_api.quantity import one_spelling
-from tradingbot_api.tradingbot import TradingBotSpec
+from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
 from tradingbot_operator import (
     ADDED_METADATA,
@@ -252,6 +252,8 @@ def pod_template(
     pod = {"metadata": metadata, "spec": _pod(bot, spec, surroundings)}
     whole = spec.model_dump(by_alias=True, mode="json", exclude_none=True)
     parts = {key: whole[key] for key in RESTART_PARTS}
+    if spec.mode is Mode.LIVE:
+        parts["exchange"].pop("paperBalance", None)  # as in bot.json: Live does not use it
     written = whole["resources"]
     usual = _in_one_spelling(written)
 
