@@ -64,12 +64,19 @@ class SqliteFile(peewee.SqliteDatabase):
         """Be the one thread of this process that writes. Raises StorageError if it takes long."""
         if not self._writers.acquire(timeout=TURN_SECONDS):
             raise StorageError("other requests are writing", busy=True)
+        try:
+            yield
+        finally:
+            self._writers.release()
+
+    @contextmanager
+    def in_write(self) -> Iterator[None]:
+        """Let `writing` be true in this thread."""
         self._writer = threading.get_ident()
         try:
             yield
         finally:
             self._writer = None
-            self._writers.release()
 
     def hold(self) -> None:
         """Keep the file open in this process.
@@ -168,7 +175,7 @@ def write(database: SqliteFile, unit: Callable[[], T]) -> T:
             return unit()
     for attempt in range(1, WRITE_ATTEMPTS + 1):
         try:
-            with database.turn(), database.atomic("IMMEDIATE"):
+            with database.turn(), database.in_write(), database.atomic("IMMEDIATE"):
                 return unit()
         except peewee.OperationalError as error:
             known = storage_error(error)
