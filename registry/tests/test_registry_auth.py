@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from kubernetes import client
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.app import create_app
+from tradingbot_registry.app import BLUEPRINTS, create_app
 from tradingbot_registry.auth.kubernetes import (
     AUDIENCE,
     REFUSALS_REMEMBERED_SECONDS,
@@ -153,10 +153,24 @@ def test_each_call_needs_its_verb(guarded: FlaskClient, cluster: Cluster) -> Non
         ("DELETE", path, {"delete"}),
         ("GET", f"{path}/dependents", {"list"}),
         ("GET", f"{path}/dependencies", {"list"}),
+        ("GET", f"{path}/changes", {"get"}),
+        ("POST", f"{ASSETS}:batch", {"create", "patch", "delete"}),
+        ("GET", "/api/v1/changes", {"list"}),
+        ("GET", "/api/v1/graph", {"list"}),
+        ("GET", "/api/v1/facets", {"list"}),
         ("GET", ref, {"get"}),
         ("PUT", ref, {"create", "update"}),
         ("DELETE", ref, {"delete"}),
     ]
+    places = guarded.application.url_map.bind("localhost")
+    tried = {(method, places.match(target, method)[0]) for method, target, _ in needs}
+    assert tried == {
+        (method, rule.endpoint)
+        for rule in guarded.application.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] in {group.name for group in BLUEPRINTS}
+        for method in (rule.methods or set()) - {"OPTIONS"}
+        if method != "HEAD" or rule.endpoint == "assets.OneAsset"
+    }
     for number, (method, target, verbs) in enumerate(needs):
         for missing in verbs:
             token = f"{number}{missing}"
@@ -170,6 +184,21 @@ def test_each_call_needs_its_verb(guarded: FlaskClient, cluster: Cluster) -> Non
                 assert f"may not {missing} assets.registry.trading.io" in problem["detail"]
         allowed = guarded.open(target, method=method, headers=bearer(WRITER), json=body)
         assert allowed.status_code not in {401, 403}
+
+
+def test_a_key_of_one_caller_shows_another_nothing(guarded: FlaskClient, cluster: Cluster) -> None:
+    USERS["other"] = "other"
+    cluster.allowed["other"] = {"create"}
+    body = {"name": "a", "type": "Other"}
+    first, again, other = (
+        guarded.post(ASSETS, json=body, headers=bearer(token) | {"Idempotency-Key": "k"})
+        for token in (WRITER, WRITER, "other")
+    )
+    assert (again.data, again.headers["Idempotent-Replayed"]) == (first.data, "true")
+    assert other.status_code == 201
+    assert other.json["id"] != first.json["id"]
+    refused = guarded.post(ASSETS, json=body, headers=bearer(READER) | {"Idempotency-Key": "k"})
+    refusal(refused, 403, "forbidden")
 
 
 def test_the_cluster_is_asked_about_the_very_caller(guarded: FlaskClient, cluster: Cluster) -> None:

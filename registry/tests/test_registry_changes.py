@@ -1,5 +1,6 @@
 """The history of assets, and the feed of changes."""
 
+import hashlib
 import http.client
 import json
 import threading
@@ -11,6 +12,7 @@ from uuid import UUID
 import pytest
 from registry_harness import ASSETS, DEADLINE_SECONDS, Api, refusal, serving
 from tradingbot_registry.inventory.history import redacted
+from tradingbot_registry.rest.long_poll import KEY, LongPoll
 from tradingbot_registry.storage.database import SqliteFile
 
 CHANGES = "/api/v1/changes"
@@ -96,6 +98,14 @@ def test_a_follower_of_the_feed_has_the_inventory(api: Api) -> None:
     assert part["last"] == last
 
 
+def test_only_one_who_asks_for_what_comes_after_a_number_waits(api: Api) -> None:
+    """Without a number, what is waited for would not be shown."""
+    for query, seconds in (("wait=5", 0), ("since=0", 0), ("since=0&wait=5", 5)):
+        poll = LongPoll()
+        api.client.get(f"{CHANGES}?{query}", environ_overrides={KEY: poll})
+        assert poll.seconds == seconds, query
+
+
 def test_a_number_from_the_future_is_refused(api: Api) -> None:
     """As after the restore of a backup: what the client missed can't be told."""
     problem = refusal(api.client.get(f"{CHANGES}?since=5"), 422, "invalid")
@@ -114,6 +124,15 @@ def test_a_credential_of_before_a_rule_is_not_kept(api: Api, database: SqliteFil
     assert "hunter2" not in text
     assert changes(api)["changes"][-1]["before"]["config"] == {"x": [{"password": "(redacted)"}]}
     assert redacted("Other", {"host": "h"}) == {"host": "h"}
+
+
+def test_a_change_that_is_redacted_is_named_all_the_same(api: Api) -> None:
+    """What looks random may be a credential: it is stored, and not shown in the history."""
+    old, new = (hashlib.sha1(text).hexdigest() for text in (b"old", b"new"))
+    asset = api.add("a", config={"x": old})
+    api.patch(asset["id"], {"config": {"x": new}})
+    entry = changes(api)["changes"][-1]
+    assert entry["before"] == entry["after"] == {"config": {"x": "(redacted)"}}
 
 
 @pytest.fixture

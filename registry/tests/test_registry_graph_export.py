@@ -51,6 +51,15 @@ def test_what_is_around_an_asset_is_shown_nearest_first(api: Api, chain: list[An
     assert graph(api, "limit=2")["truncated"] is True
 
 
+def test_the_dependencies_of_a_picture_are_bounded(
+    api: Api, chain: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = graph(api)
+    for most in (4, 3):
+        monkeypatch.setattr("tradingbot_registry.inventory.picture.MAX_EDGES", most)
+        assert graph(api) == {**whole, "edges": whole["edges"][:most], "truncated": most < 4}
+
+
 def test_a_graph_that_means_nothing_is_refused(api: Api, chain: list[Any]) -> None:
     for query, parameter in (
         ("depth=1", "depth"),
@@ -71,7 +80,7 @@ def test_graphviz_and_mermaid_get_text_that_no_name_can_break(api: Api) -> None:
     source = api.add("source", target["id"])
     drawn = api.client.get(f"{GRAPH}?format=dot")
     assert drawn.content_type == "text/vnd.graphviz; charset=utf-8"
-    label = 'a\\"]; x -> y; \\\\N <b> & \\"] --> z #quot;\\nOther\\nFailed'
+    label = 'a\\"]; x -> y; \\\\N <b> &amp; \\"] --> z #quot;\\nOther\\nFailed'
     assert drawn.text.splitlines() == [
         "digraph assets {",
         "  rankdir=LR;",
@@ -87,5 +96,5 @@ def test_graphviz_and_mermaid_get_text_that_no_name_can_break(api: Api) -> None:
     assert lines[0] == "flowchart LR"
     assert lines[1].startswith('  n0["a#34;#93;#59; x -#62; y')
     assert lines[1].endswith('<br>Other<br>Failed"]:::Failed')
-    assert lines[2] == '  more["there are more assets"]'
+    assert lines[2] == '  more["there is more"]'
     assert "  n1 --> n0" in api.client.get(f"{GRAPH}?format=mermaid").text.splitlines()

@@ -123,6 +123,13 @@ def test_a_cursor_is_valid_for_its_query_alone(api: Api) -> None:
     assert problem["errors"][0]["parameter"] == "page"
 
 
+def test_a_cursor_behind_the_longest_name_is_taken(api: Api) -> None:
+    for _ in range(2):
+        api.add("\U0001f600" * 253)
+    path = f"{ASSETS}?page_size=1&sort=type,status,updated_at,name"
+    assert len(pages(api, path)) == 2
+
+
 def test_only_the_fields_asked_for_are_answered(
     api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

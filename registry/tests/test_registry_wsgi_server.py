@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_registry import wsgi_server
+from tradingbot_registry.rest.long_poll import wait_for_change
 from tradingbot_registry.wsgi_server import Application
 
 MAX_BODY = 10
@@ -112,3 +114,47 @@ def test_a_large_answer_is_written_in_parts() -> None:
         return io.BytesIO(json.dumps(["x" * 100] * 2000).encode())
 
     assert len(respond(large, b"")[2]) == 2000
+
+
+def test_waiting_requests_hold_no_body_and_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsgi_server, "MAX_WAITING", 1)
+
+    def waits(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        wait_for_change(environ, 30)
+        return echo(environ, start)
+
+    async def two() -> list[int]:
+        application = Application(waits, threads=1, max_body=MAX_BODY)
+
+        def request() -> asyncio.Task[int]:
+            begun = asyncio.Event()
+
+            async def receive() -> dict[str, Any]:
+                if begun.is_set():
+                    await asyncio.Event().wait()
+                begun.set()
+                return {"type": "http.request", "body": b"body", "more_body": False}
+
+            status: list[int] = []
+
+            async def send(message: dict[str, Any]) -> None:
+                status.append(message.get("status", 0))
+
+            async def answered() -> int:
+                await application(SCOPE, receive, send)
+                return status[0]
+
+            return asyncio.create_task(answered())
+
+        first = request()
+        async with asyncio.timeout(STUCK_SECONDS):
+            while not application._changes.waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            assert application._buffered == 0
+            second = await request()
+            application.stop_waiting()
+            found = [await first, second]
+        assert (application._buffered, application._changes.waiting) == (0, 0)
+        return found
+
+    assert asyncio.run(two()) == [200, 503]

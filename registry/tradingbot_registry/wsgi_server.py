@@ -54,6 +54,8 @@ closed may never see the answer.
 """
 MAX_BUFFERED = 64 * 1024 * 1024
 """Bytes that the bodies of all requests that are being read may have together."""
+MAX_WAITING = 1000
+"""Requests that may wait for a change at once: a change makes all of them work."""
 
 HEALTH = "/healthz"
 
@@ -119,7 +121,7 @@ class Application:
                 return  # The client has gone.
             threads = self._health if scope["path"] == HEALTH else self._threads
             environ = wsgi_environ(scope, bytes(body))
-            answer = await self._answer(threads, environ, receive)
+            answer = await self._answer(threads, environ, body, receive)
             if answer is None:
                 return  # The client has gone.
             if not complete:
@@ -135,14 +137,19 @@ class Application:
         await _write(answer, send)
 
     async def _answer(
-        self, threads: ThreadPoolExecutor, environ: dict[str, Any], receive: Any
+        self, threads: ThreadPoolExecutor, environ: dict[str, Any], body: bytearray, receive: Any
     ) -> Answer | None:
-        """Run the application, and again after a change if it waits for one."""
+        """Run the application, and again after a change if it waits for one: without the body."""
         loop = asyncio.get_running_loop()
         poll, seen = LongPoll(), self._changes.number_in(loop)
         answer = await loop.run_in_executor(threads, run, self._wsgi, {**environ, KEY: poll})
         if not poll.seconds:
             return answer
+        if self._changes.waiting >= MAX_WAITING:
+            raise UnavailableError("too many requests wait for a change")
+        self._buffered -= len(body)
+        body.clear()
+        environ |= {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}
         if not await self._changes.wait(seen, poll.seconds, receive):
             return None
         return await loop.run_in_executor(threads, run, self._wsgi, environ)
@@ -175,6 +182,7 @@ class Changes:
     """Lets coroutines of one event loop wait for what threads note."""
 
     def __init__(self) -> None:
+        self.waiting = 0
         self._number = 0
         self._next = asyncio.Event()
         self._stopped = False
@@ -204,12 +212,14 @@ class Changes:
         """Return after a change since `seen`, or after `seconds`; False if the client has gone."""
         if self._number != seen or self._stopped:
             return True
+        self.waiting += 1
         change, gone = asyncio.ensure_future(self._next.wait()), asyncio.ensure_future(receive())
         try:
             done, _ = await asyncio.wait(
                 {change, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
+            self.waiting -= 1
             change.cancel()
             gone.cancel()
         return gone not in done

@@ -66,6 +66,8 @@ def updated(db: SqliteFile, old: Record, new: Record, origin: Origin, now: datet
     """Record the fields of the asset that were changed."""
     before, after = _fields(old), _fields(new)
     differ = [key for key in after if not same_json(before[key], after[key])]
+    if "config" not in differ and not same_json(old.config, new.config):
+        differ.append("config")  # What was changed is redacted.
     _add(
         db,
         new,

@@ -1,6 +1,8 @@
 """A bounded part of the dependency graph, to draw."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tradingbot_registry.inventory.graph import (
     Direction,
@@ -12,6 +14,9 @@ from tradingbot_registry.inventory.graph import (
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, rows
+
+MAX_EDGES = 50_000
+"""Dependencies of one picture: each asset may have a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Assets, and the dependencies among them as pairs of ids. `truncated`: there are more."""
+    """Assets, and the dependencies among them as pairs of ids.
+
+    `truncated`: there are more of one or the other.
+    """
 
     nodes: tuple[Reference, ...]
     edges: tuple[tuple[str, str], ...]
@@ -40,22 +48,27 @@ def picture(db: SqliteFile, root: int | None, view: View) -> Picture:
     seqs = _oldest(db, view.limit + 1) if root is None else _around(db, root, view)
     shown = seqs[: view.limit]
     found = references_to(db, shown)
-    edges = [
-        (found[src].id, found[dst].id)
-        for part in batched(shown)
-        for src, dst in rows(
-            db,
-            Dependency.select(Dependency.src, Dependency.dst)
-            .where(Dependency.src.in_(part))
-            .order_by(Dependency.src, Dependency.dst),
-        )
-        if dst in found
-    ]
+    edges = tuple(islice(_edges_among(db, shown, found), MAX_EDGES + 1))
     return Picture(
         nodes=tuple(found[seq] for seq in shown),
-        edges=tuple(edges),
-        truncated=len(seqs) > len(shown),
+        edges=edges[:MAX_EDGES],
+        truncated=len(seqs) > len(shown) or len(edges) > MAX_EDGES,
     )
+
+
+def _edges_among(
+    db: SqliteFile, seqs: Sequence[int], found: Mapping[int, Reference]
+) -> Iterator[tuple[str, str]]:
+    for part in batched(seqs):
+        edges = (
+            Dependency.select(Dependency.src, Dependency.dst)
+            .where(Dependency.src.in_(part))
+            .order_by(Dependency.src, Dependency.dst)
+        )
+        # Row by row: of a dense graph, they are many more than are shown.
+        for src, dst in edges.tuples().iterator(db):
+            if dst in found:
+                yield found[src].id, found[dst].id
 
 
 def _oldest(db: SqliteFile, limit: int) -> list[int]:

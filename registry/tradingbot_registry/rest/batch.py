@@ -222,10 +222,7 @@ def _read_update(item: Item) -> tuple[Record, Wanted]:
 
 def _parsed(document: Any) -> list[Item]:
     """Return the operations with their references replaced by ids. Raises InvalidError."""
-    try:
-        given = BatchSchema().load(document)["items"]
-    except ma.ValidationError as error:
-        raise InvalidError([*complaints(messages_of(error))]) from error
+    given = _loaded(document)
     found: list[Complaint] = []
     ids: dict[str, UUID] = {}
     used: set[UUID] = set()
@@ -255,6 +252,18 @@ def _parsed(document: Any) -> list[Item]:
     if found:
         raise InvalidError(found)
     return items
+
+
+def _loaded(document: Any) -> list[dict[str, Any]]:
+    items = document.get("items") if isinstance(document, dict) else None
+    # The schema reads each item before it counts them, and a body holds a quarter of a million.
+    if isinstance(items, list) and len(items) > MAX_ITEMS:
+        raise InvalidError([Complaint(pointer("items"), f"May have at most {MAX_ITEMS} items.")])
+    try:
+        loaded: list[dict[str, Any]] = BatchSchema().load(document)["items"]
+    except ma.ValidationError as error:
+        raise InvalidError([*complaints(messages_of(error))]) from error
+    return loaded
 
 
 def _replace_references(

@@ -16,7 +16,8 @@ Position = tuple[str | int, ...]
 
 def encode(position: Position, query: Any) -> str:
     """Return the cursor of a position in the results of `query`, which has a stable `repr`."""
-    text = json.dumps([_digest(query), *position], separators=(",", ":"))
+    # Not as ASCII: a name of emoji would take three times as much, and exceed MAX_CURSOR.
+    text = json.dumps([_digest(query), *position], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

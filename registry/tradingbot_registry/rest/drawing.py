@@ -15,7 +15,7 @@ def dot(picture: Picture) -> str:
         lines.append(f'  "{node.id}" [label={label}, fillcolor="{COLOURS[node.status]}"];')
     lines += [f'  "{src}" -> "{dst}";' for src, dst in picture.edges]
     if picture.truncated:
-        lines.append('  more [shape=plaintext, style="", label="there are more assets"];')
+        lines.append('  more [shape=plaintext, style="", label="there is more"];')
     return "\n".join([*lines, "}", ""])
 
 
@@ -28,7 +28,7 @@ def mermaid(picture: Picture) -> str:
     ]
     lines += [f"  {numbers[src]} --> {numbers[dst]}" for src, dst in picture.edges]
     if picture.truncated:
-        lines.append('  more["there are more assets"]')
+        lines.append('  more["there is more"]')
     lines += [
         f"  classDef {status} fill:{colour},stroke:#555,color:#111"
         for status, colour in COLOURS.items()
@@ -36,10 +36,12 @@ def mermaid(picture: Picture) -> str:
     return "\n".join([*lines, ""])
 
 
+_DOT_ESCAPES = str.maketrans({"&": "&amp;", "\\": "\\\\", '"': '\\"', "\n": "\\n"})
+
+
 def _quoted(text: str) -> str:
-    # A backslash begins an escape in a label, such as \N for the node's name.
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    # A backslash begins an escape in a label, such as \N for the node's name, and & an entity.
+    return '"' + text.translate(_DOT_ESCAPES) + '"'
 
 
 def _entities(node: Reference) -> str:

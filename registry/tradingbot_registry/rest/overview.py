@@ -63,7 +63,8 @@ class Changes(GuardedView):
     def get(self, query: Mapping[str, int]) -> Any:
         """Follow the changes of all assets, deletions included."""
         found = store().reads.changes(since=query["since"], limit=query["limit"])
-        if not found.items:
+        # Without `since`, a change would not be shown after the wait either.
+        if not found.items and query["since"] is not None:
             wait_for_change(request.environ, query["wait"])
         return {"changes": found.items, "last": found.last}
 

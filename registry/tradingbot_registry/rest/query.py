@@ -316,7 +316,9 @@ class ChangesQuery(Query):
     wait = NumberField(
         load_default=0,
         validate=validate.Range(min=0, max=MAX_WAIT),
-        metadata={"description": "Seconds to wait for a change if there is none yet."},
+        metadata={
+            "description": "Seconds to wait for a change if there is none after `since` yet."
+        },
     )
 
 

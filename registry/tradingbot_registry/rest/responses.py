@@ -7,6 +7,7 @@ from marshmallow import fields
 from tradingbot_registry.inventory.facets import MAX_TAGS
 from tradingbot_registry.inventory.graph import MAX_NEIGHBOURS
 from tradingbot_registry.inventory.history import Action
+from tradingbot_registry.inventory.picture import MAX_EDGES
 from tradingbot_registry.rest.asset_fields import asset_field
 from tradingbot_registry.rest.read_only import (
     EXAMPLE_ID,
@@ -116,9 +117,12 @@ class GraphSchema(AnswerSchema):
         metadata={"description": "Assets; around a root the nearest first, else the oldest."},
     )
     edges = fields.List(
-        fields.Nested(EdgeSchema), metadata={"description": "The dependencies among them."}
+        fields.Nested(EdgeSchema),
+        metadata={"description": f"The dependencies among them, at most {MAX_EDGES}."},
     )
-    truncated = fields.Boolean(metadata={"description": "Whether there are more assets."})
+    truncated = fields.Boolean(
+        metadata={"description": "Whether there are more assets, or more dependencies among them."}
+    )
 
 
 class ChangeSchema(AnswerSchema):
