@@ -254,6 +254,17 @@ def test_its_condition_says_what_the_pod_shows(
     assert said in found.message
 
 
+def test_a_pod_from_before_a_change_of_enforcement_is_told_from_a_broken_one() -> None:
+    before = {"name": "bot", "state": {"running": {"startedAt": "2026-03-04T11:00:00Z"}}}
+    metadata = {"name": "arb-1", "uid": "u"}
+    pod = read_pod({"metadata": metadata, "status": {"containerStatuses": [before]}})
+    seen = replace(observed(), pods=Pods(own=(pod,)))
+    subject = guarded()
+    (found,) = gateway_ready(subject, plan(subject, seen, NOW, WITH_IMAGE), seen)
+    assert (found.status, found.reason) == ("False", "NotAvailable")
+    assert "see RolloutPending" in found.message
+
+
 def test_a_bot_that_keeps_its_limits_itself_has_no_such_condition() -> None:
     assert not [*gateway_ready(bot(), plan(bot(), observed(), NOW), observed())]
 

@@ -19,6 +19,14 @@ def guarded(spec: JsonObject | None = None) -> Harness:
     return harness
 
 
+async def run_guarded(harness: Harness) -> None:
+    """Run the bot; its pod has a gateway."""
+    await harness.settle()
+    running = {"state": {"running": {}}, "started": True, "ready": True}
+    harness.controllers(initContainerStatuses=[{"name": "gateway", **running}])
+    await harness.settle()
+
+
 def silent(harness: Harness, *, seconds: int) -> None:
     since = harness.now
     harness.now += timedelta(seconds=seconds)
@@ -35,7 +43,7 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 def test_a_pod_whose_gateway_is_silent_for_five_minutes_is_replaced_with_an_event() -> None:
     async def scenario() -> None:
         harness = guarded()
-        await harness.run()
+        await run_guarded(harness)
         silent(harness, seconds=299)
         after = await harness.reconcile()
         assert POD in harness.cluster.objects
@@ -59,7 +67,7 @@ def test_a_pod_whose_gateway_is_silent_for_five_minutes_is_replaced_with_an_even
 def test_other_bots_are_left_alone(spec: JsonObject) -> None:
     async def scenario() -> None:
         harness = guarded(spec)
-        await harness.run()
+        await run_guarded(harness)
         silent(harness, seconds=4000)
         await harness.reconcile()
         assert POD in harness.cluster.objects
@@ -70,7 +78,7 @@ def test_other_bots_are_left_alone(spec: JsonObject) -> None:
 def test_a_gateway_that_answers_with_an_error_is_not_silent() -> None:
     async def scenario() -> None:
         harness = guarded()
-        await harness.run()
+        await run_guarded(harness)
         harness.now += timedelta(hours=1)
         harness.reports.now = PollState(problem="its answer has status 503")
         await harness.reconcile()
@@ -82,12 +90,23 @@ def test_a_gateway_that_answers_with_an_error_is_not_silent() -> None:
 def test_a_silence_before_the_start_of_the_pod_is_not_the_pods() -> None:
     async def scenario() -> None:
         harness = guarded()
-        await harness.run()
+        await run_guarded(harness)
         since = harness.now - timedelta(hours=1)
         harness.reports.now = PollState(problem="no answer within 2 s", silent_since=since)
         after = await harness.reconcile()
         assert POD in harness.cluster.objects
         assert after is not None
         assert 0 < after <= harness.context.settings.gateway_silence
+
+    run(scenario())
+
+
+def test_a_pod_without_a_gateway_whose_change_of_enforcement_waits_is_left_alone() -> None:
+    async def scenario() -> None:
+        harness = guarded()
+        await harness.run()
+        silent(harness, seconds=4000)
+        await harness.reconcile()
+        assert POD in harness.cluster.objects
 
     run(scenario())

@@ -29,6 +29,8 @@ NOT_CONTROLLED = ""
 class GatewayState:
     """The gateway's container in a pod."""
 
+    exists: bool = False
+    """Not in the pod of a bot whose change of `enforcement` waits for its restart."""
     runs: bool = False
     ready: bool = False
     """Whether its books are those of the exchange, by its readiness probe."""
@@ -154,6 +156,7 @@ def read_pod(pod: JsonObject) -> BotPod:
         restart_hash=(meta.get("annotations") or {}).get(RESTART_HASH),
         problem=_problem(status),
         gateway=GatewayState(
+            exists=bool(gateway),
             runs="running" in (gateway.get("state") or {}),
             ready=bool(gateway.get("started")) and bool(gateway.get("ready")),
         ),

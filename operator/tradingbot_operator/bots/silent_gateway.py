@@ -29,6 +29,7 @@ def silent_pod(
     if bot.spec is None or plan.stop is not None or silent_since is None or pod is None:
         return None
     matters = has_gateway(bot.spec) and bot.spec.mode is Mode.LIVE
+    matters = matters and pod.gateway.exists
     return pod if matters and pod.started is not None and pod.going is None else None
 
 

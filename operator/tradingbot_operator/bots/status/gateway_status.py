@@ -23,6 +23,9 @@ def gateway_ready(bot: Bot, plan: Plan, observed: Observed) -> Iterator[Conditio
         yield ConditionState(
             "GatewayReady", "Unknown", Reason.NOT_RUNNING, "The bot is not running"
         )
+    elif not pod.gateway.exists and pod.started is not None:
+        message = "The pod that runs has no gateway yet; a change waits, see RolloutPending"
+        yield ConditionState("GatewayReady", "False", Reason.NOT_AVAILABLE, message)
     elif not pod.gateway.runs:
         message = f"The gateway does not run: {pod.problem or 'its container has not started'}"
         yield ConditionState("GatewayReady", "False", Reason.NOT_AVAILABLE, message)
