@@ -72,7 +72,8 @@ def storing_all(before: Flat | None, new: Flat) -> Flat | None:
     stored = admission(before, new)
     if stored is None:
         return None
-    return stored | flat({"spec": effective_values(spec_of(stored)).model_dump(by_alias=True)})
+    effective = effective_values(spec_of(stored)).model_dump(by_alias=True, exclude_none=True)
+    return stored | flat({"spec": effective})
 
 
 def spec_of(leaves: Flat) -> TradingBotSpec:

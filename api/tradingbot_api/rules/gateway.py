@@ -10,11 +10,17 @@ from tradingbot_api.enforcement import (
     quote_currency_of,
 )
 from tradingbot_api.errors import FieldError, FieldWarning, Path
-from tradingbot_api.exchange import DIALECT_IS_ANOTHERS, Enforcement, ExchangeName
+from tradingbot_api.exchange import (
+    DIALECT_IS_ANOTHERS,
+    NOT_IN_PODS,
+    Enforcement,
+    Exchange,
+    ExchangeName,
+)
 from tradingbot_api.pod_parts import BASE_URL_ENV, GATEWAY_DIRECTORY
 from tradingbot_api.rules.findings import Finding, Rule, duplicates, paths
 from tradingbot_api.rules.scheduling import POD
-from tradingbot_api.tradingbot import NO_DIALECT, Mode, TradingBotSpec
+from tradingbot_api.tradingbot import NO_DIALECT, NO_GATEWAY, Mode, TradingBotSpec
 
 DIALECT: Path = ("spec", "exchange", "dialect")
 PAPER_BALANCE: Path = ("spec", "exchange", "paperBalance")
@@ -30,13 +36,25 @@ _ENFORCEMENT = ("riskManagement.enforcement", "exchange.name", "exchange.dialect
 
 
 def dialect(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
-    """Require that a gateway knows what the exchange speaks."""
+    """Require that a gateway knows what the exchange speaks, and can speak it in a pod."""
     exchange = spec.exchange
-    if exchange.name is ExchangeName.CUSTOM:
-        if exchange.dialect is None and has_gateway(spec):
-            yield FieldError.required(DIALECT, NO_DIALECT)
-    elif exchange.dialect is not None and exchange.dialect.value != exchange.name.value:
-        yield FieldError.invalid(DIALECT, exchange.dialect.value, DIALECT_IS_ANOTHERS)
+    if _is_anothers(exchange):
+        yield FieldError.invalid(DIALECT, str(exchange.dialect), DIALECT_IS_ANOTHERS)
+    elif not has_gateway(spec):
+        return
+    elif dialect_of(exchange) is None:
+        yield FieldError.required(DIALECT, NO_DIALECT)
+    elif dialect_of(exchange) is NOT_IN_PODS:
+        yield FieldError.invalid(ENFORCEMENT, Enforcement.GATEWAY.value, NO_GATEWAY)
+
+
+def _is_anothers(exchange: Exchange) -> bool:
+    """Whether an exchange that is known by name has the dialect of another one."""
+    return (
+        exchange.name is not ExchangeName.CUSTOM
+        and exchange.dialect is not None
+        and exchange.dialect.value != exchange.name.value
+    )
 
 
 def allowed_symbols(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
@@ -77,7 +95,7 @@ def limits_kept_by_the_bot(spec: TradingBotSpec, _: datetime) -> Iterator[Findin
         return
     advice = "use Gateway"
     if dialect_of(spec.exchange) is None:
-        advice += ", with exchange.dialect, if the exchange speaks the API of Binance or Coinbase"
+        advice += ", with exchange.dialect, if the exchange speaks the API of Binance"
     yield FieldWarning(
         ENFORCEMENT,
         f"{Enforcement.BOT.value} in mode Live: only the bot itself keeps these limits, and it has"
@@ -94,12 +112,15 @@ def has_doubles(spec: TradingBotSpec) -> bool:
 
 def breaks_schema(spec: TradingBotSpec) -> bool:
     """Whether a rule of the schema refuses `spec`, whose every field has the right form."""
-    exchange, chosen = spec.exchange, spec.risk_management.enforcement
-    if exchange.name is ExchangeName.CUSTOM:
-        wrong = exchange.dialect is None and chosen is Enforcement.GATEWAY
-    else:
-        wrong = exchange.dialect is not None and exchange.dialect.value != exchange.name.value
-    return wrong or has_doubles(spec)
+    exchange = spec.exchange
+    return (
+        _is_anothers(exchange)
+        or (
+            spec.risk_management.enforcement is Enforcement.GATEWAY
+            and dialect_of(exchange) in {None, NOT_IN_PODS}
+        )
+        or has_doubles(spec)
+    )
 
 
 def other_keys(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:

@@ -167,6 +167,7 @@ func effectiveOf(spec *v1.TradingBotSpec) *v1.Effective {
 	return &v1.Effective{
 		RiskManagement: v1.EffectiveRiskManagement{
 			TakeProfitPercentage: spec.EffectiveRisk().TakeProfitPercentage.Text,
+			Enforcement:          "Bot", // the peer has no gateway to add
 		},
 		Resources: v1.EffectiveResources{
 			Requests: v1.EffectiveRequests{CPU: requests.CPU.Text, Memory: requests.Memory.Text},

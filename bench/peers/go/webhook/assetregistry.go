@@ -35,7 +35,7 @@ func (*AssetRegistryWebhook) Default(ctx context.Context, registry *v1.AssetRegi
 	} else {
 		found = reviewRegistry(registry)
 	}
-	if len(shape.errors) == 0 && !found.refusedBySchema("") {
+	if len(shape.errors) == 0 && !found.refusedBySchema() {
 		return nil
 	}
 	return registryInvalid(registry, found)

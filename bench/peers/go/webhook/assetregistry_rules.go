@@ -168,7 +168,7 @@ func credentials(r *report, path *field.Path, value any) {
 	case string:
 		// The cheap search comes first: hardly any text holds what the expression begins with.
 		if strings.Contains(one, "://") && userInfo.MatchString(one) {
-			r.add(field.Forbidden(path, "is a URL with user info; name the Secret in secretRef instead"))
+			r.add(field.Forbidden(path, "is a URL with user info; name its Secret in secretRef instead"))
 		}
 	}
 }

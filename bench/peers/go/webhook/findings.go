@@ -112,11 +112,11 @@ func (r *report) errorList() field.ErrorList {
 	return list
 }
 
-// refusedBySchema says whether the CRD's schema has a part in the mistakes: it knows sets, what is
-// immutable, and parameters that are named like a credential.
-func (r *report) refusedBySchema(immutable string) bool {
+// refusedBySchema says whether the CRD's schema has a part in the mistakes: it knows sets, parameters
+// that are named like a credential, and every mistake in these fields.
+func (r *report) refusedBySchema(fields ...string) bool {
 	return slices.ContainsFunc(r.errors, func(one finding) bool {
-		return one.Type == field.ErrorTypeDuplicate || one.Field == immutable ||
+		return one.Type == field.ErrorTypeDuplicate || slices.Contains(fields, one.Field) ||
 			one.Type == field.ErrorTypeForbidden && strings.HasPrefix(one.Field, "spec.strategy.parameters[")
 	})
 }

@@ -34,7 +34,7 @@ func (*TradingBotWebhook) Default(ctx context.Context, bot *v1.TradingBot) error
 		return err
 	}
 	if len(shape.errors) == 0 && !hasDoubleDays(bot) && !namesCredential(bot) &&
-		!(isUpdate && exchangeChanged(old, bot)) {
+		!breaksGatewaySchema(bot.Spec) && !(isUpdate && exchangeChanged(old, bot)) {
 		return nil
 	}
 	var found *report
@@ -43,7 +43,7 @@ func (*TradingBotWebhook) Default(ctx context.Context, bot *v1.TradingBot) error
 	} else {
 		found = reviewBot(bot)
 	}
-	if len(shape.errors) == 0 && !found.refusedBySchema("spec.exchange.name") {
+	if len(shape.errors) == 0 && !found.refusedBySchema("spec.exchange.name", "spec.exchange.dialect", "spec.riskManagement.enforcement") {
 		return nil
 	}
 	return botInvalid(bot, found)
@@ -129,10 +129,14 @@ func byMeaning(bot *v1.TradingBot) *v1.TradingBot {
 	if risk := bot.Spec.RiskManagement; risk != nil {
 		for _, number := range []*v1.Decimal{
 			risk.MaxPositionSize, risk.DailyLossLimit, risk.StopLossPercentage, risk.TakeProfitPercentage,
+			risk.PriceCollarPercentage,
 		} {
-			if number != nil && isPlainDecimal(number.Text) {
-				*number = v1.Decimal{Text: plain(decimal(number.Text))}
-			}
+			spellPlainly(number)
+		}
+	}
+	if exchange := bot.Spec.Exchange; exchange != nil {
+		for i := range exchange.PaperBalance {
+			spellPlainly(exchange.PaperBalance[i].Amount)
 		}
 	}
 	if resources := bot.Spec.Resources; resources != nil {
@@ -151,6 +155,12 @@ func byMeaning(bot *v1.TradingBot) *v1.TradingBot {
 		}
 	}
 	return bot
+}
+
+func spellPlainly(number *v1.Decimal) {
+	if number != nil && isPlainDecimal(number.Text) {
+		*number = v1.Decimal{Text: plain(decimal(number.Text))}
+	}
 }
 
 func isPaused(bot *v1.TradingBot) bool {
@@ -204,6 +214,8 @@ func defaultResources(spec *v1.TradingBotSpec) {
 func defaultRisk(risk *v1.RiskManagement) {
 	setDefault(&risk.StopLossPercentage, v1.Decimal{Text: "2"})
 	setDefault(&risk.MaxOpenPositions, int64(1))
+	setDefault(&risk.PriceCollarPercentage, v1.Decimal{Text: "5"})
+	setDefault(&risk.MaxOrdersPerMinute, int64(60))
 }
 
 func defaultSchedule(schedule *v1.Schedule) {

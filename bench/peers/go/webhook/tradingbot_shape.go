@@ -34,6 +34,7 @@ var (
 	policies   = []string{"WhenFlat", "Immediate", "Manual"}
 	hundred    = inf.NewDec(100, 0)
 	thousand   = inf.NewDec(1000, 0)
+	trillion   = inf.NewDec(1, -12)
 
 	specPath     = field.NewPath("spec")
 	strategyPath = specPath.Child("strategy")
@@ -120,6 +121,7 @@ func checkExchange(r *report, exchange *v1.Exchange) {
 			r.malformed(exchangePath.Child("baseURL"), *exchange.BaseURL, hidden{}, problem, 2048)
 		}
 	}
+	checkExchangeOfGateway(r, exchange)
 }
 
 func checkRisk(r *report, risk *v1.RiskManagement) {
@@ -135,10 +137,24 @@ func checkRisk(r *report, risk *v1.RiskManagement) {
 		checkDecimal(r, riskPath.Child("takeProfitPercentage"), risk.TakeProfitPercentage,
 			func(n *inf.Dec) bool { return n.Cmp(thousand) <= 0 }, " and at most 1000")
 	}
-	if positions := *risk.MaxOpenPositions; positions < 1 {
-		r.invalid(riskPath.Child("maxOpenPositions"), positions, "must be greater than or equal to 1")
-	} else if positions > 1000 {
-		r.invalid(riskPath.Child("maxOpenPositions"), positions, "must be less than or equal to 1000")
+	checkCount(r, riskPath.Child("maxOpenPositions"), *risk.MaxOpenPositions, 1000)
+	checkRiskOfGateway(r, risk)
+}
+
+func checkCount(r *report, path *field.Path, count, most int64) {
+	if count < 1 {
+		r.invalid(path, count, "must be greater than or equal to 1")
+	} else if count > most {
+		r.invalid(path, count, fmt.Sprintf("must be less than or equal to %d", most))
+	}
+}
+
+// checkSize is for lists that may be left out, and may not be empty.
+func checkSize(r *report, path *field.Path, size, most int) {
+	if size == 0 {
+		r.add(field.Required(path, "must have at least 1 item"))
+	} else if size > most {
+		r.add(field.TooMany(path, size, most))
 	}
 }
 

@@ -14,7 +14,8 @@ var (
 )
 
 // EffectiveRisk has the profit target that the bot runs with, and only text: bot.json has no numbers
-// there. The default is twice the stop; it is computed here and never stored.
+// there, and does not say who keeps the limits. The default is twice the stop; it is computed here and
+// never stored.
 func (spec *TradingBotSpec) EffectiveRisk() *RiskManagement {
 	risk := spec.RiskManagement.DeepCopy()
 	if risk.TakeProfitPercentage == nil {
@@ -22,9 +23,11 @@ func (spec *TradingBotSpec) EffectiveRisk() *RiskManagement {
 	}
 	for _, number := range []*Decimal{
 		risk.MaxPositionSize, risk.DailyLossLimit, risk.StopLossPercentage, risk.TakeProfitPercentage,
+		risk.PriceCollarPercentage,
 	} {
 		number.Whole = false
 	}
+	risk.Enforcement = nil
 	return risk
 }
 

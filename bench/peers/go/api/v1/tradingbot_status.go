@@ -22,6 +22,7 @@ type Effective struct {
 
 type EffectiveRiskManagement struct {
 	TakeProfitPercentage string `json:"takeProfitPercentage"`
+	Enforcement          string `json:"enforcement"`
 }
 
 type EffectiveResources struct {

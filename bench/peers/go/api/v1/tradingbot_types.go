@@ -38,6 +38,15 @@ type Exchange struct {
 	// PassphrasePath is the key of an optional third credential.
 	PassphrasePath *string `json:"passphrasePath,omitempty"`
 	BaseURL        *string `json:"baseURL,omitempty"`
+	// Dialect is the API that the exchange speaks.
+	Dialect       *string        `json:"dialect,omitempty"`
+	QuoteCurrency *string        `json:"quoteCurrency,omitempty"`
+	PaperBalance  []PaperBalance `json:"paperBalance,omitzero"`
+}
+
+type PaperBalance struct {
+	Asset  *string  `json:"asset,omitempty"`
+	Amount *Decimal `json:"amount,omitempty"`
 }
 
 type Resources struct {
@@ -51,11 +60,16 @@ type ResourceAmounts struct {
 }
 
 type RiskManagement struct {
-	MaxPositionSize      *Decimal `json:"maxPositionSize,omitempty"`
-	DailyLossLimit       *Decimal `json:"dailyLossLimit,omitempty"`
-	StopLossPercentage   *Decimal `json:"stopLossPercentage,omitempty"`
-	TakeProfitPercentage *Decimal `json:"takeProfitPercentage,omitempty"`
-	MaxOpenPositions     *int64   `json:"maxOpenPositions,omitempty"`
+	MaxPositionSize       *Decimal `json:"maxPositionSize,omitempty"`
+	DailyLossLimit        *Decimal `json:"dailyLossLimit,omitempty"`
+	StopLossPercentage    *Decimal `json:"stopLossPercentage,omitempty"`
+	TakeProfitPercentage  *Decimal `json:"takeProfitPercentage,omitempty"`
+	MaxOpenPositions      *int64   `json:"maxOpenPositions,omitempty"`
+	PriceCollarPercentage *Decimal `json:"priceCollarPercentage,omitempty"`
+	MaxOrdersPerMinute    *int64   `json:"maxOrdersPerMinute,omitempty"`
+	AllowedSymbols        []string `json:"allowedSymbols,omitzero"`
+	// Enforcement is who keeps these limits.
+	Enforcement *string `json:"enforcement,omitempty"`
 }
 
 type Schedule struct {
