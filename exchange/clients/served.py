@@ -135,7 +135,7 @@ def serve_coinbase_behind_gateway(
     real = {"name": "key-of-the-gateway", "secret": private_key}
     with (
         serve("coinbase", here, keys=keys, balances=balances) as exchange,
-        gateway(here, bot(exchange.url, risk), real, more=arguments) as port,
+        gateway(here, bot(exchange.url, risk, exchange="Coinbase"), real, more=arguments) as port,
     ):
         yield Served(port, exchange.control_port), handover
 
@@ -169,14 +169,14 @@ def gateway(
         yield port
 
 
-def bot(url: str, risk: dict[str, Any]) -> dict[str, Any]:
+def bot(url: str, risk: dict[str, Any], *, exchange: str = "Binance") -> dict[str, Any]:
     """Return a bot.json."""
     return {
         "schemaVersion": "v1",
         "namespace": "trading",
         "name": "client",
         "strategy": {"type": "Custom", "image": "example.com/client:1", "parameters": {}},
-        "exchange": {"name": "Binance", "baseURL": url},
+        "exchange": {"name": exchange, "baseURL": url},
         "mode": "Live",
         "risk": {
             "maxPositionSize": "2000",
