@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from uuid import uuid4
 
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.inventory.graph import MAX_CAUSES, MAX_CYCLE, MAX_NEIGHBOURS
+from tradingbot_registry.inventory.cycles import MAX_CYCLE
+from tradingbot_registry.inventory.graph import MAX_CAUSES, MAX_NEIGHBOURS
 from tradingbot_registry.rest.query import MAX_PAGE_SIZE
 from tradingbot_registry.storage.database import SqliteFile
 

@@ -28,8 +28,6 @@ MAX_CAUSES = 10
 """Causes that are listed of one asset."""
 MAX_NEIGHBOURS = 500
 """Dependents or dependencies that are listed of one asset."""
-MAX_CYCLE = 100
-"""Assets of a cycle that are listed."""
 FEW_STEPS = 4
 """Depth up to which a query counts the steps: each asset is then found at most as often."""
 MAX_VALUES = 1000
@@ -164,8 +162,8 @@ def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
     """Return the distance of each asset within `max_depth` steps."""
     limit = wanted.max_depth
     if limit is None or limit > FEW_STEPS:
-        reach = _reach([seq], wanted.direction)
-        depths = _depths(seq, _edges(db, [seq], reach, wanted.direction))
+        reach = reached_from([seq], wanted.direction)
+        depths = _depths(seq, edges_from(db, [seq], reach, wanted.direction))
         return {end: depth for end, depth in depths.items() if limit is None or depth <= limit}
     # Of a few steps, not everything that can be reached is asked for.
     start, end = wanted.direction.start, wanted.direction.end
@@ -204,7 +202,7 @@ def batched(seqs: Iterable[int]) -> Iterator[list[int]]:
         yield part
 
 
-def _reach(seqs: Sequence[int], direction: Direction) -> Any:
+def reached_from(seqs: Sequence[int], direction: Direction) -> Any:
     """Return a common table expression of all assets that can be reached from `seqs`."""
     first = (
         Dependency.select(direction.end.alias("seq"))
@@ -215,7 +213,7 @@ def _reach(seqs: Sequence[int], direction: Direction) -> Any:
     return first.union(step)
 
 
-def _edges(db: SqliteFile, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
+def edges_from(db: SqliteFile, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
     """Return the edges from `seqs` and from all assets that can be reached from them."""
     edges = Dependency.select(direction.start, direction.end)
     further = edges.join(reach, on=(direction.start == reach.c.seq)).with_cte(reach)
@@ -247,7 +245,7 @@ def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
     """
     if not seqs:
         return {}
-    reach = _reach(seqs, Direction.DEPENDENCIES)
+    reach = reached_from(seqs, Direction.DEPENDENCIES)
     query = (
         Asset.select(Asset.seq)
         .join(reach, on=(Asset.seq == reach.c.seq))
@@ -257,7 +255,7 @@ def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
     bad = {seq for (seq,) in rows(db, query)}
     if not bad:
         return {}
-    found = _oldest_below(_edges(db, seqs, reach, Direction.DEPENDENCIES), bad, seqs)
+    found = _oldest_below(edges_from(db, seqs, reach, Direction.DEPENDENCIES), bad, seqs)
     listed = {seq for seqs_below in found.values() for seq in seqs_below[:MAX_CAUSES]}
     references = references_to(db, listed)
     return {
@@ -306,41 +304,6 @@ def affected() -> Any:
     step = Dependency.select(Dependency.src).join(first, on=(Dependency.dst == first.c.seq))
     reach = first.union(step)
     return reach.select_from(reach.c.seq)
-
-
-def cycle_through(db: SqliteFile, seq: int) -> Some | None:
-    """Return a shortest cycle through the asset, from the asset to itself; None if there is none.
-
-    The total is the number of its edges. To be called inside the transaction that wrote the edges:
-    each new edge of a write begins or ends at the written asset, so a new cycle passes through it.
-    """
-    if not Dependency.select().where(Dependency.dst == seq).exists(db):
-        return None  # No edge leads to the asset, as for most new assets: there is no cycle.
-    reach = _reach([seq], Direction.DEPENDENCIES)
-    if not reach.select_from(reach.c.seq).where(reach.c.seq == seq).exists(db):
-        return None
-    way = _shortest_way_back(seq, _edges(db, [seq], reach, Direction.DEPENDENCIES))
-    listed = way[:MAX_CYCLE]
-    references = references_to(db, set(listed))
-    return Some(tuple(references[step] for step in listed), len(way) - 1)
-
-
-def _shortest_way_back(seq: int, ends: Adjacency) -> list[int]:
-    came_from: dict[int, int] = {}
-    frontier = [seq]
-    while seq not in came_from:
-        found = [
-            (start, end)
-            for start in sorted(frontier)
-            for end in sorted(ends.get(start, ()))
-            if end not in came_from
-        ]
-        came_from |= {end: start for start, end in reversed(found)}
-        frontier = list({end for _, end in found})
-    way = [seq]
-    while len(way) == 1 or way[-1] != seq:
-        way.append(came_from[way[-1]])
-    return way[::-1]
 
 
 def references_to(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:

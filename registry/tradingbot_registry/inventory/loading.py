@@ -49,9 +49,9 @@ def _first(db: SqliteFile, condition: Any) -> Asset | None:
     return found
 
 
-def record(db: SqliteFile, asset: Asset) -> Record:
-    """Return one asset in full."""
-    return records(db, [asset])[0]
+def record(db: SqliteFile, asset: Asset, *, with_causes: bool = True) -> Record:
+    """Return one asset in full, as `records` does."""
+    return records(db, [asset], with_causes=with_causes)[0]
 
 
 def records(db: SqliteFile, assets: Sequence[Asset], *, with_causes: bool = True) -> list[Record]:

@@ -6,7 +6,7 @@ one removes its dependency. What depends on the asset alone is decided before, o
 the caller has read; a write of another version fails and the caller reads again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,14 +15,20 @@ from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import edges, history, lifecycle, loading, receipts, tags
-from tradingbot_registry.inventory.graph import Direction, Some, batched, cycle_through, neighbours
+from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, receipts, tags
+from tradingbot_registry.inventory.graph import Direction, Some, batched, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
 from tradingbot_registry.inventory.receipts import Repeatable
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
-from tradingbot_registry.refusals import CycleError, DependentsError, OwnerError, Reference
+from tradingbot_registry.refusals import (
+    CycleError,
+    DependentsError,
+    InvalidError,
+    OwnerError,
+    Reference,
+)
 from tradingbot_registry.storage.database import SqliteFile, snapshot, write
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.models import Asset, rows
@@ -63,10 +69,16 @@ class Writes:
     changed: Callable[[], None]
     """Called after each write."""
     origin: Origin = NOBODY
+    with_causes: bool = True
+    """Whether the assets that are returned have their causes, which takes a walk for each."""
 
     def by(self, origin: Origin) -> Self:
         """Return the same writes, recorded as changes of `origin`."""
         return replace(self, origin=origin)
+
+    def without_causes(self) -> Self:
+        """Return the same writes, whose answers have no causes."""
+        return replace(self, with_causes=False)
 
     def together(self, unit: Callable[[], T]) -> T:
         """Run `unit`, whose writes are one transaction."""
@@ -99,11 +111,13 @@ class Writes:
         as_owner: bool = False,
         force: bool = False,
         blocked_by_prefix: str = "",
+        acyclic: bool = False,
     ) -> Record:
         """Change an asset from what the caller has read. Without a difference nothing is written.
 
         Active assets that depend on it prevent it from becoming Inactive: with
         `blocked_by_prefix` only those whose external reference has this prefix, with `force` none.
+        With `acyclic`, the caller knows that this closes no cycle, as from `closing_none`.
         Raises StaleError if the asset has another version, and OwnerError if a field changes that
         a controller sets, unless the caller is the owner.
         """
@@ -114,8 +128,27 @@ class Writes:
         if not changed:
             return before
         return self._commit(
-            lambda: self._update(before, wanted, force=force, blocked_by_prefix=blocked_by_prefix)
+            lambda: self._update(
+                before, wanted, force=force, blocked_by_prefix=blocked_by_prefix, acyclic=acyclic
+            )
         )
+
+    def closing_none(self, edits: Sequence[tuple[Record, Wanted]]) -> frozenset[int]:
+        """Return the `seq` of assets whose changes, made in this order, close no cycle.
+
+        To be called inside `together`, before the changes. Each asset may be in one of them. Those
+        that are not returned have to be checked when they are made.
+        """
+        rewirings = []
+        for before, wanted in edits:
+            if set(wanted.depends_on) == set(before.depends_on):
+                continue
+            try:
+                found = edges.find(self.database, wanted.depends_on, src=before.seq)
+            except InvalidError:
+                break  # This change will be refused, and none after it is made.
+            rewirings.append((before.seq, found.resolved))
+        return cycles.closing_none(self.database, rewirings)
 
     def delete(
         self,
@@ -182,7 +215,7 @@ class Writes:
         ).execute(db)
         tags.replace(db, seq, wanted.tags or frozenset())
         edges.replace(db, seq, wanted.depends_on)
-        new = loading.record(db, loading.by_id(db, asset_id))
+        new = self._record(asset_id)
         history.created(db, new, self.origin, now)
         if ref is not None:
             with self._rewiring(edges.waiting_for(str(ref)), now):
@@ -193,7 +226,13 @@ class Writes:
         return new
 
     def _update(
-        self, before: Record, wanted: Wanted, *, force: bool, blocked_by_prefix: str
+        self,
+        before: Record,
+        wanted: Wanted,
+        *,
+        force: bool,
+        blocked_by_prefix: str,
+        acyclic: bool,
     ) -> Record:
         db, seq = self.database, before.seq
         # References may resolve in another way than before the lock was taken.
@@ -205,12 +244,13 @@ class Writes:
             tags.replace(db, seq, wanted.tags)
         if "dependsOn" in changed:
             edges.replace(db, seq, wanted.depends_on)
-            self._check_acyclic(seq)
+            if not acyclic:
+                self._check_acyclic(seq)
         if status == AssetStatus.ACTIVE and changed & {"status", "dependsOn"}:
             lifecycle.check_ready(db, seq)
         if status == AssetStatus.INACTIVE and "status" in changed and not force:
             lifecycle.check_unneeded(db, seq, ref_prefix=blocked_by_prefix)
-        after = loading.record(db, loading.by_id(db, UUID(before.id)))
+        after = self._record(UUID(before.id))
         history.updated(db, before, after, self.origin, now)
         return after
 
@@ -238,14 +278,18 @@ class Writes:
                 deletion.dependents.total,
             )
         now = self.clock()
-        history.deleted(db, loading.record(db, asset), self.origin, now)
+        history.deleted(db, loading.record(db, asset, with_causes=False), self.origin, now)
         with self._rewiring(edges.dependents_of(asset.seq), now):
             edges.detach(db, asset, unresolve=deletion.unresolve)
         tags.replace(db, asset.seq, frozenset())
         Asset.delete().where(Asset.seq == asset.seq).execute(db)
 
+    def _record(self, asset_id: UUID) -> Record:
+        asset = loading.by_id(self.database, asset_id)
+        return loading.record(self.database, asset, with_causes=self.with_causes)
+
     def _check_acyclic(self, seq: int) -> None:
-        cycle = cycle_through(self.database, seq)
+        cycle = cycles.cycle_through(self.database, seq)
         if cycle is not None:
             raise CycleError(cycle.listed, cycle.total)
 

@@ -15,6 +15,7 @@ from marshmallow import fields, validate
 from tradingbot_registry.inventory.precondition import Precondition, Versions
 from tradingbot_registry.inventory.record import Record, Wanted
 from tradingbot_registry.refusals import (
+    AssetNotFoundError,
     Complaint,
     InvalidError,
     RefusedError,
@@ -195,29 +196,37 @@ class Batch(GuardedView):
 
 
 def _apply(items: Sequence[Item]) -> None:
-    updates = [(item, *_read_update(item)) for item in items if item.op is Operation.UPDATE]
+    updates = _read_updates([item for item in items if item.op is Operation.UPDATE])
+    inventory = writes().without_causes()
 
     def unit() -> None:
         for item in _dependencies_first(items):
             if item.wanted is not None:
                 with _refusals_of(item.index, "asset"):
-                    writes().create(item.wanted, asset_id=item.id)
+                    inventory.create(item.wanted, asset_id=item.id)
+        acyclic = inventory.closing_none([(before, wanted) for _, before, wanted in updates])
         for item, before, wanted in updates:
             with _refusals_of(item.index, "patch"):
-                writes().change(before, wanted, force=item.force)
+                inventory.change(before, wanted, force=item.force, acyclic=before.seq in acyclic)
         for item in items:
             if item.op is Operation.DELETE:
                 with _refusals_of(item.index):
-                    writes().delete(item.id, precondition=item.precondition, force=item.force)
+                    inventory.delete(item.id, precondition=item.precondition, force=item.force)
 
-    writes().together(unit)
+    inventory.together(unit)
 
 
-def _read_update(item: Item) -> tuple[Record, Wanted]:
-    with _refusals_of(item.index, "patch"):
-        before = store().reads.asset(item.id)
-        item.precondition.check(before.version)
-        return before, reading.patched(item.given["patch"], before)
+def _read_updates(items: Sequence[Item]) -> list[tuple[Item, Record, Wanted]]:
+    found = store().reads.assets([item.id for item in items])
+    updates = []
+    for item in items:
+        with _refusals_of(item.index, "patch"):
+            before = found.get(str(item.id))
+            if before is None:
+                raise AssetNotFoundError(f"no asset has the id {item.id}")
+            item.precondition.check(before.version)
+            updates.append((item, before, reading.patched(item.given["patch"], before)))
+    return updates
 
 
 def _parsed(document: Any) -> list[Item]:
