@@ -1,7 +1,7 @@
 """The registry as a WSGI application."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from tradingbot_registry.rest.json_text import JsonText
 from tradingbot_registry.rest.problems import MisdirectedError
 from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
 from tradingbot_registry.rest.responses import AssetPartSchema
+from tradingbot_registry.settings import HISTORY_DAYS
 from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
 from tradingbot_registry.storage.migrations import migrate
 
@@ -53,8 +54,9 @@ def create_app(
     gate: Gate | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], UUID] = uuid4,
+    keep: timedelta = timedelta(days=HISTORY_DAYS),
 ) -> Flask:
-    """Return the application on a prepared database.
+    """Return the application on a prepared database, with its history of the time `keep`.
 
     Without a gate there is no authentication, and only requests to a loopback name are answered: a
     web page with a DNS name that points at 127.0.0.1 must not reach the inventory.
@@ -62,7 +64,7 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.json = JsonText(app)
     app.config.update(_configuration(login=gate is not None))
-    store = Store.on(database, clock, new_id)
+    store = Store.on(database, clock, new_id, keep=keep)
     app.extensions[EXTENSION] = Service(store, gate or OpenGate())
 
     observability.register(app, store)

@@ -77,6 +77,18 @@ class InvalidError(RefusedError):
         super().__init__(f"{where}{first.message}{more}", members={"errors": listed})
 
 
+class HistoryGoneError(RefusedError):
+    """Changes that came after `since` are no longer kept."""
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(
+            "changes that came after `since` are no longer kept: ask without `since` for the"
+            " current number, list the assets again, and follow from that number; the oldest"
+            f" changes that are kept come after {oldest}",
+            members={"oldest": oldest},
+        )
+
+
 class PreconditionFailedError(RefusedError):
     """The precondition of the request does not hold."""
 

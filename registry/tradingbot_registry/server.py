@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import time
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask
@@ -40,7 +41,7 @@ def run(settings: RegistrySettings) -> None:
     listener = listen(settings.host, settings.port)
     # The database last: a registry that can't start must not migrate it.
     database = prepared_database(settings.database_url)
-    app = create_app(database, gate=gate)
+    app = create_app(database, gate=gate, keep=timedelta(days=settings.history_days))
     host, port = listener.getsockname()[:2]
     scheme = "https" if certificate else "http"
     base = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -6,6 +6,9 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+HISTORY_DAYS = 90
+"""Days for which changes are kept by default."""
+
 
 class AuthMode(StrEnum):
     """How callers are authenticated."""
@@ -56,4 +59,10 @@ class RegistrySettings(BaseSettings):
     )
     threads: int = Field(
         default=8, ge=1, le=256, description="Maximum number of concurrent requests."
+    )
+    history_days: int = Field(
+        default=HISTORY_DAYS,
+        ge=1,
+        le=36500,
+        description="Days for which the changes of assets are kept. Writes delete older ones.",
     )

@@ -1,8 +1,9 @@
 """The history of assets: what was changed, when and by whom.
 
 An entry is written in the transaction of its change, so there is one for each version and none for
-a change that changed nothing. The entry of a deletion stays: a client that follows the changes
-learns of it.
+a change that changed nothing. That of a deletion outlives its asset: a client that follows the
+changes learns of it. Entries are kept for a time, and then deleted in their order, so that those
+that are there have no gap.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 import peewee
@@ -17,7 +19,7 @@ from tradingbot_api.asset import AssetType, config_problems
 
 from tradingbot_registry.inventory.graph import batched
 from tradingbot_registry.inventory.record import Record, same_json
-from tradingbot_registry.refusals import Complaint, InvalidError
+from tradingbot_registry.refusals import Complaint, HistoryGoneError, InvalidError
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import (
     Asset,
@@ -28,6 +30,9 @@ from tradingbot_registry.storage.models import (
 )
 
 REDACTED = "(redacted)"
+
+PRUNED_AT_ONCE = 1000
+"""Entries that one write deletes: more than most writes add, and few milliseconds of work."""
 
 
 class Action(StrEnum):
@@ -139,10 +144,11 @@ def _some(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def read(db: SqliteFile, *, since: int | None, asset: Any = None, limit: int) -> ChangesPage:
     """Return the changes after the one with the number `since`, oldest first.
 
-    With `asset`, only those of the asset with that id. Without `since`, those to come: none.
-    Raises InvalidError if there is no such number yet, as after the restore of a backup.
+    With `asset`, only those of the asset with that id, where 0 is for all that are kept. Without
+    `since`, those to come: none. Raises InvalidError if there is no such number yet, as after the
+    restore of a backup, and HistoryGoneError if some that came after it are not kept.
     """
-    newest = int(rows(db, Change.select(peewee.fn.COALESCE(peewee.fn.MAX(Change.seq), 0)))[0][0])
+    newest = _number(db, peewee.fn.MAX)
     if since is None:
         return ChangesPage((), newest)
     if since > newest:
@@ -156,11 +162,32 @@ def read(db: SqliteFile, *, since: int | None, asset: Any = None, limit: int) ->
                 )
             ]
         )
+    gone = _number(db, peewee.fn.MIN) - 1
+    if since < gone and (since or asset is None):
+        raise HistoryGoneError(gone)
     query = Change.select().where(Change.seq > since)
     if asset is not None:
         query = query.where(Change.asset_id == asset)
     found = tuple(query.order_by(Change.seq).limit(limit).execute(db))
     return ChangesPage(found, found[-1].seq if found else since)
+
+
+def _number(db: SqliteFile, which: Any) -> int:
+    return int(rows(db, Change.select(peewee.fn.COALESCE(which(Change.seq), 0)))[0][0])
+
+
+def prune(db: SqliteFile, before: datetime) -> None:
+    """Delete the oldest entries from before that time, at most `PRUNED_AT_ONCE` of them.
+
+    The newest one stays, whatever its time: it has the number that followers are at.
+    """
+    oldest = Change.select(Change.seq, Change.at).order_by(Change.seq)
+    if not any(at < before for _, at in rows(db, oldest.limit(1))):
+        return
+    *found, _ = rows(db, oldest.limit(PRUNED_AT_ONCE + 1))
+    old = [seq for seq, _ in takewhile(lambda entry: entry[1] < before, found)]
+    if old:
+        Change.delete().where(Change.seq <= old[-1]).execute(db)
 
 
 def has_history(db: SqliteFile, asset: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
 from tradingbot_registry.inventory.reads import Reads
 from tradingbot_registry.inventory.writes import Writes
+from tradingbot_registry.settings import HISTORY_DAYS
 from tradingbot_registry.storage.database import SqliteFile
 
 
@@ -34,8 +35,17 @@ class Store:
 
     @classmethod
     def on(
-        cls, database: SqliteFile, clock: Callable[[], datetime], new_id: Callable[[], UUID]
+        cls,
+        database: SqliteFile,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], UUID],
+        *,
+        keep: timedelta = timedelta(days=HISTORY_DAYS),
     ) -> Self:
-        """Return the inventory in this database. `clock` returns aware UTC times."""
+        """Return the inventory in this database. `clock` returns aware UTC times.
+
+        Entries of the history are kept for the time `keep`.
+        """
         changed = Changed()
-        return cls(database, Reads(database), Writes(database, clock, new_id, changed), changed)
+        writes = Writes(database, clock, new_id, changed, keep)
+        return cls(database, Reads(database), writes, changed)

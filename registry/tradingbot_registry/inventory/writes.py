@@ -9,7 +9,7 @@ the caller has read; a write of another version fails and the caller reads again
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
@@ -68,6 +68,8 @@ class Writes:
     new_id: Callable[[], UUID]
     changed: Callable[[], None]
     """Called after each write."""
+    keep: timedelta
+    """How long entries of the history are kept."""
     origin: Origin = NOBODY
     with_causes: bool = True
     """Whether the assets that are returned have their causes, which takes a walk for each."""
@@ -193,10 +195,16 @@ class Writes:
         return self._commit(unit)
 
     def _commit(self, unit: Callable[[], T]) -> T:
-        part_of_another = self.database.writing
-        result = write(self.database, unit)
-        if not part_of_another:
-            self.changed()
+        if self.database.writing:
+            return write(self.database, unit)  # A part of another, which does the rest.
+
+        def whole() -> T:
+            result = unit()
+            history.prune(self.database, self.clock() - self.keep)
+            return result
+
+        result = write(self.database, whole)
+        self.changed()
         return result
 
     def _insert(self, wanted: Wanted, ref: ExternalRef | None, asset_id: UUID) -> Record:

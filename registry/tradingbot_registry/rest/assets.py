@@ -15,6 +15,7 @@ from tradingbot_registry.rest import paging, reading
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
     DELETE_ERRORS,
+    HISTORY_ERRORS,
     REPEATED_ERRORS,
     USER_ERRORS,
     WRITE_ERRORS,
@@ -261,7 +262,7 @@ class History(GuardedView):
     @blueprint.documents(operationId="listAssetChanges")
     @blueprint.takes(HistoryQuery, location="query")
     @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
-    @blueprint.refuses(BY_ID_ERRORS)
+    @blueprint.refuses(BY_ID_ERRORS, HISTORY_ERRORS)
     def get(self, query: Mapping[str, int], *, asset_id: UUID) -> Any:
         """List the changes of an asset, which may be deleted."""
         found = store().reads.history(asset_id, since=query["since"], limit=query["limit"])

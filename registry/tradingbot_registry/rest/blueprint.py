@@ -11,6 +11,7 @@ from tradingbot_registry.refusals import (
     CycleError,
     DependentsError,
     ForbiddenError,
+    HistoryGoneError,
     InvalidError,
     KeyReusedError,
     NotReadyError,
@@ -63,6 +64,7 @@ WRITE_ERRORS: Kinds = (
     StorageFullError,
 )
 REPEATED_ERRORS: Kinds = (KeyReusedError,)
+HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
 DELETE_ERRORS: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
 USER_ERRORS: Kinds = (OwnerError,)

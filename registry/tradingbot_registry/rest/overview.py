@@ -8,7 +8,7 @@ from flask import Response, current_app, request
 
 from tradingbot_registry.inventory.listing import Listing
 from tradingbot_registry.inventory.picture import View
-from tradingbot_registry.rest.blueprint import BY_ID_ERRORS, RestBlueprint
+from tradingbot_registry.rest.blueprint import BY_ID_ERRORS, HISTORY_ERRORS, RestBlueprint
 from tradingbot_registry.rest.drawing import dot, mermaid
 from tradingbot_registry.rest.long_poll import wait_for_change
 from tradingbot_registry.rest.query import ChangesQuery, FilterQuery, GraphFormat, GraphQuery
@@ -59,7 +59,7 @@ class Changes(GuardedView):
     @blueprint.documents(operationId="listChanges")
     @blueprint.takes(ChangesQuery, location="query")
     @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
-    @blueprint.refuses()
+    @blueprint.refuses(HISTORY_ERRORS)
     def get(self, query: Mapping[str, int]) -> Any:
         """Follow the changes of all assets, deletions included."""
         found = store().reads.changes(since=query["since"], limit=query["limit"])

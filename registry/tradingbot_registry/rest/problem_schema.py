@@ -74,6 +74,9 @@ class ProblemSchema(ma.Schema):
         fields.Nested(ComplaintSchema),
         metadata={"description": "`invalid`: everything that is wrong, at once."},
     )
+    oldest = fields.Integer(
+        metadata={"description": "`history-gone`: the smallest `since` that is still answered."}
+    )
     cycle = _assets("`dependency-cycle`: the first assets of the cycle, in order.")
     length = fields.Integer(
         metadata={"description": "`dependency-cycle`: the number of assets on the cycle."}

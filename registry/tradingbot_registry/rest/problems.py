@@ -11,6 +11,7 @@ from tradingbot_registry.refusals import (
     CycleError,
     DependentsError,
     ForbiddenError,
+    HistoryGoneError,
     InvalidError,
     KeyReusedError,
     NotReadyError,
@@ -83,6 +84,7 @@ class Kind:
 
 KINDS: Mapping[type[RefusedError], Kind] = {
     AssetNotFoundError: Kind(404, "asset-not-found", "No such asset"),
+    HistoryGoneError: Kind(410, "history-gone", "The history does not reach back so far"),
     InvalidError: Kind(422, "invalid", "Invalid request"),
     PreconditionFailedError: Kind(412, "precondition-failed", "The asset has changed"),
     KeyReusedError: Kind(422, "idempotency-key-reused", "The key belongs to another request"),

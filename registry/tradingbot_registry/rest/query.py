@@ -296,7 +296,10 @@ class HistoryQuery(Query):
     since = NumberField(
         load_default=0,
         validate=validate.Range(min=0, max=MAX_NUMBER),
-        metadata={"description": "Only changes after this one: `last` of an earlier answer."},
+        metadata={
+            "description": "Only changes after this one: `last` of an earlier answer; 0 for all"
+            " that are kept."
+        },
     )
     limit = _limit()
 
@@ -308,8 +311,9 @@ class ChangesQuery(Query):
         load_default=None,
         validate=validate.Range(min=0, max=MAX_NUMBER),
         metadata={
-            "description": "Only changes after this one: `last` of an earlier answer; 0 for all."
-            " Without it, changes from now on: none, and the `last` to follow from."
+            "description": "Only changes after this one: `last` of an earlier answer. 0 for all, if"
+            " all are kept; else 410. Without it, changes from now on: none, and the `last` to"
+            " follow from."
         },
     )
     limit = _limit()
