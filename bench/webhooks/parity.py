@@ -25,8 +25,8 @@ from tradingbot_api.image import repository
 from tradingbot_api.strategies.checked import ANNOTATION, DEFAULT_STRATEGY_IMAGES
 
 from bench import ROOT
-from bench.common.sample import Json
-from bench.webhooks.reviews import WORKLOADS, Endpoint, review
+from bench.common.sample import Json, sample_bot
+from bench.webhooks.reviews import WORKLOADS, Endpoint, as_received, review
 from bench.webhooks.servers import Server
 
 BAD_REQUEST = 400
@@ -135,6 +135,10 @@ def questions() -> Iterator[Question]:
 
     for workload in WORKLOADS:
         yield Question(workload.title, workload.make(0))
+    # Nothing but the fraction to change: a defaulter that sees no change makes no patch.
+    complete = as_received(sample_bot(0))
+    complete["spec"]["riskManagement"]["stopLossPercentage"] = 2.5
+    yield Question("sample bot with all defaults and a fraction", complete)
     for case in (*admission_cases.CASES, *admission_cases.BOUNDS):
         if (
             _never_seen(case.manifest, case.errors)

@@ -100,7 +100,7 @@ def review(obj: Json, endpoint: Endpoint, *, old: Json | None = None, stored: bo
     """
     kind = obj["kind"]
     if stored:
-        obj = _as_received(obj) if endpoint == "mutate" else _as_stored(obj)
+        obj = as_received(obj) if endpoint == "mutate" else _as_stored(obj)
     metadata = obj.get("metadata", {})
     resource = {"group": "trading.io", "version": "v1", "resource": _PLURALS[kind]}
     gvk = {"group": "trading.io", "version": "v1", "kind": kind}
@@ -132,7 +132,7 @@ def review(obj: Json, endpoint: Endpoint, *, old: Json | None = None, stored: bo
     return json.dumps(whole, separators=(",", ":")).encode()
 
 
-def _as_received(obj: Json) -> Json:
+def as_received(obj: Json) -> Json:
     """Return the object with the defaults of the schema and `managedFields`."""
     obj = copy.deepcopy(obj)
     managed = {
@@ -150,7 +150,7 @@ def _as_received(obj: Json) -> Json:
 
 def _as_stored(obj: Json) -> Json:
     """Return the object after the mutating webhook, with the metadata of a new object."""
-    stored = defaulted(obj["kind"], _as_received(obj))
+    stored = defaulted(obj["kind"], as_received(obj))
     stored["metadata"] |= {
         "uid": str(uuid.uuid5(_SPACE, obj["metadata"]["name"])),
         "creationTimestamp": _WHEN,

@@ -150,9 +150,9 @@ TOO_COMPLEX = (
 )
 _BEGIN = 512
 """Bytes of a review that contain the kind."""
-_QUICK = 64 << 10
+_QUICK = 256 << 10
 """Maximum bytes of a review that is read into its type: a parser collects an error for each unknown
-key, and a larger review could have too many."""
+key. 12 MiB for those of a review of this size; a larger review could have too many."""
 
 
 def parse(body: bytes) -> TypedCreation | AdmissionRequest:

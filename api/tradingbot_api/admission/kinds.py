@@ -95,16 +95,16 @@ class Kind:
     """Mistakes in the parameters of a built-in strategy, each with the paths that it is about.
     Takes the spec, the annotations, the repositories of images that run these strategies, and on an
     update the spec and the annotations of the stored object."""
-    part_rules: tuple[tuple[str, tuple[Rule | ItemRule, ...]], ...] = ()
-    """Rules that concern one part of a spec, by the attribute of that part. Most specs do not have
-    it, and are not asked."""
+    part_rules: tuple[tuple[Callable[[Any], bool], tuple[Rule | ItemRule, ...]], ...] = ()
+    """Rules that concern one part of a spec, each group with a check whether the spec has that
+    part. Most specs do not have it, and are not asked."""
 
     def rules_for(self, spec: Any) -> tuple[Rule | ItemRule, ...]:
         """Return the rules that can find something in a spec, which is typed as far as it is
         valid."""
         rules = self.rules
-        for attribute, more in self.part_rules:
-            if getattr(spec, attribute) is not None:
+        for concern, more in self.part_rules:
+            if concern(spec):
                 rules = (*rules, *more)
         return rules
 
@@ -116,6 +116,11 @@ def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[Fiel
     if before is not None and after is not None and before != after:
         yield FieldError.invalid(EXCHANGE_NAME, after.value, EXCHANGE_IS_IMMUTABLE)
     yield from pod_rules.storage_update_errors(old.pod, new.pod)
+
+
+def has_pod(spec: TradingBotSpec) -> bool:
+    """Whether a spec, typed as far as it is valid, has the part that the rules of pods are about."""
+    return spec.pod is not None
 
 
 def bot_breaks_schema(spec: TradingBotSpec) -> bool:
@@ -131,8 +136,11 @@ KINDS: Mapping[str, Kind] = {
     "TradingBot": Kind(
         model=TradingBot,
         spec_model=TradingBotSpec,
-        rules=(*tradingbot_rules.RULES, *gateway_rules.RULES),
-        part_rules=(("pod", (*pod_rules.RULES, *gateway_rules.POD_RULES)),),
+        rules=tradingbot_rules.RULES,
+        part_rules=(
+            (gateway_rules.concern, gateway_rules.RULES),
+            (has_pod, (*pod_rules.RULES, *gateway_rules.POD_RULES)),
+        ),
         name=NameForm(
             NAME_PATTERN,
             NAME_LENGTH,

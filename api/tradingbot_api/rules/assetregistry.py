@@ -27,7 +27,7 @@ each tool that applies it, the annotation of `kubectl apply`, and the status: se
 docs/decisions.md."""
 FIELD_BYTES = 16
 """What each field counts more than its JSON: the API server stores `"f:NAME":{".":{}}` for it."""
-LINE_SEPARATOR, PARAGRAPH_SEPARATOR = "\u2028".encode(), "\u2029".encode()
+LONGER_SEPARATORS = ("\u2028".encode(), "\u2029".encode())
 PRINTED_STEPS = 40
 """Of a cycle; 100 errors with 500 names each would be 3 MB."""
 
@@ -103,7 +103,7 @@ def stored_bytes(value: object) -> int:
         len(text)
         + FIELD_BYTES * text.count(b'":')
         + 5 * (text.count(b"<") + text.count(b">") + text.count(b"&"))
-        + 3 * (text.count(LINE_SEPARATOR) + text.count(PARAGRAPH_SEPARATOR))
+        + (0 if text.isascii() else 3 * sum(map(text.count, LONGER_SEPARATORS)))
     )
 
 

@@ -35,6 +35,21 @@ _ENFORCEMENT = ("riskManagement.enforcement", "exchange.name", "exchange.dialect
 """What decides who keeps the limits."""
 
 
+def concern(spec: TradingBotSpec) -> bool:
+    """Whether RULES can find something in `spec`, which is typed as far as it is valid. Most bots
+    have none of the fields that the rules are about."""
+    exchange, risk = spec.exchange, spec.risk_management
+    return (
+        bool(GATEWAY_BY_DEFAULT)
+        or exchange is None
+        or exchange.dialect is not None
+        or exchange.paper_balance is not None
+        or risk is None
+        or risk.enforcement is not None
+        or risk.allowed_symbols is not None
+    )
+
+
 def dialect(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """Require that a gateway knows what the exchange speaks, and can speak it in a pod."""
     exchange = spec.exchange

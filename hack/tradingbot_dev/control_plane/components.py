@@ -18,6 +18,11 @@ LOCAL_PODS = "local-pods"
 # Each group is stopped at once. The API server writes to etcd as it stops.
 STOP_ORDER = ((LOCAL_PODS, KWOK, SCHEDULER, CONTROLLER_MANAGER), (KUBE_APISERVER,), (ETCD,))
 
+NO_ENDPOINTS = "--controllers=*,-endpoints-controller,-endpointslice-controller"
+"""Of the controller manager, where nothing forwards a Service. The addresses of local pods are on
+loopback, which endpoints may not be. Of the requests of the end-to-end tests, the endpoints of
+Services made one in twelve."""
+
 NODE_NAME = "simulated"
 _FAKE = "kwok.x-k8s.io/node"
 
@@ -125,9 +130,7 @@ def _controllers(layout: Layout) -> Program:
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         "--profiling=false",
-        # Nothing here forwards a Service, and the addresses of local pods are on loopback, which
-        # endpoints may not be. Of the requests of the end-to-end tests, these made one in twelve.
-        "--controllers=*,-endpoints-controller,-endpointslice-controller",
+        NO_ENDPOINTS,
     )
     return Program(CONTROLLER_MANAGER, command, ports=(layout.ports.controller_manager,))
 

@@ -194,6 +194,32 @@ func defaultBot(bot *v1.TradingBot) {
 		spec.Schedule = &v1.Schedule{}
 	}
 	defaultSchedule(spec.Schedule)
+	quoteFractions(spec)
+}
+
+// quoteFractions tells controller-runtime of the numbers that are written otherwise than they came.
+func quoteFractions(spec *v1.TradingBotSpec) {
+	quote := func(numbers ...*v1.Number) {
+		for _, number := range numbers {
+			if number != nil {
+				number.Fraction = false
+			}
+		}
+	}
+	if risk := spec.RiskManagement; risk != nil {
+		quote(risk.MaxPositionSize, risk.DailyLossLimit, risk.StopLossPercentage, risk.TakeProfitPercentage,
+			risk.PriceCollarPercentage)
+	}
+	if exchange := spec.Exchange; exchange != nil {
+		for i := range exchange.PaperBalance {
+			quote(exchange.PaperBalance[i].Amount)
+		}
+	}
+	for _, amounts := range []*v1.ResourceAmounts{spec.Resources.Limits, spec.Resources.Requests} {
+		if amounts != nil {
+			quote(amounts.CPU, amounts.Memory)
+		}
+	}
 }
 
 func setDefault[T any](value **T, usual T) {

@@ -13,6 +13,9 @@ import (
 type Number struct {
 	Text  string
 	Whole bool
+	// Fraction is one without quotes. A defaulter resets it: controller-runtime makes no patch for an
+	// object that the defaulter did not change.
+	Fraction bool
 }
 
 // Both are written in the same two ways.
@@ -23,7 +26,7 @@ type (
 
 func (n *Number) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
-		n.Whole = false
+		n.Whole, n.Fraction = false, false
 		return json.Unmarshal(data, &n.Text)
 	}
 	var number json.Number
@@ -32,7 +35,7 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 	}
 	n.Text = plainText(number)
 	_, err := number.Int64()
-	n.Whole = err == nil
+	n.Whole, n.Fraction = err == nil, err != nil
 	return nil
 }
 
