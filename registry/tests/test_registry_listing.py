@@ -9,6 +9,7 @@ from tradingbot_registry.storage.database import SqliteFile
 
 @pytest.fixture
 def stocked(api: Api) -> Api:
+    """Added at 1, 3, 5 and 7 seconds: each write reads the clock once more, for what it prunes."""
     root = api.add("root", status="Failed", tags=["a", "b"], description="The 100% source")
     api.add("mid", root["id"], status="Active", tags=["a"])
     api.add("Leaf_one", tags=["b", "c"], type="Configuration")
@@ -42,9 +43,9 @@ def stocked(api: Api) -> Api:
         ("q=%25", ["root"]),
         ("external_ref_prefix=crd/default/x", ["owned"]),
         ("external_ref_prefix=crd/Default/x", []),
-        ("updated_since=2026-01-01T00:00:03Z", ["Leaf_one", "owned"]),
-        ("updated_since=2026-01-01T01:00:04%2B01:00", ["owned"]),
-        ("updated_since=2026-01-01t00:00:03.9999999z", ["owned"]),
+        ("updated_since=2026-01-01T00:00:05Z", ["Leaf_one", "owned"]),
+        ("updated_since=2026-01-01T01:00:07%2B01:00", ["owned"]),
+        ("updated_since=2026-01-01t00:00:05.9999999z", ["owned"]),
         ("updated_since=2025-12-31T23:59:60Z", ["root", "mid", "Leaf_one", "owned"]),
         ("updated_since=0001-01-01T00:00:00%2B23:59", ["root", "mid", "Leaf_one", "owned"]),
         ("updated_since=0999-01-01T00:00:00Z", ["root", "mid", "Leaf_one", "owned"]),
