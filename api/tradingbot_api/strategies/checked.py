@@ -77,7 +77,7 @@ def annotation_error(strategy: Strategy | None, annotations: Any) -> FieldError 
 
 
 def _annotation(annotations: Any) -> Any:
-    if not annotations:  # of most objects, and quicker to see than that it is no mapping
+    if not annotations:  # most objects have none, and this check is the quickest
         return None
     return annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
 
