@@ -9,14 +9,22 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
-from tradingbot_api.credentials import detect, detect_in, is_plainly_clean, names_credential
+from tradingbot_api.credentials import (
+    detect,
+    detect_in,
+    is_plainly_clean,
+    names_credential,
+    suspects,
+)
 from tradingbot_api.credentials.cel import (
     HARMLESS_PATTERN,
     PEM_PATTERN,
     VALUE_PATTERN,
     refused_by_schema,
 )
+from tradingbot_api.credentials.forms import RUN
 from tradingbot_api.credentials.harmless import _HARMLESS
+from tradingbot_api.credentials.vocabulary import HINTS
 
 _CORPUS = Path(__file__).parent / "corpus" / "credentials.yaml"
 CORPUS: dict[str, list[Any]] = yaml.safe_load(_CORPUS.read_text(encoding="utf-8"))
@@ -176,3 +184,39 @@ def test_every_name_and_value_has_a_verdict_that_shows_no_value(name: str, value
 @given(st.text(max_size=40), st.text(max_size=200))
 def test_what_is_plainly_clean_has_no_suspect(name: str, value: str) -> None:
     assert not is_plainly_clean(f"{name}\n{value}") or detect(name, value) is None
+
+
+PARTS = st.sampled_from(
+    [
+        *("abandon", "act", "art", "threshold", "abcdefgh", "ab", "a1", "x" * 14, "9" * 15, "AIza"),
+        *(" ", ", ", '":"', '":["', "----", "_", "-", "/", "\n", ".", "0", "12,", "255, ", "1000,"),
+        *("pass", "wd", "ke", "y"),
+    ]
+)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(PARTS, max_size=40).map("".join),
+    st.sampled_from(
+        ["", *("act " * 11, "a1/b2+c3_d4-e5/f", "abcdefgh..." * 12, "1," * 32, "255, " * 33)]
+    ),
+    st.sampled_from([0, suspects._SHORT]),
+)
+def test_a_text_that_plainly_holds_no_suspect_is_one_in_which_each_search_finds_nothing(
+    around: str, inside: str, length: int
+) -> None:
+    """The quicker searches of long texts leave nothing out."""
+    text = f"{around}{inside}{around}"
+    text += " " * (length - len(text))
+    plain = (
+        RUN.search(text),
+        suspects._ELEVEN_WORDS.search(text),
+        re.search(r"\b(?:[0-9]{1,3}+,\s?){32}", text, re.ASCII),
+        any(hint in text.lower() for hint in HINTS),
+    )
+
+    assert suspects._has_run(text) == (plain[0] is not None)
+    assert suspects._has_phrase(text) == (plain[1] is not None)
+    assert suspects._has_hint(text.lower()) == plain[3]
+    assert not is_plainly_clean(text) or not any(plain)

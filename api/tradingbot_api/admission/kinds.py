@@ -119,7 +119,7 @@ def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[Fiel
 
 
 def has_pod(spec: TradingBotSpec) -> bool:
-    """Whether a spec, typed as far as it is valid, has the part that the rules of pods are about."""
+    """Whether a spec, typed as far as it is valid, has what the rules of pods are about."""
     return spec.pod is not None
 
 

@@ -169,7 +169,7 @@ def review(
     if strategy_images is not None and definition.parameter_errors is not None:
         before_update = None if was is None else (was, value_at(old, ANNOTATIONS))
         found = definition.parameter_errors(spec, annotations, strategy_images, before_update)
-        results += _limited_results(found)
+        results += [([error], paths) for error, paths in islice(found, MAX_LISTED + 1)]
     if not errors and not results and not steps:
         return NO_FINDINGS
     return _verdict(definition, scope, errors, results, steps)
@@ -249,12 +249,6 @@ def _run_on_items(
             first = next(findings, None)
             if first is not None:
                 yield _limited(first, findings), needs
-
-
-def _limited_results(found: Iterator[tuple[FieldError, tuple[Path, ...]]]) -> Iterator[Result]:
-    """Yield each error with the paths that it is about, and no more than `_limited` keeps."""
-    for error, paths in islice(found, MAX_LISTED + 1):
-        yield [error], paths
 
 
 def _limited(first: Finding, more: Iterator[Finding]) -> list[Finding]:

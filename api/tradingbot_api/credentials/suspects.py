@@ -33,11 +33,12 @@ _MODE = re.compile("[A-Za-z]{2,12}")
 _NESTED = 2
 """JSON inside a text is read, and inside a text of that."""
 
-_MARKS = (*HINTS, "@", "basic ", "digest ", "putty", "jdbc:oracle", "sig=", "ature=")
+_MARKS = ("@", "basic ", "digest ", "putty", "jdbc:oracle", "sig=", "ature=")
 _ELEVEN_WORDS = re.compile(texts.ELEVEN_WORDS, re.ASCII)
 _BYTES = re.compile(r",\s?[0-9]{1,3}+,(?:\s?[0-9]{1,3}+,){30}", re.ASCII)
-"""Every credential that is known by its value has one of these in it, or what RUN finds; _MARKS in
-lower case. _BYTES begins with a literal, which is searched for much faster than a boundary."""
+"""Every credential that is known by its value has one of these in it, or what RUN finds, or one of
+_MARKS or HINTS in lower case. _BYTES begins with a literal, which is searched for much faster than
+a boundary."""
 
 
 def _classes(characters: str, others: str) -> bytes:
@@ -49,20 +50,34 @@ def _classes(characters: str, others: str) -> bytes:
 
 _OF_A_RUN = _classes(f"{ascii_letters}{digits}_+/-", " ")
 _RUN_LENGTH = b"x" * 15
+_SHORT = 256
+"""Characters of a text in which a search costs less than to prepare a quicker one."""
+_OF_A_WORD = bytes(code if chr(code) in ascii_letters else ord(" ") for code in range(256))
 _OF_A_PHRASE = _classes(ascii_letters, "-")
 _JOINED = _classes("x-", " ")
 _PHRASE_LENGTH = b"x" * (11 * 3 + 10)
 
 
+def _has_hint(folded: str) -> bool:
+    """Return whether one of HINTS, which are letters, is in an ASCII text in lower case. The many
+    words of a long text are few different ones."""
+    if len(folded) >= _SHORT:
+        folded = b" ".join({*folded.encode().translate(_OF_A_WORD).split()}).decode()
+    return any(map(folded.__contains__, HINTS))
+
+
 def _has_run(text: str) -> bool:
-    """Return whether RUN is in an ASCII text. Most texts have no 15 of its characters in a row,
+    """Return whether RUN is in an ASCII text. Many texts have no 15 of its characters in a row,
     which costs a tenth of the search."""
-    return _RUN_LENGTH in text.encode().translate(_OF_A_RUN) and RUN.search(text) is not None
+    may = len(text) < _SHORT or _RUN_LENGTH in text.encode().translate(_OF_A_RUN)
+    return may and RUN.search(text) is not None
 
 
 def _has_phrase(text: str) -> bool:
-    """Return whether _ELEVEN_WORDS is in an ASCII text: eleven words of at least three letters, without
-    digits, and with at most three other characters between two of them."""
+    """Return whether _ELEVEN_WORDS is in an ASCII text: eleven words of at least three letters,
+    without digits, and with at most three other characters between two of them."""
+    if len(text) < len(_PHRASE_LENGTH):
+        return False
     parts = text.encode().translate(_OF_A_PHRASE).replace(b"----", b" ").translate(_JOINED)
     return _PHRASE_LENGTH in parts and _ELEVEN_WORDS.search(text) is not None
 
@@ -111,9 +126,11 @@ def is_plainly_clean(text: str) -> bool:
 
     Quick, for the many objects that hold none. False also where there only might be one.
     """
+    folded = text.lower()
     return (
         text.isascii()  # a name in letters of full width has other bytes
-        and not any(map(text.lower().__contains__, _MARKS))
+        and not _has_hint(folded)
+        and not any(map(folded.__contains__, _MARKS))
         and not _has_run(text)
         and not _has_phrase(text)
         and _BYTES.search(text) is None

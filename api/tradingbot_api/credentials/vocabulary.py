@@ -181,4 +181,5 @@ HINTS = (
     *("pass", "pw", "secret", "token", "key", "cred", "mnemonic", "kennwort", "psk", "bearer"),
     *("jwt", "authorization", "cookie", "phrase", "words", "seed", "code", "otp", "auth"),
 )
-"""One of these is in every name that names a secret: a quick search that clears most names."""
+"""One of these is in every name that names a secret: a quick search that clears most names. Letters
+alone."""

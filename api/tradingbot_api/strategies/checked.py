@@ -77,6 +77,8 @@ def annotation_error(strategy: Strategy | None, annotations: Any) -> FieldError 
 
 
 def _annotation(annotations: Any) -> Any:
+    if not annotations:  # most objects have none, and this check is the quickest
+        return None
     return annotations.get(ANNOTATION) if isinstance(annotations, Mapping) else None
 
 
