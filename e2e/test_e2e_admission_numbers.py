@@ -95,7 +95,7 @@ def test_one_file_makes_one_bot_whatever_was_applied_before(person: Person) -> N
         assert done.returncode == 0, done.stderr
     person.applied(with_stop_and_memory("fresh", 9, "72Mi"))
     fresh = made_of(person, "fresh")
-    assert fresh[1]["riskManagement"] == {"takeProfitPercentage": "18"}
+    assert fresh[1]["riskManagement"]["takeProfitPercentage"] == "18"
     assert fresh[1]["resources"]["requests"]["memory"] == "72Mi"
     for way in chance.sample(ways, k=len(ways)):
         wandered = with_stop_and_memory(BOT, "1", "1Gi")

@@ -6,7 +6,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +19,15 @@ from tradingbot_exchange.coinbase.calls import V3
 from tradingbot_exchange.coinbase.signing import bearer_headers, bearer_token, load_private_key
 
 PRODUCT = "BTC-USD"
+
+
+def patiently(send: Callable[[], Answer]) -> Answer:
+    """Send a request, again after a 429: an account has one limit of its rate for its gateway and
+    for all that a test asks."""
+    deadline = time.monotonic() + 20
+    while (answer := send()).status == 429 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return answer
 
 
 @dataclass
@@ -72,14 +81,12 @@ class Bot:
         patient: bool = True,
         **more: Any,
     ) -> Answer:
-        """Send a signed request. Unless `patient` is false, again after a 429: the account has one
-        limit of its rate for its gateway and for all that a test asks."""
-        deadline = time.monotonic() + 20
-        while True:
-            answer = self._signed(method, path, body, key=key or self.key, now_s=now_s, **more)
-            if not patient or answer.status != 429 or time.monotonic() > deadline:
-                return answer
-            time.sleep(0.1)
+        """Send a signed request."""
+
+        def send() -> Answer:
+            return self._signed(method, path, body, key=key or self.key, now_s=now_s, **more)
+
+        return patiently(send) if patient else send()
 
     def _signed(
         self,
@@ -125,13 +132,17 @@ class Bot:
         if form == "market_market_ioc" and not members:
             members = {"base_size": f"{Decimal('0.001') + self.sent % 20 * Decimal('0.00001'):f}"}
         body = {
-            "client_order_id": client_id or str(uuid.uuid4()),
             "product_id": product,
             "side": side,
             "order_configuration": {form: members},
             **(more or {}),
         }
-        return self.signed("POST", f"{V3}/orders", body, timeout=timeout, patient=patient)
+
+        def send() -> Answer:
+            named = {"client_order_id": client_id or str(uuid.uuid4()), **body}
+            return self.signed("POST", f"{V3}/orders", named, timeout=timeout, patient=False)
+
+        return patiently(send) if patient else send()
 
     def limit(self, price: Decimal, size: str = "0.001", **more: Any) -> Answer:
         """Send a limit order, each time at another price."""

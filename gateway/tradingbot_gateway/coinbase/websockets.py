@@ -80,7 +80,7 @@ class WebSockets:
             await connection.run()
         finally:
             self._open.discard(client)
-            await client.close(code=WSCloseCode.GOING_AWAY)
+            await client.close(code=connection.code)
         return client
 
     async def shut_down(self) -> None:
@@ -99,6 +99,8 @@ class Connection:
     """Of the user channel; all, if there is none."""
     subscribed: bool = False
     """Whether to the user channel."""
+    code: WSCloseCode = WSCloseCode.GOING_AWAY
+    """Why it ends."""
     _waiting: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
     _number: int = 0
     _upstream: aiohttp.ClientWebSocketResponse | None = None
@@ -239,6 +241,7 @@ class Connection:
         while True:
             text = await self._waiting.get()
             if text is None:
-                await self.client.close(code=WSCloseCode.SERVICE_RESTART)
+                # Closed by the caller, when nothing else reads: the close has to be confirmed.
+                self.code = WSCloseCode.SERVICE_RESTART
                 return
             await self.client.send_str(text)
