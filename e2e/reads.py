@@ -104,7 +104,7 @@ def delete_all(plane: ControlPlane, namespace: str, kinds: str) -> None:
         options = {"propagationPolicy": "Background"}
         path = resource.path(namespace)
         status, said = request(plane, path, method="DELETE", body=options)
-        assert status == 200, said
+        assert status in (200, 404), said  # 404: the kind is not served, as after an uninstall
 
 
 def without_managed_fields(obj: Object) -> Object:
