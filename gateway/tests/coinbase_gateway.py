@@ -218,6 +218,8 @@ class Bot:
             return self.held() == 0 and not self.open_orders()
 
         eventually(is_flat)
+        # What the gateway has not heard of yet counts against the next test's limits.
+        eventually(lambda: self.gateway.risk()["openPositions"] == 0)
 
 
 def start_bot(start: Gateways, *arguments: str, begin: bool = True, **more: Any) -> Bot:

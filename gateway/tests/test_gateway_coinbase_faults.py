@@ -83,7 +83,8 @@ def test_an_order_that_was_refused_for_its_rate_does_not_count(bot: Bot) -> None
 
 
 def test_a_limit_of_the_rate_does_not_cost_a_position_its_protection(bot: Bot) -> None:
-    assert bot.order(base_size="0.0106").body["success"]
+    answer = bot.order(base_size="0.0106")
+    assert answer.body["success"], answer.body
     bot.exchange.fault(type="rate-limit", match=ORDER, retryAfter=1)
     eventually(lambda: len(bot.open_orders()) == 2)
     assert bot.held() == Decimal("0.0106")
