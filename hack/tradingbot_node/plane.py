@@ -60,11 +60,10 @@ def prepare(plane: ControlPlane) -> None:
 
 def start(plane: ControlPlane, *, seconds: float) -> None:
     """Start what is not running, and wait until the API server is ready."""
-    (etcd, apiserver), (controllers, scheduler, _kwok) = components.start_order(plane)
+    # kube-proxy forwards Services.
+    waves = components.start_order(plane, forwards_services=True)
+    (etcd, apiserver), (controllers, scheduler, _kwok) = waves
     apiserver = replace(apiserver, command=(*apiserver.command, *_on_a_node(plane)))
-    # kube-proxy forwards Services by their endpoints.
-    with_endpoints = (flag for flag in controllers.command if flag != components.NO_ENDPOINTS)
-    controllers = replace(controllers, command=tuple(with_endpoints))
     for program in (etcd, apiserver):
         ensure(plane.table, _inside(program))
     plane.await_api(seconds=seconds)

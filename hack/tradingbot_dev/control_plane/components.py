@@ -18,17 +18,16 @@ LOCAL_PODS = "local-pods"
 # Each group is stopped at once. The API server writes to etcd as it stops.
 STOP_ORDER = ((LOCAL_PODS, KWOK, SCHEDULER, CONTROLLER_MANAGER), (KUBE_APISERVER,), (ETCD,))
 
-NO_ENDPOINTS = "--controllers=*,-endpoints-controller,-endpointslice-controller"
-"""Of the controller manager, where nothing forwards a Service. The addresses of local pods are on
-loopback, which endpoints may not be. Of the requests of the end-to-end tests, the endpoints of
-Services made one in twelve."""
-
 NODE_NAME = "simulated"
 _FAKE = "kwok.x-k8s.io/node"
 
 
-def start_order(layout: Layout) -> tuple[tuple[Program, ...], ...]:
+def start_order(
+    layout: Layout, *, forwards_services: bool = False
+) -> tuple[tuple[Program, ...], ...]:
     """Return the programs in waves. The second wave starts when the API server is ready.
+
+    `forwards_services`: whether something forwards Services, which needs their endpoints.
 
     The API server waits for etcd by itself. The others exit if the roles that they need do not
     exist yet.
@@ -36,7 +35,12 @@ def start_order(layout: Layout) -> tuple[tuple[Program, ...], ...]:
     local_pods = (_local_pods(layout),) if layout.local_pods else ()
     return (
         (_etcd(layout), _apiserver(layout)),
-        (_controllers(layout), _scheduler(layout), _kwok(layout), *local_pods),
+        (
+            _controllers(layout, endpoints=forwards_services),
+            _scheduler(layout),
+            _kwok(layout),
+            *local_pods,
+        ),
     )
 
 
@@ -112,9 +116,14 @@ def _apiserver(layout: Layout) -> Program:
     return Program(KUBE_APISERVER, tuple(command), ports=(layout.ports.kube_apiserver,))
 
 
-def _controllers(layout: Layout) -> Program:
+def _controllers(layout: Layout, *, endpoints: bool) -> Program:
     files = layout.pki
     kubeconfig = layout.client_kubeconfig(pki.CONTROLLER_MANAGER)
+    controllers: tuple[str, ...] = ()
+    if not endpoints:
+        # The addresses of local pods are on loopback, which endpoints may not be. Of the requests
+        # of the end-to-end tests, the endpoints of Services made one in twelve.
+        controllers = ("--controllers=*,-endpoints-controller,-endpointslice-controller",)
     command = (
         str(layout.assets.kube_controller_manager),
         f"--kubeconfig={kubeconfig}",
@@ -130,7 +139,7 @@ def _controllers(layout: Layout) -> Program:
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         "--profiling=false",
-        NO_ENDPOINTS,
+        *controllers,
     )
     return Program(CONTROLLER_MANAGER, command, ports=(layout.ports.controller_manager,))
 
