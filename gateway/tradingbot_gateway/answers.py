@@ -61,6 +61,10 @@ class Answer:
         except ValueError as error:
             raise UnreachableError(f"answered {self.status} without JSON") from error
 
+    def with_body(self, body: object) -> "Answer":
+        """Return the answer with another body."""
+        return Answer(self.status, encode_json(body), self.headers)
+
 
 class ServerClock:
     """The exchange's time, from the machine's and the difference that was measured last."""
@@ -77,6 +81,11 @@ class ServerClock:
     def measured(self, *, server: int, before: int, after: int) -> None:
         """Take the exchange's time that was read between two times of the machine."""
         self.offset = server - (before + after) // 2
+
+
+def encode_json(body: object) -> bytes:
+    """Return a body as exchanges write theirs: without spaces, in UTF-8."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 async def send(

@@ -5,7 +5,7 @@ loop, and no method waits, so a decision and what it counts are one step.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.enforcement import quote_currency_of
 from tradingbot_api.trading_hours import hours
 
+from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ConfigError, StateFileError
 from tradingbot_gateway.journal import Journal, Recorded
@@ -25,9 +26,6 @@ from tradingbot_gateway.risk.limits import Limits, Settings
 from tradingbot_gateway.risk.reconciliation import Answers, reconcile
 from tradingbot_gateway.risk.types import Market, Purpose, Quote, Request
 from tradingbot_gateway.risk.verdicts import Verdict
-
-Wall = Callable[[], int]
-"""Returns milliseconds since the epoch."""
 
 
 class Gate:
@@ -91,6 +89,11 @@ class Gate:
         self.metrics.decided(verdict)
         self.drop_copy.decided(request, verdict, now=now)
         return verdict
+
+    def refused(self, what: str, *, control: str, reason: str) -> None:
+        """Count, and write down, what was refused before it became a request."""
+        self.metrics.verdicts.labels("refused", control).inc()
+        self.drop_copy.refused(what, control=control, reason=reason, now=self.wall())
 
     def on(self, *events: Event) -> None:
         """Count what happened."""

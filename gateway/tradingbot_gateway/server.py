@@ -18,11 +18,12 @@ from tradingbot_exchange.errors import ListenError as ExchangeListenError
 from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
 
+from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.configuration import ConfigFile
 from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ListenError
-from tradingbot_gateway.gate import Gate, Wall
+from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.settings import GatewaySettings, address

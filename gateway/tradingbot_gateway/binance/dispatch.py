@@ -1,13 +1,12 @@
 """One call of the bot, from REST or the WebSocket API, to the answer that the bot gets."""
 
-import json
 import logging
 from collections.abc import Mapping
 
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.framing import Proof
 
-from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError
+from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError, encode_json
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.proof import Gatekeeper, without_proof
@@ -92,29 +91,22 @@ class Dispatch:
             shown: object = in_account(answer.json(), self._account.holds())
         else:
             shown = of_the_bot(answer.json())
-        return Answer(answer.status, _encode(shown), answer.headers)
+        return answer.with_body(shown)
 
     def _untagged(self, answer: Answer) -> Answer:
         if b'"strategyId"' not in answer.body:
             return answer
         shown = without_tag(answer.json(), self._account.tag)
-        return Answer(answer.status, _encode(shown), answer.headers)
+        return answer.with_body(shown)
 
     def refusal(self, error: ApiError) -> Answer:
         """Return an error in the exchange's form."""
         headers = dict(_JSON)
         if isinstance(error, RefusalError):
             headers[REFUSED_HEADER] = error.control
-        return Answer(error.status, _encode(error.body()), headers)
+        return Answer(error.status, encode_json(error.body()), headers)
 
     def refuse(self, what: str, error: RefusalError) -> Answer:
         """Return, and write down, the refusal of something that is not on the list."""
-        self._gate.metrics.verdicts.labels("refused", error.control).inc()
-        self._gate.drop_copy.refused(
-            what, control=error.control, reason=error.message, now=self._gate.wall()
-        )
+        self._gate.refused(what, control=error.control, reason=error.message)
         return self.refusal(error)
-
-
-def _encode(body: object) -> bytes:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,7 +1,6 @@
 """Orders and cancels: those of the bot, after the core has judged them, and the gateway's own."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -80,8 +79,8 @@ class Trading:
             body = answer.json()
             self._placed(body, submission.request.orders)
             if call.treatment is Treatment.ORDER:
-                return _with_body(
-                    answer, trimmed(body, submission.asked_response, submission.order_type)
+                return answer.with_body(
+                    trimmed(body, submission.asked_response, submission.order_type)
                 )
         return answer
 
@@ -126,7 +125,7 @@ class Trading:
         body["newOrderResponse"] = trimmed(
             body["newOrderResponse"], submission.asked_response, submission.order_type
         )
-        return _with_body(answer, whole)
+        return answer.with_body(whole)
 
     # Cancels
 
@@ -174,7 +173,7 @@ class Trading:
         for answer in done:
             self._canceled(answer)
         # An order that ended meanwhile is no longer there to cancel, as the exchange sees it too.
-        return _with_body(done[-1], [each.json() for each in done]) if done else answers[-1]
+        return done[-1].with_body([each.json() for each in done]) if done else answers[-1]
 
     def _is_of_the_bot(self, view: Json) -> bool:
         own = self._tag.marks(view.get("strategyId"), view.get("strategyType"))
@@ -245,8 +244,3 @@ class Trading:
 
 def _is_refused(answer: Answer) -> bool:
     return not answer.succeeded and code_of(answer) not in _PARTLY_DONE
-
-
-def _with_body(answer: Answer, body: object) -> Answer:
-    encoded = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-    return Answer(answer.status, encoded, answer.headers)

@@ -1,6 +1,5 @@
 """One call of the bot over REST, to the answer that the bot gets."""
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from tradingbot_exchange.coinbase.errors import ApiError, RateLimitedError
 from tradingbot_exchange.coinbase.failures import OrderFailedError, error_response
 from tradingbot_exchange.coinbase.order_requests import parse_json
 
-from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError
+from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError, encode_json
 from tradingbot_gateway.coinbase.account import Account
 from tradingbot_gateway.coinbase.calls import Allowed, Treatment
 from tradingbot_gateway.coinbase.proof import Gatekeeper
@@ -107,7 +106,7 @@ class Dispatch:
                 shown["account"] = in_account(shown["account"], holds)
         else:
             await self._show_orders(shown, asked)
-        return Answer(answer.status, _encode(shown), answer.headers)
+        return answer.with_body(shown)
 
     async def _show_orders(self, shown: dict[str, Any], asked: int) -> None:
         """Count what the bot is about to learn, and show its orders as it has sent them."""
@@ -137,7 +136,7 @@ class Dispatch:
         headers = {"Content-Type": "application/json"}
         if isinstance(error, OrderRefusedError):
             headers[REFUSED_HEADER] = error.control
-        return Answer(200, _encode(body), headers)
+        return Answer(200, encode_json(body), headers)
 
     def refusal(self, error: ApiError) -> Answer:
         """Return an error in the exchange's form."""
@@ -148,12 +147,5 @@ class Dispatch:
 
     def refuse(self, what: str, error: RefusalError) -> Answer:
         """Return, and write down, the refusal of something that is not on the list."""
-        self._gate.metrics.verdicts.labels("refused", error.control).inc()
-        self._gate.drop_copy.refused(
-            what, control=error.control, reason=error.details, now=self._gate.wall()
-        )
+        self._gate.refused(what, control=error.control, reason=error.details)
         return self.refusal(error)
-
-
-def _encode(body: object) -> bytes:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,7 +1,6 @@
 """Orders and cancels: those of the bot, after the core has judged them, and the gateway's own."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from tradingbot_exchange.coinbase.calls import V3
 from tradingbot_exchange.coinbase.failures import OrderFailedError
 from tradingbot_exchange.coinbase.order_requests import parse_cancel
 
-from tradingbot_gateway.answers import Answer
+from tradingbot_gateway.answers import Answer, encode_json
 from tradingbot_gateway.coinbase.queries import MINUTE_MS, Queries
 from tradingbot_gateway.coinbase.rates import LIMITED_SECONDS
 from tradingbot_gateway.coinbase.refusals import LOCKED, refused
@@ -71,7 +70,7 @@ class Trading:
         shown = answer.json()
         if shown.get("success"):
             await self._accepted(shown, submission, sent=sent)
-        return _with_body(answer, self._shown(shown))
+        return answer.with_body(self._shown(shown))
 
     def _known(self, submission: Submission) -> Answer | None:
         """Return the answer to an order that was sent with this client id before, or None.
@@ -94,7 +93,7 @@ class Trading:
             },
             "order_configuration": submission.body["order_configuration"],
         }
-        return Answer(200, _encode(body), _JSON)
+        return Answer(200, encode_json(body), _JSON)
 
     async def _admit(self, submission: Submission) -> None:
         """Return when the request counts as sent. Raises OrderFailedError."""
@@ -219,11 +218,3 @@ def _order_id(body: Json) -> str:
     if not found:
         raise UnreachableError("an order was accepted without an id")
     return str(found)
-
-
-def _encode(body: object) -> bytes:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _with_body(answer: Answer, body: object) -> Answer:
-    return Answer(answer.status, _encode(body), answer.headers)
