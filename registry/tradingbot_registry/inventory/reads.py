@@ -11,7 +11,8 @@ from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Listing, Page
 from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record
-from tradingbot_registry.storage.database import SqliteFile, snapshot
+from tradingbot_registry.storage.database import snapshot
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset
 
 
@@ -19,7 +20,7 @@ from tradingbot_registry.storage.models import Asset
 class Reads:
     """The reads of a database."""
 
-    database: SqliteFile
+    database: Database
 
     def asset(self, asset_id: UUID) -> Record:
         """Return the asset of that id. Raises AssetNotFoundError."""
