@@ -101,11 +101,12 @@ def write_until_dead(server: Server, acknowledged: list[str]) -> None:
         return
 
 
-def test_two_processes_on_one_file_can_not_close_a_cycle(tmp_path: Path) -> None:
-    database = tmp_path / "r.db"
+def test_two_processes_on_one_database_can_not_close_a_cycle(
+    database_url: str, tmp_path: Path
+) -> None:
     with (
-        serving(database, tmp_path / "log1") as one,
-        serving(database, tmp_path / "log2") as two,
+        serving(database_url, tmp_path / "log1") as one,
+        serving(database_url, tmp_path / "log2") as two,
     ):
         for _ in range(10):
             a = one.call("POST", ASSETS, BODY)[1]["id"]

@@ -129,13 +129,15 @@ def _serve(
     threads: int,
 ) -> None:
     _allow_many_connections()
+    store = app.extensions[EXTENSION].store
     server = Server(
         configured(
             Application(
                 app,
                 threads=threads,
                 max_body=MAX_BODY,
-                changed=app.extensions[EXTENSION].store.changed,
+                changed=store.changed,
+                last_change=store.reads.last_change if database.shared else None,
             ),
             tls=certificate and certificate.reloading_context(),
             drain_seconds=DRAIN_SECONDS,

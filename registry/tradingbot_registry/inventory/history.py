@@ -148,7 +148,7 @@ def read(db: Database, *, since: int | None, asset: Any = None, limit: int) -> C
     `since`, those to come: none. Raises InvalidError if there is no such number yet, as after the
     restore of a backup, and HistoryGoneError if some that came after it are not kept.
     """
-    newest = _number(db, peewee.fn.MAX)
+    newest = last(db)
     if since is None:
         return ChangesPage((), newest)
     if since > newest:
@@ -170,6 +170,11 @@ def read(db: Database, *, since: int | None, asset: Any = None, limit: int) -> C
         query = query.where(Change.asset_id == asset)
     found = tuple(query.order_by(Change.seq).limit(limit).execute(db))
     return ChangesPage(found, found[-1].seq if found else since)
+
+
+def last(db: Database) -> int:
+    """Return the number of the last change; 0 if there is none."""
+    return _number(db, peewee.fn.MAX)
 
 
 def _number(db: Database, which: Any) -> int:

@@ -63,6 +63,11 @@ class Reads:
         with snapshot(self.database) as db:
             return history.read(db, since=since, limit=limit)
 
+    def last_change(self) -> int:
+        """Return the number of the last change; 0 if there is none."""
+        with self.database.connection_context():
+            return history.last(self.database)
+
     def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
         """Return the changes of an asset, oldest first. The asset may be deleted.
 

@@ -201,7 +201,7 @@ def parameters(url: str, environment: Any) -> dict[str, str]:
         found = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except psycopg.Error:
         raise _wrong("it has an unknown parameter, or a character that must be %-encoded") from None
-    if not all(port.isdecimal() for port in found.get("port", "0").split(",")):
+    if not all(port.isdecimal() for port in found.get("port", "").split(",") if port):
         raise _wrong("its port is not a number")
     if not found.get("dbname"):
         raise _wrong("it names no database")
@@ -270,9 +270,10 @@ def failure(cause: psycopg.Error | UnreachableError) -> StorageError | None:
     match cause.sqlstate:
         case "53100":
             return StorageFullError()
-        case "55P03" | "40001" | "40P01":
-            reason = "another process holds its write lock"
-            return StorageError(reason, busy=True, again=True, cause=said)
+        case "55P03":
+            return StorageError("another process holds its write lock", busy=True, cause=said)
+        case "40001" | "40P01":
+            return StorageError("another writer came between", busy=True, again=True, cause=said)
         case "25006":
             return StorageError("its server is read-only now", busy=True, cause=said)
         case "42501":
