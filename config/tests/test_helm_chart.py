@@ -72,6 +72,28 @@ def test_it_installs_the_same_as_kustomize(cert_manager: bool, extras: list[str]
         assert chart[name] == one, name
 
 
+def test_a_registry_on_postgresql_is_the_same_as_with_kustomize() -> None:
+    secret = "tradingbot-registry-database"
+    values = {
+        **switched(True, ()),
+        "registry": {"replicas": 2, "postgresql": {"secretName": secret}},
+    }
+    ours, chart = by_name(kustomized("default", "postgresql")), by_name(charted(values))
+    assert chart == ours
+    assert "PersistentVolumeClaim" not in {kind for kind, *_ in chart}
+    deployment = chart["Deployment", NAMESPACE, "tradingbot-registry"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    # What is in a Secret is in no argument.
+    assert not [argument for argument in container["args"] if "database" in argument]
+
+
+def test_several_replicas_of_the_registry_need_postgresql() -> None:
+    values = {**switched(True, ()), "registry": {"replicas": 2}}
+    shown = helm("template", "r", str(CHART), "--kube-version", KUBERNETES, values=values)
+    assert shown.returncode != 0
+    assert "secretName" in shown.stderr
+
+
 def test_network_policies_can_be_switched_off_and_nothing_else_differs() -> None:
     ours = [one for one in kustomized("default") if one["kind"] != "NetworkPolicy"]
     off = {**switched(True, ()), "networkPolicy": {"enabled": False}}
