@@ -66,7 +66,7 @@ WRITE_ERRORS: Kinds = (
 REPEATED_ERRORS: Kinds = (KeyReusedError,)
 HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
-DELETE_ERRORS: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
+DELETE_ERRORS: Kinds = (MalformedError, DependentsError, PreconditionFailedError, StorageFullError)
 USER_ERRORS: Kinds = (OwnerError,)
 
 

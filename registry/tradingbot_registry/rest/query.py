@@ -12,6 +12,7 @@ from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.inventory.graph import Direction
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.rest.asset_fields import NO_NUL
 from tradingbot_registry.rest.cursor import MAX_CURSOR
 from tradingbot_registry.rest.responses import AssetSchema
 from tradingbot_registry.rfc3339 import parse
@@ -23,8 +24,6 @@ MAX_GRAPH = 5000
 """Assets of one graph. Drawing programs become slow long before."""
 MAX_WAIT = 30
 """Seconds: less than proxies commonly wait for an answer."""
-
-NO_NUL = {"pattern": "^[^\\x00]*$"}
 
 ASSET_FIELDS = tuple(field.data_key or name for name, field in AssetSchema().fields.items())
 CAUSE_FIELDS = frozenset({"effectiveStatus", "causedBy", "moreCauses"})
@@ -94,7 +93,7 @@ CURSOR = fields.String(
     metadata={
         "description": "The page behind this one: `next_cursor` of X-Pagination. Filters and order"
         " must be the same.",
-        "pattern": "^[A-Za-z0-9_-]*$",
+        "pattern": "^[A-Za-z0-9_-]+$",
     },
 )
 
