@@ -55,7 +55,7 @@ from tradingbot_registry.rest.requests import (
 )
 from tradingbot_registry.rest.responses import (
     AssetSchema,
-    ChangesSchema,
+    ChangesPageSchema,
     DeletionSchema,
     ReachedSchema,
 )
@@ -272,7 +272,7 @@ class History(GuardedView):
 
     @blueprint.documents(operationId="listAssetChanges")
     @blueprint.takes(HistoryQuery, location="query")
-    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.answers(200, ChangesPageSchema, description="The changes, oldest first.")
     @blueprint.refuses(BY_ID_ERRORS, HISTORY_ERRORS)
     def get(self, query: Mapping[str, int], *, asset_id: UUID) -> Any:
         """List the changes of an asset, which may be deleted."""

@@ -86,6 +86,10 @@ class Query(ma.Schema):
 
     error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
+        """Take no null, which the default None would allow: a query has texts alone."""
+        field_obj.allow_none = False
+
 
 CURSOR = fields.String(
     load_default=None,
@@ -196,9 +200,8 @@ class ListQuery(FilterQuery):
         load_default=None,
         validate=validate.Range(min=1, max=MAX_PAGE),
         metadata={
-            "description": "Number of the page, from 1. What is created or deleted meanwhile moves"
-            " the pages; with `cursor` it does not.",
-            "default": 1,
+            "description": "Number of the page, from 1, which is the default without `cursor`."
+            " What is created or deleted meanwhile moves the pages; with `cursor` it does not.",
         },
     )
     page_size = NumberField(
