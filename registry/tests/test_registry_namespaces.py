@@ -47,7 +47,7 @@ def api(database: SqliteFile, gate: RoleGate) -> Api:
 
 @dataclass(frozen=True)
 class Inventory:
-    """user -> ours -> theirs -> base, where base and theirs have failed; and `beside` of ours."""
+    """user -> ours -> theirs -> base, where base and theirs have failed; and `beside` in ours."""
 
     user: Any
     ours: Any
