@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -173,12 +173,17 @@ def environment(database: Path | str, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    database: Path | str, log: Path, *, tls: ssl.SSLContext | None = None, **settings: str
+    database: Path | str,
+    log: Path,
+    *,
+    tls: ssl.SSLContext | None = None,
+    program: Sequence[str] = ("-c", SERVE),
+    **settings: str,
 ) -> Iterator[Server]:
     """A registry process, killed at the end if it is still there."""
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE],
+            [sys.executable, *program],
             env=environment(database, **settings),
             stdout=stream,
             stderr=subprocess.STDOUT,
