@@ -14,11 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from werkzeug.test import TestResponse
 
 ASSETS = "/api/v1/assets"
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite_file"], indirect=True, ids=["sqlite"])
+"""Of a test whose result depends on no database, or whose size is for SQLite's limits."""
+
 MERGE_PATCH = "application/merge-patch+json"
 DEADLINE_SECONDS = STUCK_SECONDS
 
