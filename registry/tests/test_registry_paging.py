@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
 FACETS = "/api/v1/facets"
@@ -62,7 +62,7 @@ def test_nothing_is_lost_to_one_who_deletes_while_paging(api: Api) -> None:
 
 
 @contextmanager
-def statements_of(database: SqliteFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def statements_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements of the block, as they are sent to the database."""
     sent: list[str] = []
     execute = database.execute_sql
@@ -78,7 +78,7 @@ def statements_of(database: SqliteFile, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def test_a_page_by_cursor_counts_nothing_and_links_to_the_next(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
         api.add(f"a{number}")
@@ -131,7 +131,7 @@ def test_a_cursor_behind_the_longest_name_is_taken(api: Api) -> None:
 
 
 def test_only_the_fields_asked_for_are_answered(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = api.add("failed", status="Failed")
     api.add("asset", failed["id"])
