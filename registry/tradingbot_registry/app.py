@@ -78,7 +78,8 @@ def create_app(
     api = docs.RestApi(app)
     api.register_field(read_only.MomentField, "string", "date-time")
     api.register_field(query.MomentField, "string", "date-time")
-    api.spec.components.schema("AssetPart", schema=AssetPartSchema)
+    for name, schema in {"AssetPart": AssetPartSchema, **batch.DOCUMENTED}.items():
+        api.spec.components.schema(name, schema=schema)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     _guard(app)

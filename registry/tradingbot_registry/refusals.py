@@ -100,6 +100,16 @@ class KeyReusedError(RefusedError):
         super().__init__("this Idempotency-Key was used for another request: take a new one")
 
 
+class AnswerGoneError(RefusedError):
+    """The request was carried out before, under its key, and its answer is no longer kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this request was carried out before, and its answer is no longer kept: read the"
+            " assets, and take a new Idempotency-Key only to carry it out again"
+        )
+
+
 class CycleError(RefusedError):
     """The dependencies would form a cycle."""
 

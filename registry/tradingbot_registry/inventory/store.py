@@ -7,6 +7,7 @@ from typing import Self
 from uuid import UUID
 
 from tradingbot_registry.inventory.reads import Reads
+from tradingbot_registry.inventory.receipts import Receipts
 from tradingbot_registry.inventory.writes import Writes
 from tradingbot_registry.settings import HISTORY_DAYS
 from tradingbot_registry.storage.engine import Database
@@ -47,5 +48,5 @@ class Store:
         Entries of the history are kept for the time `keep`.
         """
         changed = Changed()
-        writes = Writes(database, clock, new_id, changed, keep)
+        writes = Writes(database, clock, new_id, changed, keep, Receipts())
         return cls(database, Reads(database), writes, changed)

@@ -15,12 +15,12 @@ from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, receipts, tags
+from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, tags
 from tradingbot_registry.inventory.graph import Direction, Some, batched, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
-from tradingbot_registry.inventory.receipts import Repeatable
+from tradingbot_registry.inventory.receipts import Receipts, Repeatable
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
 from tradingbot_registry.refusals import (
     CycleError,
@@ -71,6 +71,7 @@ class Writes:
     """Called after each write."""
     keep: timedelta
     """How long entries of the history are kept."""
+    receipts: Receipts
     origin: Origin = NOBODY
     with_causes: bool = True
     """Whether the assets that are returned have their causes, which takes a walk for each."""
@@ -91,10 +92,10 @@ class Writes:
         """Run `unit` in one transaction, unless it was run for the same request within a day.
 
         Returns what `unit` returned, a JSON value, and whether that was earlier. Raises
-        KeyReusedError.
+        KeyReusedError and AnswerGoneError.
         """
         return self._commit(
-            lambda: receipts.answer_once(self.database, request, self.clock(), unit)
+            lambda: self.receipts.answer_once(self.database, request, self.clock(), unit)
         )
 
     def create(

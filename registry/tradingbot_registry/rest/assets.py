@@ -25,6 +25,7 @@ from tradingbot_registry.rest.blueprint import (
 from tradingbot_registry.rest.body import JSON, MERGE_PATCH, read_json
 from tradingbot_registry.rest.cursor import decode
 from tradingbot_registry.rest.entity_tags import (
+    LIST_PATTERN,
     not_modified,
     precondition,
     tagged,
@@ -54,7 +55,7 @@ from tradingbot_registry.rest.requests import (
 )
 from tradingbot_registry.rest.responses import (
     AssetSchema,
-    ChangesSchema,
+    ChangesPageSchema,
     DeletionSchema,
     ReachedSchema,
 )
@@ -93,10 +94,20 @@ PATCH_EXAMPLES = {
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "description": "Write only if the asset still has one of these ETags; else 412.",
-    "schema": {"type": "string"},
+    "description": "Write only if the asset still has one of these ETags, or exists (`*`); else"
+    " 412.",
+    "schema": {"type": "string", "pattern": LIST_PATTERN},
     "example": '"3"',
 }
+UNLESS = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "Write only if the asset has none of these ETags, or does not exist (`*`); else"
+    " 412.",
+    "schema": {"type": "string", "pattern": LIST_PATTERN},
+    "example": '"3"',
+}
+PRECONDITIONS = (IF_MATCH, UNLESS)
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
@@ -175,7 +186,7 @@ class OneAsset(GuardedView):
     @blueprint.documents(operationId="replaceAsset")
     @blueprint.takes(WriteQuery, location="query")
     @blueprint.reads(ReplaceSchema)
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def put(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
@@ -189,7 +200,7 @@ class OneAsset(GuardedView):
     @blueprint.takes(WriteQuery, location="query")
     @blueprint.documents(operationId="patchAsset")
     @blueprint.reads(PatchSchema, MERGE_PATCH, examples=PATCH_EXAMPLES)
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def patch(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
@@ -202,7 +213,7 @@ class OneAsset(GuardedView):
 
     @blueprint.documents(operationId="deleteAsset")
     @blueprint.takes(DeleteQuery, location="query")
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(204, description="It is gone.")
     @blueprint.also_answers(
         200, DeletionSchema, description="With dry_run: what the deletion would do."
@@ -261,7 +272,7 @@ class History(GuardedView):
 
     @blueprint.documents(operationId="listAssetChanges")
     @blueprint.takes(HistoryQuery, location="query")
-    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.answers(200, ChangesPageSchema, description="The changes, oldest first.")
     @blueprint.refuses(BY_ID_ERRORS, HISTORY_ERRORS)
     def get(self, query: Mapping[str, int], *, asset_id: UUID) -> Any:
         """List the changes of an asset, which may be deleted."""

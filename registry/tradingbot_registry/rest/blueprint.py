@@ -7,6 +7,7 @@ import flask_smorest
 import marshmallow as ma
 
 from tradingbot_registry.refusals import (
+    AnswerGoneError,
     AssetNotFoundError,
     CycleError,
     DependentsError,
@@ -65,10 +66,11 @@ WRITE_ERRORS: Kinds = (
     StorageFullError,
     OutcomeUnknownError,
 )
-REPEATED_ERRORS: Kinds = (KeyReusedError,)
+REPEATED_ERRORS: Kinds = (KeyReusedError, AnswerGoneError)
 HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
 DELETE_ERRORS: Kinds = (
+    MalformedError,
     DependentsError,
     PreconditionFailedError,
     StorageFullError,

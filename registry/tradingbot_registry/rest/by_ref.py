@@ -10,8 +10,8 @@ from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.rest import reading
 from tradingbot_registry.rest.assets import (
     ETAG,
-    IF_MATCH,
     IF_NONE_MATCH,
+    PRECONDITIONS,
     PREFIX,
     location,
 )
@@ -92,7 +92,7 @@ class ReferredAsset(GuardedView):
     @blueprint.documents(operationId="upsertAssetByRef")
     @blueprint.takes(UpsertQuery, location="query")
     @blueprint.reads(UpsertSchema)
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.also_answers(201, AssetSchema, description="The created asset.")
     @blueprint.refuses(WRITE_ERRORS)
@@ -118,7 +118,7 @@ class ReferredAsset(GuardedView):
 
     @blueprint.documents(operationId="deleteAssetByRef")
     @blueprint.takes(OwnersDeleteQuery, location="query")
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(204, description="It is gone.")
     @blueprint.refuses(DELETE_ERRORS, BY_ID_ERRORS)
     def delete(

@@ -13,7 +13,7 @@ from tradingbot_registry.rest.drawing import dot, mermaid
 from tradingbot_registry.rest.long_poll import wait_for_change
 from tradingbot_registry.rest.query import ChangesQuery, FilterQuery, GraphFormat, GraphQuery
 from tradingbot_registry.rest.request_context import GuardedView, store
-from tradingbot_registry.rest.responses import ChangesSchema, FacetsSchema, GraphSchema
+from tradingbot_registry.rest.responses import ChangesPageSchema, FacetsSchema, GraphSchema
 
 DOT = "text/vnd.graphviz"
 MERMAID = "text/vnd.mermaid"
@@ -58,7 +58,7 @@ class Changes(GuardedView):
 
     @blueprint.documents(operationId="listChanges")
     @blueprint.takes(ChangesQuery, location="query")
-    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.answers(200, ChangesPageSchema, description="The changes, oldest first.")
     @blueprint.refuses(HISTORY_ERRORS)
     def get(self, query: Mapping[str, int]) -> Any:
         """Follow the changes of all assets, deletions included."""

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tradingbot_registry.refusals import (
+    AnswerGoneError,
     AssetNotFoundError,
     CycleError,
     DependentsError,
@@ -89,6 +90,7 @@ KINDS: Mapping[type[RefusedError], Kind] = {
     InvalidError: Kind(422, "invalid", "Invalid request"),
     PreconditionFailedError: Kind(412, "precondition-failed", "The asset has changed"),
     KeyReusedError: Kind(422, "idempotency-key-reused", "The key belongs to another request"),
+    AnswerGoneError: Kind(409, "answer-not-kept", "The first answer is no longer kept"),
     CycleError: Kind(409, "dependency-cycle", "Dependencies would form a cycle"),
     DependentsError: Kind(409, "has-dependents", "Other assets depend on this one"),
     TransitionError: Kind(

@@ -12,6 +12,7 @@ from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.inventory.graph import Direction
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.rest.asset_fields import NO_NUL
 from tradingbot_registry.rest.cursor import MAX_CURSOR
 from tradingbot_registry.rest.responses import AssetSchema
 from tradingbot_registry.rfc3339 import parse
@@ -23,8 +24,6 @@ MAX_GRAPH = 5000
 """Assets of one graph. Drawing programs become slow long before."""
 MAX_WAIT = 30
 """Seconds: less than proxies commonly wait for an answer."""
-
-NO_NUL = {"pattern": "^[^\\x00]*$"}
 
 ASSET_FIELDS = tuple(field.data_key or name for name, field in AssetSchema().fields.items())
 CAUSE_FIELDS = frozenset({"effectiveStatus", "causedBy", "moreCauses"})
@@ -87,6 +86,10 @@ class Query(ma.Schema):
 
     error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
+        """Take no null, which the default None would allow: a query has texts alone."""
+        field_obj.allow_none = False
+
 
 CURSOR = fields.String(
     load_default=None,
@@ -94,7 +97,7 @@ CURSOR = fields.String(
     metadata={
         "description": "The page behind this one: `next_cursor` of X-Pagination. Filters and order"
         " must be the same.",
-        "pattern": "^[A-Za-z0-9_-]*$",
+        "pattern": "^[A-Za-z0-9_-]+$",
     },
 )
 
@@ -197,9 +200,8 @@ class ListQuery(FilterQuery):
         load_default=None,
         validate=validate.Range(min=1, max=MAX_PAGE),
         metadata={
-            "description": "Number of the page, from 1. What is created or deleted meanwhile moves"
-            " the pages; with `cursor` it does not.",
-            "default": 1,
+            "description": "Number of the page, from 1, which is the default without `cursor`."
+            " What is created or deleted meanwhile moves the pages; with `cursor` it does not.",
         },
     )
     page_size = NumberField(
