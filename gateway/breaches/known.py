@@ -1,6 +1,7 @@
 """What the checker knows: what the gateway was told and shown, what is true, and what follows."""
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -119,8 +120,13 @@ class Known:
             if other.group == own.group and other.known_end is None:
                 other.known_end = other.known_filled
 
-    def restarted(self, now: int) -> None:
-        """Note that the gateway has lost all that it did not save."""
+    def answered(self, fills: Iterable[Fill]) -> None:
+        """Note that the gateway is shown fills in one answer, before it is shown each."""
+        self.entered.answered(fills)
+
+    def restarted(self, lost: Iterable[Fill], now: int) -> None:
+        """Note that the gateway has lost all that it did not save, some fills among it."""
+        self.entered.forget(lost)
         self.reconciled = False
         self.leaving = False
         self.doubtful = (now + 2 * SETTLED, ACTS)
