@@ -26,12 +26,12 @@ from tradingbot_gateway.errors import ListenError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
+from tradingbot_gateway.serving import BOT_CONNECTIONS, REPORT_CONNECTIONS, Listener
 from tradingbot_gateway.settings import GatewaySettings, address
 
 log = logging.getLogger(__name__)
 
 _CONFIG_SECONDS = 0.25
-_SHUTDOWN_SECONDS = 1.0
 _CANCEL_TURNS, _TURN_SECONDS = 100, 0.05
 """How often, and after which pauses, the process looks whether its last cancels are confirmed."""
 
@@ -158,16 +158,20 @@ class _Process:
         async with open_exchange(
             gate, self._settings, self._credentials, wall=wall_clock
         ) as exchange:
-            applications = (
-                exchange.application(),
-                report_application(gate),
-                drain_application(gate),
-            )
-            contexts = (exchange.tls, None, None)
-            runners = [
-                await _start(*each)
-                for each in zip(applications, self._sockets, contexts, strict=True)
+            bot_socket, report_socket, drain_socket = self._sockets
+            listeners = [
+                await Listener.start(
+                    exchange.application(), bot_socket, tls=exchange.tls, most=BOT_CONNECTIONS
+                )
             ]
+            # Others reach these two as well, and none may keep the kubelet out.
+            for app, sock in (
+                (report_application(gate), report_socket),
+                (drain_application(gate), drain_socket),
+            ):
+                listeners.append(
+                    await Listener.start(app, sock, most=REPORT_CONNECTIONS, oldest_goes=True)
+                )
             self._say(gate, secure=exchange.tls is not None)
             parts = [
                 asyncio.create_task(exchange.run()),
@@ -189,7 +193,7 @@ class _Process:
                 await asyncio.gather(*parts, return_exceptions=True)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_END_SECONDS):
-                        await asyncio.gather(*(runner.cleanup() for runner in runners))
+                        await asyncio.gather(*(each.close() for each in listeners))
 
     def _gate(self) -> Gate:
         config = self._config.config
@@ -236,15 +240,6 @@ class _Process:
             },
         )
         sys.stderr.flush()
-
-
-async def _start(
-    app: web.Application, sock: socket.socket, tls: ssl.SSLContext | None
-) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    await web.SockSite(runner, sock, ssl_context=tls).start()
-    return runner
 
 
 def _url(sock: socket.socket) -> str:
