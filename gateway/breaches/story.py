@@ -272,10 +272,16 @@ class Story:
         self.world.disconnect()
 
     def _leave(self) -> None:
-        """Tell the pod to go; the next one starts where it ended."""
+        """End entries, as of a pod that is to go; the next one starts where it ended."""
         world = self.world
-        world.checker.leaving = True
-        world.desk.terminate("the pod was told to go")
+        how = self._random.choice(("leaving", "not granted", "outdated"))
+        if how == "leaving":
+            world.checker.leaving = True
+            world.desk.terminate("the pod was told to go")
+        else:
+            world.checker.barred = how
+            reasons = {"not_granted": None, "outdated": None, how.replace(" ", "_"): how}
+            world.desk.granted(**reasons)
         for _ in range(5):
             self._entry()
             world.wait(200)

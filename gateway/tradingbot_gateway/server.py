@@ -14,6 +14,7 @@ from typing import Protocol
 
 import uvloop
 from aiohttp import web
+from tradingbot_api.contract import BotConfig
 from tradingbot_exchange.errors import ListenError as ExchangeListenError
 from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
@@ -24,6 +25,7 @@ from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ListenError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.grants import GRANTED, GrantFile, Permission
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.serving import BOT_CONNECTIONS, REPORT_CONNECTIONS, Listener
@@ -32,6 +34,7 @@ from tradingbot_gateway.settings import GatewaySettings, address
 log = logging.getLogger(__name__)
 
 _CONFIG_SECONDS = 0.25
+_GRANT_SECONDS = 0.1
 _CANCEL_TURNS, _TURN_SECONDS = 100, 0.05
 """How often, and after which pauses, the process looks whether its last cancels are confirmed."""
 
@@ -138,6 +141,8 @@ class _Process:
     ) -> None:
         self._settings = settings
         self._config = config
+        path = settings.grant
+        self._grant = None if path is None else GrantFile(path, settings.pod_uid)
         self._credentials = credentials
         self._journal = journal
         self._sockets = sockets
@@ -176,6 +181,7 @@ class _Process:
             parts = [
                 asyncio.create_task(exchange.run()),
                 asyncio.create_task(self._follow_config(gate)),
+                asyncio.create_task(self._follow_grant(gate)),
                 asyncio.create_task(gate.failed.wait()),
                 asyncio.create_task(stop.wait()),
             ]
@@ -203,6 +209,7 @@ class _Process:
             drop_copy=DropCopy(_write_line, bot=f"{config.namespace}/{config.name}"),
             metrics=Metrics(),
             wall=wall_clock,
+            authority=_always if self._grant is None else self._grant.permission,
         )
 
     async def _follow_config(self, gate: Gate) -> None:
@@ -212,6 +219,13 @@ class _Process:
             if config is not None:
                 gate.configured(config)
                 log.info("applied another bot.json", extra={"config_hash": config.config_hash})
+
+    async def _follow_grant(self, gate: Gate) -> None:
+        while True:
+            await asyncio.sleep(_GRANT_SECONDS)
+            if self._grant is not None:
+                self._grant.refresh()
+            gate.check_grant()
 
     async def _until_canceled(self, gate: Gate) -> None:
         """Wait until the exchange has confirmed the end of all entry orders, but not for long."""
@@ -240,6 +254,11 @@ class _Process:
             },
         )
         sys.stderr.flush()
+
+
+def _always(_: BotConfig) -> Permission:
+    """Return the right of a gateway without an operator."""
+    return GRANTED
 
 
 def _url(sock: socket.socket) -> str:
