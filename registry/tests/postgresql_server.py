@@ -49,7 +49,8 @@ class PostgresqlServer:
 
     def url(self, database: str = "registry") -> str:
         """The URL of one of its databases, as its owner."""
-        return f"postgresql://postgres@/{database}?host={self.directory}"
+        port = self.settings.get("port", "5432")
+        return f"postgresql://postgres@/{database}?host={self.directory}&port={port}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """A connection of the test's own, where each statement is a transaction."""

@@ -214,3 +214,26 @@ def test_the_most_frequent_tags_are_listed(api: Api, monkeypatch: pytest.MonkeyP
     api.add("b", tags=["y"])
     facets = api.client.get(FACETS).json
     assert (facets["tag"], facets["moreTags"]) == ([{"value": "y", "count": 2}], True)
+
+
+def test_no_character_in_a_parameter_is_a_defect(api: Api) -> None:
+    """PostgreSQL takes no NUL and no half of a surrogate pair."""
+    for path, methods in api.client.get("/api/v1/openapi.json").json["paths"].items():
+        given = [*methods.get("parameters", []), *methods.get("get", {}).get("parameters", [])]
+        for name in (each["name"] for each in given if each.get("in") == "query"):
+            for text in ("%00", "a%00b", "%ED%A0%80", "%F0%9F%98%80", "%FF"):
+                where = path.replace("{", "").replace("}", "")
+                response = api.client.get(f"{where}?{name}={text}")
+                assert response.status_code < 500, (where, name, response.text)
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800", "a\0b"])
+def test_a_cursor_with_what_no_name_has_is_refused(api: Api, text: str) -> None:
+    api.add("a")
+    api.add("b")
+    path = f"{ASSETS}?sort=name&page_size=1"
+    cursor = cursor_of(api.client.get(path))
+    assert cursor is not None
+    digest, _, seq = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    made = base64.urlsafe_b64encode(json.dumps([digest, text, seq]).encode()).decode().rstrip("=")
+    refusal(api.client.get(f"{path}&cursor={made}"), 422, "invalid")

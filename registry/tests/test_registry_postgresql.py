@@ -157,6 +157,29 @@ def test_what_can_not_be_reached_or_used_is_named(own: str, postgresql: Postgres
         postgresql.execute("DROP ROLE guest")
 
 
+def test_a_database_of_another_encoding_is_refused(postgresql: PostgresqlServer) -> None:
+    postgresql.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    try:
+        assert "LATIN1" in start_error(postgresql.url("latin"))
+    finally:
+        postgresql.execute("DROP DATABASE latin WITH (FORCE)")
+
+
+def test_a_server_that_is_not_verified_is_worth_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for url in ("postgresql://u@db/registry", "postgresql://u@localhost/registry?sslmode=disable"):
+        open_database(url)
+    assert caplog.messages == []
+    open_database("postgresql://u@db/registry?sslmode=require")
+    assert caplog.messages == ["sslmode=require does not verify the database's server"]
+
+
+def test_of_several_hosts_one_that_answers_is_found(own: str, postgresql: PostgresqlServer) -> None:
+    found = prepared_database(own.replace("host=/", "host=/tmp/absent,/") + ",5432")
+    assert found.place.count(",") == 1
+
+
 def test_a_standby_is_not_written_to(own: str, postgresql: PostgresqlServer) -> None:
     postgresql.execute("ALTER DATABASE own SET default_transaction_read_only = on")
     assert "read-only" in start_error(own)

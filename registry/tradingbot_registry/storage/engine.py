@@ -70,6 +70,9 @@ class Database(peewee.Database):
         """Undo `hold`. To be called in the same thread."""
         raise NotImplementedError
 
+    def check(self) -> None:
+        """Raise SchemaError if the database can't hold the registry's texts."""
+
     def contains(self, column: Any, text: str) -> Any:
         """Return the condition that the column has this text in it, character by character."""
         raise NotImplementedError

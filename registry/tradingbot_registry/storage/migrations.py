@@ -220,6 +220,7 @@ def migrate(database: Database, migrations: Sequence[Migration] | None = None) -
     Raises SchemaError for a database of a newer version or of another program.
     """
     migrations = migrations or migrations_of(database)
+    database.check()
     newest = migrations[-1].version
     found = write(database, lambda: _version(database))
     if found > newest:

@@ -6,6 +6,7 @@ together, and who follows the changes must not see a number before a lower one.
 """
 
 import ipaddress
+import logging
 import os
 import select
 import threading
@@ -19,9 +20,11 @@ import psycopg
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
 from psycopg.conninfo import conninfo_to_dict
 
-from tradingbot_registry.errors import DatabaseURLError
+from tradingbot_registry.errors import DatabaseURLError, SchemaError
 from tradingbot_registry.refusals import OutcomeUnknownError, StorageError, StorageFullError
 from tradingbot_registry.storage.engine import READ, TURN_SECONDS, WRITE, Database
+
+log = logging.getLogger(__name__)
 
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -92,6 +95,12 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
     def release(self) -> None:
         """Close the connections that nobody uses."""
         self.close_idle()
+
+    def check(self) -> None:
+        """Raise SchemaError if the database can't hold the registry's texts."""
+        found = self.execute_sql("SHOW server_encoding").fetchone()[0]  # type: ignore[no-untyped-call]
+        if found != "UTF8":
+            raise SchemaError(f"its encoding is {found}: create it with ENCODING 'UTF8'")
 
     def contains(self, column: Any, text: str) -> Any:
         """Return the condition that the column has this text in it, character by character."""
@@ -185,7 +194,11 @@ def is_url(url: str) -> bool:
 
 def open_server(url: str, *, password_file: Path | None, connections: int) -> PostgresServer:
     """Return the database of that URL, not connected. Raises DatabaseURLError."""
-    return PostgresServer(parameters(url, os.environ), password_file, connections)
+    found = parameters(url, os.environ)
+    mode = found.get("sslmode") or os.environ.get("PGSSLMODE")
+    if mode != "verify-full" and not _is_here(found, os.environ):
+        log.warning("sslmode=%s does not verify the database's server", mode)
+    return PostgresServer(found, password_file, connections)
 
 
 def parameters(url: str, environment: Any) -> dict[str, str]:

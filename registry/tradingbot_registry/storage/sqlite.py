@@ -41,15 +41,9 @@ class SqliteFile(Database, peewee.SqliteDatabase):
 
     shared = False
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"file:{quote(str(path))}?mode=rw",
-            uri=True,
-            pragmas=PRAGMAS,
-            timeout=BUSY_TIMEOUT,
-            autoconnect=False,
-        )
-        self.place = str(path)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.place = unquote(urlsplit(self.database).path)
         self._held: sqlite3.Connection | None = None
         # SQLite's own functions know no case outside ASCII. A migration needs this one.
         self.register_function(search_text, "search_text", 2)
@@ -108,7 +102,13 @@ def open_file(url: str) -> SqliteFile:
     """
     path = database_path(url).absolute()
     _make_file(path)
-    return SqliteFile(path)
+    return SqliteFile(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        pragmas=PRAGMAS,
+        timeout=BUSY_TIMEOUT,
+        autoconnect=False,
+    )
 
 
 def _make_file(path: Path) -> None:
