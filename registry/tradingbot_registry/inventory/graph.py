@@ -19,7 +19,13 @@ from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.models import Asset, Dependency, has_ref_prefix, rows
+from tradingbot_registry.storage.models import (
+    Asset,
+    Dependency,
+    has_ref_prefix,
+    in_namespaces,
+    rows,
+)
 
 CAUSES = (AssetStatus.FAILED, AssetStatus.INACTIVE)
 """An asset in one of these degrades whatever depends on it."""
@@ -65,14 +71,15 @@ class Reached:
 class Walk:
     """Parameters of a traversal, and of a page of its result.
 
-    `types` and `statuses` filter the result, not the traversal. The page begins behind the position
-    `after`: a depth and a `seq`.
+    `types`, `statuses` and `namespaces` filter the result, not the traversal. The page begins
+    behind the position `after`: a depth and a `seq`.
     """
 
     direction: Direction
     max_depth: int | None = None
     types: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
     page_size: int = 500
     after: tuple[Any, ...] | None = None
 
@@ -147,7 +154,7 @@ def neighbours(
 def walk(db: Database, seq: int, wanted: Walk) -> WalkPage:
     """Return a page of the assets within `max_depth` steps, nearest first."""
     depths = depths_below(db, seq, wanted)
-    found = sorted((depths[end], end) for end in _filtered(db, depths, wanted))
+    found = sorted((depths[end], end) for end in filtered(db, depths, wanted))
     begin = 0 if wanted.after is None else bisect.bisect(found, wanted.after)
     places = found[begin : begin + wanted.page_size]
     references = references_to(db, [end for _, end in places])
@@ -182,14 +189,17 @@ def depths_below(db: Database, seq: int, wanted: Walk) -> dict[int, int]:
     return dict(rows(db, nearest))
 
 
-def _filtered(db: Database, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
-    if not wanted.types and not wanted.statuses:
+def filtered(db: Database, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
+    """Return those of the assets that a traversal shows."""
+    if not wanted.types and not wanted.statuses and not wanted.namespaces:
         return depths
     query = Asset.select(Asset.seq)
     if wanted.types:
         query = query.where(Asset.type.in_(list(wanted.types)))
     if wanted.statuses:
         query = query.where(Asset.status.in_(list(wanted.statuses)))
+    if wanted.namespaces:
+        query = query.where(in_namespaces(Asset.external_ref, wanted.namespaces))
     return [
         seq for part in batched(depths) for (seq,) in rows(db, query.where(Asset.seq.in_(part)))
     ]

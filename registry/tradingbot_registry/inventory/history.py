@@ -26,6 +26,7 @@ from tradingbot_registry.storage.models import (
     Change,
     Dependency,
     PendingDependency,
+    in_namespaces,
     rows,
 )
 
@@ -141,12 +142,20 @@ def _some(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield entries[begin : begin + 100]
 
 
-def read(db: Database, *, since: int | None, asset: Any = None, limit: int) -> ChangesPage:
+def read(
+    db: Database,
+    *,
+    since: int | None,
+    asset: Any = None,
+    namespaces: Sequence[str] = (),
+    limit: int,
+) -> ChangesPage:
     """Return the changes after the one with the number `since`, oldest first.
 
-    With `asset`, only those of the asset with that id, where 0 is for all that are kept. Without
-    `since`, those to come: none. Raises InvalidError if there is no such number yet, as after the
-    restore of a backup, and HistoryGoneError if some that came after it are not kept.
+    With `asset`, only those of the asset with that id, where 0 is for all that are kept; with
+    `namespaces`, only those of assets there. Without `since`, those to come: none. Raises
+    InvalidError if there is no such number yet, as after the restore of a backup, and
+    HistoryGoneError if some that came after it are not kept.
     """
     newest = last(db)
     if since is None:
@@ -168,7 +177,11 @@ def read(db: Database, *, since: int | None, asset: Any = None, limit: int) -> C
     query = Change.select().where(Change.seq > since)
     if asset is not None:
         query = query.where(Change.asset_id == asset)
+    if namespaces:
+        query = query.where(in_namespaces(Change.external_ref, namespaces))
     found = tuple(query.order_by(Change.seq).limit(limit).execute(db))
+    if namespaces and len(found) < limit:
+        return ChangesPage(found, newest)  # Nothing up to there has to be looked through again.
     return ChangesPage(found, found[-1].seq if found else since)
 
 
@@ -193,6 +206,12 @@ def prune(db: Database, before: datetime) -> None:
     old = [seq for seq, _ in takewhile(lambda entry: entry[1] < before, found)]
     if old:
         Change.delete().where(Change.seq <= old[-1]).execute(db)
+
+
+def external_ref_in(db: Database, asset: Any) -> str | None:
+    """Return the external reference in the history of the asset with that id, or None."""
+    refs = Change.select(Change.external_ref).where(Change.asset_id == asset).limit(1)
+    return next((ref for (ref,) in rows(db, refs)), None)
 
 
 def has_history(db: Database, asset: Any) -> bool:

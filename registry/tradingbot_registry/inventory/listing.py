@@ -12,10 +12,17 @@ from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.inventory.graph import affected
 from tradingbot_registry.inventory.loading import records
-from tradingbot_registry.inventory.record import EffectiveStatus, Record
+from tradingbot_registry.inventory.record import EffectiveStatus, Record, seen_from
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import folded
-from tradingbot_registry.storage.models import Asset, AssetTag, Tag, has_ref_prefix, rows
+from tradingbot_registry.storage.models import (
+    Asset,
+    AssetTag,
+    Tag,
+    has_ref_prefix,
+    in_namespaces,
+    rows,
+)
 
 SORT_COLUMNS = {
     "created_at": Asset.seq,
@@ -51,6 +58,7 @@ class Listing:
     q: str | None = None
     updated_since: datetime | None = None
     external_ref_prefix: str | None = None
+    namespace: tuple[str, ...] = ()
     sort: tuple[Sort, ...] = (Sort("created_at"),)
     page: int = 1
     page_size: int = 50
@@ -91,8 +99,11 @@ def find(db: Database, listing: Listing) -> Page:
     # One more than is shown, to know whether there are more.
     found = list(chosen.limit(listing.page_size + 1).execute(db))
     shown = found[: listing.page_size]
+    items = tuple(records(db, shown, with_causes=listing.with_causes))
+    if listing.namespace:
+        items = tuple(seen_from(asset, listing.namespace) for asset in items)
     return Page(
-        items=tuple(records(db, shown, with_causes=listing.with_causes)),
+        items=items,
         page=listing.page,
         page_size=listing.page_size,
         total=total,
@@ -189,6 +200,8 @@ def _conditions(db: Database, listing: Listing) -> list[Any]:
         conditions.append(Asset.updated_at >= listing.updated_since)
     if listing.external_ref_prefix:
         conditions.append(has_ref_prefix(listing.external_ref_prefix))
+    if listing.namespace:
+        conditions.append(in_namespaces(Asset.external_ref, listing.namespace))
     return conditions
 
 

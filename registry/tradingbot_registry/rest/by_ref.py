@@ -14,6 +14,7 @@ from tradingbot_registry.rest.assets import (
     PRECONDITIONS,
     PREFIX,
     location,
+    shown,
 )
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
@@ -23,7 +24,6 @@ from tradingbot_registry.rest.blueprint import (
 )
 from tradingbot_registry.rest.body import JSON, read_json
 from tradingbot_registry.rest.entity_tags import (
-    not_modified,
     precondition,
     tagged,
     without_body,
@@ -31,6 +31,8 @@ from tradingbot_registry.rest.entity_tags import (
 from tradingbot_registry.rest.query import NoQuery, OwnersDeleteQuery, UpsertQuery
 from tradingbot_registry.rest.request_context import (
     GuardedView,
+    ReadScope,
+    readable,
     store,
     until_current,
     writes,
@@ -77,6 +79,7 @@ class ReferredAsset(GuardedView):
     """One asset."""
 
     verbs: ClassVar = {"GET": ("get",), "PUT": ("create", "update"), "DELETE": ("delete",)}
+    reads = ReadScope.NAMESPACE_OF_ASSET
 
     @blueprint.documents(operationId="getAssetByRef")
     @blueprint.takes(NoQuery, location="query")
@@ -86,8 +89,9 @@ class ReferredAsset(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, source: str, namespace: str, name: str) -> Any:
         """Get an asset by its reference."""
-        asset = store().reads.asset_by_ref(ExternalRef(source, namespace, name))
-        return not_modified(request, asset) or (asset, 200, tagged(asset))
+        ref = ExternalRef(source, namespace, name)
+        namespaces = readable(lambda: str(ref))
+        return shown(store().reads.asset_by_ref(ref), namespaces)
 
     @blueprint.documents(operationId="upsertAssetByRef")
     @blueprint.takes(UpsertQuery, location="query")
