@@ -9,8 +9,8 @@ import * as bots from "./bots.js";
 import * as graph from "./graph.js";
 import { Login } from "./login.js";
 
-/** @type {Record<string, any>} */
-const VIEWS = { assets, bots, graph, asset };
+/** @type {Map<string, any>} a map, since an address may name any property of an object */
+const VIEWS = new Map(Object.entries({ assets, bots, graph, asset }));
 /** @type {Record<string, string>} */
 const MENU = { assets: "Assets", bots: "Bots", graph: "Graph" };
 const WAIT_SECONDS = "25";
@@ -36,8 +36,9 @@ async function load() {
   state.loading = true;
   draw();
   try {
-    if (!Object.hasOwn(VIEWS, view)) throw new ApiError(422, `there is no view ${view}`);
-    const data = await VIEWS[view].load(query, mine.signal);
+    const shown = VIEWS.get(view);
+    if (!shown) throw new ApiError(422, `there is no view ${view}`);
+    const data = await shown.load(query, mine.signal);
     if (mine.signal.aborted) return;
     Object.assign(state, { data, error: null });
   } catch (error) {
@@ -77,8 +78,8 @@ function change(ui) {
 
 function draw() {
   const needsToken = state.error instanceof ApiError && state.error.status === 401;
-  const heading = needsToken ? "Sign in" : VIEWS[state.route.view]?.title(state.data) ?? "Not found";
-  document.title = `${heading} – Asset registry`;
+  const heading = needsToken ? "Sign in" : VIEWS.get(state.route.view)?.title(state.data) ?? "Not found";
+  document.title = `${heading} | Asset registry`;
   render(h(Page, { needsToken, heading }), /** @type {Element} */ (document.getElementById("page")));
 }
 
@@ -111,7 +112,7 @@ function Content({ heading }) {
       sentence(error), data && " What you see may be old.", " ",
       h("button", { type: "button", onClick: load }, "Try again"),
     ]),
-    data ? h(VIEWS[route.view].View, { key: route.view, data, query: route.query, ui, change, go })
+    data ? h(VIEWS.get(route.view).View, { key: route.view, data, query: route.query, ui, change, go })
       : loading && h("p", { role: "status" }, "Loading…"),
   ]);
 }
