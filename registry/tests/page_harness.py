@@ -1,7 +1,7 @@
 """A real browser for the registry's page: Debian's Chromium, driven by Playwright.
 
-Chromium is no dependency of the product. `make browser` installs it; without it these tests are
-skipped, and fail in CI.
+The product does not need it. `make browser` installs it; without it these tests are skipped, and
+fail in CI.
 """
 
 import json

@@ -281,7 +281,7 @@ def test_views_are_accessible_and_fit(
     browser: Browser, inventory: Inventory, size: tuple[int, int], dark: bool
 ) -> None:
     ids = inventory.ids
-    searches = ("", "?q=nothing-is-called-so", "?view=bots", "?view=graph", "?type=wrong")
+    searches = ("?page_size=5", "?q=nothing-is-called-so", "?view=bots", "?type=wrong")
     near = (f"?view=asset&id={ids['report-0']}", f"?view=graph&root={ids['queue-5']}")
     with visiting(browser, inventory.root, size=size, dark=dark) as visitor:
         for search in (*searches, *near):

@@ -103,9 +103,9 @@ def test_ten_thousand_tags_do_not_stop_the_page(browser: Browser, server: Server
         ],
     )
     with visiting(browser, f"http://127.0.0.1:{server.port}") as visitor:
-        visitor.open("?q=tagged&page_size=500")
-        expect(visitor.page.locator("tbody tr")).to_have_count(len(range(0, MANY_TAGS, 32)))
-        assert visitor.page.locator("tbody .tag").count() <= 6 * len(range(0, MANY_TAGS, 32))
+        visitor.open("?q=tagged&page_size=100")
+        expect(visitor.page.locator("tbody tr")).to_have_count(100)
+        assert visitor.page.locator("tbody .tag").count() == 6 * 100
         assert visitor.page.locator("datalist option").count() <= 200
         visitor.open("?tag=tag-09999")
         assert len(visitor.names()) == 1

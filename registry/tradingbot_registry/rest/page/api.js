@@ -73,8 +73,7 @@ export function sentence(error) {
     case 401:
       return `The registry does not accept the token: ${error.message}.`;
     case 403:
-      return `You may not see this: ${error.message}. Ask for a role with the verbs get and list on`
-        + " assets in the API group registry.trading.io.";
+      return `You may not see this: ${error.message}. The ClusterRole tradingbot-registry-reader allows it.`;
     case 404:
       return `There is no such asset: ${error.message}.`;
     case 422:

@@ -1,4 +1,4 @@
-// The catalogue: filters, which are those of the API and stand in the address, and a page of assets.
+// All assets: filters, which are those of the API and are in the address, and a page of the list.
 
 import { h } from "./preact.mjs";
 import { address, only, parameters } from "./address.js";
@@ -50,7 +50,7 @@ export function View({ data, query, go }) {
   const filtered = FILTERS.some((name) => query.has(name));
   const said = total === null ? `${counted(assets.length, "asset")} on this page`
     : `${counted(total, "asset")}${filtered ? ` of ${facets.total.toLocaleString("en")}` : ""}`;
-  return h("div", { class: "catalogue" }, [
+  return h("div", { class: "filtered" }, [
     h(Filters, { facets, query, go }),
     h("section", { "aria-labelledby": "found" }, [
       h("h2", { id: "found" }, h("span", { role: "status" }, said)),

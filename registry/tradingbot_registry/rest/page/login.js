@@ -25,11 +25,11 @@ export function Login({ refusal, signIn }) {
     refusal && h("p", { class: "problem", role: "alert" }, refusal),
     h("p", {}, "This registry asks the cluster who you are. Make a token that is valid for the registry"
       + " only, and paste it here:"),
-    h("pre", { tabindex: 0 }, "kubectl create token SERVICEACCOUNT --namespace NAMESPACE \\\n"
-      + "  --audience=tradingbot-registry --duration=1h"),
+    h("pre", { tabindex: 0, role: "region", "aria-label": "Command" },
+      "kubectl create token NAME --audience=tradingbot-registry"),
     h("p", {}, [
-      "The ServiceAccount needs the verbs ", h("code", {}, "get"), " and ", h("code", {}, "list"),
-      " on ", h("code", {}, "assets"), " in the API group ", h("code", {}, "registry.trading.io"), ".",
+      "NAME is a ServiceAccount that may read assets: one with the ClusterRole ",
+      h("code", {}, "tradingbot-registry-reader"), ".",
     ]),
     h("form", { onSubmit: submit }, [
       h("label", { for: "token" }, "Token"),
