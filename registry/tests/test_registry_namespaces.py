@@ -9,7 +9,7 @@ import pytest
 from registry_harness import ASSETS, Api, TickingClock, refusal
 from tradingbot_registry.app import create_app
 from tradingbot_registry.refusals import ForbiddenError
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
 EVERYWHERE = ""
@@ -41,7 +41,7 @@ def gate() -> RoleGate:
 
 
 @pytest.fixture
-def api(database: SqliteFile, gate: RoleGate) -> Api:
+def api(database: Database, gate: RoleGate) -> Api:
     return Api(create_app(database, gate=gate, clock=TickingClock()).test_client())
 
 
