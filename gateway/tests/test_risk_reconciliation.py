@@ -166,6 +166,26 @@ def test_an_order_that_is_found_reduces_what_was_held_when_it_was_sent() -> None
     assert not tracked.entry
 
 
+@pytest.mark.parametrize("ended", [End.FILLED, None])
+def test_both_orders_of_a_client_id_are_found_without_a_ledger(ended: End | None) -> None:
+    """Bots with ids such as grid-1 place them again and again, on any side."""
+    bought = order(BUY, "3", "100", client_id="grid-1")
+    sold = replace(order(SELL, "1", "110"), client_id="grid-1")
+    executed = "0" if ended is None else "1"
+    again = replace(seen(sold, executed, ended), exchange_id="again", created=NOON + 2)
+    sale = replace(trade(sold, "2", "1", "110"), exchange_id="again", time=NOON + 3)
+    harness = Harness()
+    harness.desk.disconnected("just started")
+    for _ in range(2):
+        answer(
+            harness,
+            orders=(again, seen(bought, "3", End.FILLED)),
+            trades=(trade(bought, "1", "3"), *((sale,) if ended else ())),
+        )
+    assert harness.desk.ledger.held("BTC") == (2 if ended else 3)
+    assert [unit.side for unit in harness.desk.ledger.units()] == ([] if ended else [SELL])
+
+
 def test_not_found_ends_an_order_that_can_not_arrive_any_more() -> None:
     harness = Harness()
     one = harness.allowed(order(BUY, "6", "100"))

@@ -27,9 +27,10 @@ from tradingbot_gateway.risk.events import (
     Valued,
 )
 from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures
-from tradingbot_gateway.risk.ledger import Ledger, State
+from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.limits import Settings
 from tradingbot_gateway.risk.protection import Close, Note, Protect, orders_of, protect
+from tradingbot_gateway.risk.state import State
 from tradingbot_gateway.risk.types import (
     MAX_AGE,
     PROTECTION_PREFIX,

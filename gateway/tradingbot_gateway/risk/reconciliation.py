@@ -1,9 +1,9 @@
 """From what an exchange answers to events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from tradingbot_gateway.risk.events import Balances, End, Ended, Event, Filled, Found
 from tradingbot_gateway.risk.ledger import Ledger
@@ -64,19 +64,20 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
     in the order in which they happened: what a position has cost depends on it, and so does what
     an order reduced. Ends come last, so that no position is missing for a moment.
 
-    A client id can be used again once its order has ended. An exchange that is asked for the later
-    one and has not got it answers with the earlier one: then the later one is not found.
+    A client id can be used again once its order has ended: the end of the earlier one comes before
+    the later one. An exchange that is asked for the later one and has not got it answers with the
+    earlier one: then the later one is not found.
     """
-    happened: list[tuple[tuple[int, int], Found | Filled]] = []
+    happened: list[tuple[tuple[int, int], Event]] = []
     created: dict[tuple[str, str], int] = {}
     own: dict[tuple[str, str], str] = {
         (tracked.order.symbol, tracked.exchange_id): tracked.order.client_id
         for tracked in ledger.state.orders.values()
         if tracked.exchange_id
     }
-    later: list[ExchangeOrder] = []
+    later: dict[str, ExchangeOrder] = {}
     earlier: set[str] = set()
-    for seen in answers.orders:
+    for seen in sorted(answers.orders, key=attrgetter("created")):
         if not seen.own:
             continue
         client_id = seen.order.client_id
@@ -88,7 +89,9 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
             continue
         name = seen.order.symbol, seen.exchange_id
         own[name], created[name] = client_id, seen.created
-        later.append(seen)
+        if client_id in later:
+            happened += (((seen.created, -1), end) for end in _ends(later[client_id], answers))
+        later[client_id] = seen
         happened.append(((seen.created, 0), _found(seen, answers.asked)))
     for trade in answers.trades:
         name = trade.symbol, trade.exchange_id
@@ -96,18 +99,8 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
             time = max(trade.time, created.get(name, trade.time))
             happened.append(((time, _number(trade)), _filled(trade, own[name])))
     events: list[Event] = [event for _, event in sorted(happened, key=itemgetter(0))]
-    events += (
-        Ended(
-            time=answers.asked,
-            client_id=seen.order.client_id,
-            how=seen.ended,
-            executed=seen.executed,
-            exchange_id=seen.exchange_id,
-        )
-        for seen in later
-        if seen.ended is not None
-    )
-    superseded = earlier - {seen.order.client_id for seen in later}
+    events += (end for seen in later.values() for end in _ends(seen, answers))
+    superseded = earlier - later.keys()
     not_found = answers.not_found | (superseded & answers.named)
     events += (
         Ended(time=answers.asked, client_id=client_id, how=End.NOT_FOUND)
@@ -142,6 +135,17 @@ def _filled(trade: ExchangeTrade, client_id: str) -> Filled:
         fee_asset=trade.fee_asset,
         exchange_id=trade.exchange_id,
     )
+
+
+def _ends(seen: ExchangeOrder, answers: Answers) -> Iterable[Ended]:
+    if seen.ended is not None:
+        yield Ended(
+            time=answers.asked,
+            client_id=seen.order.client_id,
+            how=seen.ended,
+            executed=seen.executed,
+            exchange_id=seen.exchange_id,
+        )
 
 
 def _number(trade: ExchangeTrade) -> int:
