@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_harness import running_browser
+from playwright.sync_api import Browser
 from postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
 from registry_harness import Api, TickingClock
 from tradingbot_registry.app import create_app, prepared_database
@@ -75,3 +77,10 @@ def database_url(database: Database, tmp_path: Path, request: pytest.FixtureRequ
 @pytest.fixture
 def api(database: Database) -> Api:
     return Api(create_app(database, clock=TickingClock()).test_client())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of one file: while it runs, no other event loop can."""
+    with running_browser() as browser:
+        yield browser

@@ -20,6 +20,7 @@ from tradingbot_registry.rest import (
     errors,
     observability,
     overview,
+    page,
     query,
     read_only,
 )
@@ -75,6 +76,7 @@ def create_app(
         app.before_request(_only_loopback)
     errors.register(app)
     docs.register(app)
+    page.register(app)
     api = docs.RestApi(app)
     api.register_field(read_only.MomentField, "string", "date-time")
     api.register_field(query.MomentField, "string", "date-time")
