@@ -23,7 +23,7 @@ MARKUP = (
     "javascript:alert(4)",
     "{{7*7}} ${7*7} </style></title>",
 )
-LONG = "m" * 200
+LONG = "W" * 200
 RIGHT_TO_LEFT = "قاعدة بيانات الطلبات"
 NAMES = (*MARKUP, LONG, RIGHT_TO_LEFT)
 MANY_TAGS = 10_000
@@ -64,6 +64,7 @@ def test_texts_of_the_registry_are_never_markup(browser: Browser, server: Server
             assert visitor.page.locator("main :is(img, script, style, iframe, object)").count() == 0
             assert visitor.page.locator("main svg svg, main svg[onload]").count() == 0
             assert not visitor.is_too_wide(), search
+            assert visitor.texts_fit(), search
         visitor.open(f"?view=asset&id={ids[0]}")
         assert visitor.page.locator("h1").inner_text() == NAMES[0]
         assert MARKUP[0] in visitor.page.get_by_label("Configuration").inner_text()
