@@ -89,9 +89,10 @@ class Visitor:
         return all(text < box for text, box in widths)
 
     def is_too_wide(self) -> bool:
-        """Whether the page scrolls sideways as a whole."""
+        """Whether the page, or a table in it, scrolls sideways."""
         wide: bool = self.page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+            ".some((part) => part.scrollWidth > part.clientWidth)"
         )
         return wide
 
