@@ -1,6 +1,7 @@
 """At which prices positions were entered: the checker's own averages."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -46,13 +47,33 @@ class Entry:
 
 @dataclass(slots=True)
 class Entries:
-    """The entries of all positions."""
+    """The entries of all positions. An average depends on the order of purchases and sales."""
 
     money: str
     by_asset: dict[str, Entry] = field(default_factory=lambda: defaultdict(Entry))
+    _fills: dict[tuple[int, int, str], Fill] = field(default_factory=dict)
+    """In the order in which they count."""
 
     def count(self, fill: Fill) -> None:
-        """Count a fill, in the order in which the gateway is shown them."""
+        """Count a fill once: one that is shown alone counts when it is shown first."""
+        if _key(fill) not in self._fills:
+            self._fills[_key(fill)] = fill
+            self._move(fill)
+
+    def answered(self, fills: Iterable[Fill]) -> None:
+        """Count the fills of one answer, in the order in which they were traded."""
+        for fill in sorted(fills, key=lambda fill: (fill.time, fill.trade_id)):
+            self.count(fill)
+
+    def forget(self, lost: Iterable[Fill]) -> None:
+        """Count again without some fills: they count at their place in the next answer."""
+        for fill in lost:
+            self._fills.pop(_key(fill), None)
+        self.by_asset.clear()
+        for fill in self._fills.values():
+            self._move(fill)
+
+    def _move(self, fill: Fill) -> None:
         base, quote = fill.symbol.split("-")
         sign = 1 if fill.side is Side.BUY else -1
         entry = self.by_asset[base]
@@ -71,3 +92,7 @@ class Entries:
         """Return the average price at which a position was entered, if it is known."""
         entry = self.by_asset.get(asset)
         return None if entry is None else entry.price()
+
+
+def _key(fill: Fill) -> tuple[int, int, str]:
+    return fill.order_id, fill.trade_id, fill.symbol

@@ -1,6 +1,7 @@
 """What the checker knows: what the gateway was told and shown, what is true, and what follows."""
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -36,6 +37,8 @@ class Known:
         """The client ids of all orders that were sent."""
         self.reconciled = False
         self.leaving = False
+        self.barred = ""
+        """What the operator has told the gateway: `not granted`, `outdated`, or nothing."""
         self.halted_day = -1
         self.doubtful = (0, 0)
         """Until then, and as many actions, the gateway may have forgotten that an order ended."""
@@ -119,10 +122,16 @@ class Known:
             if other.group == own.group and other.known_end is None:
                 other.known_end = other.known_filled
 
-    def restarted(self, now: int) -> None:
-        """Note that the gateway has lost all that it did not save."""
+    def answered(self, fills: Iterable[Fill]) -> None:
+        """Note that the gateway is shown fills in one answer, before it is shown each."""
+        self.entered.answered(fills)
+
+    def restarted(self, lost: Iterable[Fill], now: int) -> None:
+        """Note that the gateway has lost all that it did not save, some fills among it."""
+        self.entered.forget(lost)
         self.reconciled = False
         self.leaving = False
+        self.barred = ""
         self.doubtful = (now + 2 * SETTLED, ACTS)
         self.books.clear()
         for own in self.orders.values():
@@ -193,6 +202,7 @@ class Known:
         """Whether open entry orders must go."""
         return (
             self.leaving
+            or self.barred == "not granted"
             or self.rules.closed
             or now < self.rules.halted_until
             or self.halted_day == self.money.start

@@ -16,7 +16,7 @@ from tradingbot_gateway.risk.reconciliation import ExchangeOrder, ExchangeTrade
 from tradingbot_gateway.risk.types import Market, Order, Request
 
 from breaches.facts import LIVE, Asked, Rules
-from breaches.venue import INSTRUMENTS, MONEY
+from breaches.venue import INSTRUMENTS, MONEY, Account
 
 MARKETS = {symbol: Market.of(one) for symbol, one in INSTRUMENTS.items()}
 _ENDS = {
@@ -104,6 +104,13 @@ def filled(client_id: str, fill: Fill) -> Filled:
         fee_asset=fill.fee_asset,
         exchange_id=str(fill.order_id),
     )
+
+
+def fill_of(event: Filled, account: Account) -> Fill | None:
+    """Return the exchange's fill that an event speaks of, unless it is forgotten."""
+    ids = event.exchange_id, event.trade_id
+    fills = account.fills.get(event.client_id, ())
+    return next((fill for fill in fills if (str(fill.order_id), str(fill.trade_id)) == ids), None)
 
 
 def end_of(event: OrderEvent) -> End:

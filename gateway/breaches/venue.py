@@ -71,6 +71,11 @@ class Account:
     groups: dict[str, str | None] = field(default_factory=dict)
     fills: dict[str, list[Fill]] = field(default_factory=dict)
 
+    def list_of(self, client_id: str) -> list[str]:
+        """Return the client ids of all orders of the list that an order belongs to."""
+        group = self.groups.get(client_id)
+        return [] if group is None else [name for name, of in self.groups.items() if of == group]
+
 
 class Venue:
     """All of the exchange. `told` is called for each event of a tagged order."""

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from tradingbot_exchange.engine.types import NewOrder, OrderEvent
+from tradingbot_exchange.engine.types import Fill, NewOrder, OrderEvent
 from tradingbot_gateway.risk.actions import Action, Ask, Cancel, FindPrice, Place
 from tradingbot_gateway.risk.desk import Desk
 from tradingbot_gateway.risk.events import (
@@ -37,6 +37,7 @@ from breaches.translate import (
     MARKETS,
     end_of,
     engine_order,
+    fill_of,
     filled,
     request_of,
     seen_order,
@@ -127,9 +128,10 @@ class World:
         """End the gateway, and start another from what is on the disk."""
         self.counts["crash"] += 1
         self._inbox.clear()
-        self.checker.restarted(self.now)
+        lost = [fill_of(event, self.venue.own) for event in self.disk.crash(self.random)]
+        self.checker.restarted([fill for fill in lost if fill is not None], self.now)
         self.checker.tick(self.now)
-        snapshot, events = self.disk.survives(self.random)
+        snapshot, events = self.disk.read()
         settings = settings_of(self.checker.rules)
         self.desk = Desk.restore(MARKETS, settings, snapshot=snapshot, events=events, now=self.now)
         self.connected = False
@@ -283,10 +285,9 @@ class World:
             case Lost():
                 checker.lost(event.client_id)
             case Filled():
-                fills = self.venue.own.fills.get(event.client_id, ())
-                for fill in fills:
-                    if str(fill.trade_id) == event.trade_id:
-                        checker.filled(event.client_id, fill)
+                fill = fill_of(event, self.venue.own)
+                if fill is not None:
+                    checker.filled(event.client_id, fill)
             case Ended(how=EndOf.NOT_FOUND):
                 checker.absent(event.client_id, event.time)
             case Ended():
@@ -355,32 +356,29 @@ class World:
             return
         self.venue.cancel(cancel.client_id, self.now)
         if at_once:
-            self._answers([cancel.client_id, *self._list_of(cancel.client_id)])()
-
-    def _list_of(self, client_id: str) -> list[str]:
-        groups = self.venue.own.groups
-        group = groups.get(client_id)
-        return [] if group is None else [name for name, of in groups.items() if of == group]
+            self._answers([cancel.client_id, *self.venue.own.list_of(cancel.client_id)])()
 
     def _answers(self, client_ids: list[str]) -> Callable[[], None]:
         """Ask the exchange for orders now, and return how the answer is told."""
-        orders, trades, absent = [], [], set()
+        orders, absent = [], set()
+        fills: list[Fill] = []
         for client_id in dict.fromkeys(client_ids):
             order = self.venue.own.orders.get(client_id)
             if order is None:
                 absent.add(client_id)
                 continue
             orders.append(seen_order(order, self.venue.own.groups.get(client_id)))
-            trades += [seen_trade(fill) for fill in self.venue.own.fills.get(client_id, ())]
+            fills += self.venue.own.fills.get(client_id, ())
         answers = Answers(
             asked=self.now,
             orders=tuple(orders),
-            trades=tuple(trades),
+            trades=tuple(map(seen_trade, fills)),
             not_found=frozenset(absent),
             named=frozenset(client_ids),
         )
 
         def tell() -> None:
+            self.checker.answered(fills)
             for event in reconcile(self.desk.ledger, answers):
                 self.tell(event)
 

@@ -115,9 +115,9 @@ class Gateway:
 
     @property
     def port(self) -> int:
-        return self._port("url")
+        return self.port_of("url")
 
-    def _port(self, name: str) -> int:
+    def port_of(self, name: str) -> int:
         return urllib.parse.urlsplit(self.start[name]).port or 0
 
     def configure(self, **risk: Any) -> str:
@@ -139,10 +139,10 @@ class Gateway:
         return self.exchange.request(method, path, port=self.port, **more)
 
     def report(self, path: str) -> Answer:
-        return self.exchange.request("GET", path, port=self._port("report_url"))
+        return self.exchange.request("GET", path, port=self.port_of("report_url"))
 
     def drain(self) -> Answer:
-        return self.exchange.request("GET", "/drain", port=self._port("drain_url"))
+        return self.exchange.request("GET", "/drain", port=self.port_of("drain_url"))
 
     def signed(
         self,
@@ -224,6 +224,11 @@ class Gateway:
         """Stop the process without its knowledge."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the process go on."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)

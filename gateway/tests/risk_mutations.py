@@ -244,6 +244,17 @@ def reports_are_never_unknown(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(desk.Desk, "report", always)
 
 
+def a_restart_takes_other_prices_of_entry(patch: pytest.MonkeyPatch) -> None:
+    restarted = ledger.Ledger.restarted
+
+    def dearer(self: Any, now: int) -> Any:
+        for holding in self.holdings.by_asset.values():
+            holding.cost *= Decimal("1.01")
+        return restarted(self, now)
+
+    patch.setattr(ledger.Ledger, "restarted", dearer)
+
+
 MUTATIONS: Mapping[str, Patch] = {
     **{
         f"without {name}": without(name)
@@ -286,6 +297,7 @@ MUTATIONS: Mapping[str, Patch] = {
             refused_protection_does_not_halt,
             reports_look_better,
             reports_are_never_unknown,
+            a_restart_takes_other_prices_of_entry,
         )
     },
 }

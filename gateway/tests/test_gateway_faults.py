@@ -210,6 +210,21 @@ def test_what_happened_while_no_gateway_ran_is_read_at_the_start(
     assert Decimal(report["dayPnL"]) < -10
 
 
+def test_protection_stays_while_a_gateway_without_a_ledger_reads_the_account(
+    start: Gateways,
+) -> None:
+    gateway = start().ready()
+    gateway.buy()
+    protection = {each["id"] for each in gateway.open_orders()}
+    gateway.kill()
+    # Longer than the core takes to act on what it knows: the open orders come first.
+    gateway.exchange.fault(type="latency", delay="2s", match="GET /api/v3/allOrders")
+    gateway.begin()
+    gateway.ready()
+    assert gateway.risk()["openPositions"] == 1
+    assert {each["id"] for each in gateway.open_orders()} == protection
+
+
 def test_an_order_in_flight_at_a_crash_counts_after_it(start: Gateways, tmp_path: Path) -> None:
     gateway = start("--state", str(tmp_path / "ledger")).ready()
     gateway.exchange.fault(type="latency", delay="1s", match=ORDER)

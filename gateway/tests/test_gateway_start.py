@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -77,6 +79,20 @@ def test_coinbase_has_no_paper_yet(tmp_path: Path) -> None:
     made = ended("--config", str(config), "--dialect", "coinbase", "--handover", str(tmp_path))
     assert "--dialect coinbase has no mode Paper yet" in made.stderr
     assert (made.returncode, (tmp_path / "api-secret").exists()) == (1, False)
+
+
+def test_the_kubelet_and_the_operator_reach_the_ports_by_ipv4_and_ipv6(start: Gateways) -> None:
+    defaults = GatewaySettings.model_fields
+    assert (defaults["report_listen"].default, defaults["drain_listen"].default) == (
+        ":8080",
+        ":8082",
+    )
+    gateway = start("--report-listen", ":0", "--drain-listen", ":0")
+    for address in ("127.0.0.1", "[::1]") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
+        for port, path in (("report_url", "healthz"), ("drain_url", "drain")):
+            url = f"http://{address}:{gateway.port_of(port)}/{path}"
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.status == 200
 
 
 def test_live_needs_keys(config: Path) -> None:

@@ -1,11 +1,14 @@
 """The core against a hostile exchange: no breach; and each defect is noticed."""
 
 from collections import Counter
+from decimal import Decimal
 
 import pytest
+from breaches.entries import Entries
 from breaches.facts import Breach
 from breaches.story import Story
 from risk_mutations import MUTATIONS
+from tradingbot_exchange.engine.types import Fill, Side
 from tradingbot_gateway.risk.verdicts import Control
 
 STEPS = 20_000
@@ -14,6 +17,7 @@ SEEDS = (1, 2, 3, 4, 5, 6)
 WORDS = {
     "without not_reconciled": "before the exchange was asked",
     "without terminating": "told to go",
+    "without granted": "an entry while",
     "without closed": "while closed",
     "without halted": "while halted",
     "without symbols": "an entry in ETH-BTC",
@@ -39,6 +43,7 @@ WORDS = {
     "refused protection does not halt": "while halted",
     "reports look better": "the report has",
     "reports are never unknown": "can't be known",
+    "a restart takes other prices of entry": "is protected at",
 }
 """What the checker says of a defect, where it can only be noticed by one invariant."""
 
@@ -71,6 +76,30 @@ def test_a_defect_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     noticed = next((breach for breach in map(_breach, SEEDS) if breach is not None), None)
     assert noticed is not None
     assert WORDS.get(name, "") in noticed
+
+
+def test_the_checker_counts_lost_fills_again_in_the_order_of_trade() -> None:
+    first, second, third = (
+        _fill(1, Side.BUY, 100),
+        _fill(2, Side.SELL, 110),
+        _fill(3, Side.BUY, 120),
+    )
+    entries = Entries("USDT")
+    for fill in (first, third, second):
+        entries.count(fill)
+    assert entries.price("BTC") == 110
+    entries.forget([third, second])
+    assert entries.price("BTC") == 100
+    entries.answered([third, first, second])
+    assert entries.price("BTC") == 120
+
+
+def _fill(number: int, side: Side, price: int) -> Fill:
+    one, none = Decimal(1), Decimal(0)
+    return Fill(
+        number, number, "bot", "BTC-USDT", side, Decimal(price), one, one * price, none, "USDT",
+        False, number,
+    )  # fmt: skip
 
 
 def _breach(seed: int) -> str | None:

@@ -137,6 +137,55 @@ def test_a_position_is_built_again_from_the_exchange_alone() -> None:
     assert harness.desk.ledger.order("tbgw-1-0-0").purpose is Purpose.PROTECTION  # type: ignore[union-attr]
 
 
+def test_trades_count_in_the_order_in_which_they_were_traded() -> None:
+    """What a position has cost depends on it."""
+    early, late = order(BUY, "2", "100"), order(SELL, "1", "110")
+    trades = [trade(early, "2", "1", "120"), trade(late, "9", "1", "110"), trade(early, "10", "1")]
+    times = [NOON + 2, NOON, NOON]  # 9 is before 10
+    harness = Harness()
+    harness.holds("1", "50")
+    answer(
+        harness,
+        orders=(seen(early, "2", End.FILLED), seen(late, "1", End.FILLED)),
+        trades=tuple(replace(each, time=at) for each, at in zip(trades, times, strict=True)),
+    )
+    assert harness.desk.ledger.holdings.by_asset["BTC"].entry == 110
+
+
+def test_an_order_that_is_found_reduces_what_was_held_when_it_was_sent() -> None:
+    bought, sold = order(BUY, "3", "100"), order(SELL, "3", "110")
+    harness = Harness()
+    harness.desk.disconnected("just started")
+    answer(
+        harness,
+        orders=(replace(seen(sold), created=NOON + 1), seen(bought, "3", End.FILLED)),
+        trades=(trade(bought, "1", "3"),),
+    )
+    tracked = harness.desk.ledger.order(sold.client_id)
+    assert tracked is not None
+    assert not tracked.entry
+
+
+@pytest.mark.parametrize("ended", [End.FILLED, None])
+def test_both_orders_of_a_client_id_are_found_without_a_ledger(ended: End | None) -> None:
+    """Bots with ids such as grid-1 place them again and again, on any side."""
+    bought = order(BUY, "3", "100", client_id="grid-1")
+    sold = replace(order(SELL, "1", "110"), client_id="grid-1")
+    executed = "0" if ended is None else "1"
+    again = replace(seen(sold, executed, ended), exchange_id="again", created=NOON + 2)
+    sale = replace(trade(sold, "2", "1", "110"), exchange_id="again", time=NOON + 3)
+    harness = Harness()
+    harness.desk.disconnected("just started")
+    for _ in range(2):
+        answer(
+            harness,
+            orders=(again, seen(bought, "3", End.FILLED)),
+            trades=(trade(bought, "1", "3"), *((sale,) if ended else ())),
+        )
+    assert harness.desk.ledger.held("BTC") == (2 if ended else 3)
+    assert [unit.side for unit in harness.desk.ledger.units()] == ([] if ended else [SELL])
+
+
 def test_not_found_ends_an_order_that_can_not_arrive_any_more() -> None:
     harness = Harness()
     one = harness.allowed(order(BUY, "6", "100"))

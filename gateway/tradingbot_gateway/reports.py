@@ -7,8 +7,10 @@ a zero would say that all is well.
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from tradingbot_api.entry_grant import MOMENT_PATH, GatewayMoment
 
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.grants import node_moment
 from tradingbot_gateway.risk.figures import Unknown
 
 DRAIN_REASON = "the pod is being stopped"
@@ -24,6 +26,11 @@ def report_application(gate: Gate) -> web.Application:
             return web.json_response({"reason": found.reason}, status=_UNAVAILABLE)
         body = found.model_dump_json(by_alias=True)
         return web.Response(text=body, content_type="application/json")
+
+    async def moment(_: web.Request) -> web.Response:
+        answer = GatewayMoment(moment=node_moment().text(), config_hash=gate.config.config_hash)
+        text = answer.model_dump_json(by_alias=True)
+        return web.Response(text=text, content_type="application/json")
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -43,6 +50,7 @@ def report_application(gate: Gate) -> web.Application:
     app.add_routes(
         [
             web.get("/risk", risk),
+            web.get(MOMENT_PATH, moment),
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics),

@@ -10,7 +10,7 @@ from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_gateway.connection import Egress
 from tradingbot_gateway.credentials import PLACEHOLDER
 
-_ADDRESS = re.compile(r"(?P<host>[^:\s\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(r"(?P<host>[^:\s\[\]]*|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
 _PORTS = 65536
 
 
@@ -34,13 +34,20 @@ class GatewaySettings(BaseSettings):
         default="127.0.0.1:8081", description="HOST:PORT for the bot. Port 0 takes a free one."
     )
     report_listen: str = Field(
-        default="0.0.0.0:8080",
-        description="HOST:PORT for GET /risk, /healthz, /readyz and /metrics.",
+        default=":8080",
+        description="HOST:PORT for GET /risk, /healthz, /readyz and /metrics. Without HOST: all"
+        " addresses, IPv4 and IPv6.",
     )
     drain_listen: str = Field(
-        default="0.0.0.0:8082",
+        default=":8082",
         description="HOST:PORT for GET /drain, which ends entries until the process ends.",
     )
+    grant: Path | None = Field(
+        default=None,
+        description="File with the operator's grant of entries, which the kubelet writes. Without"
+        " this setting, entries need no grant.",
+    )
+    pod_uid: str = Field(default="", description="UID of the pod that the grant must name.")
     api_key_file: Path | None = Field(
         default=None, description="File of the exchange's API key; else EXCHANGE_API_KEY."
     )
@@ -84,7 +91,7 @@ class GatewaySettings(BaseSettings):
 
 
 def address(text: str) -> tuple[str, int]:
-    """Return host and port. Raises ValueError."""
+    """Return host and port; an empty host means all addresses. Raises ValueError."""
     found = _ADDRESS.fullmatch(text)
     if found is None or int(found["port"]) >= _PORTS:
         raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8081")

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     CREDENTIALS_FOUND = "CredentialsFound"
     DAILY_LOSS_LIMIT = "DailyLossLimit"
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"
+    ENTRIES_NOT_GRANTED = "EntriesNotGranted"
     HALTED = "Halted"
     INVALID_SPEC = "InvalidSpec"
     KEY_EMPTY = "KeyEmpty"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openapi_schema_validator import OAS30Validator
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api
 from tradingbot_registry.refusals import RefusedError
@@ -29,7 +29,7 @@ def operations(document: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_document_is_valid_openapi(document: Any) -> None:
-    assert document["openapi"] == "3.0.3"
+    assert document["openapi"] == "3.1.0"
     validate(document)
 
 
@@ -83,7 +83,7 @@ def test_the_example_of_a_new_asset_works_as_it_stands(api: Api, document: Any) 
 def conforms(document: Any, schema: str, answer: Any) -> None:
     """Raise unless the answer is as the document says, and every field of it is documented."""
     found = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
-    OAS30Validator(found).validate(answer)
+    OAS31Validator(found).validate(answer)
     described = document["components"]["schemas"][schema]
     assert answer.keys() <= described["properties"].keys()
 
@@ -196,7 +196,8 @@ def test_query_parameters_that_repeat_are_documented_so(document: Any) -> None:
     }
     assert parameters["tag"]["explode"] is True
     delete = document["paths"][f"{ASSETS}/{{asset_id}}"]["delete"]["parameters"]
-    assert [parameter["name"] for parameter in delete] == ["force", "dry_run", "If-Match"]
+    names = [parameter["name"] for parameter in delete]
+    assert names == ["force", "dry_run", "If-Match", "If-None-Match"]
 
 
 def test_metrics_count_requests_by_route_and_assets_by_type_and_status(api: Api) -> None:

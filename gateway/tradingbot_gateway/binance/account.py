@@ -75,8 +75,7 @@ class Account:
         await self._upstream.synchronise()
         began = self._upstream.clock.now()
         await self._prepare()
-        await self._queries.open_orders()
-        await self._past_orders()
+        await self._read_orders()
         for tracked in self._gate.desk.ledger.open_orders():
             await self._queries.ask(tracked.order.client_id, tracked.order.symbol)
         await self._queries.balances()
@@ -101,7 +100,7 @@ class Account:
             if instrument is not None:
                 self._symbols.add(self._markets.name(instrument.symbol))
 
-    async def _past_orders(self) -> None:
+    async def _read_orders(self) -> None:
         names = set(self._symbols)
         now = self._upstream.clock.now()
         if self._since is None:
@@ -113,8 +112,7 @@ class Account:
                         names.add(self._markets.name(instrument.symbol))
         else:
             since = self._since - MINUTE_MS
-        for name in sorted(names):
-            await self._queries.past_orders(name, since=since)
+        await self._queries.all_orders(sorted(names), since=since)
 
     def on_cut(self, reason: str) -> None:
         """Let no entry through: events may be missed from now on."""

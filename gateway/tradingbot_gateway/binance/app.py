@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.framing import read_request
+from tradingbot_exchange.bodies import read_body
 
 from tradingbot_gateway.answers import Answer
 from tradingbot_gateway.binance.calls import BY_PATH
@@ -49,7 +50,7 @@ async def _answer(dispatch: Dispatch, request: web.Request) -> Answer:
     if call is None:
         what = f"{request.method} {path[:_LONGEST_SHOWN]}"
         return dispatch.refuse(what, not_allowed(what))
-    body = await request.read() if request.can_read_body else b""
+    body = await read_body(request) if request.can_read_body else b""
     try:
         encoded = query.encode("utf-8", "surrogateescape")
         sent, proof = read_request(request.headers, encoded, body)

@@ -81,23 +81,26 @@ class Queries:
 
     # Reconciliation
 
-    async def open_orders(self) -> None:
-        """Hand all open orders of the account to the gate. Raises UnreachableError."""
-        asked = self._gate.wall()
-        views = (await self._read("/api/v3/openOrders", {})).json()
-        own = [view for view in views if self._is_own(view)]
-        await self._hand_over(asked, own)
+    async def all_orders(self, names: Iterable[str], *, since: int) -> None:
+        """Hand all own open orders, and those of some symbols since a time, to the gate.
 
-    async def past_orders(self, name: str, *, since: int) -> None:
-        """Hand the bot's own orders of a symbol since a time to the gate, ended ones included.
-
-        Raises UnreachableError.
+        In one step: a part of them would show exits without their positions. Raises
+        UnreachableError.
         """
-        instrument = await self._markets.ready(name)
+        asked = self._gate.wall()
+        listed: list[Json] = (await self._read("/api/v3/openOrders", {})).json()
+        for name in names:
+            listed += await self._past_orders(name, since=since)
+        views = {(view["symbol"], view["orderId"]): view for view in listed if self._is_own(view)}
+        await self._hand_over(asked, list(views.values()))
+
+    async def _past_orders(self, name: str, *, since: int) -> list[Json]:
+        """Return the orders of a symbol since a time, ended ones and others' included."""
+        await self._markets.ready(name)
         now = self._account.clock.now()
+        found: list[Json] = []
         start = since
         while start < now:
-            asked = self._gate.wall()
             window = {
                 "symbol": name,
                 "startTime": str(start),
@@ -105,10 +108,9 @@ class Queries:
                 "limit": str(_MOST),
             }
             views = (await self._read("/api/v3/allOrders", window)).json()
-            own = [view for view in views if self._is_own(view)]
-            await self._hand_over(asked, own)
+            found += views
             start = int(views[-1]["time"]) + 1 if len(views) == _MOST else start + DAY_MS
-        log.debug("read the orders of %s since %s", instrument.symbol, since)
+        return found
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Hand the account's balances to the gate, and return them. Raises UnreachableError."""

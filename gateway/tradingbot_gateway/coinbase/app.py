@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from aiohttp import web
+from tradingbot_exchange.bodies import read_body
 from tradingbot_exchange.coinbase.authentication import SignedRequest
 
 from tradingbot_gateway.answers import Answer
@@ -49,7 +50,7 @@ async def _answer(dispatch: Dispatch, request: web.Request) -> Answer:
     if call is None:
         what = f"{request.method} {path[:_LONGEST_SHOWN]}"
         return dispatch.refuse(what, RefusalError(what))
-    body = await request.read() if request.can_read_body else b""
+    body = await read_body(request) if request.can_read_body else b""
     signed = SignedRequest(
         method=request.method,
         host=request.host,

@@ -168,12 +168,13 @@ class Queries:
         return found
 
     async def learn(self, views: Iterable[Json], asked: int) -> None:
-        """Count what orders of a query say, the oldest first, with the fills that are missing.
+        """Count what orders of a query say, in one step, with the fills that are missing.
 
         `asked`: when the query was sent, by the machine. Raises UnreachableError.
         """
-        orders: list[tuple[ExchangeOrder, ...]] = []
-        for view in sorted(views, key=lambda view: str(view.get("created_time"))):
+        orders: list[ExchangeOrder] = []
+        trades: list[ExchangeTrade] = []
+        for view in views:
             try:
                 found = exchange_orders(view, self._tag)
             except (KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -189,10 +190,9 @@ class Queries:
             except self._markets.unknown:
                 log.warning("the exchange does not trade %s", symbol)
                 continue
-            orders.append(found)
-        trades = [await self._missing_fills(found[0]) for found in orders]
-        for found, its_trades in zip(orders, trades, strict=True):
-            self._gate.answered(Answers(asked=asked, orders=found, trades=its_trades))
+            orders += found
+            trades += await self._missing_fills(found[0])
+        self._gate.answered(Answers(asked=asked, orders=tuple(orders), trades=tuple(trades)))
 
     def is_news(self, view: Json) -> bool:
         """Whether an order of the bot is further than the ledger knows."""

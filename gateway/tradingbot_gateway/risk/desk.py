@@ -27,9 +27,10 @@ from tradingbot_gateway.risk.events import (
     Valued,
 )
 from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures
-from tradingbot_gateway.risk.ledger import Ledger, State
+from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.limits import Settings
 from tradingbot_gateway.risk.protection import Close, Note, Protect, orders_of, protect
+from tradingbot_gateway.risk.state import State
 from tradingbot_gateway.risk.types import (
     MAX_AGE,
     PROTECTION_PREFIX,
@@ -113,6 +114,14 @@ class Desk:
     def disconnected(self, reason: str) -> None:
         """Let no entry through until `reconciled`: events of the exchange may have been missed."""
         self._standing = replace(self._standing, not_reconciled=reason)
+
+    def granted(self, *, not_granted: str | None, outdated: str | None) -> None:
+        """Let entries through, or not: by the right that the operator gives. Not saved.
+
+        Without the right, open entry orders are cancelled as well. While the limits are outdated,
+        entries only wait.
+        """
+        self._standing = replace(self._standing, not_granted=not_granted, outdated=outdated)
 
     def terminate(self, reason: str) -> None:
         """Let no entry through any more, and cancel entry orders. Not saved."""
@@ -329,8 +338,9 @@ class Desk:
     def _no_entries(self, now: int) -> str | None:
         """Return why open entry orders have to be cancelled now, if they have to."""
         standing, state = self._standing, self.ledger.state
-        if standing.terminating or standing.closed:
-            return standing.terminating or standing.closed
+        reason = standing.terminating or standing.not_granted or standing.closed
+        if reason:
+            return reason
         if now < max(state.halted_until, standing.halted_until):
             return state.halt_reason or "the bot is halted for its daily loss"
         return None

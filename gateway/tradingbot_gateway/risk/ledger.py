@@ -6,7 +6,6 @@ by client id, fills by order and trade id, and an order that has ended stays so.
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -41,35 +40,11 @@ from tradingbot_gateway.risk.orders import (
     units,
 )
 from tradingbot_gateway.risk.positions import Holdings
+from tradingbot_gateway.risk.state import State
 from tradingbot_gateway.risk.types import PROTECTION_PREFIX, ZERO, Order, Purpose, assets_of
 
 RATE_WINDOW = 60_000
 """Milliseconds in which entries are counted for `maxOrdersPerMinute`."""
-
-
-@dataclass(slots=True)
-class State:
-    """All that the ledger keeps. It is written to JSON as it is."""
-
-    money: str
-    orders: dict[str, Tracked] = field(default_factory=dict)
-    """By client id: all that may still fill, and those that ended a short time ago."""
-    holdings: Holdings = field(default_factory=Holdings)
-    day: Day | None = None
-    entries: list[tuple[int, Order]] = field(default_factory=list)
-    """The entries of the last minute, with the times at which they were sent, oldest first."""
-    halted_until: int = 0
-    halt_reason: str = ""
-    horizon: int = 0
-    """Orders that had ended by then may be forgotten: what arrives of them is late, not new."""
-    strangers: dict[str, str] = field(default_factory=dict)
-    """Symbols by client id of own orders that have fills, and that the ledger does not know."""
-    unprotected: dict[str, int] = field(default_factory=dict)
-    """Assets for which the exchange refused protection, with the time."""
-    totals: dict[str, Decimal] = field(default_factory=dict)
-    """What the account has, by asset, if it was read."""
-    own_orders: int = 0
-    """How many orders the gateway has placed by itself: numbers of their client ids."""
 
 
 class Ledger:
@@ -241,11 +216,11 @@ class Ledger:
     def _found(self, event: Found) -> None:
         order = event.order
         self.state.strangers.pop(order.client_id, None)
-        tracked = self.state.orders.get(order.client_id)
-        if tracked is not None:
-            if tracked.is_of(event.exchange_id):
-                self._accepted(tracked, event.exchange_id)
-        elif event.open or event.created > self.state.horizon:
+        before = self.state.orders.get(order.client_id)
+        old = before is not None and (order.client_id in self._live or event.created < before.sent)
+        if before is not None and before.is_of(event.exchange_id):
+            self._accepted(before, event.exchange_id)
+        elif not old and (event.open or event.created > self.state.horizon):
             own = order.client_id.startswith(PROTECTION_PREFIX)
             self._track(
                 Tracked(
@@ -257,6 +232,8 @@ class Ledger:
                     sent=event.created,
                     stage=Stage.OPEN,
                     exchange_id=event.exchange_id,
+                    trades=trades_of(before),
+                    earlier=earlier_of(before),
                 )
             )
 

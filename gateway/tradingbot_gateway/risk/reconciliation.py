@@ -1,8 +1,9 @@
 """From what an exchange answers to events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter, itemgetter
 
 from tradingbot_gateway.risk.events import Balances, End, Ended, Event, Filled, Found
 from tradingbot_gateway.risk.ledger import Ledger
@@ -59,21 +60,24 @@ class Answers:
 def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
     """Return what the answers say as events. Orders of others, and their trades, have none.
 
-    An order that no answer names stays as it is: silence is not an answer. Trades come before the
-    end of their order, so that no position is missing for a moment.
+    An order that no answer names stays as it is: silence is not an answer. Orders and trades come
+    in the order in which they happened: what a position has cost depends on it, and so does what
+    an order reduced. Ends come last, so that no position is missing for a moment.
 
-    A client id can be used again once its order has ended. An exchange that is asked for the later
-    one and has not got it answers with the earlier one: then the later one is not found.
+    A client id can be used again once its order has ended: the end of the earlier one comes before
+    the later one. An exchange that is asked for the later one and has not got it answers with the
+    earlier one: then the later one is not found.
     """
-    events: list[Event] = []
+    happened: list[tuple[tuple[int, int], Event]] = []
+    created: dict[tuple[str, str], int] = {}
     own: dict[tuple[str, str], str] = {
         (tracked.order.symbol, tracked.exchange_id): tracked.order.client_id
         for tracked in ledger.state.orders.values()
         if tracked.exchange_id
     }
-    later: list[ExchangeOrder] = []
+    later: dict[str, ExchangeOrder] = {}
     earlier: set[str] = set()
-    for seen in answers.orders:
+    for seen in sorted(answers.orders, key=attrgetter("created")):
         if not seen.own:
             continue
         client_id = seen.order.client_id
@@ -83,47 +87,20 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
             if seen.exchange_id in tracked.earlier:  # all that is older has been counted
                 own[seen.order.symbol, seen.exchange_id] = client_id
             continue
-        own[seen.order.symbol, seen.exchange_id] = client_id
-        later.append(seen)
-        events.append(
-            Found(
-                time=answers.asked,
-                order=seen.order,
-                exchange_id=seen.exchange_id,
-                group=seen.group,
-                created=seen.created,
-                counted=seen.executed if seen.order.quantity is None else seen.order.quantity,
-                open=seen.ended is None,
-            )
-        )
+        name = seen.order.symbol, seen.exchange_id
+        own[name], created[name] = client_id, seen.created
+        if client_id in later:
+            happened += (((seen.created, -1), end) for end in _ends(later[client_id], answers))
+        later[client_id] = seen
+        happened.append(((seen.created, 0), _found(seen, answers.asked)))
     for trade in answers.trades:
-        name = own.get((trade.symbol, trade.exchange_id))
-        if name is not None:
-            events.append(
-                Filled(
-                    time=trade.time,
-                    client_id=name,
-                    symbol=trade.symbol,
-                    trade_id=trade.trade_id,
-                    price=trade.price,
-                    quantity=trade.quantity,
-                    fee=trade.fee,
-                    fee_asset=trade.fee_asset,
-                    exchange_id=trade.exchange_id,
-                )
-            )
-    events += (
-        Ended(
-            time=answers.asked,
-            client_id=seen.order.client_id,
-            how=seen.ended,
-            executed=seen.executed,
-            exchange_id=seen.exchange_id,
-        )
-        for seen in later
-        if seen.ended is not None
-    )
-    superseded = earlier - {seen.order.client_id for seen in later}
+        name = trade.symbol, trade.exchange_id
+        if name in own:
+            time = max(trade.time, created.get(name, trade.time))
+            happened.append(((time, _number(trade)), _filled(trade, own[name])))
+    events: list[Event] = [event for _, event in sorted(happened, key=itemgetter(0))]
+    events += (end for seen in later.values() for end in _ends(seen, answers))
+    superseded = earlier - later.keys()
     not_found = answers.not_found | (superseded & answers.named)
     events += (
         Ended(time=answers.asked, client_id=client_id, how=End.NOT_FOUND)
@@ -132,6 +109,48 @@ def reconcile(ledger: Ledger, answers: Answers) -> tuple[Event, ...]:
     if answers.balances:
         events.append(Balances(time=answers.asked, totals=dict(answers.balances)))
     return tuple(events)
+
+
+def _found(seen: ExchangeOrder, asked: int) -> Found:
+    return Found(
+        time=asked,
+        order=seen.order,
+        exchange_id=seen.exchange_id,
+        group=seen.group,
+        created=seen.created,
+        counted=seen.executed if seen.order.quantity is None else seen.order.quantity,
+        open=seen.ended is None,
+    )
+
+
+def _filled(trade: ExchangeTrade, client_id: str) -> Filled:
+    return Filled(
+        time=trade.time,
+        client_id=client_id,
+        symbol=trade.symbol,
+        trade_id=trade.trade_id,
+        price=trade.price,
+        quantity=trade.quantity,
+        fee=trade.fee,
+        fee_asset=trade.fee_asset,
+        exchange_id=trade.exchange_id,
+    )
+
+
+def _ends(seen: ExchangeOrder, answers: Answers) -> Iterable[Ended]:
+    if seen.ended is not None:
+        yield Ended(
+            time=answers.asked,
+            client_id=seen.order.client_id,
+            how=seen.ended,
+            executed=seen.executed,
+            exchange_id=seen.exchange_id,
+        )
+
+
+def _number(trade: ExchangeTrade) -> int:
+    """Return the place of a trade among those of its millisecond, if the exchange counts trades."""
+    return int(trade.trade_id) if trade.trade_id.isdecimal() else 1
 
 
 def _is_earlier(seen: ExchangeOrder, tracked: Tracked) -> bool:

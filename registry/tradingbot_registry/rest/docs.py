@@ -3,6 +3,8 @@
 from typing import Any
 
 import flask_smorest
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Blueprint, Flask, Response, abort
 
 from tradingbot_registry.rest.problem_schema import ProblemSchema
@@ -55,11 +57,28 @@ FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 DIRECTORY = NPM / "swagger-ui-dist"
 
 
+class _Converter(OpenAPIConverter):
+    """apispec's converter, with what a schema says in keywords of its own."""
+
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        return {**found, **getattr(schema, "also_documented", {})}
+
+
+class _Plugin(MarshmallowPlugin):
+    """apispec's plugin with that converter."""
+
+    Converter = _Converter
+
+
 class RestApi(flask_smorest.Api):  # type: ignore[misc]
     """The OpenAPI document, with problems as errors."""
 
     ERROR_SCHEMA = ProblemSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app, spec_kwargs={"marshmallow_plugin": _Plugin()})
 
     def _register_error_handlers(self) -> None:
         """Leave errors to `rest.errors`, which answers for every route of the app."""
@@ -102,7 +121,7 @@ def configuration(version: str, *, login: bool) -> dict[str, Any]:
     return {
         "API_TITLE": "Asset registry",
         "API_VERSION": version,
-        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_VERSION": "3.1.0",
         "OPENAPI_URL_PREFIX": "/api/v1",
         "OPENAPI_JSON_PATH": "openapi.json",
         "API_SPEC_OPTIONS": options,
