@@ -115,7 +115,7 @@ class Operator:
             "assetregistry", self.gate.through(self._reconcile_asset_registry), transient=TRANSIENT
         )
         self.queues = (self.bots, self.asset_syncs, self.asset_registries)
-        self.assets = BotAssets(self.client, self.bots.add)
+        self.assets = BotAssets(self.client, self.bots.add, interval=settings.resync_interval)
         self.poller = RiskPoller(settings, clock=utc_now, changed=self.bots.add)
         self.metrics.registry.register(BotGauges(self.poller, clock=utc_now))
         self.secrets = Secrets(
