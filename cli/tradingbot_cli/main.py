@@ -32,6 +32,10 @@ SERVICES = {
     "gateway": "Stand between a bot and its exchange, and enforce the bot's limits",
 }
 COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERVICES.items()} | {
+    "registry": Command(
+        f"{SERVICES['registry']}; back up, check, move its database",
+        "tradingbot_cli.registry.command",
+    ),
     "validate": Command("Check manifests without a cluster", "tradingbot_cli.validate"),
     "crds": Command("Print the CustomResourceDefinitions", "tradingbot_cli.crds"),
     "orders": Command(

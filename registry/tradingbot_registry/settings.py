@@ -17,10 +17,20 @@ class AuthMode(StrEnum):
     KUBERNETES = "kubernetes"
 
 
-class RegistrySettings(BaseSettings):
-    """Settings of `tradingbot registry`: flags, or `TRADINGBOT_REGISTRY_*` variables."""
+class DatabaseSettings(BaseSettings):
+    """Settings of the commands that use the database without serving it."""
 
     model_config = SettingsConfigDict(env_prefix="TRADINGBOT_REGISTRY_", frozen=True)
+
+    database_url: str = Field(
+        default="sqlite:///registry.db",
+        description="URL of the database: sqlite:////absolute/path/file.db, or"
+        " sqlite:///file.db relative to the working directory. A registry creates it if missing.",
+    )
+
+
+class RegistrySettings(DatabaseSettings):
+    """Settings of `tradingbot registry`: flags, or `TRADINGBOT_REGISTRY_*` variables."""
 
     host: str = Field(
         default="127.0.0.1",
@@ -29,11 +39,6 @@ class RegistrySettings(BaseSettings):
     )
     port: int = Field(
         default=8090, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
-    )
-    database_url: str = Field(
-        default="sqlite:///registry.db",
-        description="URL of the database: sqlite:////absolute/path/file.db, or"
-        " sqlite:///file.db relative to the working directory. Created if missing.",
     )
     auth_mode: AuthMode = Field(
         default=AuthMode.NONE,

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 from tradingbot_api.asset import AssetStatus
@@ -20,6 +20,8 @@ from tradingbot_api.asset import AssetStatus
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.database import SqliteFile
 from tradingbot_registry.storage.models import Asset, Dependency, has_ref_prefix, rows
+
+T = TypeVar("T")
 
 CAUSES = (AssetStatus.FAILED, AssetStatus.INACTIVE)
 """An asset in one of these degrades whatever depends on it."""
@@ -195,9 +197,9 @@ def _filtered(db: SqliteFile, depths: Mapping[int, int], wanted: Walk) -> Iterab
     ]
 
 
-def batched(seqs: Iterable[int]) -> Iterator[list[int]]:
-    """Split `seqs` into lists that one statement can have as values."""
-    remaining = iter(seqs)
+def batched(values: Iterable[T]) -> Iterator[list[T]]:
+    """Split `values` into lists that one statement can have."""
+    remaining = iter(values)
     while part := list(itertools.islice(remaining, MAX_VALUES)):
         yield part
 

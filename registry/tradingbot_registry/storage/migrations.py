@@ -135,7 +135,7 @@ def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) 
     Raises SchemaError for a database of a newer version or of another program.
     """
     newest = migrations[-1].version
-    found = write(database, lambda: _version(database))
+    found = write(database, lambda: schema_version(database))
     if found > newest:
         raise SchemaError(
             f"its schema has version {found} and this program knows only {newest};"
@@ -146,7 +146,11 @@ def migrate(database: SqliteFile, migrations: Sequence[Migration] = MIGRATIONS) 
     return newest
 
 
-def _version(database: SqliteFile) -> int:
+def schema_version(database: SqliteFile) -> int:
+    """Return the version of the schema, 0 of an empty database.
+
+    Raises SchemaError for a database of another program.
+    """
     tables = set(database.get_tables())
     if not tables:
         return 0
@@ -159,7 +163,7 @@ def _version(database: SqliteFile) -> int:
 
 def _apply(database: SqliteFile, step: Migration) -> None:
     # Read again inside the transaction: another process may have migrated meanwhile.
-    found = _version(database)
+    found = schema_version(database)
     if found >= step.version:
         return
     if found == 0:
