@@ -16,7 +16,7 @@ from tradingbot_registry.settings import DatabaseSettings
 
 from tradingbot_cli import service
 from tradingbot_cli.flags import add_flags, load
-from tradingbot_cli.terminal import one_line
+from tradingbot_cli.terminal import count, one_line
 
 STREAM = "-"
 _SERVE = "serve"
@@ -143,7 +143,9 @@ def _export(given: argparse.Namespace, url: str) -> int:
 
     now = datetime.now(UTC)
     if given.file == STREAM:
-        write_to(sys.stdout.buffer)
+        with io_errors(Path("standard output")):
+            write_to(sys.stdout.buffer)
+            sys.stdout.buffer.flush()
         return 0
     path = Path(given.file)
     with (
@@ -187,7 +189,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, str], int]]] = {
 
 def _summary(report: Report) -> str:
     return f"{report.summary()}, version {report.version} of the schema; " + (
-        f"{report.faults} faults" if report.faults else "no faults"
+        count(report.faults, "fault") if report.faults else "no faults"
     )
 
 

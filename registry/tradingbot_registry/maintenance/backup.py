@@ -63,7 +63,7 @@ def restore(database: Path, file: Path, *, now: datetime, with_faults: bool = Fa
         report = _checked_copy(source, staged)
         if report.faults and not with_faults:
             raise MaintenanceError(
-                f"{file} has {report.faults} faults, and nothing was changed: see them with"
+                f"{file} has faults ({report.faults}), and nothing was changed: see them with"
                 " `tradingbot registry check`, or restore it as it is with --with-faults"
             )
         with io_errors(target):

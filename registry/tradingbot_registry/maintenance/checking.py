@@ -133,7 +133,8 @@ def _check_assets(db: SqliteFile, version: int, found: Findings) -> None:
         for fault in credentials:  # An older rule may have taken it for harmless.
             found.add("credentials", f"{name}: {fault}", fault=False)
         if asset.updated_at < asset.created_at:
-            found.add("bounds", f"{name}: it was changed before it was created")
+            # The clock of the machine may have been set back.
+            found.add("bounds", f"{name}: it was changed before it was created", fault=False)
     if version >= SEARCHABLE:
         _check_search(db, found)
 
@@ -144,7 +145,10 @@ def _check_search(db: SqliteFile, found: Findings) -> None:
             if not isinstance(name, str) or not isinstance(description, str):
                 continue  # A fault of its own.
             if search != search_text(name, description):
-                found.add("search", f"asset {asset_id} is not found by its name: its text is stale")
+                found.add(
+                    "search",
+                    f"asset {rows.uuid_of(asset_id)} is not found by its name: its text is stale",
+                )
 
 
 def _check_edges(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
@@ -159,7 +163,7 @@ def _check_edges(db: SqliteFile, version: int, found: Findings) -> None:  # noqa
         "SELECT s.id, p.ref FROM pending_dependency p JOIN asset s ON s.seq = p.src"
         " JOIN asset t ON t.external_ref = p.ref",
     ):
-        found.add("links", f"asset {asset_id} waits for {ref}, which exists")
+        found.add("links", f"asset {rows.uuid_of(asset_id)} waits for {ref}, which exists")
 
 
 def _name(db: SqliteFile, seq: int) -> str:
@@ -167,7 +171,7 @@ def _name(db: SqliteFile, seq: int) -> str:
         db,
         f"SELECT id, external_ref, name FROM asset WHERE seq = {seq:d}",  # noqa: S608
     )
-    return str(ref or f"{name} ({asset_id})")
+    return str(ref or f"{name} ({rows.uuid_of(asset_id)})")
 
 
 def _check_tags(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
@@ -197,14 +201,18 @@ def _check_history(db: SqliteFile, version: int, found: Findings) -> None:  # no
     )
     for asset_id, has, entry, action in rows.query(db, differ):
         what = "its deletion" if action == "deleted" else f"version {entry}"
-        found.add("history", f"asset {asset_id} has version {has}; the last entry is of {what}")
+        found.add(
+            "history", f"{rows.uuid_of(asset_id)} has version {has}; its last entry is of {what}"
+        )
     gone = (
         "SELECT c.asset_id FROM change c"  # noqa: S608
         f" WHERE c.action <> 'deleted' AND c.seq = {_LATEST.format('c.asset_id')}"
         " AND NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = c.asset_id)"
     )
     for (asset_id,) in rows.query(db, gone):
-        found.add("history", f"asset {asset_id} does not exist, and no entry is of its deletion")
+        found.add(
+            "history", f"{rows.uuid_of(asset_id)} does not exist, and no entry is of its deletion"
+        )
 
 
 def _check_receipts(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001

@@ -79,8 +79,8 @@ def read_export(database: SqliteFile, stream: BinaryIO) -> Report:
                     _WRITERS[kind](database, piece)
                 except (LineError, peewee.IntegrityError) as error:
                     raise MaintenanceError(
-                        f"line {reader.number - len(piece) + 1} or one of the"
-                        f" {len(piece) - 1} after it: {_why(error)}; nothing was imported"
+                        f"lines {reader.number - len(piece)} to {reader.number}: {_why(error)};"
+                        " nothing was imported"
                     ) from error
         report = check_content(database, NEWEST, Findings())
         if report.faults:

@@ -65,6 +65,8 @@ def io_errors(path: Path) -> Iterator[None]:
     """Raise MaintenanceError for an error of the operating system."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # The reader has what it wanted.
     except OSError as error:
         raise MaintenanceError(f"{path}: {_reason(error, path.parent)}") from error
 

@@ -84,7 +84,7 @@ def assets(db: SqliteFile) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 seq,
                 {
                     **fields,
-                    "id": _uuid(fields["id"]),
+                    "id": uuid_of(fields["id"]),
                     "tags": tags.get(seq, []),
                     "config": _json(fields["config"]),
                     "secretRef": _json(fields["secretRef"]),
@@ -116,7 +116,7 @@ def dependencies(db: SqliteFile) -> Iterator[DependencyLine]:
             f" ORDER BY d.src, d.dst LIMIT {PIECE:d}",
         )
         for _, _, source, target in found:
-            yield DependencyLine(source=_uuid(source), target=_uuid(target))
+            yield DependencyLine(source=uuid_of(source), target=uuid_of(target))
         if len(found) < PIECE:
             return
         src, dst = found[-1][:2]
@@ -132,9 +132,9 @@ def pending(db: SqliteFile) -> Iterator[PendingLine]:
             f" WHERE p.src BETWEEN {rows[0][0]:d} AND {rows[-1][0]:d} ORDER BY p.src, p.ref",
         ):
             yield PendingLine(
-                source=_uuid(source),
+                source=uuid_of(source),
                 reference=reference,
-                target=None if target is None else _uuid(target),
+                target=None if target is None else uuid_of(target),
             )
 
 
@@ -146,7 +146,7 @@ def changes(db: SqliteFile) -> Iterator[Mapping[str, Any]]:
             fields = dict(zip(_names(ChangeLine, skip={"kind"}), row, strict=True))
             yield {
                 **fields,
-                "assetId": _uuid(fields["assetId"]),
+                "assetId": uuid_of(fields["assetId"]),
                 "at": _time(fields["at"]),
                 "before": _json(fields["before"]),
                 "after": _json(fields["after"]),
@@ -171,7 +171,8 @@ def _names(model: Any, *, skip: set[str]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items() if name not in skip]
 
 
-def _uuid(value: Any) -> Any:
+def uuid_of(value: Any) -> Any:
+    """Return the id as a UUID; another value as it is."""
     try:
         return value if isinstance(value, UUID) else UUID(value)
     except ValueError:
