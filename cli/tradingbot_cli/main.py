@@ -41,6 +41,9 @@ COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERV
     "orders": Command(
         "Show what a bot's gateway let through, refused and did", "tradingbot_cli.orders.command"
     ),
+    "assets": Command(
+        "List, show, draw, apply and delete the registry's assets", "tradingbot_cli.assets.command"
+    ),
     "doctor": Command("Diagnose an installation in a cluster", "tradingbot_cli.doctor.command"),
 }
 ALIASES = {"--operator": "operator", "--api-server": "registry", "api-server": "registry"}

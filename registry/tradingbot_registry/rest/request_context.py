@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from flask import Flask, current_app, g, request
 from flask.views import MethodView
 
-from tradingbot_registry.auth.gate import Gate
+from tradingbot_registry.auth.gate import Gate, authorization
 from tradingbot_registry.inventory.history import Origin
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.inventory.writes import StaleError, Writes
@@ -54,7 +54,7 @@ def admit() -> None:
     method = "GET" if request.method == "HEAD" else request.method
     if method == "OPTIONS":
         return
-    g.actor = service().gate.admit(request.headers.get("Authorization"), verbs[method])
+    g.actor = service().gate.admit(authorization(request.headers.get), verbs[method])
 
 
 def connect() -> None:
