@@ -19,7 +19,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock swagger-ui lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install postgresql up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock swagger-ui lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ install: ## create .venv from the pinned requirements (other targets do so first
 	@command -v "$(PYTHON)" >/dev/null || \
 	  { echo "error: $(PYTHON) not found; Python 3.11 or later is required: make up PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" hack/bootstrap.py
+
+postgresql: ## install PostgreSQL's server, which the registry's tests start (Debian, as root)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; } || \
+	  { echo "error: PostgreSQL's server is missing; as root: apt install postgresql" >&2; exit 1; }
 
 up: install ## start everything on a local control plane, and show a tour
 	@$(DEV) up

@@ -7,16 +7,24 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_harness import Api
+from registry_harness import Api, TickingClock
+from tradingbot_registry.app import create_app
 from tradingbot_registry.errors import DatabaseUnusableError
 from tradingbot_registry.maintenance.acyclic import find_cycle
-from tradingbot_registry.maintenance.checking import check_file
+from tradingbot_registry.maintenance.checking import check_database, check_file
 from tradingbot_registry.maintenance.findings import MAX_LISTED
+from tradingbot_registry.storage.engine import Database
 
 
 @pytest.fixture
-def path(api: Api, tmp_path: Path) -> Path:
-    """A database with something in each table."""
+def path(sqlite_file: Database, tmp_path: Path) -> Path:
+    """A SQLite file with something in each table."""
+    fill(Api(create_app(sqlite_file, clock=TickingClock()).test_client()))
+    return tmp_path / "registry.db"
+
+
+def fill(api: Api) -> None:
+    """Put something into each table."""
     a = api.add("a", tags=["t"], config={"n": 1})
     b = api.add("b", a["id"], tags=["t", "u"])
     api.add("c", b["id"], "crd/default/x.y")
@@ -26,7 +34,6 @@ def path(api: Api, tmp_path: Path) -> Path:
     )
     deleted = api.add("gone")
     api.client.delete(f"/api/v1/assets/{deleted['id']}")
-    return tmp_path / "registry.db"
 
 
 def edit(path: Path, *statements: str) -> None:
@@ -51,6 +58,31 @@ def test_a_sound_database_has_no_faults(path: Path) -> None:
         "tag": 2,
         "change": 7,
     }
+
+
+ON_A_SERVER = {
+    "UPDATE asset SET status = 'Broken', version = 9 WHERE seq = 1": {"bounds", "history"},
+    "INSERT INTO dependency VALUES (1, 2)": {"cycles"},
+    "UPDATE pending_dependency SET ref = 'crd/default/x.z'": {"links"},
+    "INSERT INTO tag (name) VALUES ('v')": {"links"},
+    "UPDATE asset SET search = 'x' WHERE seq = 1": {"search"},
+    "DELETE FROM change WHERE action = 'deleted'": {"history"},
+    "UPDATE change SET after = '{' WHERE seq = 1": {"bounds"},
+}
+
+
+def test_a_database_of_a_server_is_checked_too(empty_postgresql: Database) -> None:
+    database = empty_postgresql
+    fill(Api(create_app(database, clock=TickingClock()).test_client()))
+    with database.connection_context():
+        assert check_database(database).lines() == []
+        for statement, checks in ON_A_SERVER.items():
+            with database.atomic() as transaction:
+                database.execute_sql(statement)
+                report = check_database(database)
+                transaction.rollback()
+            assert {finding.check for finding in report.findings} == checks, report.lines()
+        assert check_database(database).lines() == []
 
 
 FAULTS = {

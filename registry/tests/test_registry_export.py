@@ -14,27 +14,35 @@ from typing import Any
 
 import pytest
 from old_databases import old_database
+from postgresql_server import PostgresqlServer
 from registry_harness import DEADLINE_SECONDS, Api, TickingClock
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.errors import MaintenanceError
-from tradingbot_registry.maintenance.checking import check_file
+from tradingbot_registry.maintenance.checking import check_database, check_file
 from tradingbot_registry.maintenance.exporting import export
 from tradingbot_registry.maintenance.findings import Report
 from tradingbot_registry.maintenance.importing import read_export
 from tradingbot_registry.maintenance.opening import to_import, to_read
+from tradingbot_registry.settings import DatabaseSettings
+from tradingbot_registry.storage.engine import Database
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
-def exported(path: Path) -> bytes:
+def at(place: Path | str) -> DatabaseSettings:
+    """The settings of a SQLite file, or of a URL."""
+    return DatabaseSettings(database_url=place if isinstance(place, str) else f"sqlite:///{place}")
+
+
+def exported(place: Path | str) -> bytes:
     stream = io.BytesIO()
-    with to_read(f"sqlite:///{path}") as database:
+    with to_read(at(place)) as database:
         export(database, stream, program_version="1.2.3", now=NOW)
     return stream.getvalue()
 
 
-def imported(path: Path, text: bytes) -> Report:
-    with to_import(f"sqlite:///{path}") as database:
+def imported(place: Path | str, text: bytes) -> Report:
+    with to_import(at(place)) as database:
         return read_export(database, io.BytesIO(text))
 
 
@@ -54,8 +62,19 @@ def sealed(edited: list[Any]) -> bytes:
 
 
 @pytest.fixture
-def path(api: Api, tmp_path: Path) -> Path:
-    """A database with something in each table."""
+def sqlite_api(sqlite_file: Database) -> Api:
+    return Api(create_app(sqlite_file, clock=TickingClock()).test_client())
+
+
+@pytest.fixture
+def path(sqlite_api: Api, tmp_path: Path) -> Path:
+    """A SQLite file with something in each table."""
+    fill(sqlite_api)
+    return tmp_path / "registry.db"
+
+
+def fill(api: Api) -> None:
+    """Put something into each table."""
     a = api.add("Größe", tags=["t"], config={"n": [1, 1.0, 1e300, 10**30], "ü": None})
     b = api.add("b", a["id"], tags=["t", "u"], secretRef={"name": "s", "key": "k"})
     api.add("c", b["id"], "crd/default/x.y")
@@ -66,17 +85,21 @@ def path(api: Api, tmp_path: Path) -> Path:
     api.client.post(
         "/api/v1/assets", json={"name": "d", "type": "Other"}, headers={"Idempotency-Key": "k"}
     )
-    return tmp_path / "registry.db"
 
 
 def test_an_import_gives_the_registry_that_was_exported(
-    api: Api, path: Path, tmp_path: Path
+    sqlite_api: Api, path: Path, tmp_path: Path
 ) -> None:
     text = exported(path)
-    report = imported(tmp_path / "new.db", text)
-    assert report.lines() == []
-    assert exported(tmp_path / "new.db") == text
-    database = prepared_database(f"sqlite:///{tmp_path / 'new.db'}")
+    new = tmp_path / "new.db"
+    assert imported(new, text).lines() == []
+    assert exported(new) == text
+    check_equal(sqlite_api, prepared_database(f"sqlite:///{new}"))
+    assert check_file(new).lines() == []
+
+
+def check_equal(api: Api, database: Database) -> None:
+    """Compare a registry with one that was imported from it, which then goes on."""
     clock = TickingClock()
     clock.now += timedelta(hours=1)  # Later than all that was exported, and in time to repeat.
     other = Api(create_app(database, clock=clock).test_client())
@@ -91,7 +114,34 @@ def test_an_import_gives_the_registry_that_was_exported(
     assert other.upsert("crd/default/x.z", "z").status_code == 201
     new = other.client.get(f"/api/v1/changes?since={last}").json["changes"]
     assert [entry["seq"] for entry in new] == [last + 1, last + 2]
-    assert check_file(tmp_path / "new.db").lines() == []
+
+
+def test_a_registry_moves_from_sqlite_to_postgresql_and_back(
+    sqlite_api: Api,
+    path: Path,
+    tmp_path: Path,
+    postgresql: PostgresqlServer,
+    empty_postgresql: Database,
+) -> None:
+    text = exported(path)
+    assert imported(postgresql.url(), text).lines() == []
+    assert exported(postgresql.url()) == text
+    assert imported(tmp_path / "back.db", exported(postgresql.url())).lines() == []
+    assert exported(tmp_path / "back.db") == text
+    check_equal(sqlite_api, empty_postgresql)
+    with empty_postgresql.connection_context():
+        assert check_database(empty_postgresql).lines() == []
+
+
+def test_nothing_is_imported_into_a_server_of_a_file_that_is_wrong(
+    path: Path, postgresql: PostgresqlServer, empty_postgresql: Database
+) -> None:
+    text = exported(path)
+    for wrong in ("a cycle", "cut in a line", "two assets of one id", "a dependency on nothing"):
+        with pytest.raises(MaintenanceError, match="nothing was imported"):
+            imported(postgresql.url(), WRONG[wrong][0](text))
+    imported(postgresql.url(), text)
+    assert exported(postgresql.url()) == text
 
 
 def test_an_export_has_no_trace_of_sqlite(path: Path) -> None:
@@ -218,10 +268,11 @@ KILLED = """
 import io, os, signal, sys
 from tradingbot_registry.maintenance import importing
 from tradingbot_registry.maintenance.opening import to_import
+from tradingbot_registry.settings import DatabaseSettings
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 importing.check_content = die
-with to_import(sys.argv[1]) as database:
+with to_import(DatabaseSettings(database_url=sys.argv[1])) as database:
     importing.read_export(database, open(sys.argv[2], "rb"))
 """
 
@@ -241,10 +292,10 @@ def test_an_import_that_is_killed_is_repeated(path: Path, tmp_path: Path) -> Non
     assert exported(new) == text
 
 
-def test_memory_does_not_grow_with_the_registry(api: Api, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_registry(sqlite_api: Api, tmp_path: Path) -> None:
     """What 4000 large changes take is 12 MB; an export holds a piece of them."""
-    asset = api.add("a")
-    with to_import(f"sqlite:///{tmp_path / 'registry.db'}") as database:
+    asset = sqlite_api.add("a")
+    with to_import(at(tmp_path / "registry.db")) as database:
         database.execute_sql(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n WHERE i < 4000)"
             " INSERT INTO change SELECT i + 1, replace(?, '-', ''), 'a', NULL, 1, 'updated', 'me',"
@@ -261,7 +312,7 @@ def test_memory_does_not_grow_with_the_registry(api: Api, tmp_path: Path) -> Non
             return len(text)
 
     sink = Sink()
-    with to_read(f"sqlite:///{tmp_path / 'registry.db'}") as database:
+    with to_read(at(tmp_path / "registry.db")) as database:
         tracemalloc.start()
         export(database, sink, program_version="1", now=NOW)  # type: ignore[arg-type]
         _, most = tracemalloc.get_traced_memory()

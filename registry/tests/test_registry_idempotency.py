@@ -7,7 +7,7 @@ from typing import Any
 
 from registry_harness import ASSETS, Api, TickingClock, refusal, serving
 from tradingbot_registry.app import create_app
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
 BODY = {"name": "a", "type": "Other"}
@@ -49,7 +49,7 @@ def test_a_refused_request_may_be_corrected_under_its_key(api: Api) -> None:
     assert api.find() == ["a"]
 
 
-def test_an_answer_is_kept_for_a_day(database: SqliteFile) -> None:
+def test_an_answer_is_kept_for_a_day(database: Database) -> None:
     clock = TickingClock()
     api = Api(create_app(database, clock=clock).test_client())
     post(api, "k")

@@ -14,6 +14,7 @@ from tradingbot_registry.errors import DatabaseUnusableError
 from tradingbot_registry.maintenance.backup import back_up, restore
 from tradingbot_registry.maintenance.checking import NEWEST, check_file
 from tradingbot_registry.maintenance.migrating import migrate_database
+from tradingbot_registry.settings import DatabaseSettings
 from tradingbot_registry.storage.migrations import MIGRATIONS
 
 VERSIONS = range(1, NEWEST + 1)
@@ -86,7 +87,7 @@ def test_an_old_database_is_checked_and_backed_up_before_its_migration(
     notes = [finding.check for finding in report.findings]
     assert notes == ([] if version == NEWEST else ["version"])
     assert path.read_bytes() == before
-    assert migrate_database(f"sqlite:///{path}") == (version, NEWEST)
+    assert migrate_database(DatabaseSettings(database_url=f"sqlite:///{path}")) == (version, NEWEST)
     kept = restore(path, tmp_path / "backup.db", now=TickingClock()())
     assert kept is not None
     assert check_file(path).version == version
@@ -96,14 +97,17 @@ def test_an_old_database_is_checked_and_backed_up_before_its_migration(
 def test_a_dry_run_of_the_migration_changes_nothing(tmp_path: Path) -> None:
     path = old_database(tmp_path / "registry.db", 2)
     before = path.read_bytes()
-    assert migrate_database(f"sqlite:///{path}", dry_run=True) == (2, NEWEST)
+    assert migrate_database(DatabaseSettings(database_url=f"sqlite:///{path}"), dry_run=True) == (
+        2,
+        NEWEST,
+    )
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["registry.db"]
 
 
 def test_no_migration_makes_a_database_where_none_was(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnusableError, match="no such file"):
-        migrate_database(f"sqlite:///{tmp_path / 'registry.db'}")
+        migrate_database(DatabaseSettings(database_url=f"sqlite:///{tmp_path / 'registry.db'}"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,6 +121,6 @@ def test_a_step_that_fails_leaves_the_version_before_it(
         connection.execute("UPDATE asset SET name = x'ff' WHERE seq = 1")
         connection.commit()
     with pytest.raises(DatabaseUnusableError):
-        migrate_database(f"sqlite:///{path}")
+        migrate_database(DatabaseSettings(database_url=f"sqlite:///{path}"))
     assert rows(path, "SELECT version FROM schema_version") == [(2,)]
     assert rows(path, "SELECT count(*) FROM asset") == rows(copy, "SELECT count(*) FROM asset")

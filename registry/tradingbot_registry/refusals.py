@@ -175,12 +175,30 @@ class UnavailableError(RefusedError):
 
 
 class StorageError(RefusedError):
-    """The database failed. Nothing of the request was stored. `busy`: a retry may succeed."""
+    """The database failed. Nothing of the request was stored. `busy`: a retry may succeed.
 
-    def __init__(self, reason: str, *, busy: bool = False) -> None:
+    `again`: the registry itself may try the whole write again at once. `cause`: what the database
+    says, for the log.
+    """
+
+    def __init__(
+        self, reason: str, *, busy: bool = False, again: bool = False, cause: str = ""
+    ) -> None:
         super().__init__(f"nothing was changed: the database can't write: {reason}")
         self.reason = reason
         self.busy = busy
+        self.again = again
+        self.cause = cause
+
+
+class OutcomeUnknownError(RefusedError):
+    """The answer of the database was lost, and with it whether a change was stored."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection to the database was lost while the change was stored: it may have been"
+            " stored, or not. Get the asset, or repeat the request with the same Idempotency-Key"
+        )
 
 
 class StorageFullError(StorageError):

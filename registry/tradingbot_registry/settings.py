@@ -24,8 +24,15 @@ class DatabaseSettings(BaseSettings):
 
     database_url: str = Field(
         default="sqlite:///registry.db",
+        repr=False,  # It may have a password.
         description="URL of the database: sqlite:////absolute/path/file.db, or"
-        " sqlite:///file.db relative to the working directory. A registry creates it if missing.",
+        " sqlite:///file.db relative to the working directory, created if missing; or"
+        " postgresql://USER@HOST:5432/DATABASE?sslrootcert=/path/ca.crt, which exists.",
+    )
+    database_password_file: Path | None = Field(
+        default=None,
+        description="File with the password for PostgreSQL, and nothing else; read again for each"
+        " new connection.",
     )
 
 

@@ -32,8 +32,8 @@ def run(name: str, arguments: list[str]) -> int:
     if command == _SERVE or command.startswith("-"):
         return service.run(name, arguments[arguments[:1] == [_SERVE] :], epilog=_epilog(name))
     given = _parser(name).parse_args(arguments)
-    run_command: Callable[[argparse.Namespace, str], int] = _COMMANDS[given.command][1]
-    return run_command(given, load(DatabaseSettings, given).database_url)
+    run_command: Callable[[argparse.Namespace, DatabaseSettings], int] = _COMMANDS[given.command][1]
+    return run_command(given, load(DatabaseSettings, given))
 
 
 def _epilog(name: str) -> str:
@@ -81,45 +81,42 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _backup(given: argparse.Namespace, url: str) -> int:
+def _backup(given: argparse.Namespace, settings: DatabaseSettings) -> int:
     from tradingbot_registry.maintenance.backup import back_up  # noqa: PLC0415
-    from tradingbot_registry.storage.database import database_path  # noqa: PLC0415
+    from tradingbot_registry.maintenance.opening import sqlite_path  # noqa: PLC0415
 
-    report = back_up(database_path(url), Path(given.file), replace=given.overwrite)
+    report = back_up(sqlite_path(settings), Path(given.file), replace=given.overwrite)
     _print_findings(report, sys.stderr.write)
     print(f"{given.file}: {_summary(report)}")
     return _FAULTS if report.faults else 0
 
 
-def _restore(given: argparse.Namespace, url: str) -> int:
+def _restore(given: argparse.Namespace, settings: DatabaseSettings) -> int:
     from tradingbot_registry.maintenance.backup import restore  # noqa: PLC0415
-    from tradingbot_registry.storage.database import database_path  # noqa: PLC0415
+    from tradingbot_registry.maintenance.opening import sqlite_path  # noqa: PLC0415
 
-    path = database_path(url)
+    path = sqlite_path(settings)
     kept = restore(path, Path(given.file), now=datetime.now(UTC), with_faults=given.with_faults)
     print(f"{path}: restored from {given.file}" + (f"; the old file is {kept}" if kept else ""))
     return 0
 
 
-def _check(given: argparse.Namespace, url: str) -> int:
-    from tradingbot_registry.maintenance.checking import check_file  # noqa: PLC0415
-    from tradingbot_registry.storage.database import database_path  # noqa: PLC0415
-    from tradingbot_registry.storage.reading import existing_file  # noqa: PLC0415
+def _check(given: argparse.Namespace, settings: DatabaseSettings) -> int:
+    from tradingbot_registry.maintenance.opening import check_of  # noqa: PLC0415
 
-    path = existing_file(database_path(url))
-    report = check_file(path)
+    place, report = check_of(settings)
     if given.output == "json":
         print(json.dumps(report.as_json(), indent=2))
     else:
         _print_findings(report, sys.stdout.write)
-        print(f"{path}: {_summary(report)}")
+        print(f"{place}: {_summary(report)}")
     return _FAULTS if report.faults else 0
 
 
-def _migrate(given: argparse.Namespace, url: str) -> int:
+def _migrate(given: argparse.Namespace, settings: DatabaseSettings) -> int:
     from tradingbot_registry.maintenance.migrating import migrate_database  # noqa: PLC0415
 
-    before, after = migrate_database(url, dry_run=given.dry_run)
+    before, after = migrate_database(settings, dry_run=given.dry_run)
     if before == after:
         print(f"the schema has version {after}; there is nothing to migrate")
     else:
@@ -128,13 +125,13 @@ def _migrate(given: argparse.Namespace, url: str) -> int:
     return 0
 
 
-def _export(given: argparse.Namespace, url: str) -> int:
+def _export(given: argparse.Namespace, settings: DatabaseSettings) -> int:
     from tradingbot_registry.maintenance.exporting import export  # noqa: PLC0415
     from tradingbot_registry.maintenance.new_file import io_errors, new_file  # noqa: PLC0415
     from tradingbot_registry.maintenance.opening import to_read  # noqa: PLC0415
 
     def write_to(stream: BinaryIO) -> None:
-        with to_read(url) as database:
+        with to_read(settings) as database:
             counts = export(
                 database, stream, program_version=version("tradingbot-operator"), now=now
             )
@@ -157,13 +154,13 @@ def _export(given: argparse.Namespace, url: str) -> int:
     return 0
 
 
-def _import(given: argparse.Namespace, url: str) -> int:
+def _import(given: argparse.Namespace, settings: DatabaseSettings) -> int:
     from tradingbot_registry.maintenance.importing import read_export  # noqa: PLC0415
     from tradingbot_registry.maintenance.new_file import io_errors  # noqa: PLC0415
     from tradingbot_registry.maintenance.opening import to_import  # noqa: PLC0415
 
     def read_from(stream: BinaryIO) -> Report:
-        with to_import(url) as database:
+        with to_import(settings) as database:
             return read_export(database, stream)
 
     if given.file == STREAM:
@@ -177,7 +174,7 @@ def _import(given: argparse.Namespace, url: str) -> int:
     return 0
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, str], int]]] = {
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.Namespace, DatabaseSettings], int]]] = {
     "backup": ("Copy the database of a running registry to a file, and check the copy", _backup),
     "restore": ("Replace the database by a backup, and keep the old file beside it", _restore),
     "check": ("Report everything that is wrong with a database", _check),

@@ -18,7 +18,7 @@ import peewee
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.refusals import Reference
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, Dependency, has_ref_prefix, rows
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ def reference(asset: Asset) -> Reference:
 
 
 def neighbours(
-    db: SqliteFile,
+    db: Database,
     seq: int,
     direction: Direction,
     *,
@@ -146,7 +146,7 @@ def neighbours(
     return Some(tuple(reference(asset) for asset in found[:MAX_NEIGHBOURS]), total)
 
 
-def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
+def walk(db: Database, seq: int, wanted: Walk) -> WalkPage:
     """Return a page of the assets within `max_depth` steps, nearest first."""
     depths = depths_below(db, seq, wanted)
     found = sorted((depths[end], end) for end in _filtered(db, depths, wanted))
@@ -160,7 +160,7 @@ def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
     )
 
 
-def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
+def depths_below(db: Database, seq: int, wanted: Walk) -> dict[int, int]:
     """Return the distance of each asset within `max_depth` steps."""
     limit = wanted.max_depth
     if limit is None or limit > FEW_STEPS:
@@ -184,7 +184,7 @@ def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
     return dict(rows(db, nearest))
 
 
-def _filtered(db: SqliteFile, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
+def _filtered(db: Database, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
     if not wanted.types and not wanted.statuses:
         return depths
     query = Asset.select(Asset.seq)
@@ -215,7 +215,7 @@ def reached_from(seqs: Sequence[int], direction: Direction) -> Any:
     return first.union(step)
 
 
-def edges_from(db: SqliteFile, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
+def edges_from(db: Database, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
     """Return the edges from `seqs` and from all assets that can be reached from them."""
     edges = Dependency.select(direction.start, direction.end)
     further = edges.join(reach, on=(direction.start == reach.c.seq)).with_cte(reach)
@@ -240,7 +240,7 @@ def _depths(seq: int, ends: Adjacency) -> dict[int, int]:
     return depths
 
 
-def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
+def causes(db: Database, seqs: Sequence[int]) -> dict[int, Causes]:
     """Return, for each asset that has any, the Failed and Inactive assets that it depends on.
 
     All assets are handled in one traversal, in time linear in the graph below them.
@@ -308,7 +308,7 @@ def affected() -> Any:
     return reach.select_from(reach.c.seq)
 
 
-def references_to(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
+def references_to(db: Database, seqs: Iterable[int]) -> dict[int, Reference]:
     """Return the assets as other assets refer to them, by `seq`."""
     query = Asset.select(
         Asset.seq, Asset.id, Asset.name, Asset.type, Asset.status, Asset.external_ref

@@ -12,7 +12,7 @@ from tradingbot_registry.inventory.graph import (
     references_to,
 )
 from tradingbot_registry.refusals import Reference
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, Dependency, rows
 
 MAX_EDGES = 50_000
@@ -43,7 +43,7 @@ class Picture:
     truncated: bool
 
 
-def picture(db: SqliteFile, root: int | None, view: View) -> Picture:
+def picture(db: Database, root: int | None, view: View) -> Picture:
     """Return the part of the graph. To be called in one snapshot."""
     seqs = _oldest(db, view.limit + 1) if root is None else _around(db, root, view)
     shown = seqs[: view.limit]
@@ -57,7 +57,7 @@ def picture(db: SqliteFile, root: int | None, view: View) -> Picture:
 
 
 def _edges_among(
-    db: SqliteFile, seqs: Sequence[int], found: Mapping[int, Reference]
+    db: Database, seqs: Sequence[int], found: Mapping[int, Reference]
 ) -> Iterator[tuple[str, str]]:
     for part in batched(seqs):
         edges = (
@@ -71,11 +71,11 @@ def _edges_among(
                 yield found[src].id, found[dst].id
 
 
-def _oldest(db: SqliteFile, limit: int) -> list[int]:
+def _oldest(db: Database, limit: int) -> list[int]:
     return [seq for (seq,) in rows(db, Asset.select(Asset.seq).order_by(Asset.seq).limit(limit))]
 
 
-def _around(db: SqliteFile, root: int, view: View) -> list[int]:
+def _around(db: Database, root: int, view: View) -> list[int]:
     depths = {root: 0}
     for direction in Direction if view.direction is None else (view.direction,):
         below = depths_below(db, root, Walk(direction, max_depth=view.depth))

@@ -11,7 +11,8 @@ from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Listing, Page
 from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record
-from tradingbot_registry.storage.database import SqliteFile, snapshot
+from tradingbot_registry.storage.database import snapshot
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset
 
 
@@ -19,7 +20,7 @@ from tradingbot_registry.storage.models import Asset
 class Reads:
     """The reads of a database."""
 
-    database: SqliteFile
+    database: Database
 
     def asset(self, asset_id: UUID) -> Record:
         """Return the asset of that id. Raises AssetNotFoundError."""
@@ -61,6 +62,11 @@ class Reads:
         """Return the changes of all assets after the one with the number `since`, oldest first."""
         with snapshot(self.database) as db:
             return history.read(db, since=since, limit=limit)
+
+    def last_change(self) -> int:
+        """Return the number of the last change; 0 if there is none."""
+        with self.database.connection_context():
+            return history.last(self.database)
 
     def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
         """Return the changes of an asset, oldest first. The asset may be deleted.

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tradingbot_registry.refusals import KeyReusedError
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Receipt, rows
 
 KEPT = timedelta(hours=24)
@@ -27,7 +27,7 @@ class Repeatable:
 
 
 def answer_once(
-    db: SqliteFile, request: Repeatable, now: datetime, answer: Callable[[], Any]
+    db: Database, request: Repeatable, now: datetime, answer: Callable[[], Any]
 ) -> tuple[Any, bool]:
     """Return the answer, a JSON value, and whether it is an earlier one.
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from tradingbot_registry.inventory.reads import Reads
 from tradingbot_registry.inventory.writes import Writes
 from tradingbot_registry.settings import HISTORY_DAYS
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Changed:
 class Store:
     """An inventory. A process may have several."""
 
-    database: SqliteFile
+    database: Database
     reads: Reads
     writes: Writes
     changed: Changed
@@ -36,7 +36,7 @@ class Store:
     @classmethod
     def on(
         cls,
-        database: SqliteFile,
+        database: Database,
         clock: Callable[[], datetime],
         new_id: Callable[[], UUID],
         *,

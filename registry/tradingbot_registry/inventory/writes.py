@@ -29,7 +29,8 @@ from tradingbot_registry.refusals import (
     OwnerError,
     Reference,
 )
-from tradingbot_registry.storage.database import SqliteFile, snapshot, write
+from tradingbot_registry.storage.database import snapshot, write
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.models import Asset, rows
 
@@ -63,7 +64,7 @@ class Deletion:
 class Writes:
     """The writes to a database. `clock` returns aware UTC times."""
 
-    database: SqliteFile
+    database: Database
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
     changed: Callable[[], None]
@@ -325,7 +326,7 @@ def _columns(wanted: Wanted, *, description: str) -> dict[str, Any]:
     }
 
 
-def changes(db: SqliteFile, before: Record, wanted: Wanted) -> frozenset[str]:
+def changes(db: Database, before: Record, wanted: Wanted) -> frozenset[str]:
     """Return the fields, by their API names, that differ from `wanted`."""
     differs = {
         "name": wanted.name != before.name,

@@ -19,8 +19,8 @@ from tradingbot_registry.maintenance.new_file import (
     sync,
 )
 from tradingbot_registry.maintenance.sqlite_structure import DAMAGE
-from tradingbot_registry.storage.database import BUSY_TIMEOUT
 from tradingbot_registry.storage.reading import existing_file, reading_uri
+from tradingbot_registry.storage.sqlite import BUSY_TIMEOUT
 
 LOCKS_AT, LOCKS = 0x40000000, 512
 """Where SQLite locks a file, and how many bytes (os_unix.c, since version 3.0).
@@ -85,7 +85,7 @@ def _check_differ(one: Path, other: Path) -> None:
 
 def _checked_copy(source: Path, copy: Path) -> Report:
     """Copy, and check the copy. Raises MaintenanceError if its structure is damaged."""
-    with unreadable(source):
+    with unreadable(str(source)):
         _copy(source, copy)
     report = check_file(copy)
     damage = [each.message for each in report.findings if each.fault and each.check in DAMAGE]

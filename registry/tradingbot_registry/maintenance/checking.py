@@ -20,7 +20,8 @@ from tradingbot_registry.maintenance.findings import Findings, Report, report_of
 from tradingbot_registry.maintenance.records import AssetLine, ChangeLine, config_faults, faults
 from tradingbot_registry.maintenance.sqlite_structure import INTEGRITY, check_structure
 from tradingbot_registry.refusals import StorageError
-from tradingbot_registry.storage.database import SqliteFile, snapshot, storage_error
+from tradingbot_registry.storage.database import snapshot, storage_error
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.migrations import MIGRATIONS, schema_version
 from tradingbot_registry.storage.reading import open_to_read
@@ -37,35 +38,46 @@ SHOWN = 10
 
 
 def check_file(path: Path) -> Report:
-    """Check the database in that file. Raises DatabaseUnusableError if there is nothing to check.
+    """Check the SQLite database in that file, and the structure of the file.
 
-    A newer version and a file of another program are not checked: nothing is known of them.
+    Raises DatabaseUnusableError if there is nothing to check.
     """
-    with unreadable(path):
+    with unreadable(str(path)):
         database = open_to_read(path)
         with database.connection_context():
-            version = schema_version(database)
-            if version == 0:
-                raise DatabaseUnusableError(f"database {path}: is empty; it has no tables")
-            if version > NEWEST:
-                raise DatabaseUnusableError(
-                    f"database {path}: its schema has version {version} and this program knows"
-                    f" only {NEWEST}; check it with the newer program"
-                )
-            found, report = Findings(), None
-            try:
-                with snapshot(database) as db:
-                    with _damage(found, "structure"):
-                        check_structure(db, version, found)
-                    report = check_content(db, version, found)
-            except peewee.DatabaseError:
-                # The end of a transaction that has read a damaged page: that is reported.
-                if report is None:
-                    raise
-            return report
+            return check_database(database, check_structure)
 
 
-def check_content(db: SqliteFile, version: int, found: Findings) -> Report:
+def check_database(
+    database: Database, structure: Callable[[Database, int, Findings], None] | None = None
+) -> Report:
+    """Check the database, which is connected. Raises DatabaseUnusableError.
+
+    A newer version and the tables of another program are not checked: nothing is known of them.
+    """
+    version = schema_version(database)
+    if version == 0:
+        raise DatabaseUnusableError(f"database {database.place}: is empty; it has no tables")
+    if version > NEWEST:
+        raise DatabaseUnusableError(
+            f"database {database.place}: its schema has version {version} and this program knows"
+            f" only {NEWEST}; check it with the newer program"
+        )
+    found, report = Findings(), None
+    try:
+        with snapshot(database) as db:
+            if structure is not None:
+                with _damage(found, "structure"):
+                    structure(db, version, found)
+            report = check_content(db, version, found)
+    except peewee.DatabaseError:
+        # The end of a transaction that has read a damaged page: that is reported.
+        if report is None:
+            raise
+    return report
+
+
+def check_content(db: Database, version: int, found: Findings) -> Report:
     """Check everything but the structure. To be called in a snapshot or a write."""
     if version < NEWEST:
         found.add(
@@ -74,7 +86,7 @@ def check_content(db: SqliteFile, version: int, found: Findings) -> Report:
             f" `tradingbot registry migrate`, brings it to {NEWEST}",
             fault=False,
         )
-    checks: list[tuple[str, int, Callable[[SqliteFile, int, Findings], None]]] = [
+    checks: list[tuple[str, int, Callable[[Database, int, Findings], None]]] = [
         ("asset", 1, _check_assets),
         ("dependency", 1, _check_edges),
         ("tag", 1, _check_tags),
@@ -95,16 +107,14 @@ def check_content(db: SqliteFile, version: int, found: Findings) -> Report:
 
 
 @contextmanager
-def unreadable(path: Path) -> Iterator[None]:
-    """Raise DatabaseUnusableError for a file that can't be opened, or is not the registry's."""
+def unreadable(place: str) -> Iterator[None]:
+    """Raise DatabaseUnusableError if it can't be opened or read, or is not the registry's."""
     try:
         yield
-    except SchemaError as error:
-        raise DatabaseUnusableError(f"database {path}: {error}") from error
-    except (peewee.PeeweeException, sqlite3.Error, StorageError) as error:
+    except (peewee.PeeweeException, sqlite3.Error, StorageError, SchemaError) as error:
         known = error if isinstance(error, StorageError) else storage_error(error)
-        reason = known.reason if known else str(error)
-        raise DatabaseUnusableError(f"database {path}: {reason}") from error
+        reason = (known.cause or known.reason) if known else " ".join(str(error).split())
+        raise DatabaseUnusableError(f"database {place}: {reason}") from error
 
 
 @contextmanager
@@ -118,7 +128,7 @@ def _damage(found: Findings, what: str) -> Iterator[None]:
         found.add(INTEGRITY, f"{what} can't be read to its end: {reason}")
 
 
-def _check_assets(db: SqliteFile, version: int, found: Findings) -> None:
+def _check_assets(db: Database, version: int, found: Findings) -> None:
     for _, fields in rows.assets(db):
         name = f"asset {fields['id']}"
         try:
@@ -139,7 +149,7 @@ def _check_assets(db: SqliteFile, version: int, found: Findings) -> None:
         _check_search(db, found)
 
 
-def _check_search(db: SqliteFile, found: Findings) -> None:
+def _check_search(db: Database, found: Findings) -> None:
     for piece in rows.pieces(db, "id, name, description, search", "asset"):
         for _, asset_id, name, description, search in piece:
             if not isinstance(name, str) or not isinstance(description, str):
@@ -151,7 +161,7 @@ def _check_search(db: SqliteFile, found: Findings) -> None:
                 )
 
 
-def _check_edges(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
+def _check_edges(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
     nodes = (row[0] for piece in rows.pieces(db, "id", "asset") for row in piece)
     cycle = find_cycle(nodes, rows.edges(db))
     if cycle:
@@ -166,7 +176,7 @@ def _check_edges(db: SqliteFile, version: int, found: Findings) -> None:  # noqa
         found.add("links", f"asset {rows.uuid_of(asset_id)} waits for {ref}, which exists")
 
 
-def _name(db: SqliteFile, seq: int) -> str:
+def _name(db: Database, seq: int) -> str:
     ((asset_id, ref, name),) = rows.query(
         db,
         f"SELECT id, external_ref, name FROM asset WHERE seq = {seq:d}",  # noqa: S608
@@ -174,13 +184,13 @@ def _name(db: SqliteFile, seq: int) -> str:
     return str(ref or f"{name} ({rows.uuid_of(asset_id)})")
 
 
-def _check_tags(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
+def _check_tags(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
     unused = "SELECT name FROM tag WHERE id NOT IN (SELECT tag FROM asset_tag)"
     for (name,) in rows.query(db, unused):
         found.add("links", f"tag {name} is of no asset")
 
 
-def _check_changes(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
+def _check_changes(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
     for fields in rows.changes(db):
         try:
             ChangeLine.model_validate(fields)
@@ -192,7 +202,7 @@ def _check_changes(db: SqliteFile, version: int, found: Findings) -> None:  # no
 _LATEST = "(SELECT max(seq) FROM change WHERE change.asset_id = {})"
 
 
-def _check_history(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
+def _check_history(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
     """Compare each asset with its newest entry. The history may begin later than the asset."""
     differ = (
         "SELECT a.id, a.version, c.version, c.action FROM asset a JOIN change c"  # noqa: S608
@@ -215,7 +225,7 @@ def _check_history(db: SqliteFile, version: int, found: Findings) -> None:  # no
         )
 
 
-def _check_receipts(db: SqliteFile, version: int, found: Findings) -> None:  # noqa: ARG001
+def _check_receipts(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
     try:
         for _ in rows.receipts(db):
             pass

@@ -19,12 +19,13 @@ from tradingbot_registry.maintenance.records import (
     Line,
     faults,
 )
-from tradingbot_registry.storage.database import SqliteFile, snapshot
+from tradingbot_registry.storage.database import snapshot
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.migrations import MIGRATIONS, schema_version
 
 
 def export(
-    database: SqliteFile, stream: BinaryIO, *, program_version: str, now: datetime
+    database: Database, stream: BinaryIO, *, program_version: str, now: datetime
 ) -> Counter[str]:
     """Write the database, as it is at one moment, and return the number of lines of each kind.
 
@@ -49,7 +50,7 @@ def export(
     return counts
 
 
-def _check_version(db: SqliteFile) -> None:
+def _check_version(db: Database) -> None:
     found, newest = schema_version(db), MIGRATIONS[-1].version
     if found != newest:
         raise MaintenanceError(
@@ -58,7 +59,7 @@ def _check_version(db: SqliteFile) -> None:
         )
 
 
-def _lines(db: SqliteFile) -> Iterator[tuple[Kind, Line]]:
+def _lines(db: Database) -> Iterator[tuple[Kind, Line]]:
     try:
         for _, fields in rows.assets(db):
             yield Kind.ASSET, AssetLine.model_validate(fields)

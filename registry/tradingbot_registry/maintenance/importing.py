@@ -32,7 +32,8 @@ from tradingbot_registry.maintenance.records import (
     faults,
     parsed,
 )
-from tradingbot_registry.storage.database import SqliteFile, write
+from tradingbot_registry.storage.database import write
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.models import (
     Asset,
@@ -58,7 +59,7 @@ class LineError(Exception):
     """A line is not valid."""
 
 
-def read_export(database: SqliteFile, stream: BinaryIO) -> Report:
+def read_export(database: Database, stream: BinaryIO) -> Report:
     """Import everything into a migrated database without assets, and return its check.
 
     The memory that reading takes does not depend on the size of the file; the check at the end
@@ -82,6 +83,7 @@ def read_export(database: SqliteFile, stream: BinaryIO) -> Report:
                         f"lines {reader.number - len(piece)} to {reader.number}: {_why(error)};"
                         " nothing was imported"
                     ) from error
+        database.continue_numbers()
         report = check_content(database, NEWEST, Findings())
         if report.faults:
             raise MaintenanceError(
@@ -92,7 +94,7 @@ def read_export(database: SqliteFile, stream: BinaryIO) -> Report:
     return write(database, unit)
 
 
-def _check_empty(db: SqliteFile) -> None:
+def _check_empty(db: Database) -> None:
     for model in (Asset, Change, Receipt):
         if model.select().limit(1).exists(db):
             raise MaintenanceError(
@@ -179,7 +181,7 @@ def _pieces(lines: Iterable[Any]) -> Iterator[list[Any]]:
         yield piece
 
 
-def _put_assets(db: SqliteFile, lines: Sequence[AssetLine]) -> None:
+def _put_assets(db: Database, lines: Sequence[AssetLine]) -> None:
     _insert(
         db,
         Asset,
@@ -212,7 +214,7 @@ def _put_assets(db: SqliteFile, lines: Sequence[AssetLine]) -> None:
     )
 
 
-def _put_dependencies(db: SqliteFile, lines: Sequence[DependencyLine]) -> None:
+def _put_dependencies(db: Database, lines: Sequence[DependencyLine]) -> None:
     seqs = _seqs(db, {end for line in lines for end in (line.source, line.target)})
     _insert(
         db,
@@ -221,7 +223,7 @@ def _put_dependencies(db: SqliteFile, lines: Sequence[DependencyLine]) -> None:
     )
 
 
-def _put_pending(db: SqliteFile, lines: Sequence[PendingLine]) -> None:
+def _put_pending(db: Database, lines: Sequence[PendingLine]) -> None:
     seqs = _seqs(db, {line.source for line in lines})
     _insert(
         db,
@@ -237,7 +239,7 @@ def _put_pending(db: SqliteFile, lines: Sequence[PendingLine]) -> None:
     )
 
 
-def _put_changes(db: SqliteFile, lines: Sequence[ChangeLine]) -> None:
+def _put_changes(db: Database, lines: Sequence[ChangeLine]) -> None:
     _insert(
         db,
         Change,
@@ -245,7 +247,7 @@ def _put_changes(db: SqliteFile, lines: Sequence[ChangeLine]) -> None:
     )
 
 
-def _put_receipts(db: SqliteFile, lines: Sequence[ReceiptLine]) -> None:
+def _put_receipts(db: Database, lines: Sequence[ReceiptLine]) -> None:
     _insert(db, Receipt, [_columns(line) for line in lines])
 
 
@@ -262,13 +264,13 @@ def _columns(line: Line, *, but: Collection[str] = ()) -> dict[str, Any]:
     return {name: value for name, value in line if name != "kind" and name not in but}
 
 
-def _insert(db: SqliteFile, model: Any, items: list[dict[str, Any]]) -> None:
+def _insert(db: Database, model: Any, items: list[dict[str, Any]]) -> None:
     # A statement takes a limited number of values.
     for begin in range(0, len(items), 50):
         model.insert_many(items[begin : begin + 50]).execute(db)
 
 
-def _seqs(db: SqliteFile, ids: set[Any]) -> dict[Any, int]:
+def _seqs(db: Database, ids: set[Any]) -> dict[Any, int]:
     """Return the `seq` of the assets. Raises LineError if one does not exist."""
     found = {
         row.id: row.seq

@@ -1,23 +1,22 @@
 """Migrate the schema by command, rather than at the start of a registry."""
 
-from tradingbot_registry.maintenance.checking import unreadable
-from tradingbot_registry.storage.database import database_path, open_database
-from tradingbot_registry.storage.migrations import MIGRATIONS, migrate, schema_version
-from tradingbot_registry.storage.reading import existing_file, open_to_read
+from tradingbot_registry.maintenance.checking import NEWEST
+from tradingbot_registry.maintenance.opening import is_server, sqlite_path, to_read, to_write
+from tradingbot_registry.settings import DatabaseSettings
+from tradingbot_registry.storage.migrations import migrate, schema_version
+from tradingbot_registry.storage.reading import existing_file
 
 
-def migrate_database(url: str, *, dry_run: bool = False) -> tuple[int, int]:
+def migrate_database(settings: DatabaseSettings, *, dry_run: bool = False) -> tuple[int, int]:
     """Migrate the database, and return the version of its schema before and after.
 
     With `dry_run` nothing is changed. Raises DatabaseUnusableError, also if there is no database.
     """
-    path = existing_file(database_path(url))
-    with unreadable(path):
-        reading = open_to_read(path)
-        with reading.connection_context():
-            before = schema_version(reading)
-        if dry_run and before <= MIGRATIONS[-1].version:
-            return before, MIGRATIONS[-1].version
-        database = open_database(url)
-        with database.connection_context():
-            return before, migrate(database)
+    if not is_server(settings):
+        existing_file(sqlite_path(settings))
+    with to_read(settings) as database:
+        before = schema_version(database)
+    if dry_run and before <= NEWEST:
+        return before, NEWEST
+    with to_write(settings) as database:
+        return before, migrate(database)

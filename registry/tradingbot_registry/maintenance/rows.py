@@ -18,7 +18,7 @@ from tradingbot_registry.maintenance.records import (
     ReceiptLine,
 )
 from tradingbot_registry.rfc3339 import text_of
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 PIECE = 1000
 """Rows of one query."""
@@ -31,19 +31,19 @@ ASSET_COLUMNS = (
 )
 
 
-def query(db: SqliteFile, statement: str) -> list[Row]:
+def query(db: Database, statement: str) -> list[Row]:
     """Return the rows of a statement without values."""
     # The driver takes a percent sign for a value's place, and there is none in these statements.
     found: list[Row] = db.execute_sql(statement).fetchall()  # type: ignore[no-untyped-call]
     return found
 
 
-def number(db: SqliteFile, statement: str) -> int:
+def number(db: Database, statement: str) -> int:
     """Return the one number that a statement selects."""
     return int(query(db, statement)[0][0])
 
 
-def pieces(db: SqliteFile, columns: str, table: str) -> Iterator[list[Row]]:
+def pieces(db: Database, columns: str, table: str) -> Iterator[list[Row]]:
     """Yield rows in the order of their `seq`, which is their first value."""
     last = 0
     while True:
@@ -59,7 +59,7 @@ def pieces(db: SqliteFile, columns: str, table: str) -> Iterator[list[Row]]:
         last = found[-1][0]
 
 
-def edges(db: SqliteFile) -> Iterator[tuple[int, int]]:
+def edges(db: Database) -> Iterator[tuple[int, int]]:
     """Yield `src` and `dst` of each dependency, in that order."""
     src = dst = 0
     while True:
@@ -74,7 +74,7 @@ def edges(db: SqliteFile) -> Iterator[tuple[int, int]]:
         src, dst = found[-1]
 
 
-def assets(db: SqliteFile) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def assets(db: Database) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield `seq` and the fields of each asset as an AssetLine has them, unchecked."""
     for rows in pieces(db, ASSET_COLUMNS, "asset"):
         tags = _tags(db, rows[0][0], rows[-1][0])
@@ -94,7 +94,7 @@ def assets(db: SqliteFile) -> Iterator[tuple[int, Mapping[str, Any]]]:
             )
 
 
-def _tags(db: SqliteFile, first: int, last: int) -> dict[int, list[str]]:
+def _tags(db: Database, first: int, last: int) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for seq, name in query(
         db,
@@ -105,7 +105,7 @@ def _tags(db: SqliteFile, first: int, last: int) -> dict[int, list[str]]:
     return found
 
 
-def dependencies(db: SqliteFile) -> Iterator[DependencyLine]:
+def dependencies(db: Database) -> Iterator[DependencyLine]:
     """Yield the dependencies, by ids."""
     src = dst = 0
     while True:
@@ -122,7 +122,7 @@ def dependencies(db: SqliteFile) -> Iterator[DependencyLine]:
         src, dst = found[-1][:2]
 
 
-def pending(db: SqliteFile) -> Iterator[PendingLine]:
+def pending(db: Database) -> Iterator[PendingLine]:
     """Yield the dependencies that wait for an asset."""
     for rows in pieces(db, "id", "asset"):
         for source, reference, target in query(
@@ -138,7 +138,7 @@ def pending(db: SqliteFile) -> Iterator[PendingLine]:
             )
 
 
-def changes(db: SqliteFile) -> Iterator[Mapping[str, Any]]:
+def changes(db: Database) -> Iterator[Mapping[str, Any]]:
     """Yield the fields of each change as a ChangeLine has them, unchecked."""
     columns = "asset_id, name, external_ref, version, action, actor, request_id, at, before, after"
     for rows in pieces(db, columns, "change"):
@@ -153,7 +153,7 @@ def changes(db: SqliteFile) -> Iterator[Mapping[str, Any]]:
             }
 
 
-def receipts(db: SqliteFile) -> Iterator[ReceiptLine]:
+def receipts(db: Database) -> Iterator[ReceiptLine]:
     """Yield the answers that are kept. Of a day, so they are few."""
     for actor, key in query(db, "SELECT actor, key FROM receipt ORDER BY actor, key"):
         found: list[Row] = db.execute_sql(  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from tradingbot_registry.maintenance.findings import MAX_LISTED, Findings
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.migrations import MIGRATIONS
 
@@ -16,7 +16,7 @@ DAMAGE = frozenset({INTEGRITY, TABLES})
 """Checks whose faults mean that the file is not a database of the registry, or not a whole one."""
 
 
-def check_structure(database: SqliteFile, version: int, found: Findings) -> None:
+def check_structure(database: Database, version: int, found: Findings) -> None:
     """Add what is wrong. `version` is that of the schema."""
     for (message,) in _rows(database, f"PRAGMA integrity_check({MAX_LISTED})"):
         if message != "ok":
@@ -35,7 +35,7 @@ def check_structure(database: SqliteFile, version: int, found: Findings) -> None
         found.add(LINKS, f"row {row} of {table} names a row of {parent} that does not exist")
 
 
-def _rows(database: SqliteFile, statement: str) -> Iterable[tuple[Any, ...]]:
+def _rows(database: Database, statement: str) -> Iterable[tuple[Any, ...]]:
     found: Iterable[tuple[Any, ...]] = database.execute_sql(statement)  # type: ignore[no-untyped-call]
     return found
 

@@ -15,6 +15,7 @@ from tradingbot_registry.refusals import (
     InvalidError,
     KeyReusedError,
     NotReadyError,
+    OutcomeUnknownError,
     OwnerError,
     PreconditionFailedError,
     RefusedError,
@@ -62,11 +63,17 @@ WRITE_ERRORS: Kinds = (
     DependentsError,
     PreconditionFailedError,
     StorageFullError,
+    OutcomeUnknownError,
 )
 REPEATED_ERRORS: Kinds = (KeyReusedError,)
 HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
-DELETE_ERRORS: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
+DELETE_ERRORS: Kinds = (
+    DependentsError,
+    PreconditionFailedError,
+    StorageFullError,
+    OutcomeUnknownError,
+)
 USER_ERRORS: Kinds = (OwnerError,)
 
 

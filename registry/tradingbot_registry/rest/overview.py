@@ -65,7 +65,7 @@ class Changes(GuardedView):
         found = store().reads.changes(since=query["since"], limit=query["limit"])
         # Without `since`, a change would not be shown after the wait either.
         if not found.items and query["since"] is not None:
-            wait_for_change(request.environ, query["wait"])
+            wait_for_change(request.environ, query["wait"], after=found.last)
         return {"changes": found.items, "last": found.last}
 
 

@@ -15,6 +15,7 @@ from tradingbot_registry.refusals import (
     InvalidError,
     KeyReusedError,
     NotReadyError,
+    OutcomeUnknownError,
     OwnerError,
     PreconditionFailedError,
     RefusedError,
@@ -99,6 +100,7 @@ KINDS: Mapping[type[RefusedError], Kind] = {
     ForbiddenError: Kind(403, "forbidden", "Not allowed"),
     UnavailableError: Kind(503, "unavailable", "Temporarily unavailable"),
     StorageError: Kind(503, "storage", "The database can't do this now"),
+    OutcomeUnknownError: Kind(503, "outcome-unknown", "The change may have been stored"),
     StorageFullError: Kind(507, "storage-full", "The disk is full"),
     DefectError: Kind(500, "defect", "Internal error"),
     MalformedError: Kind(400, "malformed", "Malformed request"),
@@ -150,6 +152,8 @@ def _headers(error: RefusedError) -> Mapping[str, str]:
             return {"Accept-Patch": media_type}
         case UnavailableError():
             return {"Retry-After": "5"}
+        case OutcomeUnknownError():
+            return {"Retry-After": "1"}
         case StorageError(busy=True):
             return {"Retry-After": "1"}
     return {}

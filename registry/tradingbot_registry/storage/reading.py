@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tradingbot_registry.errors import DatabaseUnusableError
-from tradingbot_registry.storage.database import BUSY_TIMEOUT, CACHE_KIB, SqliteFile
+from tradingbot_registry.storage.sqlite import BUSY_TIMEOUT, CACHE_KIB, SqliteFile
 
 _NO_FILES_BESIDE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 
