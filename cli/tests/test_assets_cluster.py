@@ -1,7 +1,7 @@
 """`tradingbot assets` through the service proxy of a real API server, with tokens that it issues.
 
 The registry listens on an address of this machine that is not loopback: the API server proxies to
-no loopback address.
+no loopback address, and to none that is not of a pod.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def own_address() -> str | None:
 
 
 def objects(host: str, port: int) -> list[object]:
-    """A Service without pods that leads to the registry, and two accounts.
+    """A Service that leads to the registry, as if it ran in a pod, and two accounts.
 
     The editor may edit assets and nothing else; the user may reach the registry, issue tokens of
     the editor, and nothing else.
@@ -75,9 +75,18 @@ def objects(host: str, port: int) -> list[object]:
         },
         {
             "apiVersion": "v1",
-            "kind": "Endpoints",
+            "kind": "Pod",
             "metadata": meta,
-            "subsets": [{"addresses": [{"ip": host}], "ports": [{"name": "https", "port": port}]}],
+            # Nothing runs it: the process beside this test has its address.
+            "spec": {"schedulerName": "none", "containers": [{"name": "c", "image": "none"}]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": meta | {"labels": {"kubernetes.io/service-name": "tradingbot-registry"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [host], "targetRef": {"kind": "Pod"} | meta}],
+            "ports": [{"name": "https", "port": port}],
         },
         *(
             {"apiVersion": "v1", "kind": "ServiceAccount"}
@@ -158,6 +167,10 @@ def cluster(
         kubectl = control_plane.kubectl
         text = "\n---\n".join(json.dumps(each) for each in objects(host, port))
         kubectl("apply", "-f", "-", stdin=text, check=True)
+        # The API server proxies to the addresses of pods alone.
+        status = json.dumps({"status": {"podIP": host, "podIPs": [{"ip": host}]}})
+        pod = ("pod", "tradingbot-registry", "-n", NAMESPACE, "--subresource=status", "-p", status)
+        kubectl("patch", *pod, check=True)
         subject = (f"--clusterrole={EDITOR}", f"--serviceaccount={NAMESPACE}:{EDITOR}")
         kubectl("create", "clusterrolebinding", EDITOR, *subject, check=True)
         subject = (f"--role={USER}", f"--serviceaccount={NAMESPACE}:{USER}", "-n", NAMESPACE)
