@@ -50,7 +50,7 @@ def test_each_command_has_help_and_is_in_that_of_the_registry(command: str) -> N
 
 
 def test_a_wrong_command_is_a_mistake_of_usage() -> None:
-    done = registry("x.db", "chekc")
+    done = registry("x.db", "bake")
     assert done.returncode == 2
     assert "choose from" in done.stderr
 
@@ -73,6 +73,33 @@ def test_a_copy_and_back(database: Path, tmp_path: Path) -> None:
     assert registry(database, "backup", backup).stderr == (
         f"tradingbot: error: {backup} exists; name another file, or give --overwrite\n"
     )
+
+
+def test_a_copy_through_a_pipe_is_restored(database: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with copy.open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "tradingbot_cli", "registry", "backup", "-"],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TRADINGBOT_REGISTRY_DATABASE_URL": f"sqlite:///{database}"},
+            timeout=STUCK_SECONDS,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert done.stderr.startswith("-: 1 asset")
+    assert registry(database, "restore", str(copy)).returncode == 0
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".partial")]
+
+
+@pytest.mark.parametrize("command", [("backup", "b.db"), ("restore", "b.db")])
+def test_postgresql_has_backups_of_its_own(tmp_path: Path, command: tuple[str, str]) -> None:
+    url = "postgresql://u:hunter2@127.0.0.1:1/x"
+    done = registry("x", *command, "--database-url", url)
+    assert done.returncode == 1
+    assert "pg_dump" in done.stderr
+    assert "hunter2" not in done.stderr
 
 
 def test_faults_are_on_stdout_with_exit_code_1(database: Path) -> None:

@@ -180,6 +180,7 @@ def test_two_writers_that_race_never_close_a_cycle(database_url: str, tmp_path: 
                 connection: http.client.HTTPConnection,
                 source: str,
                 target: str,
+                *,
                 barrier: threading.Barrier = barrier,
                 answers: list[int] = answers,
             ) -> None:
@@ -214,6 +215,7 @@ def test_of_64_writers_of_one_version_one_wins_each_round(
 
             def write(
                 client: int,
+                *,
                 barrier: threading.Barrier = barrier,
                 answers: list[tuple[int, str]] = answers,
                 tag: str = tag,

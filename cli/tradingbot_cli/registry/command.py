@@ -55,7 +55,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
         for each, (text, _) in _COMMANDS.items()
     }
     for command, file in {
-        "backup": "file to create",
+        "backup": "file to create; - for standard output",
         "restore": "backup to restore",
         "export": "file to create; - for standard output",
         "import": "export to read; - for standard input",
@@ -82,12 +82,21 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 
 def _backup(given: argparse.Namespace, settings: DatabaseSettings) -> int:
-    from tradingbot_registry.maintenance.backup import back_up  # noqa: PLC0415
+    from tradingbot_registry.maintenance.backup import back_up, back_up_to  # noqa: PLC0415
+    from tradingbot_registry.maintenance.new_file import io_errors  # noqa: PLC0415
     from tradingbot_registry.maintenance.opening import sqlite_path  # noqa: PLC0415
 
-    report = back_up(sqlite_path(settings), Path(given.file), replace=given.overwrite)
+    path = sqlite_path(settings)
+    if given.file == STREAM:
+        with io_errors(Path("standard output")):
+            report = back_up_to(path, sys.stdout.buffer)
+    else:
+        report = back_up(path, Path(given.file), replace=given.overwrite)
     _print_findings(report, sys.stderr.write)
-    print(f"{given.file}: {_summary(report)}")
+    print(
+        f"{given.file}: {_summary(report)}",
+        file=sys.stderr if given.file == STREAM else sys.stdout,
+    )
     return _FAULTS if report.faults else 0
 
 

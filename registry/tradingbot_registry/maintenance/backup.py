@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from tradingbot_registry.errors import MaintenanceError
 from tradingbot_registry.maintenance.checking import check_file, unreadable
@@ -48,6 +50,20 @@ def back_up(database: Path, file: Path, *, replace: bool = False) -> Report:
     _check_differ(source, file)
     with new_file(file, replace=replace) as partial:
         return _checked_copy(source, partial)
+
+
+def back_up_to(database: Path, stream: BinaryIO) -> Report:
+    """Write a checked copy to the stream, as `back_up` does to a file.
+
+    The copy is made beside the database first. Raises MaintenanceError or DatabaseUnusableError.
+    """
+    source = existing_file(database)
+    with scratch_file(beside(source, ".backup")) as copy:
+        report = _checked_copy(source, copy)
+        with copy.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+        stream.flush()
+        return report
 
 
 def restore(database: Path, file: Path, *, now: datetime, with_faults: bool = False) -> Path | None:
