@@ -194,8 +194,8 @@ def test_a_gateway_that_waits_for_its_right_leaves_the_other_alone_and_knows_wha
     while (answer := one.order(quantity=f"{0.001 + one.orders % 90 * 0.00001:.5f}")).status == 200:
         assert control_of(two) == "NotGranted"
     assert answer.headers[REFUSED] == "MaxPositionSize"
-    granted(two, path)
-    eventually(lambda: control_of(two) == "MaxPositionSize")
     eventually(lambda: len(one.open_orders()) == 2)
     own = [line for line in two.drop_copy() if line.get("action")]
     assert not own  # neither a cancel nor protection
+    granted(two, path)
+    eventually(lambda: control_of(two) == "MaxPositionSize")
