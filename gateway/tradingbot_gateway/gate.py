@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.enforcement import quote_currency_of
+from tradingbot_api.gateway_state import GatewayNotice, GatewayReason
 from tradingbot_api.trading_hours import hours
 
 from tradingbot_gateway.answers import Wall
@@ -26,6 +27,9 @@ from tradingbot_gateway.risk.limits import Limits, Settings
 from tradingbot_gateway.risk.reconciliation import Answers, reconcile
 from tradingbot_gateway.risk.types import Market, Purpose, Quote, Request
 from tradingbot_gateway.risk.verdicts import Verdict
+
+_STARTING = GatewayNotice(GatewayReason.NOT_RECONCILED, "the account is being read")
+_MAY_WITHDRAW = "the exchange says that the API key may withdraw or transfer: use one that may not"
 
 
 class Gate:
@@ -49,6 +53,9 @@ class Gate:
         self.changed = asyncio.Event()
         """Set whenever there may be something to do."""
         self.reconciled = False
+        self.key_may_withdraw = False
+        """Whether the exchange says so of the gateway's key."""
+        self._trouble = _STARTING
         self.failed = asyncio.Event()
         self.failure: StateFileError | None = None
         """Why the ledger can't be written: the process must end."""
@@ -159,11 +166,17 @@ class Gate:
         self.metrics.ready.set(1)
         self.changed.set()
 
-    def disconnected(self, reason: str) -> None:
+    def reconciling(self) -> None:
+        """Note that the exchange can be reached again, and the account is read."""
+        if self._trouble.reason is GatewayReason.EXCHANGE_UNREACHABLE:
+            self._trouble = _STARTING
+
+    def disconnected(self, notice: GatewayNotice) -> None:
         """Let no entry through until `reconcile_done`."""
+        self._trouble = notice
         self.reconciled = False
         self.metrics.ready.set(0)
-        self.desk.disconnected(reason)
+        self.desk.disconnected(notice.sentence)
         self._save()
 
     def terminate(self, reason: str) -> None:
@@ -185,6 +198,16 @@ class Gate:
         if isinstance(figures, Unknown):
             return figures
         return figures.report(self.config.config_hash)
+
+    def notice(self, found: object) -> GatewayNotice | None:
+        """Return what the gateway says beside a report, or in its place. `found`: by `report`."""
+        if not self.reconciled:
+            return self._trouble
+        if isinstance(found, Unknown):
+            return GatewayNotice(found.kind, found.reason)
+        if self.key_may_withdraw:
+            return GatewayNotice(GatewayReason.KEY_MAY_WITHDRAW, _MAY_WITHDRAW)
+        return None
 
     def figures(self) -> Figures | Unknown:
         """Return the figures of this moment."""

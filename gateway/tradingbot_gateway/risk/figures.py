@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradingbot_api.contract import RiskReport
+from tradingbot_api.gateway_state import GatewayReason
 from tradingbot_exchange.engine.types import Side
 
 from tradingbot_gateway.risk.ledger import Ledger
@@ -51,6 +52,7 @@ class Unknown:
     """The figures can't be computed: `GET /risk` answers 503, and nothing may be opened."""
 
     reason: str
+    kind: GatewayReason = GatewayReason.FIGURES_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ def figures(ledger: Ledger, prices: Prices) -> Figures | Unknown:
     for asset, holding in ledger.holdings.by_asset.items():
         quote = prices.of(asset)
         if quote is None:
-            return Unknown(reason=f"no price of {prices.symbol(asset)} is younger than 30 s")
+            reason = f"no price of {prices.symbol(asset)} is younger than 30 s"
+            return Unknown(reason=reason, kind=GatewayReason.PRICES_STALE)
         worth_now = holding.quantity * (quote.bid if holding.quantity > 0 else quote.ask)
         value += worth_now
         cost += holding.cost
