@@ -211,8 +211,9 @@ class Gate:
 
     def figures(self) -> Figures | Unknown:
         """Return the figures of this moment."""
-        figures = self.desk.report(self.wall())
-        self.metrics.measured(self.limits, figures)
+        now = self.wall()
+        figures = self.desk.report(now)
+        self.metrics.measured(self.limits, figures, self.desk.largest_value(now))
         return figures
 
     def _save(self) -> None:

@@ -1,6 +1,6 @@
 """What positions are worth, and the profit of the day, as docs/bot-contract.md defines them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -147,6 +147,42 @@ def open_assets(ledger: Ledger, prices: Prices) -> set[str]:
         if (high and held + high > 0) or (low and held + low < 0):
             opened.add(asset)
     return opened
+
+
+def value_if_filled(
+    ledger: Ledger, prices: Prices, asset: str, sign: int, *, also: Iterable[Unit] = ()
+) -> Decimal | None:
+    """Return what a position is worth if all that extends it fills; the other side does not.
+
+    `sign` is 1 for purchases, -1 for sales. None without a fresh price. `also` counts as open.
+    """
+    mark = prices.of(asset)
+    if mark is None:
+        return None
+    total = sign * ledger.held(asset) * mark.ask
+    for unit in (*ledger.units(), *also):
+        for flow in flows(unit, ledger.money, prices):
+            if flow.asset == asset and sign * flow.quantity > 0:
+                value = worth(flow, prices)
+                if value is None:
+                    return None
+                total += value
+    return total
+
+
+def largest_value(ledger: Ledger, prices: Prices) -> Decimal | None:
+    """Return what the largest position could be worth, by the rule of `maxPositionSize`.
+
+    None without a fresh price of each asset.
+    """
+    assets = set(ledger.holdings.by_asset)
+    for unit in ledger.units():
+        assets |= {flow.asset for flow in flows(unit, ledger.money, prices)}
+    values = [
+        value_if_filled(ledger, prices, asset, sign) for asset in sorted(assets) for sign in (1, -1)
+    ]
+    known = [value for value in values if value is not None]
+    return max(known, default=ZERO) if len(known) == len(values) else None
 
 
 def figures(ledger: Ledger, prices: Prices) -> Figures | Unknown:
