@@ -19,7 +19,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock swagger-ui lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install postgresql up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock npm-files browser lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ install: ## create .venv from the pinned requirements (other targets do so first
 	@command -v "$(PYTHON)" >/dev/null || \
 	  { echo "error: $(PYTHON) not found; Python 3.11 or later is required: make up PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" hack/bootstrap.py
+
+postgresql: ## install PostgreSQL's server, which the registry's tests start (Debian, as root)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; } || \
+	  { echo "error: PostgreSQL's server is missing; as root: apt install postgresql" >&2; exit 1; }
 
 up: install ## start everything on a local control plane, and show a tour
 	@$(DEV) up
@@ -136,8 +142,15 @@ crds: install ## print the CRDs
 lock: install ## pin the requirements; LOCK=--upgrade for the newest versions
 	@.venv/bin/python hack/lock.py $(LOCK)
 
-swagger-ui: install ## copy Swagger UI from npm into the registry's package; VERSION=5.35.0
-	@.venv/bin/python hack/swagger_ui.py "$(VERSION)"
+npm-files: install ## copy the files of npm's packages that the registry serves or is tested with
+	@.venv/bin/python hack/npm_files.py
+
+BROWSERS := chromium-headless-shell chromium google-chrome
+
+browser: ## install Chromium for the tests of the registry's page, if there is no browser (as root)
+	@for browser in $(BROWSERS); do if command -v $$browser; then exit 0; fi; done; \
+	  apt-get update --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet \
+	    --no-install-recommends chromium-headless-shell fonts-dejavu-core
 
 wheel: install ## build the wheel into dist/; the same commit gives the same bytes
 	@$(RELEASE) wheel

@@ -145,6 +145,17 @@ class OverriddenField(Model):
     live: str = Field(description="Hash of the value that admission control makes of it.")
 
 
+class EntriesStatus(Model):
+    """Which pod of a Live bot with a gateway may let entries through."""
+
+    pod: str = Field(description="Name of the pod.")
+    pod_uid: str = Field(alias="podUID", description="UID of the pod.")
+    grant_seconds: int = Field(
+        description="The longest time, in seconds, for which its gateway lets entries through after"
+        " the operator has last renewed the right."
+    )
+
+
 class TradingBotStatus(Model):
     """The observed state of the bot."""
 
@@ -168,6 +179,11 @@ class TradingBotStatus(Model):
         " bot that is paused, off hours or halted. Trading: a pod of the bot trades. Reconciling"
         " and Stalled, if present: the bot is not ready yet, or needs somebody to act.",
         json_schema_extra=AWAITING_OPERATOR,
+    )
+    entries: Annotated[EntriesStatus | None, NotNull()] = Field(
+        None,
+        description="The pod whose gateway may let entries through, or was the last one that might."
+        " Another pod gets the right when that one has certainly ended, or its time has run out.",
     )
     effective: Annotated[Effective | None, NotNull()] = Field(
         None,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from importlib.metadata import version
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -70,6 +71,26 @@ def test_it_installs_the_same_as_kustomize(cert_manager: bool, extras: list[str]
     assert chart.keys() == ours.keys()
     for name, one in ours.items():
         assert chart[name] == one, name
+
+
+def test_a_registry_on_postgresql_is_the_same_as_with_kustomize() -> None:
+    secret = "tradingbot-registry-database"
+    values = {
+        **switched(True, ()),
+        "registry": {"replicas": 2, "postgresql": {"secretName": secret}},
+    }
+    ours, chart = by_name(kustomized("default", "postgresql")), by_name(charted(values))
+    name = ("Deployment", NAMESPACE, "tradingbot-registry")
+    for deployment in (ours[name], chart[name]):
+        # A patch puts what it adds in front.
+        pod = deployment["spec"]["template"]["spec"]
+        pod["volumes"].sort(key=itemgetter("name"))
+        pod["containers"][0]["volumeMounts"].sort(key=itemgetter("name"))
+    assert chart == ours
+    assert "PersistentVolumeClaim" not in {kind for kind, *_ in chart}
+    (container,) = chart[name]["spec"]["template"]["spec"]["containers"]
+    # What is in a Secret is in no argument.
+    assert not [argument for argument in container["args"] if "database" in argument]
 
 
 def test_network_policies_can_be_switched_off_and_nothing_else_differs() -> None:

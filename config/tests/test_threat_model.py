@@ -12,7 +12,10 @@ from rendered import Object, kustomized
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`([\w/.-]+\.py)::(\w+)`", PAGE)))
-SECTIONS = ("A tenant", "The image of a bot", "A client of a port", "A caller of the registry")
+SECTIONS = (
+    *("A tenant", "The image of a bot", "The image of a bot with a gateway"),
+    *("A client of a port", "A caller of the registry"),
+)
 CERTS = "tradingbot-certs"
 
 

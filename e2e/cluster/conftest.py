@@ -28,9 +28,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
 
 @pytest.fixture(scope="session")
 def bot_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive of an image of the example bot, with a book that loses when it is told to."""
+    """The archive of an image of the example bot, which loses when told to, and the hostile one."""
     context = tmp_path_factory.mktemp("bot-image")
-    for source in (EXAMPLES / "bot.py", HERE / "losing_bot.py", HERE / "Dockerfile"):
+    ours = (HERE / "losing_bot.py", HERE / "Dockerfile", *HERE.glob("hostile_*.py"))
+    for source in (EXAMPLES / "bot.py", *ours):
         (context / source.name).write_bytes(source.read_bytes())
     return build_image(BOT_IMAGE, context=context)
 

@@ -23,7 +23,7 @@ ARBITRAGE, MAKER, FOLLOWER = "arbitrage", "market-maker", "trend-follower"
 CONTROL_PORT = 8071
 _MARKETS = "markets"
 # Half an hour of the past, and half an hour to come.
-_MINUTES = 60
+MINUTES = 60
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 _MONEY = {"binance": "USDT", "coinbase": "USD"}
 # A part of the prices, each minute. So the trend at Coinbase is downwards until a test turns it.
@@ -64,13 +64,13 @@ def rendered() -> list[Object]:
 @contextmanager
 def exchanges(person: Person, node: Node, directory: Path) -> Iterator[PodDemo]:
     """Run the exchanges, create the bots' Secrets as docs/demo.md does, and yield; no bot yet."""
-    person.applied(_markets(), *map(_on_its_market, filter(_is_no_bot, rendered())))
+    person.applied(_markets(), *map(on_its_market, filter(_is_no_bot, rendered())))
     with ExitStack() as stack:
         found = []
         for dialect, accounts in (("binance", (ARBITRAGE, MAKER)), ("coinbase", (FOLLOWER,))):
             waited = person.kubectl("rollout", "status", f"deploy/{dialect}", "--timeout=3m")
             assert waited.returncode == 0, waited.stderr
-            _create_secrets(person, dialect)
+            create_secrets(person, dialect)
             port = stack.enter_context(
                 forwarded(node, person.namespace, f"deploy/{dialect}", CONTROL_PORT)
             )
@@ -100,13 +100,13 @@ def _is_no_bot(one: Object) -> bool:
     return bool(one["kind"] != "TradingBot")
 
 
-def _on_its_market(one: Object) -> Object:
+def on_its_market(one: Object, *, start: int = MINUTES // 2) -> Object:
     """An exchange's Deployment with the file of its market, any other object as it is."""
     if one["kind"] == "Deployment":
         pod = one["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         file = f"/{_MARKETS}/{one['metadata']['name']}.csv"
-        container["args"] += [f"--market={file}", f"--market-start={_time(_MINUTES // 2)}"]
+        container["args"] += [f"--market={file}", f"--market-start={_time(start)}"]
         container["volumeMounts"].append({"name": _MARKETS, "mountPath": f"/{_MARKETS}"})
         pod["volumes"].append({"name": _MARKETS, "configMap": {"name": _MARKETS}})
     return one
@@ -114,14 +114,19 @@ def _on_its_market(one: Object) -> Object:
 
 def _markets() -> Object:
     """The ConfigMap with the file of each market."""
-    data = {f"{name}.csv": _candles(money, _FALL[name]) for name, money in _MONEY.items()}
+    return market_files(
+        {f"{name}.csv": candles(money, _FALL[name], MINUTES) for name, money in _MONEY.items()}
+    )
+
+
+def market_files(data: dict[str, str]) -> Object:
     metadata = {"name": _MARKETS}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-def _candles(money: str, fall: Decimal | int) -> str:
+def candles(money: str, fall: Decimal | int, minutes: int) -> str:
     lines = ["time,symbol,open,high,low,close,volume"]
-    for minute in range(_MINUTES):
+    for minute in range(minutes):
         for symbol, price in ((f"BTC-{money}", 60000), (f"ETH-{money}", 3000)):
             first, last = (price * (1 - fall * number) for number in (minute, minute + 1))
             lines.append(f"{_time(minute)},{symbol},{first},{first},{last},{last},0")
@@ -133,7 +138,7 @@ def _time(minute: int) -> str:
     return f"{_FIRST + timedelta(minutes=minute):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _create_secrets(person: Person, dialect: str) -> None:
+def create_secrets(person: Person, dialect: str) -> None:
     script = (DEMO / "secrets.py").read_text()
     printed = person.kubectl("exec", "-i", f"deploy/{dialect}", "--", "python", "-", stdin=script)
     assert printed.returncode == 0, printed.stderr

@@ -27,7 +27,7 @@ def enforced(policy: Object, pod: Object, product: Installation) -> Iterator[Non
         "ct state established,related accept",
         *_ingress(policy, address, product),
         f"ip daddr {address} drop",
-        *_egress(policy, address),
+        *_egress(policy, address, product),
         f"ip saddr {address} drop",
     ]
     chains = "".join(
@@ -44,30 +44,37 @@ def enforced(policy: Object, pod: Object, product: Installation) -> Iterator[Non
 
 def _ingress(policy: Object, address: str, product: Installation) -> Iterator[str]:
     for rule in policy["spec"]["ingress"]:
-        sources = {
-            found
-            for peer in rule["from"]
-            for namespace in _namespaces(peer, product)
-            for pod in product.objects("pods", "-n", namespace)
-            if (found := pod["status"].get("podIP"))
-        }
+        sources = _addresses(rule["from"], policy, product)
         for port in rule["ports"]:
-            yield f"ip saddr {{ {', '.join(sources)} }} ip daddr {address} {_port(port)} accept"
+            yield f"ip saddr {sources} ip daddr {address} {_port(port)} accept"
 
 
-def _namespaces(peer: Object, product: Installation) -> list[str]:
-    assert peer.keys() == {"namespaceSelector"}, peer
-    labels = peer["namespaceSelector"]["matchLabels"].items()
-    selector = ",".join(f"{key}={value}" for key, value in labels)
-    found = product.objects("namespaces", "-l", selector)
-    return [namespace["metadata"]["name"] for namespace in found]
-
-
-def _egress(policy: Object, address: str) -> Iterator[str]:
+def _egress(policy: Object, address: str, product: Installation) -> Iterator[str]:
     for rule in policy["spec"]["egress"]:
-        assert rule.keys() == {"ports"}, rule
+        peers = rule.get("to")
+        targets = f"ip daddr {_addresses(peers, policy, product)} " if peers else ""
         for port in rule["ports"]:
-            yield f"ip saddr {address} {_port(port)} accept"
+            yield f"ip saddr {address} {targets}{_port(port)} accept"
+
+
+def _addresses(peers: list[Object], policy: Object, product: Installation) -> str:
+    """The set of the addresses of the pods that peers select now."""
+    found = set()
+    for peer in peers:
+        assert peer.keys() <= {"namespaceSelector", "podSelector"}, peer
+        namespaces = [policy["metadata"]["namespace"]]
+        if "namespaceSelector" in peer:
+            listed = product.objects("namespaces", *_selected(peer["namespaceSelector"]))
+            namespaces = [namespace["metadata"]["name"] for namespace in listed]
+        for namespace in namespaces:
+            pods = product.objects("pods", "-n", namespace, *_selected(peer.get("podSelector")))
+            found |= {pod["status"]["podIP"] for pod in pods if "podIP" in pod["status"]}
+    return f"{{ {', '.join(found)} }}"
+
+
+def _selected(selector: Object | None) -> tuple[str, ...]:
+    labels = (selector or {}).get("matchLabels", {}).items()
+    return ("-l", ",".join(f"{key}={value}" for key, value in labels)) if labels else ()
 
 
 def _port(port: Object) -> str:

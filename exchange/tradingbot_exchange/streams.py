@@ -8,6 +8,8 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+LONGEST_MESSAGE = 4 * 1024 * 1024
+
 
 class StreamControl(Protocol):
     """What decides over open streams."""
@@ -26,8 +28,15 @@ STREAM_CONTROL: web.AppKey[StreamControl] = web.AppKey("stream_control", StreamC
 class EventStream(web.WebSocketResponse):
     """A WebSocket of a simulated exchange."""
 
-    def __init__(self, request: web.Request, *, heartbeat: float | None = None) -> None:
-        super().__init__(heartbeat=heartbeat)
+    def __init__(
+        self,
+        request: web.Request,
+        *,
+        heartbeat: float | None = None,
+        longest: int = LONGEST_MESSAGE,
+    ) -> None:
+        """`longest`: of a message from the client, in bytes."""
+        super().__init__(heartbeat=heartbeat, max_msg_size=longest)
         self._control = request.config_dict.get(STREAM_CONTROL)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:

@@ -31,6 +31,8 @@ class Judgement(Known):
             raise Breach("an entry before the exchange was asked")
         if self.leaving:
             raise Breach("an entry after the pod was told to go")
+        if self.barred:
+            raise Breach(f"an entry while {self.barred}")
         if rules.closed:
             raise Breach("an entry while closed")
         if now < rules.halted_until or self.halted_day == self.money.start:

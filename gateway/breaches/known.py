@@ -37,6 +37,8 @@ class Known:
         """The client ids of all orders that were sent."""
         self.reconciled = False
         self.leaving = False
+        self.barred = ""
+        """What the operator has told the gateway: `not granted`, `outdated`, or nothing."""
         self.halted_day = -1
         self.doubtful = (0, 0)
         """Until then, and as many actions, the gateway may have forgotten that an order ended."""
@@ -129,6 +131,7 @@ class Known:
         self.entered.forget(lost)
         self.reconciled = False
         self.leaving = False
+        self.barred = ""
         self.doubtful = (now + 2 * SETTLED, ACTS)
         self.books.clear()
         for own in self.orders.values():
@@ -199,6 +202,7 @@ class Known:
         """Whether open entry orders must go."""
         return (
             self.leaving
+            or self.barred == "not granted"
             or self.rules.closed
             or now < self.rules.halted_until
             or self.halted_day == self.money.start

@@ -29,6 +29,7 @@ class Refusals(Judgement):
         reasons: dict[str, Callable[[], bool]] = {
             "NotReconciled": lambda: False,
             "Terminating": lambda: self.leaving,
+            "NotGranted": lambda: bool(self.barred),
             "Closed": lambda: self.rules.closed,
             "AllowedSymbols": lambda: self.is_breach(self.must_be_allowed, asked),
             "UnknownOutcome": lambda: any(

@@ -28,6 +28,7 @@ class Story:
         self.world = World(seed)
         self.step = 0
         self._random = self.world.random
+        self._left = 0
         steps: tuple[tuple[Callable[[], None], int], ...] = (
             (self._entry, 220),
             (self._exit, 110),
@@ -272,10 +273,17 @@ class Story:
         self.world.disconnect()
 
     def _leave(self) -> None:
-        """Tell the pod to go; the next one starts where it ended."""
+        """End entries, as of a pod that is to go; the next one starts where it ended."""
         world = self.world
-        world.checker.leaving = True
-        world.desk.terminate("the pod was told to go")
+        self._left += 1
+        how = ("leaving", "not granted", "leaving", "outdated")[self._left % 4]
+        if how == "leaving":
+            world.checker.leaving = True
+            world.desk.terminate("the pod was told to go")
+        else:
+            world.checker.barred = how
+            reasons = {"not_granted": None, "outdated": None, how.replace(" ", "_"): how}
+            world.desk.granted(**reasons)
         for _ in range(5):
             self._entry()
             world.wait(200)

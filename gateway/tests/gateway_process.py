@@ -225,6 +225,11 @@ class Gateway:
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """Let the process go on."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 

@@ -17,6 +17,7 @@ SEEDS = (1, 2, 3, 4, 5, 6)
 WORDS = {
     "without not_reconciled": "before the exchange was asked",
     "without terminating": "told to go",
+    "without granted": "an entry while",
     "without closed": "while closed",
     "without halted": "while halted",
     "without symbols": "an entry in ETH-BTC",

@@ -273,6 +273,8 @@ def test_an_open_exit_is_not_sent_a_second_time_under_the_same_client_id() -> No
     [
         (lambda desk: desk.disconnected("the stream was cut"), Control.NOT_RECONCILED),
         (lambda desk: desk.terminate("the pod was told to go"), Control.TERMINATING),
+        (lambda desk: desk.granted(not_granted="withdrawn", outdated=None), Control.NOT_GRANTED),
+        (lambda desk: desk.granted(not_granted=None, outdated="changed"), Control.NOT_GRANTED),
         (lambda desk: desk.configured(settings(closed="paused"), 0), Control.CLOSED),
     ],
 )

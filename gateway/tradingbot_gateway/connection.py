@@ -9,6 +9,8 @@ import aiohttp
 from tradingbot_gateway.errors import SettingError, UnreachableError
 
 CONNECT_SECONDS = 5.0
+LONGEST_FRAME = 64 * 1024
+"""Bytes of a WebSocket message of the bot; a longer one closes the connection."""
 CLOSE_SECONDS = 0.5
 """How long the other side of a WebSocket has to confirm its end."""
 

@@ -5,7 +5,8 @@ loop, and no method waits, so a decision and what it counts are one step.
 """
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from tradingbot_api.trading_hours import hours
 from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ConfigError, StateFileError
+from tradingbot_gateway.grants import GRANTED, Permission
 from tradingbot_gateway.journal import Journal, Recorded
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.risk.actions import Action
@@ -27,6 +29,8 @@ from tradingbot_gateway.risk.limits import Limits, Settings
 from tradingbot_gateway.risk.reconciliation import Answers, reconcile
 from tradingbot_gateway.risk.types import Market, Purpose, Quote, Request
 from tradingbot_gateway.risk.verdicts import Verdict
+
+log = logging.getLogger(__name__)
 
 _STARTING = GatewayNotice(GatewayReason.NOT_RECONCILED, "the account is being read")
 _MAY_WITHDRAW = "the exchange says that the API key may withdraw or transfer: use one that may not"
@@ -43,6 +47,7 @@ class Gate:
         drop_copy: DropCopy,
         metrics: Metrics,
         wall: Wall,
+        authority: Callable[[BotConfig], Permission] = lambda _: GRANTED,
     ) -> None:
         """Restore the desk from the journal. Raises ConfigError and StateFileError."""
         self.config = config
@@ -56,6 +61,9 @@ class Gate:
         self.key_may_withdraw = False
         """Whether the exchange says so of the gateway's key."""
         self._trouble = _STARTING
+        self.permission = GRANTED
+        """Whether the operator lets entries pass. It is not journaled: the next process asks."""
+        self._authority = authority
         self.failed = asyncio.Event()
         self.failure: StateFileError | None = None
         """Why the ledger can't be written: the process must end."""
@@ -67,6 +75,7 @@ class Gate:
             self.desk.drain()
             # What is asked for since then is what this file says was known last.
             journal.begin(self.desk.snapshot(), now=self.recorded.until or wall())
+        self.check_grant()
 
     @property
     def limits(self) -> Limits:
@@ -90,6 +99,7 @@ class Gate:
 
     def decide(self, request: Request) -> Verdict:
         """Judge a request. If it is allowed, it counts as sent. Raises StateFileError."""
+        self.check_grant()  # the process may have stood still since the last time
         now = self.wall()
         verdict = self.desk.decide(request, now)
         self._save()
@@ -150,6 +160,7 @@ class Gate:
         self.desk.configured(self.settings, now)
         self._save()
         self.config = config
+        self.check_grant()
         self.changed.set()
 
     def refresh(self) -> None:
@@ -183,6 +194,16 @@ class Gate:
         """Let no entry through any more, and cancel entry orders."""
         self.desk.terminate(reason)
         self._save()
+        self.changed.set()
+
+    def check_grant(self) -> None:
+        """Let entries through or not, by the right that the operator gives at this moment."""
+        found = self._authority(self.config)
+        if found == self.permission:
+            return
+        log.info("entries: %s", found.not_granted or found.outdated or "granted")
+        self.permission = found
+        self.desk.granted(not_granted=found.not_granted, outdated=found.outdated)
         self.changed.set()
 
     def has_open_entries(self) -> bool:

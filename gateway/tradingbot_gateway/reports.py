@@ -8,9 +8,11 @@ or warns.
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from tradingbot_api.entry_grant import MOMENT_PATH, GatewayMoment
 from tradingbot_api.gateway_state import HEADER
 
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.grants import node_moment
 from tradingbot_gateway.risk.figures import Unknown
 
 DRAIN_REASON = "the pod is being stopped"
@@ -29,6 +31,11 @@ def report_application(gate: Gate) -> web.Application:
             return web.json_response(body, status=_UNAVAILABLE, headers=headers)
         text = found.model_dump_json(by_alias=True)
         return web.Response(text=text, content_type="application/json", headers=headers)
+
+    async def moment(_: web.Request) -> web.Response:
+        answer = GatewayMoment(moment=node_moment().text(), config_hash=gate.config.config_hash)
+        text = answer.model_dump_json(by_alias=True)
+        return web.Response(text=text, content_type="application/json")
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -49,6 +56,7 @@ def report_application(gate: Gate) -> web.Application:
     app.add_routes(
         [
             web.get("/risk", risk),
+            web.get(MOMENT_PATH, moment),
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/metrics", metrics),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import uvloop
 from aiohttp import web
+from tradingbot_api.contract import BotConfig
 from tradingbot_exchange.errors import ListenError as ExchangeListenError
 from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
@@ -24,14 +25,16 @@ from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
 from tradingbot_gateway.errors import ListenError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.grants import GRANTED, GrantFile, Permission
 from tradingbot_gateway.journal import Journal
 from tradingbot_gateway.metrics import Metrics
+from tradingbot_gateway.serving import BOT_CONNECTIONS, REPORT_CONNECTIONS, Listener
 from tradingbot_gateway.settings import GatewaySettings, address
 
 log = logging.getLogger(__name__)
 
 _CONFIG_SECONDS = 0.25
-_SHUTDOWN_SECONDS = 1.0
+_GRANT_SECONDS = 0.1
 _CANCEL_TURNS, _TURN_SECONDS = 100, 0.05
 """How often, and after which pauses, the process looks whether its last cancels are confirmed."""
 
@@ -138,6 +141,8 @@ class _Process:
     ) -> None:
         self._settings = settings
         self._config = config
+        path = settings.grant
+        self._grant = None if path is None else GrantFile(path, settings.pod_uid)
         self._credentials = credentials
         self._journal = journal
         self._sockets = sockets
@@ -158,20 +163,25 @@ class _Process:
         async with open_exchange(
             gate, self._settings, self._credentials, wall=wall_clock
         ) as exchange:
-            applications = (
-                exchange.application(),
-                report_application(gate),
-                drain_application(gate),
-            )
-            contexts = (exchange.tls, None, None)
-            runners = [
-                await _start(*each)
-                for each in zip(applications, self._sockets, contexts, strict=True)
+            bot_socket, report_socket, drain_socket = self._sockets
+            listeners = [
+                await Listener.start(
+                    exchange.application(), bot_socket, tls=exchange.tls, most=BOT_CONNECTIONS
+                )
             ]
+            # Others reach these two as well, and none may keep the kubelet out.
+            for app, sock in (
+                (report_application(gate), report_socket),
+                (drain_application(gate), drain_socket),
+            ):
+                listeners.append(
+                    await Listener.start(app, sock, most=REPORT_CONNECTIONS, oldest_goes=True)
+                )
             self._say(gate, secure=exchange.tls is not None)
             parts = [
                 asyncio.create_task(exchange.run()),
                 asyncio.create_task(self._follow_config(gate)),
+                asyncio.create_task(self._follow_grant(gate)),
                 asyncio.create_task(gate.failed.wait()),
                 asyncio.create_task(stop.wait()),
             ]
@@ -189,7 +199,7 @@ class _Process:
                 await asyncio.gather(*parts, return_exceptions=True)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_END_SECONDS):
-                        await asyncio.gather(*(runner.cleanup() for runner in runners))
+                        await asyncio.gather(*(each.close() for each in listeners))
 
     def _gate(self) -> Gate:
         config = self._config.config
@@ -199,6 +209,7 @@ class _Process:
             drop_copy=DropCopy(_write_line, bot=f"{config.namespace}/{config.name}"),
             metrics=Metrics(),
             wall=wall_clock,
+            authority=_always if self._grant is None else self._grant.permission,
         )
 
     async def _follow_config(self, gate: Gate) -> None:
@@ -208,6 +219,13 @@ class _Process:
             if config is not None:
                 gate.configured(config)
                 log.info("applied another bot.json", extra={"config_hash": config.config_hash})
+
+    async def _follow_grant(self, gate: Gate) -> None:
+        while True:
+            await asyncio.sleep(_GRANT_SECONDS)
+            if self._grant is not None:
+                self._grant.refresh()
+            gate.check_grant()
 
     async def _until_canceled(self, gate: Gate) -> None:
         """Wait until the exchange has confirmed the end of all entry orders, but not for long."""
@@ -238,13 +256,9 @@ class _Process:
         sys.stderr.flush()
 
 
-async def _start(
-    app: web.Application, sock: socket.socket, tls: ssl.SSLContext | None
-) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-    await runner.setup()
-    await web.SockSite(runner, sock, ssl_context=tls).start()
-    return runner
+def _always(_: BotConfig) -> Permission:
+    """Return the right of a gateway without an operator."""
+    return GRANTED
 
 
 def _url(sock: socket.socket) -> str:

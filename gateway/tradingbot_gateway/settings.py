@@ -42,6 +42,12 @@ class GatewaySettings(BaseSettings):
         default=":8082",
         description="HOST:PORT for GET /drain, which ends entries until the process ends.",
     )
+    grant: Path | None = Field(
+        default=None,
+        description="File with the operator's grant of entries, which the kubelet writes. Without"
+        " this setting, entries need no grant.",
+    )
+    pod_uid: str = Field(default="", description="UID of the pod that the grant must name.")
     api_key_file: Path | None = Field(
         default=None, description="File of the exchange's API key; else EXCHANGE_API_KEY."
     )

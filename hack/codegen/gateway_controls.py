@@ -21,6 +21,7 @@ HOUR = 3_600_000
 FIELDS = {
     "not_reconciled": "",
     "terminating": "",
+    "granted": "",
     "closed": "",
     "halted": "`dailyLossLimit`",
     "symbols": "`allowedSymbols`",
@@ -119,6 +120,13 @@ def _terminating(example: _Example) -> object:
     return example.ask("more", "1", "100")
 
 
+def _granted(example: _Example) -> object:
+    example.desk.granted(
+        not_granted="the operator has not renewed the grant for 300 s", outdated=None
+    )
+    return example.ask("more", "1", "100")
+
+
 def _closed(example: _Example) -> object:
     example.desk.configured(
         replace(example.settings, closed="the trading window ends at 17:00"), example.now
@@ -161,6 +169,7 @@ def _open_positions(example: _Example) -> object:
 EXAMPLES: dict[str, Callable[[_Example], object]] = {
     "not_reconciled": _not_reconciled,
     "terminating": _terminating,
+    "granted": _granted,
     "closed": _closed,
     "halted": _halted,
     "symbols": lambda example: example.ask("more", "1", "0.1", "ETH-BTC"),

@@ -66,6 +66,8 @@ STORAGE_CLASS = """\
   storageClassName: {{ . }}
   {{- end }}
 """
+POSTGRESQL = "$.Values.registry.postgresql.secretName"
+"""The name of the Secret with the database's URL and password. Empty: SQLite on a volume."""
 BINDING_KIND = "{{ if . }}RoleBinding{{ else }}ClusterRoleBinding{{ end }}"
 BINDING_NAMESPACE = """\
   {{- with . }}
@@ -116,6 +118,7 @@ def _parameterized(document: str) -> str:
         case "PersistentVolumeClaim":
             text = _after(text, "spec:", STORAGE_CLASS)
             text = _set(text, "storage", "$.Values.registry.storage.size")
+            return _wrapped(text, f"if not {POSTGRESQL}")
         case "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration":
             text = _in_metadata(text, INJECTION.format(annotation=_injection()))
         case "ClusterRoleBinding" if name in CONFINED:
@@ -140,7 +143,55 @@ def _deployment(text: str, component: str) -> str:
         text = _replaced(text, r"^( *value: )tradingbot-strategies$", STRATEGY_IMAGES)
     if component == "operator":
         text = _after(text, LAST_ARGUMENT, WATCHED_NAMESPACES)
+    if component == "registry":
+        text = _registry(text)
     return text
+
+
+def _registry(text: str) -> str:
+    """Return the Deployment with what config/postgresql changes, if the values name a Secret."""
+    patch = (CONFIG / "postgresql/registry.yaml").read_text("utf-8")
+    patch = patch.replace("tradingbot-registry-database", f"{{{{ {POSTGRESQL} }}}}")
+    patch = patch.replace("replicas: 2", "replicas: {{ $.Values.registry.replicas }}")
+    for ours, theirs in (
+        (r"(?: *#.*\n)?  replicas:.*\n  strategy:\n(?: {4,}.*\n)+", None),
+        (r"            - --database-url=.*\n", ""),
+        (
+            r"            - name: data\n(?: {14}.*\n)+",
+            r"            - name: database\n(?: {14}.*\n)+",
+        ),
+        (r"        - name: data\n(?: {10}.*\n)+", r"        - name: database\n(?: {10}.*\n)+"),
+    ):
+        other = "" if theirs == "" else _found(patch, theirs or ours)
+        text = _with(text, ours, _either(other, _found(text, ours)))
+    for before, added in (
+        (
+            r"      # For running requests, ",
+            r"      # The loss of one(?:.*\n)+?(?=      containers:)",
+        ),
+        (r"          ports:", r"          env:\n(?:.*\n)+?(?=          volumeMounts:)"),
+    ):
+        text = _with(text, f"(?={before})", _either(_found(patch, added), ""))
+    return text
+
+
+def _with(text: str, pattern: str, block: str) -> str:
+    return _replaced(text, f"^{pattern}", block.replace("\\", r"\\"))
+
+
+def _either(postgresql: str, sqlite: str) -> str:
+    if not postgresql:
+        return f"{{{{- if not {POSTGRESQL} }}}}\n{sqlite}{{{{- end }}}}\n"
+    other = f"{{{{- else }}}}\n{sqlite}" if sqlite else ""
+    return f"{{{{- if {POSTGRESQL} }}}}\n{postgresql}{other}{{{{- end }}}}\n"
+
+
+def _found(text: str, pattern: str) -> str:
+    """Return the match of the pattern. Raises ValueError if there is none."""
+    found = re.search(f"^{pattern}", text, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{pattern!r} was not found in:\n{text}")
+    return found[0]
 
 
 def _labelled(text: str, manifest: dict[str, Any]) -> str:

@@ -48,7 +48,7 @@ IMAGE = {
     f"{SITE}/tradingbot_operator-{VERSION}.dist-info/RECORD": "../../../bin/tradingbot,,\n"
     f"tradingbot_api/__init__.py,,\ntradingbot_operator-{VERSION}.dist-info/METADATA,,\n"
     f"tradingbot_operator-{VERSION}.dist-info/RECORD,,\ntradingbot_api/ui/package.json,,\n",
-    f"{SITE}/tradingbot_api/ui/package.json": '{"name": "ui", "version": "5", "license": "MIT"}',
+    f"{SITE}/tradingbot_api/ui/package.json": '{"name": "@x/ui", "version": "5", "license": "MIT"}',
     f"{SITE}/my_lib/__init__.py": "",
     f"{SITE}/my_lib/generated/models/one.pyc": "",
     f"{SITE}/my_lib-1.0.dist-info/METADATA": "Name: My_Lib\nVersion: 1.0\nLicense: BSD License\n",
@@ -135,7 +135,7 @@ def test_every_file_of_a_python_package_has_a_listed_component() -> None:
 def test_every_file_of_an_image_has_a_listed_component(image: Path) -> None:
     contents = read_contents(image)
     listed = {one.name for one in bill(contents).components}
-    assert listed == {"python", "tradingbot-operator", "my-lib", "libfoo1", "ui"}
+    assert listed == {"python", "tradingbot-operator", "my-lib", "libfoo1", "@x/ui"}
     metadata = ("var/lib/dpkg/status.d/libfoo1", "var/lib/dpkg/status.d/libfoo1.md5sums")
     assert set(unlisted(contents, listed)) == {*metadata, "usr/lib/os-release"}
     owners = {file: contents.owner(file) for file in contents.files()}
@@ -224,10 +224,10 @@ def test_a_component_has_its_origin_hashes_licence_and_requirements(image: Path)
     assert requires["image"] == {one["purl"] for one in components.values()}
     assert requires[f"pkg:pypi/tradingbot-operator@{VERSION}"] == {
         "pkg:pypi/my-lib@1.0",
-        "pkg:npm/ui@5",
+        "pkg:npm/%40x/ui@5",
         "pkg:generic/python@3.13.7",
     }
-    assert components["ui"]["licenses"] == [{"license": {"id": "MIT"}}]
+    assert components["@x/ui"]["licenses"] == [{"license": {"id": "MIT"}}]
 
 
 def test_an_archive_is_unpacked_layer_by_layer_without_links(image: Path, tmp_path: Path) -> None:

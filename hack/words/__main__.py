@@ -19,7 +19,7 @@ OWN = {LIST, "hack/tests/test_words.py"}
 SKIPPED = {
     *("requirements.txt", "requirements-dev.txt", "go-requirements.txt", "LICENSE"),
     "bip39_english.json",
-    "swagger-ui-bundle.js.LICENSE.txt",
+    *("swagger-ui-bundle.js.LICENSE.txt", "dagre.esm.js.LEGAL.txt", "LICENSE-3RD-PARTY.txt"),
 }
 
 

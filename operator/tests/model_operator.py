@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from model_bot_cluster import ModelCluster
 from model_controllers import Controllers
 from operator_harness import report
-from reconcile_harness import SecretsReadEachTime
+from reconcile_harness import SecretsReadEachTime, grants_of
 from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_operator.bots.context import Context
 from tradingbot_operator.bots.reconcile import reconcile
@@ -85,9 +85,10 @@ class ModelOperator:
     def restart(self) -> None:
         """A new process, which has listed everything before it acts."""
         self.polls.unsubscribe(KEY)
+        store = Store()
         self.context = Context(
             api=self.cluster,
-            store=Store(),
+            store=store,
             recorder=Recorder(self.cluster),
             assets=BotAssets(None, lambda _: None),
             settings=OperatorSettings(cleanup_timeout=60),
@@ -97,6 +98,7 @@ class ModelOperator:
             metrics=Metrics(),
             replica_sets=ReplicaSets(self.cluster),
             secrets=SecretsReadEachTime(self.cluster),
+            grants=grants_of(self.cluster, store),
         )
         self.orphans = Orphans(
             self.cluster,

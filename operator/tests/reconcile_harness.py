@@ -8,6 +8,7 @@ from typing import Any
 
 from fake_cluster import FakeCluster, Fault
 from operator_harness import NOW, SECRET, bot_body, report
+from tradingbot_api.entry_grant import GatewayMoment, Moment
 from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_operator.bots.bot import Bot
@@ -15,6 +16,7 @@ from tradingbot_operator.bots.context import Context
 from tradingbot_operator.bots.credentials import Observation, Secrets, _Use, read
 from tradingbot_operator.bots.credentials_record import Record
 from tradingbot_operator.bots.digest_keys import DigestKey, DigestKeys
+from tradingbot_operator.bots.entry_grants.grants import Ask, Grants
 from tradingbot_operator.bots.reconcile import reconcile
 from tradingbot_operator.bots.registry_sync import BotAssets
 from tradingbot_operator.bots.replica_sets import ReplicaSets
@@ -24,6 +26,7 @@ from tradingbot_operator.cluster.events import Recorder
 from tradingbot_operator.metrics import Metrics
 from tradingbot_operator.registry_client import RegistryUnavailableError
 from tradingbot_operator.risk.daily_loss import PollState, PollSubscription
+from tradingbot_operator.risk.moments import NoMomentError
 from tradingbot_operator.settings import OperatorSettings
 
 KEY = NamespacedName("desk", "arb")
@@ -66,6 +69,28 @@ class Reports:
         return self.now if key in self.watched else PollState()
 
 
+async def _no_moment(_key: NamespacedName, _address: str) -> GatewayMoment:
+    raise NoMomentError("nobody asks here")
+
+
+class Moments:
+    """The gateway of a bot, as far as it is asked for moments."""
+
+    def __init__(self) -> None:
+        self.boot, self.elapsed, self.config_hash = "boot", 1000, ""
+        self.answers = True
+        self.asked: list[str] = []
+
+    async def ask(self, _key: NamespacedName, address: str) -> GatewayMoment:
+        """Return a moment, each a second later."""
+        self.asked.append(address)
+        if not self.answers:
+            raise NoMomentError("no answer within 2 s")
+        self.elapsed += 1000
+        text = Moment(self.boot, self.elapsed, self.elapsed).text()
+        return GatewayMoment(moment=text, config_hash=self.config_hash)
+
+
 DIGEST_KEYS = DigestKeys(DigestKey(b"k" * 32))
 
 
@@ -92,6 +117,26 @@ class SecretsReadEachTime(Secrets):
         return self._observation(use, reading.current.only(needs), recorded)
 
 
+def grants_of(
+    cluster: FakeCluster,
+    store: Store,
+    *,
+    ask: Ask = _no_moment,
+    clock: Callable[[], float] = lambda: 0.0,
+    request: Callable[[NamespacedName], None] = lambda _: None,
+) -> Grants:
+    """Return the grants of an operator; those of a model write nothing."""
+    return Grants(
+        cluster,
+        store,
+        seconds=300,
+        ask=ask,
+        clock=clock,
+        request=request,
+        changed=lambda _: None,
+    )
+
+
 class Harness:
     """A cluster with a bot and its Secret, and an operator's context."""
 
@@ -102,15 +147,18 @@ class Harness:
             self.cluster.put(CREDENTIALS)
         self.now = NOW
         self.sync_requests: list[NamespacedName] = []
+        self.grant_requests: list[NamespacedName] = []
+        self.moments = Moments()
         self.reports = Reports()
         self.context = self.started()
 
     def started(self, assets: BotAssets | None = None) -> Context:
         """Return the context of an operator that has just started."""
         self.reports.watched.clear()
+        store = Store()
         return Context(
             api=self.cluster,
-            store=Store(),
+            store=store,
             recorder=Recorder(self.cluster),
             assets=assets or BotAssets(None, lambda _: None),
             settings=OperatorSettings(cleanup_timeout=60),
@@ -120,7 +168,22 @@ class Harness:
             metrics=Metrics(),
             replica_sets=ReplicaSets(self.cluster),
             secrets=SecretsReadEachTime(self.cluster),
+            grants=grants_of(
+                self.cluster,
+                store,
+                ask=self.moments.ask,
+                clock=self._seconds,
+                request=self.grant_requests.append,
+            ),
         )
+
+    def _seconds(self) -> float:
+        return self.now.timestamp()
+
+    async def grant(self) -> float | None:
+        """Do what the queue of grants does for the bot, with a cache that is up to date."""
+        self.cluster.tell(self.context.store)
+        return await self.context.grants.work(KEY)
 
     async def reconcile(self) -> float | None:
         """Reconcile once, with a cache that is up to date."""

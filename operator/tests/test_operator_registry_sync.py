@@ -33,7 +33,8 @@ def test_a_bot_is_an_asset_that_depends_on_its_exchange(registry: RunningRegistr
 def test_the_status_of_the_asset_follows_the_phase(phase: str, status: str) -> None:
     subject = bot()
     assert subject.spec is not None
-    assert bot_asset(subject, subject.spec, phase=phase).body["status"] == status
+    body = bot_asset(subject, subject.spec, phase=phase).body
+    assert (body["status"], body["config"]["phase"]) == (status, phase)
 
 
 def test_nothing_of_the_secret_is_in_the_registry() -> None:

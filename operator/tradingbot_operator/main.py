@@ -4,6 +4,7 @@
     poller, Secrets, clock jumps -> bots
     informer -------------------> asset_registries > reconcile_asset_registry ---> registry
     reconcile of a bot ---------> asset_syncs -----> BotAssets.sync -------------> registry
+    reconcile of a bot ---------> grant_writes ----> Grants.work ----------------> API server
     what is reported              work queue         work                          written to
 
 All work passes the gate and needs the lease. The informer runs in a standby, too, so that it acts
@@ -15,12 +16,14 @@ import gc
 import logging
 import resource
 import signal
+import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import uvloop
+from tradingbot_api.entry_grant import GatewayMoment
 from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator.asset_registries.reconcile import (
@@ -31,6 +34,7 @@ from tradingbot_operator.bots.children.surroundings import Surroundings
 from tradingbot_operator.bots.context import Context, ReconcileError
 from tradingbot_operator.bots.credentials import Secrets
 from tradingbot_operator.bots.digest_keys import load_digest_keys
+from tradingbot_operator.bots.entry_grants.grants import Grants, NotStoredError
 from tradingbot_operator.bots.reconcile import reconcile
 from tradingbot_operator.bots.registry_sync import BotAssets
 from tradingbot_operator.bots.replica_sets import ReplicaSets
@@ -53,7 +57,9 @@ from tradingbot_operator.leadership.election import (
 from tradingbot_operator.leadership.lifecycle import WriteGate, lead
 from tradingbot_operator.metrics import Metrics
 from tradingbot_operator.registry_client import RegistryUnavailableError, registry_client_of
+from tradingbot_operator.risk.client import report_url
 from tradingbot_operator.risk.gauges import BotGauges
+from tradingbot_operator.risk.moments import ask_moment
 from tradingbot_operator.risk.poller import RiskPoller
 from tradingbot_operator.schedule.clock_jumps import watch_for_clock_jumps
 from tradingbot_operator.settings import OperatorSettings
@@ -61,10 +67,18 @@ from tradingbot_operator.settings import OperatorSettings
 logger = logging.getLogger(__name__)
 
 ASSET_WORKERS = 4
+GRANT_WORKERS = 8
+"""An unreachable gateway takes one of them for `risk_timeout`."""
 ASSET_REGISTRY_WORKERS = 2
 STOP_SECONDS = 10
 
-TRANSIENT = (KubernetesError, RegistryUnavailableError, NotLeaderError, ReconcileError)
+TRANSIENT = (
+    KubernetesError,
+    RegistryUnavailableError,
+    NotLeaderError,
+    NotStoredError,
+    ReconcileError,
+)
 """Errors that go away by themselves: logged in one line, without a traceback."""
 
 
@@ -114,12 +128,23 @@ class Operator:
         self.asset_registries: WorkQueue[NamespacedName] = WorkQueue(
             "assetregistry", self.gate.through(self._reconcile_asset_registry), transient=TRANSIENT
         )
-        self.queues = (self.bots, self.asset_syncs, self.asset_registries)
         self.assets = BotAssets(self.client, self.bots.add)
         self.poller = RiskPoller(settings, clock=utc_now, changed=self.bots.add)
         self.metrics.registry.register(BotGauges(self.poller, clock=utc_now))
         self.secrets = Secrets(
             self.api, interval=settings.credentials_interval, changed=self.bots.add
+        )
+        self.grants = Grants(
+            self.api,
+            self.store,
+            seconds=settings.gateway_grant,
+            ask=self._ask_moment,
+            clock=time.monotonic,
+            request=self._request_grant,
+            changed=self.bots.add,
+        )
+        self.grant_writes: WorkQueue[NamespacedName] = WorkQueue(
+            "grant", self.gate.through(self.grants.work), transient=TRANSIENT
         )
         recorder = Recorder(self.api)
         self.context = Context(
@@ -134,9 +159,11 @@ class Operator:
             surroundings=Surroundings.of(settings),
             metrics=self.metrics,
             secrets=self.secrets,
+            grants=self.grants,
             replica_sets=ReplicaSets(self.api),
             again_in=self.bots.add_after,
         )
+        self.queues = (self.bots, self.asset_syncs, self.asset_registries, self.grant_writes)
         self.asset_registry_context = AssetRegistryContext(
             api=self.api,
             store=self.store,
@@ -236,6 +263,7 @@ class Operator:
             self.orphans.run(self.settings.resync_interval),
             self.bots.run(self.settings.workers),
             self.asset_syncs.run(ASSET_WORKERS),
+            self.grant_writes.run(GRANT_WORKERS),
             self.asset_registries.run(ASSET_REGISTRY_WORKERS),
             self.poller.run(),
             self.secrets.run(),
@@ -264,12 +292,20 @@ class Operator:
         declared = self.store.declared("TradingBot", *key)
         if declared is None:
             self.bots.forget(key)
+            self.grant_writes.forget(key)
         after = await reconcile(self.context, key)
         if self.store.declared("TradingBot", *key) != declared:
             # An edit came between the read and our write. The answer to the write brought it
             # into the cache, so its own event will be no news and must not be waited for.
             self.bots.add(key)
         return after
+
+    def _request_grant(self, key: NamespacedName) -> None:
+        self.grant_writes.add(key)
+
+    async def _ask_moment(self, key: NamespacedName, address: str) -> GatewayMoment:
+        url = report_url(self.settings.risk_url, key, address)
+        return await ask_moment(url, within=self.settings.risk_timeout)
 
     async def _sync_asset(self, key: NamespacedName) -> float | None:
         return await self.assets.sync(key)

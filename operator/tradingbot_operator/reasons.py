@@ -19,6 +19,7 @@ class Reason(StrEnum):
     EXCHANGE_UNREACHABLE = "ExchangeUnreachable"
     FIGURES_UNKNOWN = "FiguresUnknown"
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"
+    ENTRIES_NOT_GRANTED = "EntriesNotGranted"
     HALTED = "Halted"
     INVALID_SPEC = "InvalidSpec"
     KEY_EMPTY = "KeyEmpty"

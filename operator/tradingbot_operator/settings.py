@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from tradingbot_api.entry_grant import MOST_SECONDS
 from tradingbot_api.quantity import thousandths
 from tradingbot_api.strategies import checked
 
@@ -131,6 +132,14 @@ class OperatorSettings(BaseSettings):
         description="Seconds without any answer of the gateway after which the pod of a bot in mode"
         " Live is replaced.",
         ge=30,
+    )
+    gateway_grant: int = Field(
+        300,
+        description="Seconds for which the gateway of a bot in mode Live lets entries through after"
+        " the operator has last renewed its right. It is renewed three times as often. Also how"
+        " long a new pod waits for that right if the end of the old one is not known.",
+        ge=30,
+        le=MOST_SECONDS,
     )
     credentials_interval: float = Field(
         60.0, description="Seconds between two checks of a bot's Secret for changes.", gt=0

@@ -1,16 +1,55 @@
-"""Parts that the registry's tests share."""
+"""Parts that the registry's tests share.
 
+What a registry answers does not depend on its database: a test of that takes `api`, `database` or
+`database_url`, and runs on SQLite and on PostgreSQL.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_harness import running_browser
+from playwright.sync_api import Browser
+from postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
 from registry_harness import Api, TickingClock
 from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
+
+TABLES = "asset, tag, asset_tag, dependency, pending_dependency, change, receipt"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A server with an empty registry. Without the package, tests are skipped; in CI they fail."""
+    found = programs()
+    if found is None:
+        assert not os.environ.get("CI"), MISSING
+        pytest.skip(MISSING)
+    with postgresql_server(found) as server:
+        server.execute("CREATE DATABASE registry")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def prepared_postgresql(postgresql: PostgresqlServer) -> Iterator[Database]:
+    """The registry's database of that server, with its tables and its connections."""
+    database = prepared_database(postgresql.url(), connections=40)
+    yield database
+    database.release()
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteFile]:
+def empty_postgresql(prepared_postgresql: Database) -> Database:
+    """The same, without a row."""
+    with prepared_postgresql.connection_context():
+        prepared_postgresql.execute_sql(f"TRUNCATE {TABLES} RESTART IDENTITY")
+    return prepared_postgresql
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path) -> Iterator[Database]:
+    """An empty registry in the file `registry.db`."""
     database = prepared_database(f"sqlite:///{tmp_path / 'registry.db'}")
     database.hold()
     yield database
@@ -19,6 +58,29 @@ def database(tmp_path: Path) -> Iterator[SqliteFile]:
         database.close()
 
 
+@pytest.fixture(params=["sqlite_file", "empty_postgresql"], ids=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """An empty registry of each kind."""
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
-def api(database: SqliteFile) -> Api:
+def database_url(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of `database`, for other processes."""
+    if database.shared:
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        return server.url()
+    return f"sqlite:///{tmp_path / 'registry.db'}"
+
+
+@pytest.fixture
+def api(database: Database) -> Api:
     return Api(create_app(database, clock=TickingClock()).test_client())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of one file: while it runs, no other event loop can."""
+    with running_browser() as browser:
+        yield browser

@@ -173,7 +173,7 @@ def environment(database: Path | str, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    database: Path, log: Path, *, tls: ssl.SSLContext | None = None, **settings: str
+    database: Path | str, log: Path, *, tls: ssl.SSLContext | None = None, **settings: str
 ) -> Iterator[Server]:
     """A registry process, killed at the end if it is still there."""
     with log.open("w") as stream:

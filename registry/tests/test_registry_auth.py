@@ -19,7 +19,7 @@ from tradingbot_registry.auth.kubernetes import (
     REMEMBERED_SECONDS,
     KubernetesGate,
 )
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 READER, WRITER = "reader-token", "writer-token"
 CLUSTER_TOKEN = "token-for-the-api-server"
@@ -102,7 +102,7 @@ def clock() -> Seconds:
 
 
 @pytest.fixture
-def guarded(cluster: Cluster, database: SqliteFile, clock: Seconds) -> FlaskClient:
+def guarded(cluster: Cluster, database: Database, clock: Seconds) -> FlaskClient:
     api = client.ApiClient(client.Configuration(host=cluster.url))
     return create_app(database, gate=KubernetesGate(api, clock=clock)).test_client()
 
@@ -129,7 +129,7 @@ def test_a_token_that_is_not_for_the_registry_is_refused(
 
 
 def test_tokens_for_the_api_server_are_accepted_only_where_somebody_has_said_so(
-    cluster: Cluster, database: SqliteFile, clock: Seconds
+    cluster: Cluster, database: Database, clock: Seconds
 ) -> None:
     api = client.ApiClient(client.Configuration(host=cluster.url))
     gate = KubernetesGate(api, clock=clock, accept_cluster_tokens=True)

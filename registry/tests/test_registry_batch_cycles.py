@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from registry_harness import ASSETS, Api, TickingClock, refusal
-from tradingbot_registry.app import create_app, prepared_database
-from tradingbot_registry.storage.database import SqliteFile
+from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
 SIZE = 6
@@ -105,7 +104,7 @@ def test_the_first_refusal_is_named_and_the_assets_are_as_they_are_then(api: Api
     assert names(refusal(send(api, *renamed), 409, "dependency-cycle")) == ["B", "A", "B"]
 
 
-def test_a_database_with_a_cycle_is_still_changed(api: Api, database: SqliteFile) -> None:
+def test_a_database_with_a_cycle_is_still_changed(api: Api, database: Database) -> None:
     """Edited by hand: the API never stores one. Its items are checked one by one."""
     a, b, c, d = (api.add(name) for name in "abcd")
     with database.connection_context():
@@ -115,14 +114,12 @@ def test_a_database_with_a_cycle_is_still_changed(api: Api, database: SqliteFile
     assert (problem["item"], names(problem)) == (0, ["c", "d", "c"])
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Api:
-    """One registry for all examples: each has assets of its own."""
-    database = prepared_database(f"sqlite:///{tmp_path_factory.mktemp('shared') / 'registry.db'}")
-    return Api(create_app(database, clock=TickingClock()).test_client())
-
-
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=25,
+    deadline=None,
+    # One registry for all examples: each has assets of its own.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     above=st.lists(TARGETS, min_size=SIZE, max_size=SIZE),
     changes=st.lists(
@@ -130,14 +127,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Api:
     ),
 )
 def test_a_batch_is_refused_as_its_items_are_one_by_one(
-    shared: Api, above: list[frozenset[int]], changes: list[tuple[int, frozenset[int]]]
+    api: Api, above: list[frozenset[int]], changes: list[tuple[int, frozenset[int]]]
 ) -> None:
-    together, alone = ladder(shared, above), ladder(shared, above)
+    together, alone = ladder(api, above), ladder(api, above)
     items = [rewire(together[n], *(together[m] for m in sorted(to))) for n, to in changes]
-    answer = send(shared, *items)
+    answer = send(api, *items)
     for place, (n, to) in enumerate(changes):
         patch = {"dependsOn": [alone[m]["id"] for m in sorted(to)]}
-        response = shared.patch(alone[n]["id"], patch)
+        response = api.patch(alone[n]["id"], patch)
         if response.status_code != 200:
             one = refusal(response, 409, "dependency-cycle")
             whole = refusal(answer, 409, "dependency-cycle")

@@ -13,7 +13,7 @@ import pytest
 from registry_harness import ASSETS, DEADLINE_SECONDS, Api, refusal, serving
 from tradingbot_registry.inventory.history import redacted
 from tradingbot_registry.rest.long_poll import KEY, LongPoll
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 CHANGES = "/api/v1/changes"
 
@@ -114,7 +114,7 @@ def test_a_number_from_the_future_is_refused(api: Api) -> None:
         refusal(api.client.get(f"{CHANGES}?{query}"), 422, "invalid")
 
 
-def test_a_credential_of_before_a_rule_is_not_kept(api: Api, database: SqliteFile) -> None:
+def test_a_credential_of_before_a_rule_is_not_kept(api: Api, database: Database) -> None:
     asset = api.add("a", config={"x": [{"y": 1}]})
     with database.connection_context():
         database.execute_sql('UPDATE asset SET config = \'{"x": [{"password": "hunter2"}]}\'')

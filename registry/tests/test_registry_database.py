@@ -11,9 +11,16 @@ import pytest
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError
-from tradingbot_registry.storage import database as database_module
-from tradingbot_registry.storage.database import SqliteFile, database_path, open_database, write
+from tradingbot_registry.storage import engine
+from tradingbot_registry.storage.database import open_database, write
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.migrations import INITIAL, MIGRATIONS, Migration, migrate
+from tradingbot_registry.storage.sqlite import database_path
+
+
+@pytest.fixture
+def database(sqlite_file: Database) -> Database:
+    return sqlite_file
 
 
 @pytest.mark.parametrize(
@@ -31,7 +38,7 @@ def test_a_url_names_a_file(url: str, path: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://user:hunter2@db/orders",
+        "mysql://user:hunter2@db/orders",
         "sqlite://",
         "sqlite:///",
         "sqlite:///:memory:",
@@ -56,7 +63,7 @@ def test_a_file_of_an_odd_name_is_made_and_opened(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_the_pragmas_hold_for_every_connection(database: SqliteFile) -> None:
+def test_the_pragmas_hold_for_every_connection(database: Database) -> None:
     for _ in range(2):
         with database.connection_context():
             pragmas = [
@@ -199,7 +206,7 @@ def test_a_directory_that_can_not_be_written_to_is_refused(unprivileged_director
 
 
 def test_a_full_disk_refuses_writes_whole_and_still_reads(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset = api.add("kept", config={"n": 1})
     with database.connection_context():
@@ -222,7 +229,7 @@ def test_a_full_disk_refuses_writes_whole_and_still_reads(
 
 
 def test_a_write_lock_held_elsewhere_is_waited_for_then_reported(
-    api: Api, database: SqliteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_timeout", 0.01)
     asset = api.add("a")
@@ -240,7 +247,7 @@ def test_a_write_lock_held_elsewhere_is_waited_for_then_reported(
 
 
 def test_a_unit_of_work_is_tried_again_as_a_whole(
-    database: SqliteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_timeout", 0.01)
     other = sqlite3.connect(tmp_path / "registry.db", isolation_level=None)
@@ -260,7 +267,7 @@ def test_a_unit_of_work_is_tried_again_as_a_whole(
         write(database, lambda: ran.append("unit"))
     other.close()
     assert ran == ["unit"]
-    assert len(attempts) == 3 <= database_module.WRITE_ATTEMPTS
+    assert len(attempts) == 3 <= engine.WRITE_ATTEMPTS
 
 
 def test_a_file_that_vanishes_under_the_server_is_not_replaced_by_an_empty_one(
@@ -285,7 +292,7 @@ def test_a_damaged_file_is_reported_and_not_a_crash(api: Api, tmp_path: Path) ->
 
 
 def test_the_writers_of_a_process_take_turns_instead_of_waiting_for_sqlites_lock(
-    database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite's own lock starves one of many writers: nobody else may want it at the same time."""
     beginning, most = [0], [0]
@@ -321,9 +328,9 @@ def test_the_writers_of_a_process_take_turns_instead_of_waiting_for_sqlites_lock
 
 
 def test_a_writer_does_not_wait_for_ever_for_the_others(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "TURN_SECONDS", 0.01)
     with database.turn():
         response = api.client.post(ASSETS, json={"name": "a", "type": "Other"})
         refusal(response, 503, "storage")

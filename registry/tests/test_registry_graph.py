@@ -5,7 +5,6 @@ import json
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
@@ -19,7 +18,7 @@ from tradingbot_registry.inventory.graph import Causes, Direction, Walk, causes,
 from tradingbot_registry.inventory.record import Record, Wanted
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.refusals import CycleError
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, Dependency, rows
 
 Edges = dict[int, frozenset[int]]
@@ -38,7 +37,7 @@ def wanted(name: str, *depends_on: str, status: AssetStatus | None = None) -> Wa
     )
 
 
-def store_on(database: SqliteFile) -> Store:
+def store_on(database: Database) -> Store:
     return Store.on(database, lambda: datetime.now(UTC), uuid4)
 
 
@@ -74,7 +73,7 @@ def test_a_deep_and_wide_graph_is_walked_in_no_time(api: Api) -> None:
 
 
 def test_one_request_for_a_long_graph_is_answered_in_linear_time(
-    api: Api, database: SqliteFile
+    api: Api, database: Database
 ) -> None:
     """2,000 assets, each on the two before it: the depth in the recursion took seconds."""
     first = api.add("a0")
@@ -166,7 +165,7 @@ def test_whatever_is_asked_for_the_graph_is_what_was_granted_and_has_no_cycle(
 
 
 def assert_as_modelled(
-    db: SqliteFile, assets: list[Record], edges: Edges, statuses: list[AssetStatus]
+    db: Database, assets: list[Record], edges: Edges, statuses: list[AssetStatus]
 ) -> None:
     number = {asset.seq: n for n, asset in enumerate(assets)}
     found = causes(db, [asset.seq for asset in assets])
@@ -185,8 +184,7 @@ def assert_as_modelled(
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_two_writers_can_not_close_a_cycle_together(tmp_path: Path, attempt: int) -> None:
-    database = prepared_database(f"sqlite:///{tmp_path / 'registry.db'}")
+def test_two_writers_can_not_close_a_cycle_together(database: Database, attempt: int) -> None:
     app = create_app(database)
     first = Api(app.test_client())
     assets = [first.add(f"a{number}") for number in range(4)]
@@ -213,8 +211,7 @@ def test_two_writers_can_not_close_a_cycle_together(tmp_path: Path, attempt: int
         assert Dependency.select().count(database) == 3
 
 
-def test_concurrent_writers_all_get_through_and_none_is_lost(tmp_path: Path) -> None:
-    database = prepared_database(f"sqlite:///{tmp_path / 'registry.db'}")
+def test_concurrent_writers_all_get_through_and_none_is_lost(database: Database) -> None:
     app = create_app(database)
     asset = Api(app.test_client()).add("counter", config={})
     answers: list[int] = []
@@ -237,8 +234,7 @@ def test_concurrent_writers_all_get_through_and_none_is_lost(tmp_path: Path) -> 
         assert stored.version == 61
 
 
-def test_of_racing_conditional_writes_exactly_one_wins(tmp_path: Path) -> None:
-    database = prepared_database(f"sqlite:///{tmp_path / 'registry.db'}")
+def test_of_racing_conditional_writes_exactly_one_wins(database: Database) -> None:
     app = create_app(database)
     asset = Api(app.test_client()).add("a")
     barrier = threading.Barrier(6)

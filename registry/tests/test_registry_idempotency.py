@@ -1,13 +1,18 @@
 """A POST with an Idempotency-Key may be repeated."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from peewee import fn
 from registry_harness import ASSETS, Api, TickingClock, refusal, serving
 from tradingbot_registry.app import create_app
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.inventory.receipts import Receipts, Repeatable
+from tradingbot_registry.rest.request_context import EXTENSION
+from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.models import Receipt, rows
 from werkzeug.test import TestResponse
 
 BODY = {"name": "a", "type": "Other"}
@@ -49,7 +54,7 @@ def test_a_refused_request_may_be_corrected_under_its_key(api: Api) -> None:
     assert api.find() == ["a"]
 
 
-def test_an_answer_is_kept_for_a_day(database: SqliteFile) -> None:
+def test_an_answer_is_kept_for_a_day(database: Database) -> None:
     clock = TickingClock()
     api = Api(create_app(database, clock=clock).test_client())
     post(api, "k")
@@ -70,3 +75,50 @@ def test_of_requests_at_the_same_time_one_is_carried_out(tmp_path: Path) -> None
         assert {status for status, _ in answers} == {201}
         assert len({asset["id"] for _, asset in answers}) == 1
         assert len(server.call("GET", ASSETS)[1]) == 1
+
+
+def test_answers_that_take_too_much_are_dropped_and_never_carried_out_twice(
+    database: Database,
+) -> None:
+    clock = TickingClock()
+    app = create_app(database, clock=clock)
+    service = app.extensions[EXTENSION]
+    limit = 64 * 1024
+    small = replace(service.store, writes=replace(service.store.writes, receipts=Receipts(limit)))
+    app.extensions[EXTENSION] = replace(service, store=small)
+    api = Api(app.test_client())
+    bodies = [{**BODY, "name": f"a{n}", "config": {"text": "x" * 8000}} for n in range(30)]
+    for number, body in enumerate(bodies):
+        assert post(api, f"k{number}", body).status_code == 201
+        assert kept_bytes(database) <= limit * 9 / 8
+    assert kept_bytes(database) > limit / 2
+    answers = [post(api, f"k{number}", body) for number, body in enumerate(bodies)]
+    replayed = [answer.status_code == 201 for answer in answers]
+    assert replayed == sorted(replayed)
+    assert 5 < sum(replayed) < 10
+    for answer in answers[:-10]:
+        refusal(answer, 409, "answer-not-kept")
+    assert len(api.find("page_size=100")) == len(bodies)
+    # What is dropped is still known by its key, and for a day.
+    refusal(post(api, "k0", BODY), 422, "idempotency-key-reused")
+    clock.now += timedelta(hours=24)
+    assert post(api, "k0", bodies[0]).status_code == 201
+
+
+def test_a_process_that_begins_looks_at_what_others_have_kept(database: Database) -> None:
+    def keep(receipts: Receipts, key: str, size: int) -> None:
+        with database.connection_context():
+            receipts.answer_once(database, Repeatable(key, "a", "d"), clock(), lambda: ["x" * size])
+
+    clock = TickingClock()
+    others = Receipts()
+    for number in range(20):
+        keep(others, f"k{number}", 10_000)
+    assert kept_bytes(database) > 200_000
+    keep(Receipts(50_000), "k", 1)
+    assert 30_000 < kept_bytes(database) < 50_000
+
+
+def kept_bytes(database: Database) -> int:
+    with database.connection_context():
+        return int(rows(database, Receipt.select(fn.SUM(fn.LENGTH(Receipt.answer))))[0][0])

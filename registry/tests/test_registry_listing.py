@@ -4,7 +4,7 @@ import json
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_ties_stand_in_order_of_creation_so_that_no_page_repeats_one(api: Api) -
 
 
 def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = api.add("root", status="Failed")
     api.add("a", root["id"], tags=["t"])

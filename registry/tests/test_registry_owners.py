@@ -2,8 +2,8 @@
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.storage import database as database_module
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage import engine
+from tradingbot_registry.storage.engine import Database
 
 REF = "crd/default/registry.orders-db"
 
@@ -44,9 +44,9 @@ def test_an_upsert_does_not_change_who_an_asset_is(api: Api) -> None:
 
 
 def test_an_upsert_that_changes_nothing_waits_for_no_writer(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "TURN_SECONDS", 0.01)
     before = api.upsert(REF, tags=["t"]).json
     with database.turn():
         same = api.upsert(REF, tags=["t"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
 FACETS = "/api/v1/facets"
@@ -62,7 +62,7 @@ def test_nothing_is_lost_to_one_who_deletes_while_paging(api: Api) -> None:
 
 
 @contextmanager
-def statements_of(database: SqliteFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def statements_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements of the block, as they are sent to the database."""
     sent: list[str] = []
     execute = database.execute_sql
@@ -78,7 +78,7 @@ def statements_of(database: SqliteFile, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def test_a_page_by_cursor_counts_nothing_and_links_to_the_next(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
         api.add(f"a{number}")
@@ -131,7 +131,7 @@ def test_a_cursor_behind_the_longest_name_is_taken(api: Api) -> None:
 
 
 def test_only_the_fields_asked_for_are_answered(
-    api: Api, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = api.add("failed", status="Failed")
     api.add("asset", failed["id"])
@@ -214,3 +214,26 @@ def test_the_most_frequent_tags_are_listed(api: Api, monkeypatch: pytest.MonkeyP
     api.add("b", tags=["y"])
     facets = api.client.get(FACETS).json
     assert (facets["tag"], facets["moreTags"]) == ([{"value": "y", "count": 2}], True)
+
+
+def test_no_character_in_a_parameter_is_a_defect(api: Api) -> None:
+    """PostgreSQL takes no NUL and no half of a surrogate pair."""
+    for path, methods in api.client.get("/api/v1/openapi.json").json["paths"].items():
+        given = [*methods.get("parameters", []), *methods.get("get", {}).get("parameters", [])]
+        for name in (each["name"] for each in given if each.get("in") == "query"):
+            for text in ("%00", "a%00b", "%ED%A0%80", "%F0%9F%98%80", "%FF"):
+                where = path.replace("{", "").replace("}", "")
+                response = api.client.get(f"{where}?{name}={text}")
+                assert response.status_code < 500, (where, name, response.text)
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800", "a\0b"])
+def test_a_cursor_with_what_no_name_has_is_refused(api: Api, text: str) -> None:
+    api.add("a")
+    api.add("b")
+    path = f"{ASSETS}?sort=name&page_size=1"
+    cursor = cursor_of(api.client.get(path))
+    assert cursor is not None
+    digest, _, seq = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    made = base64.urlsafe_b64encode(json.dumps([digest, text, seq]).encode()).decode().rstrip("=")
+    refusal(api.client.get(f"{path}&cursor={made}"), 422, "invalid")

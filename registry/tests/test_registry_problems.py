@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_registry.inventory import listing
 from tradingbot_registry.rest.requests import CreateSchema
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 GOOD = {"name": "a", "type": "Other"}
 
@@ -160,15 +160,15 @@ def test_what_only_speaks_of_a_credential_or_looks_random_is_stored(api: Api) ->
 
 
 @pytest.fixture
-def outdated(api: Api, database: SqliteFile) -> Any:
+def outdated(api: Api, database: Database) -> Any:
     """An asset that today's rules refuse in every field."""
     asset = api.add("a")
     config = json.dumps({"token": SECRET, "n": "\0"})
     with database.connection_context():
-        database.execute_sql(
-            "UPDATE asset SET name = ?, type = 'ApiEndpoint', description = ?, config = ?",
-            (" a\n", "x" * 2000 + "\0", config),
-        )
+        change = "UPDATE asset SET name = ?, type = 'ApiEndpoint', description = ?, config = ?"
+        # PostgreSQL has no NUL in a text.
+        description = "x" * 2000 + ("" if database.shared else "\0")
+        database.execute_sql(change.replace("?", database.param), (" a\n", description, config))
         database.execute_sql("INSERT INTO tag (id, name) VALUES (1, 'Old Tag')")
         database.execute_sql("INSERT INTO asset_tag SELECT seq, 1 FROM asset")
     return api.get(asset["id"])
@@ -202,10 +202,11 @@ def test_what_changes_is_held_to_the_newer_rule(api: Api, outdated: Any) -> None
     assert api.get(outdated["id"]) == outdated
 
 
-def test_an_owner_is_held_to_what_it_changes_too(api: Api, database: SqliteFile) -> None:
+def test_an_owner_is_held_to_what_it_changes_too(api: Api, database: Database) -> None:
     api.upsert("crd/default/a", config={"a": 1})
     with database.connection_context():
-        database.execute_sql("UPDATE asset SET config = ?", (json.dumps({"token": SECRET}),))
+        config = json.dumps({"token": SECRET})
+        database.execute_sql(f"UPDATE asset SET config = {database.param}", (config,))
     stored = {"config": {"token": SECRET}}
     assert api.upsert("crd/default/a", tags=["t"], **stored).json["tags"] == ["t"]
     refusal(api.upsert("crd/default/a", config={"token": "other-secret"}), 422, "invalid")

@@ -11,7 +11,7 @@ from registry_harness import ASSETS, Api, refusal, serving
 from tradingbot_registry.app import create_app
 from tradingbot_registry.inventory import history
 from tradingbot_registry.settings import RegistrySettings
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 CHANGES = "/api/v1/changes"
 DAYS = 30
@@ -36,7 +36,7 @@ def clock() -> MovedClock:
 
 
 @pytest.fixture
-def kept(database: SqliteFile, clock: MovedClock) -> Api:
+def kept(database: Database, clock: MovedClock) -> Api:
     """A registry that keeps changes for 30 days."""
     app = create_app(database, clock=clock, keep=timedelta(days=DAYS))
     return Api(app.test_client())
@@ -48,7 +48,7 @@ def numbers(api: Api, since: int) -> list[int]:
     return [entry["seq"] for entry in response.json["changes"]]
 
 
-def stored(database: SqliteFile) -> list[int]:
+def stored(database: Database) -> list[int]:
     with database.connection_context():
         found: Any = database.execute_sql("SELECT seq FROM change ORDER BY seq")
         return [seq for (seq,) in found]
@@ -105,7 +105,7 @@ def test_the_history_of_an_asset_begins_with_what_is_kept(kept: Api, clock: Move
 
 
 def test_one_write_deletes_a_bounded_number(
-    kept: Api, clock: MovedClock, database: SqliteFile, monkeypatch: pytest.MonkeyPatch
+    kept: Api, clock: MovedClock, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "PRUNED_AT_ONCE", 3)
     for number in range(8):
@@ -125,7 +125,7 @@ def test_one_write_deletes_a_bounded_number(
 
 
 def test_the_newest_stays_for_those_who_are_up_to_date(
-    kept: Api, clock: MovedClock, database: SqliteFile
+    kept: Api, clock: MovedClock, database: Database
 ) -> None:
     asset = kept.add("a")
     clock.move(days=10 * DAYS)
@@ -140,7 +140,7 @@ def test_the_newest_stays_for_those_who_are_up_to_date(
 
 
 def test_a_clock_that_was_set_back_makes_no_gap(
-    kept: Api, clock: MovedClock, database: SqliteFile
+    kept: Api, clock: MovedClock, database: Database
 ) -> None:
     kept.add("a")
     clock.move(days=DAYS)

@@ -120,7 +120,7 @@ def test_waiting_requests_hold_no_body_and_have_a_limit(monkeypatch: pytest.Monk
     monkeypatch.setattr(wsgi_server, "MAX_WAITING", 1)
 
     def waits(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        wait_for_change(environ, 30)
+        wait_for_change(environ, 30, after=0)
         return echo(environ, start)
 
     async def two() -> list[int]:

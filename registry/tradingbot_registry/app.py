@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -19,6 +20,7 @@ from tradingbot_registry.rest import (
     errors,
     observability,
     overview,
+    page,
     query,
     read_only,
 )
@@ -28,7 +30,8 @@ from tradingbot_registry.rest.problems import MisdirectedError
 from tradingbot_registry.rest.request_context import EXTENSION, Service, admit, connect, disconnect
 from tradingbot_registry.rest.responses import AssetPartSchema
 from tradingbot_registry.settings import HISTORY_DAYS
-from tradingbot_registry.storage.database import SqliteFile, open_database, start_up_failures
+from tradingbot_registry.storage.database import CONNECTIONS, open_database, start_up_failures
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.migrations import migrate
 
 BLUEPRINTS = (assets.blueprint, by_ref.blueprint, batch.blueprint, overview.blueprint)
@@ -36,20 +39,21 @@ BLUEPRINTS = (assets.blueprint, by_ref.blueprint, batch.blueprint, overview.blue
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def prepared_database(url: str) -> SqliteFile:
-    """Return the database of that URL, migrated and closed.
+def prepared_database(
+    url: str, *, password_file: Path | None = None, connections: int = CONNECTIONS
+) -> Database:
+    """Return the database of that URL, migrated and closed, as `open_database` does.
 
     Raises DatabaseURLError or DatabaseUnusableError.
     """
-    with start_up_failures(url):
-        database = open_database(url)
-        with database.connection_context():
-            migrate(database)
+    database = open_database(url, password_file=password_file, connections=connections)
+    with start_up_failures(database), database.connection_context():
+        migrate(database)
     return database
 
 
 def create_app(
-    database: SqliteFile,
+    database: Database,
     *,
     gate: Gate | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,10 +76,12 @@ def create_app(
         app.before_request(_only_loopback)
     errors.register(app)
     docs.register(app)
+    page.register(app)
     api = docs.RestApi(app)
     api.register_field(read_only.MomentField, "string", "date-time")
     api.register_field(query.MomentField, "string", "date-time")
-    api.spec.components.schema("AssetPart", schema=AssetPartSchema)
+    for name, schema in {"AssetPart": AssetPartSchema, **batch.DOCUMENTED}.items():
+        api.spec.components.schema(name, schema=schema)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     _guard(app)

@@ -100,6 +100,16 @@ class KeyReusedError(RefusedError):
         super().__init__("this Idempotency-Key was used for another request: take a new one")
 
 
+class AnswerGoneError(RefusedError):
+    """The request was carried out before, under its key, and its answer is no longer kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this request was carried out before, and its answer is no longer kept: read the"
+            " assets, and take a new Idempotency-Key only to carry it out again"
+        )
+
+
 class CycleError(RefusedError):
     """The dependencies would form a cycle."""
 
@@ -175,12 +185,30 @@ class UnavailableError(RefusedError):
 
 
 class StorageError(RefusedError):
-    """The database failed. Nothing of the request was stored. `busy`: a retry may succeed."""
+    """The database failed. Nothing of the request was stored. `busy`: a retry may succeed.
 
-    def __init__(self, reason: str, *, busy: bool = False) -> None:
+    `again`: the registry itself may try the whole write again at once. `cause`: what the database
+    says, for the log.
+    """
+
+    def __init__(
+        self, reason: str, *, busy: bool = False, again: bool = False, cause: str = ""
+    ) -> None:
         super().__init__(f"nothing was changed: the database can't write: {reason}")
         self.reason = reason
         self.busy = busy
+        self.again = again
+        self.cause = cause
+
+
+class OutcomeUnknownError(RefusedError):
+    """The answer of the database was lost, and with it whether a change was stored."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection to the database was lost while the change was stored: it may have been"
+            " stored, or not. Get the asset, or repeat the request with the same Idempotency-Key"
+        )
 
 
 class StorageFullError(StorageError):

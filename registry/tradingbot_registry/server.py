@@ -22,7 +22,7 @@ from tradingbot_registry.rest.body import MAX_BODY
 from tradingbot_registry.rest.request_context import EXTENSION
 from tradingbot_registry.serving_certificate import ServingCertificate
 from tradingbot_registry.settings import AuthMode, RegistrySettings
-from tradingbot_registry.storage.database import SqliteFile, database_path
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.wsgi_server import Application, Server, configured
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,12 @@ def run(settings: RegistrySettings) -> None:
     certificate = ServingCertificate(settings.cert_dir) if settings.cert_dir else None
     listener = listen(settings.host, settings.port)
     # The database last: a registry that can't start must not migrate it.
-    database = prepared_database(settings.database_url)
+    database = prepared_database(
+        settings.database_url,
+        password_file=settings.database_password_file,
+        # One for each request, and one to look for changes.
+        connections=settings.threads + 1,
+    )
     app = create_app(database, gate=gate, keep=timedelta(days=settings.history_days))
     host, port = listener.getsockname()[:2]
     scheme = "https" if certificate else "http"
@@ -51,7 +56,7 @@ def run(settings: RegistrySettings) -> None:
         base,
         extra={
             "url": base,
-            "database": str(database_path(settings.database_url)),
+            "database": database.place,
             "auth_mode": settings.auth_mode.value,
         },
     )
@@ -117,20 +122,22 @@ def _gate(settings: RegistrySettings) -> Gate | None:
 
 def _serve(
     app: Flask,
-    database: SqliteFile,
+    database: Database,
     listener: socket.socket,
     certificate: ServingCertificate | None,
     *,
     threads: int,
 ) -> None:
     _allow_many_connections()
+    store = app.extensions[EXTENSION].store
     server = Server(
         configured(
             Application(
                 app,
                 threads=threads,
                 max_body=MAX_BODY,
-                changed=app.extensions[EXTENSION].store.changed,
+                changed=store.changed,
+                last_change=store.reads.last_change if database.shared else None,
             ),
             tls=certificate and certificate.reloading_context(),
             drain_seconds=DRAIN_SECONDS,

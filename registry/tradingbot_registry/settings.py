@@ -32,8 +32,15 @@ class RegistrySettings(BaseSettings):
     )
     database_url: str = Field(
         default="sqlite:///registry.db",
+        repr=False,  # It may have a password.
         description="URL of the database: sqlite:////absolute/path/file.db, or"
-        " sqlite:///file.db relative to the working directory. Created if missing.",
+        " sqlite:///file.db relative to the working directory, created if missing; or"
+        " postgresql://USER@HOST:5432/DATABASE?sslrootcert=/path/ca.crt, which exists.",
+    )
+    database_password_file: Path | None = Field(
+        default=None,
+        description="File with the password for PostgreSQL, and nothing else; read again for each"
+        " new connection.",
     )
     auth_mode: AuthMode = Field(
         default=AuthMode.NONE,

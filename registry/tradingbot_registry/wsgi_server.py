@@ -11,7 +11,7 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from werkzeug.test import run_wsgi_app
 
 from tradingbot_registry.inventory.store import Changed
 from tradingbot_registry.refusals import RefusedError, UnavailableError
-from tradingbot_registry.rest.long_poll import KEY, LongPoll
+from tradingbot_registry.rest.long_poll import KEY, Changes, LongPoll
 from tradingbot_registry.rest.problems import (
     MEDIA_TYPE,
     DefectError,
@@ -95,14 +95,21 @@ class Application:
     """An ASGI application that runs a WSGI application in threads, on complete bodies.
 
     A body of more than `max_body` bytes is cut after one more, which is how the application
-    recognises it.
+    recognises it. `last_change` returns the number of the last change in a database that others
+    write to as well.
     """
 
     def __init__(
-        self, wsgi: Any, *, threads: int, max_body: int, changed: Changed | None = None
+        self,
+        wsgi: Any,
+        *,
+        threads: int,
+        max_body: int,
+        changed: Changed | None = None,
+        last_change: Callable[[], int] | None = None,
     ) -> None:
         self._wsgi = wsgi
-        self._changes = Changes()
+        self._changes = Changes(last_change)
         if changed is not None:
             changed.listeners.append(self._changes.note)
         self._max_body = max_body
@@ -150,7 +157,7 @@ class Application:
         self._buffered -= len(body)
         body.clear()
         environ |= {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}
-        if not await self._changes.wait(seen, poll.seconds, receive):
+        if not await self._changes.wait(seen, poll, receive):
             return None
         return await loop.run_in_executor(threads, run, self._wsgi, environ)
 
@@ -176,53 +183,6 @@ class Application:
                 return True
             if size > self._max_body + MAX_DISCARDED:
                 return False
-
-
-class Changes:
-    """Lets coroutines of one event loop wait for what threads note."""
-
-    def __init__(self) -> None:
-        self.waiting = 0
-        self._number = 0
-        self._next = asyncio.Event()
-        self._stopped = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def number_in(self, loop: asyncio.AbstractEventLoop) -> int:
-        """Return the number of the last change, to wait for the next one in this loop."""
-        self._loop = loop
-        return self._number
-
-    def note(self) -> None:
-        """Note a change. Any thread may do so."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def stop(self) -> None:
-        """End all waiting, in the thread of the loop."""
-        self._stopped = True
-        self.note()
-
-    def _wake(self) -> None:
-        self._number += 1
-        woken, self._next = self._next, asyncio.Event()
-        woken.set()
-
-    async def wait(self, seen: int, seconds: float, receive: Any) -> bool:
-        """Return after a change since `seen`, or after `seconds`; False if the client has gone."""
-        if self._number != seen or self._stopped:
-            return True
-        self.waiting += 1
-        change, gone = asyncio.ensure_future(self._next.wait()), asyncio.ensure_future(receive())
-        try:
-            done, _ = await asyncio.wait(
-                {change, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            self.waiting -= 1
-            change.cancel()
-            gone.cancel()
-        return gone not in done
 
 
 async def _write(answer: Answer, send: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tradingbot_exchange.streams import EventStream
+from tradingbot_exchange.streams import LONGEST_MESSAGE, EventStream
 
 PING_SECONDS = 20.0
 """How often the server pings. A client that does not answer within half of it is cut off."""
@@ -26,9 +26,9 @@ class Connection:
         self._overrun = False
 
     @classmethod
-    async def open(cls, request: web.Request) -> "Connection":
-        """Accept a WebSocket."""
-        stream = EventStream(request, heartbeat=PING_SECONDS)
+    async def open(cls, request: web.Request, *, longest: int = LONGEST_MESSAGE) -> "Connection":
+        """Accept a WebSocket. `longest`: of a message from the client, in bytes."""
+        stream = EventStream(request, heartbeat=PING_SECONDS, longest=longest)
         await stream.prepare(request)
         return cls(stream, request.transport)
 

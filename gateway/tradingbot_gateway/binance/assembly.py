@@ -19,6 +19,7 @@ from tradingbot_gateway.answers import ServerClock, Wall
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.addresses import Addresses, addresses
 from tradingbot_gateway.binance.app import application
+from tradingbot_gateway.binance.budget import Budget
 from tradingbot_gateway.binance.dispatch import Dispatch
 from tradingbot_gateway.binance.feed import Feed
 from tradingbot_gateway.binance.instruments import Instruments, name_of
@@ -107,6 +108,7 @@ class Binance:
             settings.placeholder_key, settings.placeholder_secret.get_secret_value()
         )
         gatekeeper = Gatekeeper(placeholder, self._clock)
+        budget = Budget(self._clock.now)
         dispatch = Dispatch(
             gate,
             gatekeeper,
@@ -114,10 +116,11 @@ class Binance:
             trading=trading,
             upstream=upstream,
             market=market,
+            budget=budget,
         )
         self._application = application(
             dispatch,
-            MarketStreams(session, streams),
+            MarketStreams(session, streams, budget),
             WebSocketApi(dispatch, gatekeeper, self._account, wall),
             headers={} if self._venue is None else SIMULATED,
         )

@@ -5,10 +5,12 @@ every way to place an order that the gateway does not judge. docs/gateway-binanc
 from it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tradingbot_exchange.binance.calls import CALLS, Call, Security
+from tradingbot_exchange.binance.errors import ApiError
 from tradingbot_exchange.binance.parameters import Schema
 
 
@@ -22,10 +24,16 @@ class Treatment(StrEnum):
     ORDER = "judged, tagged, signed"
     ORDER_LIST = "judged as its two orders, tagged, signed"
     CANCEL_REPLACE = "the new order is judged; then both are sent"
-    CANCEL = "never refused, signed"
+    CANCEL = "never refused, signed; of the bot's own orders alone"
     CANCEL_ALL = "the bot's own orders are cancelled one by one; those of others stay"
     NOTHING = "answered by the gateway: an empty list"
     SESSION = "answered by the gateway"
+
+
+_HEAVY = 80
+"""The weight that counts for a request whose parameters the gateway can't read."""
+
+Weigh = Callable[[Mapping[str, str]], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,8 @@ class Allowed:
     treatment: Treatment
     schema: Schema | None = None
     """The parameters, for calls that are judged: one that is not known is refused."""
+    weigh: Weigh = field(default=lambda _: _HEAVY)
+    """Returns the request weight that the exchange counts for these parameters."""
 
 
 _TREATMENTS = {
@@ -72,7 +82,20 @@ def _allowed(call: Call) -> Allowed:
         security=call.security,
         treatment=treatment,
         schema=call.schema if treatment in _JUDGED else None,
+        weigh=_weigher(call),
     )
+
+
+def _weigher(call: Call) -> Weigh:
+    def weigh(sent: Mapping[str, str]) -> int:
+        if isinstance(call.weight, int):
+            return call.weight
+        try:
+            return call.weigh(call.schema.read(sent))
+        except ApiError:
+            return _HEAVY
+
+    return weigh
 
 
 def _market(name: str, path: str, websocket: str | None = None) -> Allowed:

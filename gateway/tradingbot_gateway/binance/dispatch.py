@@ -8,6 +8,7 @@ from tradingbot_exchange.binance.framing import Proof
 
 from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError, encode_json
 from tradingbot_gateway.binance.account import Account
+from tradingbot_gateway.binance.budget import Budget
 from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.proof import Gatekeeper, without_proof
 from tradingbot_gateway.binance.refusals import RefusalError
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _JSON = {"Content-Type": "application/json;charset=UTF-8"}
 _JUDGED = frozenset({Treatment.ORDER, Treatment.ORDER_LIST, Treatment.CANCEL_REPLACE})
+_NEVER_WAIT = _JUDGED | {Treatment.CANCEL, Treatment.CANCEL_ALL, Treatment.NOTHING}
 _UNKNOWN_OUTCOME = ApiError(
     -1007,
     "Timeout waiting for response from backend server. Send status unknown; execution status"
@@ -41,6 +43,7 @@ class Dispatch:
         trading: Trading,
         upstream: Upstream,
         market: Upstream,
+        budget: Budget,
     ) -> None:
         """`upstream` has the account, `market` the prices: one exchange, except in Paper."""
         self._gate = gate
@@ -49,6 +52,7 @@ class Dispatch:
         self._trading = trading
         self._upstream = upstream
         self._market = market
+        self._budget = budget
 
     async def answer(
         self, call: Allowed, sent: Mapping[str, str], proof: Proof, query: str | None = None
@@ -56,6 +60,7 @@ class Dispatch:
         """Return the answer to a call. `query`: market data's own, passed on byte by byte."""
         try:
             self._gatekeeper.check(call.security, proof, sent)
+            self._budget.spend(call.weigh(sent), may_wait=call.treatment not in _NEVER_WAIT)
             return self._untagged(await self._carry_out(call, sent, query))
         except ApiError as error:
             return self.refusal(error)
@@ -104,6 +109,8 @@ class Dispatch:
         headers = dict(_JSON)
         if isinstance(error, RefusalError):
             headers[REFUSED_HEADER] = error.control
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(error.retry_after)
         return Answer(error.status, encode_json(error.body()), headers)
 
     def refuse(self, what: str, error: RefusalError) -> Answer:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from tradingbot_exchange.binance import errors
+from tradingbot_exchange.binance.parameters import LEGAL_RANGES, Kind
 from tradingbot_exchange.engine.types import Instrument
 
 from tradingbot_gateway.answers import Answer
@@ -16,6 +18,8 @@ from tradingbot_gateway.errors import UnreachableError
 
 _PATH = "/api/v3/exchangeInfo"
 _INVALID_SYMBOL = -1121
+_NAME = re.compile(LEGAL_RANGES[Kind.SYMBOL])
+"""Binance has no symbol of another form, and answers another error to its question."""
 _ZERO, _UNLIMITED = Decimal(0), Decimal(10**12)
 _SMALLEST = Decimal("0.00000001")
 _FEE = Decimal("0.001")
@@ -42,7 +46,7 @@ class Instruments:
     async def get(self, name: str) -> Instrument:
         """Return an instrument. Raises ApiError (-1121), UnreachableError."""
         found = self._known.get(name)
-        if found is None:
+        if found is None and _NAME.fullmatch(name) is not None:
             await self.load((name,))
             found = self._known.get(name)
         if found is None:

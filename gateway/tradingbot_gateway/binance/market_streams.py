@@ -8,7 +8,8 @@ import aiohttp
 from aiohttp import WSMsgType, web
 from yarl import URL
 
-from tradingbot_gateway.connection import CLOSE_SECONDS, WEBSOCKET_TIMEOUT
+from tradingbot_gateway.binance.budget import Budget
+from tradingbot_gateway.connection import CLOSE_SECONDS, LONGEST_FRAME, WEBSOCKET_TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +23,10 @@ Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 class MarketStreams:
     """Connections to `/ws` and `/stream`, each with one of its own to the exchange."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, address: str, budget: Budget) -> None:
         self._session = session
         self._address = address
+        self._budget = budget
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -32,6 +34,8 @@ class MarketStreams:
         path = request.raw_path
         if _PATH.fullmatch(path) is None or ".." in path:
             raise web.HTTPNotFound
+        if not self._budget.opens_stream():
+            raise web.HTTPTooManyRequests(text="the risk gateway opens no more streams for now")
         url = URL(self._address + path, encoded=True)
         try:
             upstream = await self._session.ws_connect(
@@ -43,7 +47,9 @@ class MarketStreams:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("no market stream: %s", type(error).__name__)
             raise web.HTTPServiceUnavailable from None
-        client = web.WebSocketResponse(heartbeat=PING_SECONDS, timeout=CLOSE_SECONDS)
+        client = web.WebSocketResponse(
+            heartbeat=PING_SECONDS, timeout=CLOSE_SECONDS, max_msg_size=LONGEST_FRAME
+        )
         await client.prepare(request)
         self._open.add(client)
         try:

@@ -10,8 +10,16 @@ _REJECTED, _NOT_SUPPORTED = -2010, -1020
 class RefusalError(ApiError):
     """An answer of the gateway, not of the exchange. `control` names what refused."""
 
-    def __init__(self, control: str, code: int, message: str) -> None:
-        super().__init__(code, message)
+    def __init__(
+        self,
+        control: str,
+        code: int,
+        message: str,
+        *,
+        status: int = 400,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(code, message, status=status, retry_after=retry_after)
         self.control = control
 
 

@@ -13,7 +13,7 @@ from tradingbot_gateway.binance.calls import Allowed, Treatment
 from tradingbot_gateway.binance.proof import without_proof
 from tradingbot_gateway.binance.queries import Queries
 from tradingbot_gateway.binance.refusals import refused
-from tradingbot_gateway.binance.requests import Submission, read_submission
+from tradingbot_gateway.binance.requests import Submission, new_client_id, read_submission
 from tradingbot_gateway.binance.translation import (
     Tag,
     canceled,
@@ -29,7 +29,7 @@ from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import Cancel, Place
 from tradingbot_gateway.risk.events import Event
-from tradingbot_gateway.risk.types import Order
+from tradingbot_gateway.risk.types import Order, Purpose
 from tradingbot_gateway.risk.verdicts import Refused, Release
 from tradingbot_gateway.sending import Sending
 
@@ -67,6 +67,8 @@ class Trading:
         name = sent.get("symbol")
         if not name:
             raise errors.missing("symbol")
+        if call.treatment is Treatment.CANCEL_REPLACE:
+            sent = self._replacing_own(sent)
         instrument = await self._markets.for_order(name)
         submission = read_submission(call, sent, instrument, self._tag, client_of=self._client_of)
         await self._admit(submission)
@@ -130,13 +132,59 @@ class Trading:
     # Cancels
 
     async def cancel(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
-        """Send a cancel of the bot, which is never refused. Raises UnreachableError."""
+        """Send a cancel of an order of the bot, which is never refused.
+
+        The orders of the gateway, of people and of other bots are not the bot's to cancel: for the
+        bot they do not exist. Raises ApiError (-2011), UnreachableError.
+        """
+        if call.path == LIST:
+            may_be_sent = await self._may_cancel_list(sent)
+        else:
+            may_be_sent = self._may_cancel(sent.get("origClientOrderId"), sent.get("orderId"))
+        if not may_be_sent:
+            raise errors.unknown_cancel()
         answer = await self._upstream.call(
             call.method, str(call.path), without_proof(sent), call.security
         )
         if answer.succeeded:
             self._canceled(answer)
         return answer
+
+    def _replacing_own(self, sent: Mapping[str, str]) -> Mapping[str, str]:
+        """Return a cancel-replace of an order of the bot.
+
+        In the place of any other order it names one that does not exist, so that the exchange
+        answers as it does then: the new order may be an exit.
+        """
+        number, client_id = "cancelOrderId", "cancelOrigClientOrderId"
+        if self._may_cancel(sent.get(client_id), sent.get(number)):
+            return sent
+        others = {name: text for name, text in sent.items() if name != number}
+        return {**others, client_id: new_client_id()}
+
+    def _may_cancel(self, client_id: str | None, number: str | None) -> bool:
+        """Whether a cancel by either id may be sent. One without an id is the exchange's to refuse.
+
+        Open orders of the bot are known once the books are those of the exchange.
+        """
+        nothing_named = not (client_id or number)
+        return nothing_named or not self._gate.reconciled or self._is_own(client_id, number)
+
+    def _is_own(self, client_id: str | None, number: str | None) -> bool:
+        orders = self._gate.desk.ledger.state.orders
+        found = client_id or self._client_of(number or "")
+        tracked = orders.get(found or "")
+        return tracked is not None and tracked.purpose is Purpose.BOT
+
+    async def _may_cancel_list(self, sent: Mapping[str, str]) -> bool:
+        """As above. The books have no numbers of lists, so the exchange is asked for the orders."""
+        ids = {"listClientOrderId": "origClientOrderId", "orderListId": "orderListId"}
+        asked = {to: sent[name] for name, to in ids.items() if sent.get(name)}
+        if not self._gate.reconciled or not asked:
+            return True
+        answer = await self._upstream.call("GET", LIST, asked, Security.USER_DATA)
+        orders = answer.json()["orders"] if answer.succeeded else ()
+        return not orders or any(self._is_own(each["clientOrderId"], None) for each in orders)
 
     async def cancel_all(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
         """Cancel the bot's open orders of a symbol. Raises UnreachableError.

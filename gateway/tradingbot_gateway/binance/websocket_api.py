@@ -34,6 +34,7 @@ from tradingbot_gateway.binance.dispatch import Dispatch
 from tradingbot_gateway.binance.proof import Gatekeeper
 from tradingbot_gateway.binance.refusals import RefusalError, not_allowed
 from tradingbot_gateway.binance.views import in_event
+from tradingbot_gateway.connection import LONGEST_FRAME
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class WebSocketApi:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection."""
-        connection = await Connection.open(request)
+        connection = await Connection.open(request, longest=LONGEST_FRAME)
         session = Session(self, connection, self._wall())
         self._open.add(session)
         self.account.listeners.add(session)

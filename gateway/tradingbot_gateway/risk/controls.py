@@ -34,6 +34,10 @@ class Standing:
 
     not_reconciled: str | None = None
     terminating: str | None = None
+    not_granted: str | None = None
+    """Another pod of the bot may pass entries: those of this one are cancelled."""
+    outdated: str | None = None
+    """The limits have changed, and are not known yet."""
     closed: str | None = None
     halted_until: int = 0
     """From bot.json; the ledger has its own."""
@@ -86,6 +90,12 @@ def terminating(case: Case) -> Refused | None:
     """Refuse once the pod has been told to go."""
     reason = case.standing.terminating
     return refused(Control.TERMINATING, f"no entries: {reason}") if reason else None
+
+
+def granted(case: Case) -> Refused | None:
+    """Refuse without a grant of the operator, and while changed limits have not arrived."""
+    reason = case.standing.not_granted or case.standing.outdated
+    return refused(Control.NOT_GRANTED, f"no entries: {reason}") if reason else None
 
 
 def closed(case: Case) -> Refused | None:
@@ -309,6 +319,7 @@ CHECKS: dict[str, Check] = {
     for check in (
         not_reconciled,
         terminating,
+        granted,
         closed,
         halted,
         symbols,

@@ -116,6 +116,14 @@ class Desk:
         """Let no entry through until `reconciled`: events of the exchange may have been missed."""
         self._standing = replace(self._standing, not_reconciled=reason)
 
+    def granted(self, *, not_granted: str | None, outdated: str | None) -> None:
+        """Let entries through, or not: by the right that the operator gives. Not saved.
+
+        Without the right, open entry orders are cancelled as well. While the limits are outdated,
+        entries only wait.
+        """
+        self._standing = replace(self._standing, not_granted=not_granted, outdated=outdated)
+
     def terminate(self, reason: str) -> None:
         """Let no entry through any more, and cancel entry orders. Not saved."""
         self._standing = replace(self._standing, terminating=reason)
@@ -335,8 +343,9 @@ class Desk:
     def _no_entries(self, now: int) -> str | None:
         """Return why open entry orders have to be cancelled now, if they have to."""
         standing, state = self._standing, self.ledger.state
-        if standing.terminating or standing.closed:
-            return standing.terminating or standing.closed
+        reason = standing.terminating or standing.not_granted or standing.closed
+        if reason:
+            return reason
         if now < max(state.halted_until, standing.halted_until):
             return state.halt_reason or "the bot is halted for its daily loss"
         return None

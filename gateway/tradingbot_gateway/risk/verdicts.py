@@ -21,6 +21,7 @@ class Control(StrEnum):
     DUPLICATE = "Duplicate"
     UNKNOWN_OUTCOME = "UnknownOutcome"
     NOT_RECONCILED = "NotReconciled"
+    NOT_GRANTED = "NotGranted"
     CLOSED = "Closed"
     TERMINATING = "Terminating"
 

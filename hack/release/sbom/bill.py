@@ -150,10 +150,11 @@ def _spdx_expression(stated: str | None) -> str | None:
 
 
 def _npm(package: NpmPackage) -> Component:
+    scope, _, name = package.name.rpartition("/")
     return Component(
         name=package.name,
         version=package.version,
-        purl=PackageURL("npm", None, package.name, package.version),
+        purl=PackageURL("npm", scope or None, name, package.version),
         licence=_spdx_expression(package.licence),
     )
 

@@ -75,6 +75,7 @@ def places(system: System) -> str:
         ("kubeconfig", f"export KUBECONFIG={quote(str(plane.kubeconfig))}"),
         ("kubectl", f"export PATH={quote(str(Path(kubectl_path()).parent))}:$PATH"),
         ("registry", f"{system.registry_url}{_ASSETS}"),
+        ("assets, bots", f"{system.registry_url}/"),
         ("Swagger UI", f"{system.registry_url}/api/v1/docs"),
         *((exchange.dialect, exchange.url) for exchange in Demo(system).exchanges.all),
         ("logs", str(plane.table.log)),

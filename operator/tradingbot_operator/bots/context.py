@@ -12,6 +12,7 @@ from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.overrides import Overrides
 from tradingbot_operator.bots.children.surroundings import DEFAULT, Surroundings
 from tradingbot_operator.bots.credentials import Secrets
+from tradingbot_operator.bots.entry_grants.grants import Grants
 from tradingbot_operator.bots.observed import Running
 from tradingbot_operator.bots.registry_sync import BotAssets
 from tradingbot_operator.bots.replica_sets import ReplicaSets
@@ -75,6 +76,7 @@ class Context:
     metrics: Metrics
     replica_sets: ReplicaSets
     secrets: Secrets
+    grants: Grants
     again_in: Callable[[NamespacedName, float], None] = lambda _key, _seconds: None
     """Requeue a bot: reconcile it after that many seconds, or sooner."""
     surroundings: Surroundings = DEFAULT
@@ -109,3 +111,4 @@ class Context:
         self.polls.unsubscribe(key)
         self.replica_sets.forget(key)
         self.secrets.drop(key)
+        self.grants.drop(key)

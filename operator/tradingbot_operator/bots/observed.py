@@ -138,6 +138,8 @@ class Observed:
     """The errors of failed steps of a stop."""
     stopping_since: datetime | None = None
     """When the current stop began; None if the bot need not stop."""
+    entries: str = ""
+    """Why the gateway lets no entries through, if the operator grants none."""
     was_blocked: bool = False
     """Whether the status reports that stop as blocked."""
 

@@ -31,6 +31,7 @@ from tradingbot_operator.bots.children import manifests
 from tradingbot_operator.bots.children.built_in_types import POD_TEMPLATE
 from tradingbot_operator.bots.children.differences import differences_of
 from tradingbot_operator.bots.children.drift import must_replace, without_guarded_fields
+from tradingbot_operator.bots.children.manifests import Config
 from tradingbot_operator.bots.children.network_policy import egress_ports_of
 from tradingbot_operator.bots.children.surroundings import DEFAULT, Surroundings
 from tradingbot_operator.bots.observed import (
@@ -64,6 +65,8 @@ class Plan:
     waiting: Waiting | None = None
     hours: Hours | None = None
     config_hash: str | None = None
+    applied: Config | None = None
+    """What bot.json has: partly an older configuration while a restart waits."""
     running: Running | None = None
     """What the bot runs with after this plan is applied; None if that is not known."""
     removals: tuple[str, ...] = ()
@@ -135,6 +138,7 @@ def plan(bot: Bot, observed: Observed, now: datetime, surroundings: Surroundings
         waiting=waiting,
         hours=open_hours,
         config_hash=config.hash,
+        applied=applied,
         running=running,
         removals=_removals(spec, observed),
         causes=causes,

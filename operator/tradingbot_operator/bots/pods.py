@@ -14,11 +14,11 @@ from tradingbot_api import gateway_pod
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator import BOT_LABEL, MANAGED_BY, RESTART_HASH
+from tradingbot_operator.cluster.ended_pods import FINISHED
 from tradingbot_operator.cluster.timestamps import instant
 
 CONTAINER = "bot"
 TEMPLATE_HASH = "pod-template-hash"
-FINISHED = frozenset({"Succeeded", "Failed"})
 LONGEST_PROBLEM = 300
 
 NOT_CONTROLLED = ""

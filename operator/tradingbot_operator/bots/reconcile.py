@@ -15,14 +15,17 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from tradingbot_api.enforcement import has_gateway
 from tradingbot_api.model import JsonObject, digest
 from tradingbot_api.namespaced_name import NamespacedName
+from tradingbot_api.tradingbot import Mode
 
 from tradingbot_operator import FINALIZER, RESTORE_STATUS
 from tradingbot_operator.bots.apply_children import CONFIRM_AFTER, apply_plan
 from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.overrides import Overrides
 from tradingbot_operator.bots.context import Context, ReconcileError
+from tradingbot_operator.bots.entry_grants.decision import Wish
 from tradingbot_operator.bots.observe import observe
 from tradingbot_operator.bots.observed import Observed, has_stopped, replicas
 from tradingbot_operator.bots.plan import Plan, plan
@@ -137,6 +140,7 @@ async def _observe_plan_apply(
         observed,
         risk=risk,
         running=context.running.get(bot.key),
+        entries=context.grants.problem(bot.key),
         overrides=context.recall(bot.key).overrides or Overrides.stored(bot.status),
     )
     decision = plan(bot, observed, now, context.surroundings)
@@ -153,10 +157,30 @@ async def _observe_plan_apply(
             stopping_since=memory.stopping_since,
             was_blocked=was_blocked(bot.status),
         )
+    if decision.stop is not None:
+        _grant_entries(context, bot, decision, observed)  # a stop of entries waits for no write
     applied = await apply_plan(context, bot, body, decision, observed)
+    if decision.stop is None:
+        _grant_entries(context, bot, decision, observed)
     if observed.overrides != Overrides.stored(bot.status):
         context.memory(bot.key).overrides = observed.overrides  # more than the status has yet
     return bot, decision, applied
+
+
+def _grant_entries(context: Context, bot: Bot, decision: Plan, observed: Observed) -> None:
+    """Say what the bot's gateway is to be told, which then happens beside this reconcile."""
+    pod, applied = observed.pods.current, decision.applied
+    if bot.spec is None or applied is None:
+        return  # what its gateway is to enforce is not known
+    # A change of `enforcement` or `mode` may wait for a restart: what runs counts.
+    if not has_gateway(bot.spec) and (pod is None or not pod.gateway.exists):
+        context.grants.drop(bot.key)
+        return
+    if pod is not None and pod.going is not None:
+        pod = None
+    withdrawn = None if decision.stop is None else str(decision.stop)
+    wish = Wish(applied.hash, withdrawn, exclusive=applied.body.get("mode") == Mode.LIVE)
+    context.grants.want(bot.key, wish, pod)
 
 
 async def _try_to_mark(

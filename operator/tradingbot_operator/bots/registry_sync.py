@@ -83,6 +83,7 @@ def bot_asset(bot: Bot, spec: TradingBotSpec, *, phase: str) -> Asset:
             "name": bot.meta.name,
             "strategy": spec.strategy.type.value,
             "mode": spec.mode.value,
+            "phase": phase,
         },
         "dependsOn": [exchange_asset(spec).ref],
         "managedBy": "operator",

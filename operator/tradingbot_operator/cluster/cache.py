@@ -20,6 +20,7 @@ from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator import BOT_LABEL, CHILD_KINDS, UNREADABLE
+from tradingbot_operator.cluster.ended_pods import gateway_has_ended
 from tradingbot_operator.cluster.reading.trimming import bot_of, child_name, trimmed
 
 LABELLED_KINDS = (*CHILD_KINDS, "Pod")
@@ -76,6 +77,8 @@ class Store:
         self._objects: dict[str, dict[NamespacedName, Kept]] = {}
         self._pods: dict[NamespacedName, set[str]] = {}
         """The names of the pods that carry the label of a bot, by bot."""
+        self._ended: dict[str, None] = {}
+        """The uids of deleted pods whose gateway has certainly ended."""
         self._deleted: dict[str, int] = {}
         """The resource version at which each deleted object, by uid, was last seen."""
 
@@ -206,6 +209,10 @@ class Store:
         uid = obj["metadata"].get("uid", "")
         kept = self._kept(kind, namespace, name)
         known = self.get(kind, namespace, name)
+        if kind == "Pod" and gateway_has_ended(obj):
+            self._ended[uid] = None
+            if len(self._ended) > DELETED_MEMORY:
+                del self._ended[next(iter(self._ended))]
         if known is not None and known["metadata"].get("uid", "") == uid:
             del self._objects[kind][NamespacedName(namespace, name)]
             if kind == "Pod":
@@ -216,6 +223,10 @@ class Store:
         self._deleted[uid] = version_of(obj)
         if len(self._deleted) > DELETED_MEMORY:
             del self._deleted[next(iter(self._deleted))]
+
+    def has_ended(self, uid: str) -> bool:
+        """Return whether the pod of that uid was deleted after its gateway had certainly ended."""
+        return uid in self._ended
 
     def forget(self, kind: str, namespace: str, name: str) -> None:
         """Forget an object of which only the version is kept."""

@@ -9,12 +9,14 @@ tenant may control what it resolves to.
 
 import asyncio
 import errno
+import ipaddress
 import os
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tradingbot_api.contract import RiskReport
 from tradingbot_api.gateway_state import GatewayNotice
+from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator.risk.answer import NoReportError, parsed
 from tradingbot_operator.risk.connection import (
@@ -28,6 +30,22 @@ OWN_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAD
 """Errors of the operator's own machine, which are not the bot's fault."""
 
 HTTP_PORT = 80
+
+
+def report_url(template: str, key: NamespacedName, address: str) -> str:
+    """Return the URL of a bot's reports; empty if it needs an address and there is none."""
+    namespace, name = (quote(part, safe="") for part in key)
+    url = template.replace("{namespace}", namespace).replace("{name}", name)
+    if "{ip}" not in url:
+        return url
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(ip, ipaddress.IPv6Address):
+        # A zone names a network interface, which would be looked up on the node.
+        return "" if ip.scope_id else url.replace("{ip}", f"[{ip}]")
+    return url.replace("{ip}", str(ip))
 
 
 class Peer(Protocol):

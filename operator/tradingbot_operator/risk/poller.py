@@ -19,7 +19,6 @@ So the poller knows nothing of halts, schedules or the status, and a report that
 costs one comparison.
 """
 
-import ipaddress
 import logging
 import random
 import time
@@ -29,12 +28,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator.risk.answer import Result
-from tradingbot_operator.risk.client import Peer, RiskPeer
+from tradingbot_operator.risk.client import Peer, RiskPeer, report_url
 from tradingbot_operator.risk.daily_loss import PollState, PollSubscription
 from tradingbot_operator.risk.own_thread import Mailbox, run_in_thread
 from tradingbot_operator.risk.polling import Drop, Pace, Polling, PollOutcome, Target
@@ -172,19 +170,7 @@ class RiskPoller:
             outcomes.close()
 
     def _url(self, key: NamespacedName, address: str) -> str:
-        """Return the URL of the bot's reports; empty if it needs an address and there is none."""
-        namespace, name = (quote(part, safe="") for part in key)
-        url = self._template.replace("{namespace}", namespace).replace("{name}", name)
-        if "{ip}" not in url:
-            return url
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return ""
-        if isinstance(ip, ipaddress.IPv6Address):
-            # A zone names a network interface, which would be looked up on the node.
-            return "" if ip.scope_id else url.replace("{ip}", f"[{ip}]")
-        return url.replace("{ip}", str(ip))
+        return report_url(self._template, key, address)
 
     def _start_polling(self, bot: _Bot) -> None:
         if self._polling is not None:

@@ -1,13 +1,16 @@
 """The interface of authorization, and the implementation without any."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Gate(Protocol):
     """Decides whether a request may be served."""
 
-    def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:
-        """Return the caller's name.
+    def admit(
+        self, authorization: str | None, verbs: tuple[str, ...], namespaces: Sequence[str] = ()
+    ) -> str:
+        """Return the name of a caller who may use the verbs: in all namespaces, or in these.
 
         Raises UnauthenticatedError, ForbiddenError or UnavailableError.
         """
@@ -17,6 +20,11 @@ class Gate(Protocol):
 class OpenGate:
     """Admits every caller: for a server that only this machine can reach."""
 
-    def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:  # noqa: ARG002
+    def admit(
+        self,
+        authorization: str | None,  # noqa: ARG002
+        verbs: tuple[str, ...],  # noqa: ARG002
+        namespaces: Sequence[str] = (),  # noqa: ARG002
+    ) -> str:
         """Return a name for the log."""
         return "anonymous"

@@ -2,8 +2,9 @@
 
 A bearer token is a ServiceAccount's or a user's. The API server identifies the caller (TokenReview)
 and checks by RBAC whether the caller may use a verb on the virtual resource
-`assets.registry.trading.io` (SubjectAccessReview). Answers are cached for a few seconds, so that a
-burst of a controller does not become one of the API server.
+`assets.registry.trading.io` (SubjectAccessReview), in all namespaces or in those of a read: an
+asset is in the namespace that its external reference names. Answers are cached for a few seconds,
+so that a burst of a controller does not become one of the API server.
 
 Tokens must be issued for the registry's own audience. With a token for the API server, the
 registry, and anyone who can read its traffic or memory, could act as the caller in the cluster.
@@ -11,7 +12,7 @@ registry, and anyone who can read its traffic or memory, could act as the caller
 
 import hashlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -29,6 +30,7 @@ from tradingbot_registry.refusals import ForbiddenError, UnauthenticatedError, U
 GROUP = "registry.trading.io"
 AUDIENCE = "tradingbot-registry"
 RESOURCE = "assets"
+EVERY_NAMESPACE = ""
 
 REMEMBERED_SECONDS = 10.0
 REFUSALS_REMEMBERED_SECONDS = 2.0
@@ -93,19 +95,20 @@ class KubernetesGate:
         self._callers: Answers[bytes, Caller | str] = Answers(
             clock, is_refusal=lambda answer: isinstance(answer, str)
         )
-        self._verdicts: Answers[tuple[Caller, str], bool] = Answers(
+        self._verdicts: Answers[tuple[Caller, str, str], bool] = Answers(
             clock, is_refusal=lambda allowed: not allowed
         )
 
-    def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:
-        """Identify the caller and check each verb."""
+    def admit(
+        self, authorization: str | None, verbs: tuple[str, ...], namespaces: Sequence[str] = ()
+    ) -> str:
+        """Identify the caller and check each verb, in each namespace if some are named."""
         caller = self._caller(_bearer_token(authorization))
         for verb in verbs:
-            if not self._verdicts.get((caller, verb), partial(self._review_access, caller, verb)):
-                raise ForbiddenError(
-                    f"{caller.name} may not {verb} {RESOURCE}.{GROUP}; a ClusterRole with that"
-                    " verb on that resource, bound to them, allows it"
-                )
+            for namespace in namespaces or (EVERY_NAMESPACE,):
+                ask = partial(self._review_access, caller, verb, namespace)
+                if not self._verdicts.get((caller, verb, namespace), ask):
+                    raise ForbiddenError(_refusal(caller, verb, namespace))
         return caller.name
 
     def _caller(self, token: str) -> Caller:
@@ -148,7 +151,7 @@ class KubernetesGate:
             )
         ).status
 
-    def _review_access(self, caller: Caller, verb: str) -> bool:
+    def _review_access(self, caller: Caller, verb: str, namespace: str) -> bool:
         review = client.V1SubjectAccessReview(
             spec=client.V1SubjectAccessReviewSpec(
                 user=caller.name,
@@ -156,7 +159,7 @@ class KubernetesGate:
                 groups=list(caller.groups),
                 extra={key: list(values) for key, values in caller.extra},
                 resource_attributes=client.V1ResourceAttributes(
-                    group=GROUP, resource=RESOURCE, verb=verb
+                    group=GROUP, resource=RESOURCE, verb=verb, namespace=namespace or None
                 ),
             )
         )
@@ -166,6 +169,19 @@ class KubernetesGate:
             )
         ).status
         return bool(status and status.allowed)
+
+
+def _refusal(caller: Caller, verb: str, namespace: str) -> str:
+    if namespace:
+        return (
+            f"{caller.name} may not {verb} {RESOURCE}.{GROUP} in the namespace {namespace}; a Role"
+            " there with that verb on that resource, bound to them, allows it"
+        )
+    return (
+        f"{caller.name} may not {verb} {RESOURCE}.{GROUP} in all namespaces; a ClusterRole with"
+        " that verb on that resource, bound to them, allows it. To read one namespace needs a Role"
+        " there; lists then take ?namespace=NAME"
+    )
 
 
 def _is_authenticated(status: Any) -> bool:

@@ -17,7 +17,7 @@ from tradingbot_registry.inventory.graph import (
     reached_from,
     references_to,
 )
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Dependency, rows
 
 MAX_CYCLE = 100
@@ -30,7 +30,7 @@ Mask = int
 """A set of assets, one bit each: of 500, for each of thousands, sets take too long."""
 
 
-def cycle_through(db: SqliteFile, seq: int) -> Some | None:
+def cycle_through(db: Database, seq: int) -> Some | None:
     """Return a shortest cycle through the asset, from the asset to itself; None if there is none.
 
     The total is the number of its edges. To be called inside the transaction that wrote the edges:
@@ -65,7 +65,7 @@ def _shortest_way_back(seq: int, ends: Adjacency) -> list[int]:
     return way[::-1]
 
 
-def closing_none(db: SqliteFile, rewirings: Sequence[Rewiring]) -> frozenset[int]:
+def closing_none(db: Database, rewirings: Sequence[Rewiring]) -> frozenset[int]:
     """Return the assets whose rewiring closes no cycle: those before the first one that does.
 
     Each asset is in `rewirings` at most once, and each step is judged by the graph as it is then:
@@ -93,14 +93,14 @@ def closing_none(db: SqliteFile, rewirings: Sequence[Rewiring]) -> frozenset[int
     return frozenset(acyclic)
 
 
-def _with_dependents(db: SqliteFile, seqs: Sequence[int]) -> frozenset[int]:
+def _with_dependents(db: Database, seqs: Sequence[int]) -> frozenset[int]:
     query = Dependency.select(Dependency.dst).distinct()
     return frozenset(
         seq for part in batched(seqs) for (seq,) in rows(db, query.where(Dependency.dst.in_(part)))
     )
 
 
-def _below(db: SqliteFile, seqs: Collection[int]) -> Adjacency:
+def _below(db: Database, seqs: Collection[int]) -> Adjacency:
     """Return the edges of these assets and of all that can be reached from them."""
     ends: dict[int, Sequence[int]] = {}
     for part in batched(seqs):

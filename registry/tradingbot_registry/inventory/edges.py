@@ -8,7 +8,7 @@ from uuid import UUID
 import peewee
 
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, Dependency, PendingDependency, rows
 
 
@@ -20,7 +20,7 @@ class Targets:
     pending: frozenset[str]
 
 
-def find(db: SqliteFile, depends_on: Sequence[str], *, src: int) -> Targets:
+def find(db: Database, depends_on: Sequence[str], *, src: int) -> Targets:
     """Resolve asset ids and external references into dependencies of `src`.
 
     The id of a deleted asset that `src` waits for counts as the asset's reference: the deletion by
@@ -54,7 +54,7 @@ def find(db: SqliteFile, depends_on: Sequence[str], *, src: int) -> Targets:
     )
 
 
-def _gone(db: SqliteFile, src: int) -> dict[str, str]:
+def _gone(db: Database, src: int) -> dict[str, str]:
     """Return the references of deleted dependencies of `src`, by their former ids."""
     query = PendingDependency.select(PendingDependency.target_id, PendingDependency.ref).where(
         (PendingDependency.src == src) & PendingDependency.target_id.is_null(False)
@@ -62,7 +62,7 @@ def _gone(db: SqliteFile, src: int) -> dict[str, str]:
     return dict(rows(db, query))
 
 
-def current(db: SqliteFile, seq: int) -> Targets:
+def current(db: Database, seq: int) -> Targets:
     """Return the current dependencies of the asset."""
     resolved = Dependency.select(Dependency.dst).where(Dependency.src == seq)
     pending = PendingDependency.select(PendingDependency.ref).where(PendingDependency.src == seq)
@@ -72,12 +72,12 @@ def current(db: SqliteFile, seq: int) -> Targets:
     )
 
 
-def differ(db: SqliteFile, seq: int, depends_on: Sequence[str]) -> bool:
+def differ(db: Database, seq: int, depends_on: Sequence[str]) -> bool:
     """Whether the dependencies differ from `depends_on`."""
     return find(db, depends_on, src=seq) != current(db, seq)
 
 
-def replace(db: SqliteFile, seq: int, depends_on: Sequence[str]) -> None:
+def replace(db: Database, seq: int, depends_on: Sequence[str]) -> None:
     """Replace the dependencies of the asset by `depends_on`. Cycles are checked afterwards."""
     new, old = find(db, depends_on, src=seq), current(db, seq)
     gone, dropped = old.resolved - new.resolved, old.pending - new.pending
@@ -107,7 +107,7 @@ def dependents_of(seq: int) -> Any:
     return Dependency.select(Dependency.src).where(Dependency.dst == seq)
 
 
-def resolve(db: SqliteFile, seq: int, ref: str) -> None:
+def resolve(db: Database, seq: int, ref: str) -> None:
     """Point the edges that waited for `ref` at the new asset."""
     sources = PendingDependency.select(PendingDependency.src, peewee.Value(seq)).where(
         PendingDependency.ref == ref
@@ -117,7 +117,7 @@ def resolve(db: SqliteFile, seq: int, ref: str) -> None:
     PendingDependency.delete().where(PendingDependency.ref == ref).execute(db)
 
 
-def detach(db: SqliteFile, asset: Asset, *, unresolve: bool) -> None:
+def detach(db: Database, asset: Asset, *, unresolve: bool) -> None:
     """Remove the edges to the asset.
 
     With `unresolve` their sources wait for the asset's reference, if it has one.

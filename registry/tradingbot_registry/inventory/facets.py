@@ -9,7 +9,7 @@ import peewee
 from tradingbot_registry.inventory.graph import affected
 from tradingbot_registry.inventory.listing import Listing, selected
 from tradingbot_registry.inventory.record import effective_status
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, AssetTag, Tag, rows
 
 MAX_TAGS = 200
@@ -31,11 +31,12 @@ class Facets:
     more_tags: bool
 
 
-def count(db: SqliteFile, listing: Listing) -> Facets:
+def count(db: Database, listing: Listing) -> Facets:
     """Count the assets that the filters of `listing` select. To be called in one snapshot."""
     found = rows(
         db,
         selected(
+            db,
             listing,
             Asset.type,
             Asset.status,
@@ -44,7 +45,7 @@ def count(db: SqliteFile, listing: Listing) -> Facets:
             peewee.fn.COUNT(Asset.seq),
         ).group_by(Asset.type, Asset.status, Asset.managed_by, peewee.SQL("4")),
     )
-    tags = rows(db, _tags(listing))
+    tags = rows(db, _tags(db, listing))
     return Facets(
         total=sum(row[-1] for row in found),
         type=_sums((row[0], row[-1]) for row in found),
@@ -58,12 +59,12 @@ def count(db: SqliteFile, listing: Listing) -> Facets:
     )
 
 
-def _tags(listing: Listing) -> Any:
+def _tags(db: Database, listing: Listing) -> Any:
     number = peewee.fn.COUNT(AssetTag.asset)
     return (
         Tag.select(Tag.name, number)
         .join(AssetTag, on=(AssetTag.tag == Tag.id))
-        .where(AssetTag.asset.in_(selected(listing, Asset.seq)))
+        .where(AssetTag.asset.in_(selected(db, listing, Asset.seq)))
         .group_by(Tag.name)
         .order_by(number.desc(), Tag.name)
         .limit(MAX_TAGS + 1)

@@ -18,8 +18,14 @@ import peewee
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.refusals import Reference
-from tradingbot_registry.storage.database import SqliteFile
-from tradingbot_registry.storage.models import Asset, Dependency, has_ref_prefix, rows
+from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.models import (
+    Asset,
+    Dependency,
+    has_ref_prefix,
+    in_namespaces,
+    rows,
+)
 
 CAUSES = (AssetStatus.FAILED, AssetStatus.INACTIVE)
 """An asset in one of these degrades whatever depends on it."""
@@ -65,14 +71,15 @@ class Reached:
 class Walk:
     """Parameters of a traversal, and of a page of its result.
 
-    `types` and `statuses` filter the result, not the traversal. The page begins behind the position
-    `after`: a depth and a `seq`.
+    `types`, `statuses` and `namespaces` filter the result, not the traversal. The page begins
+    behind the position `after`: a depth and a `seq`.
     """
 
     direction: Direction
     max_depth: int | None = None
     types: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
     page_size: int = 500
     after: tuple[Any, ...] | None = None
 
@@ -117,7 +124,7 @@ def reference(asset: Asset) -> Reference:
 
 
 def neighbours(
-    db: SqliteFile,
+    db: Database,
     seq: int,
     direction: Direction,
     *,
@@ -144,10 +151,10 @@ def neighbours(
     return Some(tuple(reference(asset) for asset in found[:MAX_NEIGHBOURS]), total)
 
 
-def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
+def walk(db: Database, seq: int, wanted: Walk) -> WalkPage:
     """Return a page of the assets within `max_depth` steps, nearest first."""
     depths = depths_below(db, seq, wanted)
-    found = sorted((depths[end], end) for end in _filtered(db, depths, wanted))
+    found = sorted((depths[end], end) for end in filtered(db, depths, wanted))
     begin = 0 if wanted.after is None else bisect.bisect(found, wanted.after)
     places = found[begin : begin + wanted.page_size]
     references = references_to(db, [end for _, end in places])
@@ -158,7 +165,7 @@ def walk(db: SqliteFile, seq: int, wanted: Walk) -> WalkPage:
     )
 
 
-def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
+def depths_below(db: Database, seq: int, wanted: Walk) -> dict[int, int]:
     """Return the distance of each asset within `max_depth` steps."""
     limit = wanted.max_depth
     if limit is None or limit > FEW_STEPS:
@@ -182,14 +189,17 @@ def depths_below(db: SqliteFile, seq: int, wanted: Walk) -> dict[int, int]:
     return dict(rows(db, nearest))
 
 
-def _filtered(db: SqliteFile, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
-    if not wanted.types and not wanted.statuses:
+def filtered(db: Database, depths: Mapping[int, int], wanted: Walk) -> Iterable[int]:
+    """Return those of the assets that a traversal shows."""
+    if not wanted.types and not wanted.statuses and not wanted.namespaces:
         return depths
     query = Asset.select(Asset.seq)
     if wanted.types:
         query = query.where(Asset.type.in_(list(wanted.types)))
     if wanted.statuses:
         query = query.where(Asset.status.in_(list(wanted.statuses)))
+    if wanted.namespaces:
+        query = query.where(in_namespaces(Asset.external_ref, wanted.namespaces))
     return [
         seq for part in batched(depths) for (seq,) in rows(db, query.where(Asset.seq.in_(part)))
     ]
@@ -213,7 +223,7 @@ def reached_from(seqs: Sequence[int], direction: Direction) -> Any:
     return first.union(step)
 
 
-def edges_from(db: SqliteFile, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
+def edges_from(db: Database, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
     """Return the edges from `seqs` and from all assets that can be reached from them."""
     edges = Dependency.select(direction.start, direction.end)
     further = edges.join(reach, on=(direction.start == reach.c.seq)).with_cte(reach)
@@ -238,7 +248,7 @@ def _depths(seq: int, ends: Adjacency) -> dict[int, int]:
     return depths
 
 
-def causes(db: SqliteFile, seqs: Sequence[int]) -> dict[int, Causes]:
+def causes(db: Database, seqs: Sequence[int]) -> dict[int, Causes]:
     """Return, for each asset that has any, the Failed and Inactive assets that it depends on.
 
     All assets are handled in one traversal, in time linear in the graph below them.
@@ -306,7 +316,7 @@ def affected() -> Any:
     return reach.select_from(reach.c.seq)
 
 
-def references_to(db: SqliteFile, seqs: Iterable[int]) -> dict[int, Reference]:
+def references_to(db: Database, seqs: Iterable[int]) -> dict[int, Reference]:
     """Return the assets as other assets refer to them, by `seq`."""
     query = Asset.select(
         Asset.seq, Asset.id, Asset.name, Asset.type, Asset.status, Asset.external_ref

@@ -20,12 +20,13 @@ from tradingbot_api.asset import AssetType, config_problems
 from tradingbot_registry.inventory.graph import batched
 from tradingbot_registry.inventory.record import Record, same_json
 from tradingbot_registry.refusals import Complaint, HistoryGoneError, InvalidError
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
     Asset,
     Change,
     Dependency,
     PendingDependency,
+    in_namespaces,
     rows,
 )
 
@@ -62,12 +63,12 @@ class ChangesPage:
     last: int
 
 
-def created(db: SqliteFile, asset: Record, origin: Origin, now: datetime) -> None:
+def created(db: Database, asset: Record, origin: Origin, now: datetime) -> None:
     """Record that the asset was created."""
     _add(db, asset, Action.CREATED, origin, now, before=None, after=_fields(asset))
 
 
-def updated(db: SqliteFile, old: Record, new: Record, origin: Origin, now: datetime) -> None:
+def updated(db: Database, old: Record, new: Record, origin: Origin, now: datetime) -> None:
     """Record the fields of the asset that were changed."""
     before, after = _fields(old), _fields(new)
     differ = [key for key in after if not same_json(before[key], after[key])]
@@ -84,7 +85,7 @@ def updated(db: SqliteFile, old: Record, new: Record, origin: Origin, now: datet
     )
 
 
-def deleted(db: SqliteFile, asset: Record, origin: Origin, now: datetime) -> None:
+def deleted(db: Database, asset: Record, origin: Origin, now: datetime) -> None:
     """Record that the asset was deleted."""
     _add(db, asset, Action.DELETED, origin, now, before=_fields(asset), after=None)
 
@@ -93,7 +94,7 @@ Wiring = Mapping[int, list[str]]
 """Of assets, by `seq`: their `dependsOn`."""
 
 
-def wiring(db: SqliteFile, seqs: Sequence[int]) -> Wiring:
+def wiring(db: Database, seqs: Sequence[int]) -> Wiring:
     """Return what these assets depend on."""
     found: dict[int, list[str]] = {seq: [] for seq in seqs}
     for part in batched(seqs):
@@ -113,7 +114,7 @@ def wiring(db: SqliteFile, seqs: Sequence[int]) -> Wiring:
     return found
 
 
-def rewired(db: SqliteFile, before: Wiring, after: Wiring, origin: Origin, now: datetime) -> None:
+def rewired(db: Database, before: Wiring, after: Wiring, origin: Origin, now: datetime) -> None:
     """Record what a change of another asset did to the dependencies of these."""
     for part in batched(after):
         found = Asset.select(Asset.seq, Asset.id, Asset.name, Asset.external_ref, Asset.version)
@@ -141,14 +142,22 @@ def _some(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield entries[begin : begin + 100]
 
 
-def read(db: SqliteFile, *, since: int | None, asset: Any = None, limit: int) -> ChangesPage:
+def read(
+    db: Database,
+    *,
+    since: int | None,
+    asset: Any = None,
+    namespaces: Sequence[str] = (),
+    limit: int,
+) -> ChangesPage:
     """Return the changes after the one with the number `since`, oldest first.
 
-    With `asset`, only those of the asset with that id, where 0 is for all that are kept. Without
-    `since`, those to come: none. Raises InvalidError if there is no such number yet, as after the
-    restore of a backup, and HistoryGoneError if some that came after it are not kept.
+    With `asset`, only those of the asset with that id, where 0 is for all that are kept; with
+    `namespaces`, only those of assets there. Without `since`, those to come: none. Raises
+    InvalidError if there is no such number yet, as after the restore of a backup, and
+    HistoryGoneError if some that came after it are not kept.
     """
-    newest = _number(db, peewee.fn.MAX)
+    newest = last(db)
     if since is None:
         return ChangesPage((), newest)
     if since > newest:
@@ -168,15 +177,24 @@ def read(db: SqliteFile, *, since: int | None, asset: Any = None, limit: int) ->
     query = Change.select().where(Change.seq > since)
     if asset is not None:
         query = query.where(Change.asset_id == asset)
+    if namespaces:
+        query = query.where(in_namespaces(Change.external_ref, namespaces))
     found = tuple(query.order_by(Change.seq).limit(limit).execute(db))
+    if namespaces and len(found) < limit:
+        return ChangesPage(found, newest)  # Nothing up to there has to be looked through again.
     return ChangesPage(found, found[-1].seq if found else since)
 
 
-def _number(db: SqliteFile, which: Any) -> int:
+def last(db: Database) -> int:
+    """Return the number of the last change; 0 if there is none."""
+    return _number(db, peewee.fn.MAX)
+
+
+def _number(db: Database, which: Any) -> int:
     return int(rows(db, Change.select(peewee.fn.COALESCE(which(Change.seq), 0)))[0][0])
 
 
-def prune(db: SqliteFile, before: datetime) -> None:
+def prune(db: Database, before: datetime) -> None:
     """Delete the oldest entries from before that time, at most `PRUNED_AT_ONCE` of them.
 
     The newest one stays, whatever its time: it has the number that followers are at.
@@ -190,14 +208,20 @@ def prune(db: SqliteFile, before: datetime) -> None:
         Change.delete().where(Change.seq <= old[-1]).execute(db)
 
 
-def has_history(db: SqliteFile, asset: Any) -> bool:
+def external_ref_in(db: Database, asset: Any) -> str | None:
+    """Return the external reference in the history of the asset with that id, or None."""
+    refs = Change.select(Change.external_ref).where(Change.asset_id == asset).limit(1)
+    return next((ref for (ref,) in rows(db, refs)), None)
+
+
+def has_history(db: Database, asset: Any) -> bool:
     """Whether something is recorded of the asset with that id."""
     known: bool = Change.select().where(Change.asset_id == asset).exists(db)
     return known
 
 
 def _add(
-    db: SqliteFile,
+    db: Database,
     asset: Record,
     action: Action,
     origin: Origin,

@@ -7,7 +7,7 @@ from tradingbot_api.asset import AssetStatus, may_become
 
 from tradingbot_registry.inventory.graph import Direction, neighbours
 from tradingbot_registry.refusals import DependentsError, NotReadyError, TransitionError
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import PendingDependency, rows
 
 
@@ -17,7 +17,7 @@ def check_step(old: AssetStatus, new: AssetStatus) -> None:
         raise TransitionError(old, new)
 
 
-def check_ready(db: SqliteFile, seq: int) -> None:
+def check_ready(db: Database, seq: int) -> None:
     """Raise NotReadyError unless all dependencies of the asset exist and are past Draft."""
     query = PendingDependency.select(PendingDependency.ref).where(PendingDependency.src == seq)
     unresolved = [ref for (ref,) in rows(db, query.order_by(PendingDependency.ref))]
@@ -26,7 +26,7 @@ def check_ready(db: SqliteFile, seq: int) -> None:
         raise NotReadyError(unresolved=unresolved, drafts=drafts.listed, total=drafts.total)
 
 
-def check_unneeded(db: SqliteFile, seq: int, *, ref_prefix: str = "") -> None:
+def check_unneeded(db: Database, seq: int, *, ref_prefix: str = "") -> None:
     """Raise DependentsError if an Active asset depends on the asset, which becomes Inactive.
 
     With `ref_prefix`, only assets whose external reference has this prefix count.

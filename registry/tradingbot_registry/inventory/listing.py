@@ -12,10 +12,17 @@ from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.inventory.graph import affected
 from tradingbot_registry.inventory.loading import records
-from tradingbot_registry.inventory.record import EffectiveStatus, Record
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.inventory.record import EffectiveStatus, Record, seen_from
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import folded
-from tradingbot_registry.storage.models import Asset, AssetTag, Tag, has_ref_prefix, rows
+from tradingbot_registry.storage.models import (
+    Asset,
+    AssetTag,
+    Tag,
+    has_ref_prefix,
+    in_namespaces,
+    rows,
+)
 
 SORT_COLUMNS = {
     "created_at": Asset.seq,
@@ -51,6 +58,7 @@ class Listing:
     q: str | None = None
     updated_since: datetime | None = None
     external_ref_prefix: str | None = None
+    namespace: tuple[str, ...] = ()
     sort: tuple[Sort, ...] = (Sort("created_at"),)
     page: int = 1
     page_size: int = 50
@@ -77,9 +85,9 @@ class Page:
         return -(-(self.total or 0) // self.page_size)
 
 
-def find(db: SqliteFile, listing: Listing) -> Page:
+def find(db: Database, listing: Listing) -> Page:
     """Return the page. To be called in one snapshot, else the total may not match."""
-    query = selected(listing)
+    query = selected(db, listing)
     order = [sort_key.column for sort_key in _order(listing)]
     chosen = query.order_by(*order)
     total = None
@@ -91,8 +99,11 @@ def find(db: SqliteFile, listing: Listing) -> Page:
     # One more than is shown, to know whether there are more.
     found = list(chosen.limit(listing.page_size + 1).execute(db))
     shown = found[: listing.page_size]
+    items = tuple(records(db, shown, with_causes=listing.with_causes))
+    if listing.namespace:
+        items = tuple(seen_from(asset, listing.namespace) for asset in items)
     return Page(
-        items=tuple(records(db, shown, with_causes=listing.with_causes)),
+        items=items,
         page=listing.page,
         page_size=listing.page_size,
         total=total,
@@ -100,10 +111,10 @@ def find(db: SqliteFile, listing: Listing) -> Page:
     )
 
 
-def selected(listing: Listing, *columns: Any) -> Any:
+def selected(db: Database, listing: Listing, *columns: Any) -> Any:
     """Return the query for these columns of all assets that match the filters."""
     query = Asset.select(*columns)
-    conditions = _conditions(listing)
+    conditions = _conditions(db, listing)
     return query.where(reduce(and_, conditions)) if conditions else query
 
 
@@ -166,7 +177,7 @@ def _behind(order: list[_Key], position: tuple[Any, ...]) -> Any:
     return begin & reduce(or_, alternatives)
 
 
-def _conditions(listing: Listing) -> list[Any]:
+def _conditions(db: Database, listing: Listing) -> list[Any]:
     conditions: list[Any] = []
     for column, values in (
         (Asset.type, listing.type),
@@ -184,11 +195,13 @@ def _conditions(listing: Listing) -> list[Any]:
     if listing.any_tag:
         conditions.append(_carries(listing.any_tag, at_least=1))
     if listing.q:
-        conditions.append(peewee.fn.INSTR(Asset.search, folded(listing.q)) > 0)
+        conditions.append(db.contains(Asset.search, folded(listing.q)))
     if listing.updated_since is not None:
         conditions.append(Asset.updated_at >= listing.updated_since)
     if listing.external_ref_prefix:
         conditions.append(has_ref_prefix(listing.external_ref_prefix))
+    if listing.namespace:
+        conditions.append(in_namespaces(Asset.external_ref, listing.namespace))
     return conditions
 
 
@@ -212,7 +225,7 @@ def _carries(names: Collection[str], *, at_least: int) -> Any:
     return Asset.seq.in_(carriers)
 
 
-def counts(db: SqliteFile) -> list[tuple[str, str, int]]:
+def counts(db: Database) -> list[tuple[str, str, int]]:
     """Count the assets by type and status."""
     query = Asset.select(Asset.type, Asset.status, peewee.fn.COUNT(Asset.seq)).group_by(
         Asset.type, Asset.status

@@ -10,7 +10,7 @@ from uuid import UUID
 from tradingbot_registry.inventory.graph import Causes, causes
 from tradingbot_registry.inventory.record import ExternalRef, Record, SecretRef, effective_status
 from tradingbot_registry.refusals import AssetNotFoundError
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
     Asset,
     AssetTag,
@@ -23,7 +23,7 @@ from tradingbot_registry.storage.models import (
 NO_CAUSES = Causes()
 
 
-def by_id(db: SqliteFile, asset_id: UUID) -> Asset:
+def by_id(db: Database, asset_id: UUID) -> Asset:
     """Return the row of that id. Raises AssetNotFoundError."""
     asset = _first(db, Asset.id == asset_id)
     if asset is None:
@@ -31,7 +31,7 @@ def by_id(db: SqliteFile, asset_id: UUID) -> Asset:
     return asset
 
 
-def by_ref(db: SqliteFile, ref: ExternalRef) -> Asset:
+def by_ref(db: Database, ref: ExternalRef) -> Asset:
     """Return the row of that external reference. Raises AssetNotFoundError."""
     asset = find_ref(db, ref)
     if asset is None:
@@ -39,22 +39,22 @@ def by_ref(db: SqliteFile, ref: ExternalRef) -> Asset:
     return asset
 
 
-def find_ref(db: SqliteFile, ref: ExternalRef) -> Asset | None:
+def find_ref(db: Database, ref: ExternalRef) -> Asset | None:
     """Return the row of that external reference, or None."""
     return _first(db, Asset.external_ref == str(ref))
 
 
-def _first(db: SqliteFile, condition: Any) -> Asset | None:
+def _first(db: Database, condition: Any) -> Asset | None:
     found: Asset | None = next(iter(Asset.select().where(condition).limit(1).execute(db)), None)
     return found
 
 
-def record(db: SqliteFile, asset: Asset, *, with_causes: bool = True) -> Record:
+def record(db: Database, asset: Asset, *, with_causes: bool = True) -> Record:
     """Return one asset in full, as `records` does."""
     return records(db, [asset], with_causes=with_causes)[0]
 
 
-def records(db: SqliteFile, assets: Sequence[Asset], *, with_causes: bool = True) -> list[Record]:
+def records(db: Database, assets: Sequence[Asset], *, with_causes: bool = True) -> list[Record]:
     """Return assets in full, in the order given: a few queries for any number.
 
     Without `with_causes` their effective status is their own, and has no causes.
@@ -107,7 +107,7 @@ def records(db: SqliteFile, assets: Sequence[Asset], *, with_causes: bool = True
     ]
 
 
-def _grouped(db: SqliteFile, query: Any) -> dict[int, tuple[str, ...]]:
+def _grouped(db: Database, query: Any) -> dict[int, tuple[str, ...]]:
     found: dict[int, list[str]] = {}
     for seq, value in rows(db, query):
         found.setdefault(seq, []).append(str(value))

@@ -9,11 +9,12 @@ from tradingbot_registry.inventory.graph import (
     Walk,
     batched,
     depths_below,
+    filtered,
     references_to,
 )
 from tradingbot_registry.refusals import Reference
-from tradingbot_registry.storage.database import SqliteFile
-from tradingbot_registry.storage.models import Asset, Dependency, rows
+from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.models import Asset, Dependency, in_namespaces, rows
 
 MAX_EDGES = 50_000
 """Dependencies of one picture: each asset may have a thousand."""
@@ -29,6 +30,8 @@ class View:
     limit: int
     depth: int | None = None
     direction: Direction | None = None
+    namespaces: tuple[str, ...] = ()
+    """Only assets of these, and the dependencies among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,9 @@ class Picture:
     truncated: bool
 
 
-def picture(db: SqliteFile, root: int | None, view: View) -> Picture:
+def picture(db: Database, root: int | None, view: View) -> Picture:
     """Return the part of the graph. To be called in one snapshot."""
-    seqs = _oldest(db, view.limit + 1) if root is None else _around(db, root, view)
+    seqs = _oldest(db, view) if root is None else _around(db, root, view)
     shown = seqs[: view.limit]
     found = references_to(db, shown)
     edges = tuple(islice(_edges_among(db, shown, found), MAX_EDGES + 1))
@@ -57,7 +60,7 @@ def picture(db: SqliteFile, root: int | None, view: View) -> Picture:
 
 
 def _edges_among(
-    db: SqliteFile, seqs: Sequence[int], found: Mapping[int, Reference]
+    db: Database, seqs: Sequence[int], found: Mapping[int, Reference]
 ) -> Iterator[tuple[str, str]]:
     for part in batched(seqs):
         edges = (
@@ -71,13 +74,18 @@ def _edges_among(
                 yield found[src].id, found[dst].id
 
 
-def _oldest(db: SqliteFile, limit: int) -> list[int]:
-    return [seq for (seq,) in rows(db, Asset.select(Asset.seq).order_by(Asset.seq).limit(limit))]
+def _oldest(db: Database, view: View) -> list[int]:
+    query = Asset.select(Asset.seq).order_by(Asset.seq).limit(view.limit + 1)
+    if view.namespaces:
+        query = query.where(in_namespaces(Asset.external_ref, view.namespaces))
+    return [seq for (seq,) in rows(db, query)]
 
 
-def _around(db: SqliteFile, root: int, view: View) -> list[int]:
+def _around(db: Database, root: int, view: View) -> list[int]:
     depths = {root: 0}
     for direction in Direction if view.direction is None else (view.direction,):
-        below = depths_below(db, root, Walk(direction, max_depth=view.depth))
+        wanted = Walk(direction, max_depth=view.depth, namespaces=view.namespaces)
+        found = depths_below(db, root, wanted)
+        below = {seq: found[seq] for seq in filtered(db, found, wanted)}
         depths |= {seq: min(depth, depths.get(seq, depth)) for seq, depth in below.items()}
     return sorted(depths, key=lambda seq: (depths[seq], seq))

@@ -10,16 +10,18 @@ from tradingbot_registry.inventory.graph import Walk, WalkPage
 from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Listing, Page
 from tradingbot_registry.inventory.picture import Picture, View
-from tradingbot_registry.inventory.record import ExternalRef, Record
-from tradingbot_registry.storage.database import SqliteFile, snapshot
-from tradingbot_registry.storage.models import Asset
+from tradingbot_registry.inventory.record import ExternalRef, Record, namespace_of
+from tradingbot_registry.refusals import AssetNotFoundError
+from tradingbot_registry.storage.database import snapshot
+from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.models import Asset, rows
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
     """The reads of a database."""
 
-    database: SqliteFile
+    database: Database
 
     def asset(self, asset_id: UUID) -> Record:
         """Return the asset of that id. Raises AssetNotFoundError."""
@@ -55,12 +57,26 @@ class Reads:
     ) -> WalkPage:
         """Return what can be reached from an asset, nearest first. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
-            return graph.walk(db, loading.by_id(db, asset_id).seq, wanted)
+            return graph.walk(db, _root(db, asset_id, wanted.namespaces), wanted)
 
-    def changes(self, *, since: int | None, limit: int) -> ChangesPage:
+    def changes(
+        self, *, since: int | None, limit: int, namespaces: Sequence[str] = ()
+    ) -> ChangesPage:
         """Return the changes of all assets after the one with the number `since`, oldest first."""
         with snapshot(self.database) as db:
-            return history.read(db, since=since, limit=limit)
+            return history.read(db, since=since, limit=limit, namespaces=namespaces)
+
+    def external_ref_of(self, asset_id: UUID) -> str | None:
+        """Return the external reference of an asset, which may be deleted; None if it has none."""
+        with snapshot(self.database) as db:
+            found = Asset.select(Asset.external_ref).where(Asset.id == asset_id)
+            refs = [ref for (ref,) in rows(db, found)]
+            return refs[0] if refs else history.external_ref_in(db, asset_id)
+
+    def last_change(self) -> int:
+        """Return the number of the last change; 0 if there is none."""
+        with self.database.connection_context():
+            return history.last(self.database)
 
     def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
         """Return the changes of an asset, oldest first. The asset may be deleted.
@@ -75,7 +91,7 @@ class Reads:
     def picture(self, root: UUID | None, view: View) -> Picture:
         """Return a part of the graph, around an asset or at all. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
-            seq = None if root is None else loading.by_id(db, root).seq
+            seq = None if root is None else _root(db, root, view.namespaces)
             return picture.picture(db, seq, view)
 
     def facets(self, wanted: Listing) -> Facets:
@@ -86,3 +102,11 @@ class Reads:
     def counts(self) -> list[tuple[str, str, int]]:
         """Count the assets by type and status."""
         return listing.counts(self.database)
+
+
+def _root(db: Database, asset_id: UUID, namespaces: Sequence[str]) -> int:
+    """Return the `seq` of an asset. One that is in none of the namespaces is not there."""
+    asset = loading.by_id(db, asset_id)
+    if namespaces and namespace_of(asset.external_ref) not in namespaces:
+        raise AssetNotFoundError(f"no asset of {', '.join(namespaces)} has the id {asset_id}")
+    return int(asset.seq)

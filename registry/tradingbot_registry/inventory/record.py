@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -112,10 +112,26 @@ class Record:
         `effectiveStatus` changes with other assets while the version does not, and a cached answer
         must not outlive it.
         """
-        if not self.caused_by:
+        if not self.caused_by and not self.more_causes:
             return str(self.version)
         causes = json.dumps([[cause.as_json() for cause in self.caused_by], self.more_causes])
         return f"{self.version}-{hashlib.sha256(causes.encode()).hexdigest()[:MARK_DIGITS]}"
+
+
+def namespace_of(external_ref: str | None) -> str | None:
+    """Return the namespace that an external reference names; None for an asset of users."""
+    return None if external_ref is None else external_ref.split("/")[1]
+
+
+def seen_from(asset: Record, namespaces: Collection[str]) -> Record:
+    """Return the asset as readers of these namespaces see it: without causes that are elsewhere.
+
+    `more_causes` then says that there are some. Ids and references in `depends_on` stay: they are
+    the asset's own.
+    """
+    seen = tuple(c for c in asset.caused_by if namespace_of(c.external_ref) in namespaces)
+    more = asset.more_causes or len(seen) < len(asset.caused_by)
+    return replace(asset, caused_by=seen, more_causes=more)
 
 
 def effective_status(status: str, *, has_causes: bool) -> EffectiveStatus:

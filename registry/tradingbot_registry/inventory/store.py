@@ -7,9 +7,10 @@ from typing import Self
 from uuid import UUID
 
 from tradingbot_registry.inventory.reads import Reads
+from tradingbot_registry.inventory.receipts import Receipts
 from tradingbot_registry.inventory.writes import Writes
 from tradingbot_registry.settings import HISTORY_DAYS
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Changed:
 class Store:
     """An inventory. A process may have several."""
 
-    database: SqliteFile
+    database: Database
     reads: Reads
     writes: Writes
     changed: Changed
@@ -36,7 +37,7 @@ class Store:
     @classmethod
     def on(
         cls,
-        database: SqliteFile,
+        database: Database,
         clock: Callable[[], datetime],
         new_id: Callable[[], UUID],
         *,
@@ -47,5 +48,5 @@ class Store:
         Entries of the history are kept for the time `keep`.
         """
         changed = Changed()
-        writes = Writes(database, clock, new_id, changed, keep)
+        writes = Writes(database, clock, new_id, changed, keep, Receipts())
         return cls(database, Reads(database), writes, changed)

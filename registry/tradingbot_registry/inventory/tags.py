@@ -1,10 +1,10 @@
 """Tags of an asset. All functions run inside a write."""
 
-from tradingbot_registry.storage.database import SqliteFile
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import AssetTag, Tag, rows
 
 
-def replace(db: SqliteFile, seq: int, wanted: frozenset[str]) -> None:
+def replace(db: Database, seq: int, wanted: frozenset[str]) -> None:
     """Replace the asset's tags by `wanted`, and delete tags that no asset has any more."""
     carried = AssetTag.select(AssetTag.tag).where(AssetTag.asset == seq)
     old = dict(rows(db, Tag.select(Tag.name, Tag.id).where(Tag.id.in_(carried))))

@@ -15,12 +15,12 @@ from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, receipts, tags
+from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, tags
 from tradingbot_registry.inventory.graph import Direction, Some, batched, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
-from tradingbot_registry.inventory.receipts import Repeatable
+from tradingbot_registry.inventory.receipts import Receipts, Repeatable
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
 from tradingbot_registry.refusals import (
     CycleError,
@@ -29,7 +29,8 @@ from tradingbot_registry.refusals import (
     OwnerError,
     Reference,
 )
-from tradingbot_registry.storage.database import SqliteFile, snapshot, write
+from tradingbot_registry.storage.database import snapshot, write
+from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import search_text
 from tradingbot_registry.storage.models import Asset, rows
 
@@ -63,13 +64,14 @@ class Deletion:
 class Writes:
     """The writes to a database. `clock` returns aware UTC times."""
 
-    database: SqliteFile
+    database: Database
     clock: Callable[[], datetime]
     new_id: Callable[[], UUID]
     changed: Callable[[], None]
     """Called after each write."""
     keep: timedelta
     """How long entries of the history are kept."""
+    receipts: Receipts
     origin: Origin = NOBODY
     with_causes: bool = True
     """Whether the assets that are returned have their causes, which takes a walk for each."""
@@ -90,10 +92,10 @@ class Writes:
         """Run `unit` in one transaction, unless it was run for the same request within a day.
 
         Returns what `unit` returned, a JSON value, and whether that was earlier. Raises
-        KeyReusedError.
+        KeyReusedError and AnswerGoneError.
         """
         return self._commit(
-            lambda: receipts.answer_once(self.database, request, self.clock(), unit)
+            lambda: self.receipts.answer_once(self.database, request, self.clock(), unit)
         )
 
     def create(
@@ -325,7 +327,7 @@ def _columns(wanted: Wanted, *, description: str) -> dict[str, Any]:
     }
 
 
-def changes(db: SqliteFile, before: Record, wanted: Wanted) -> frozenset[str]:
+def changes(db: Database, before: Record, wanted: Wanted) -> frozenset[str]:
     """Return the fields, by their API names, that differ from `wanted`."""
     differs = {
         "name": wanted.name != before.name,

@@ -25,6 +25,9 @@ MAX_LISTED = 100
 
 REQUIRED: dict[str, Any] = {"required": "Required value.", "null": "May not be null."}
 
+NO_NUL = {"pattern": "^[^\\x00]*$"}
+"""What the document says of a text that no other pattern limits."""
+
 _CHARACTER_CLASS = re.compile(r"\[[^]]*\]")
 
 
@@ -106,6 +109,7 @@ def _field(
         inner = _field(item, (), nested=nested, checked=checked, options={})
         if checked:
             options["validate"] = [*_lengths(constraints), unique]
+            options["metadata"]["uniqueItems"] = True
         return fields.List(inner, **options)
     if origin is dict:
         if checked:
@@ -120,9 +124,14 @@ def _field(
         if nested is None:
             raise TypeError(f"{origin.__name__} needs a schema")
         return fields.Nested(nested, **options)
-    if checked:
-        options["validate"] = _of_text(constraints)
-    return fields.String(**options)
+    return _checked_text(constraints, options) if checked else fields.String(**options)
+
+
+def _checked_text(constraints: Sequence[Any], options: dict[str, Any]) -> fields.String:
+    validators = _of_text(constraints)
+    if not any(isinstance(validator, Whole) for validator in validators):
+        options["metadata"] = {**NO_NUL, **options["metadata"]}
+    return fields.String(validate=validators, **options)
 
 
 def _of_text(constraints: Sequence[Any]) -> list[Any]:

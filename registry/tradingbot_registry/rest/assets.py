@@ -9,7 +9,7 @@ from flask import Response, current_app, request, url_for
 
 from tradingbot_registry.inventory.graph import Direction, Walk
 from tradingbot_registry.inventory.listing import position_types
-from tradingbot_registry.inventory.record import Record, Wanted
+from tradingbot_registry.inventory.record import Record, Wanted, seen_from
 from tradingbot_registry.inventory.writes import Deletion
 from tradingbot_registry.rest import paging, reading
 from tradingbot_registry.rest.blueprint import (
@@ -25,6 +25,7 @@ from tradingbot_registry.rest.blueprint import (
 from tradingbot_registry.rest.body import JSON, MERGE_PATCH, read_json
 from tradingbot_registry.rest.cursor import decode
 from tradingbot_registry.rest.entity_tags import (
+    LIST_PATTERN,
     not_modified,
     precondition,
     tagged,
@@ -43,6 +44,8 @@ from tradingbot_registry.rest.query import (
 from tradingbot_registry.rest.read_only import EXAMPLE_ID
 from tradingbot_registry.rest.request_context import (
     GuardedView,
+    ReadScope,
+    readable,
     store,
     until_current,
     writes,
@@ -54,7 +57,7 @@ from tradingbot_registry.rest.requests import (
 )
 from tradingbot_registry.rest.responses import (
     AssetSchema,
-    ChangesSchema,
+    ChangesPageSchema,
     DeletionSchema,
     ReachedSchema,
 )
@@ -93,10 +96,20 @@ PATCH_EXAMPLES = {
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "description": "Write only if the asset still has one of these ETags; else 412.",
-    "schema": {"type": "string"},
+    "description": "Write only if the asset still has one of these ETags, or exists (`*`); else"
+    " 412.",
+    "schema": {"type": "string", "pattern": LIST_PATTERN},
     "example": '"3"',
 }
+UNLESS = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "Write only if the asset has none of these ETags, or does not exist (`*`); else"
+    " 412.",
+    "schema": {"type": "string", "pattern": LIST_PATTERN},
+    "example": '"3"',
+}
+PRECONDITIONS = (IF_MATCH, UNLESS)
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
@@ -111,6 +124,7 @@ class Assets(GuardedView):
     """All of them."""
 
     verbs: ClassVar = {"GET": ("list",), "POST": ("create",)}
+    reads = ReadScope.NAMED_NAMESPACES
 
     @blueprint.documents(operationId="listAssets")
     @blueprint.takes(ListQuery, location="query")
@@ -129,7 +143,7 @@ class Assets(GuardedView):
             after = decode(wanted.cursor, paging.identity(listing), kinds)
             listing = replace(listing, after=after)
         page = store().reads.page(listing)
-        return _shown(page.items, wanted.fields), 200, paging.of_list(page, listing)
+        return _listed(page.items, wanted.fields), 200, paging.of_list(page, listing)
 
     @blueprint.documents(operationId="createAsset")
     @blueprint.takes(NoQuery, location="query")
@@ -160,6 +174,7 @@ class OneAsset(GuardedView):
         "PATCH": ("patch",),
         "DELETE": ("delete",),
     }
+    reads = ReadScope.NAMESPACE_OF_ASSET
 
     @blueprint.documents(operationId="getAsset")
     @blueprint.takes(NoQuery, location="query")
@@ -169,13 +184,13 @@ class OneAsset(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, asset_id: UUID) -> Any:
         """Get an asset."""
-        asset = store().reads.asset(asset_id)
-        return not_modified(request, asset) or (asset, 200, tagged(asset))
+        namespaces = readable(lambda: store().reads.external_ref_of(asset_id))
+        return shown(store().reads.asset(asset_id), namespaces)
 
     @blueprint.documents(operationId="replaceAsset")
     @blueprint.takes(WriteQuery, location="query")
     @blueprint.reads(ReplaceSchema)
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def put(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
@@ -189,7 +204,7 @@ class OneAsset(GuardedView):
     @blueprint.takes(WriteQuery, location="query")
     @blueprint.documents(operationId="patchAsset")
     @blueprint.reads(PatchSchema, MERGE_PATCH, examples=PATCH_EXAMPLES)
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.refuses(WRITE_ERRORS, BY_ID_ERRORS, USER_ERRORS)
     def patch(self, query: Mapping[str, bool], *, asset_id: UUID) -> Any:
@@ -202,7 +217,7 @@ class OneAsset(GuardedView):
 
     @blueprint.documents(operationId="deleteAsset")
     @blueprint.takes(DeleteQuery, location="query")
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(204, description="It is gone.")
     @blueprint.also_answers(
         200, DeletionSchema, description="With dry_run: what the deletion would do."
@@ -224,6 +239,7 @@ class Dependencies(GuardedView):
     """What an asset needs."""
 
     verbs: ClassVar = {"GET": ("list",)}
+    reads = ReadScope.NAMED_NAMESPACES
 
     @blueprint.documents(operationId="listDependencies")
     @blueprint.takes(WalkQuery, location="query")
@@ -241,6 +257,7 @@ class Dependents(GuardedView):
     """What needs an asset."""
 
     verbs: ClassVar = {"GET": ("list",)}
+    reads = ReadScope.NAMED_NAMESPACES
 
     @blueprint.documents(operationId="listDependents")
     @blueprint.takes(WalkQuery, location="query")
@@ -258,13 +275,15 @@ class History(GuardedView):
     """What was changed of an asset."""
 
     verbs: ClassVar = {"GET": ("get",)}
+    reads = ReadScope.NAMESPACE_OF_ASSET
 
     @blueprint.documents(operationId="listAssetChanges")
     @blueprint.takes(HistoryQuery, location="query")
-    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.answers(200, ChangesPageSchema, description="The changes, oldest first.")
     @blueprint.refuses(BY_ID_ERRORS, HISTORY_ERRORS)
     def get(self, query: Mapping[str, int], *, asset_id: UUID) -> Any:
         """List the changes of an asset, which may be deleted."""
+        readable(lambda: store().reads.external_ref_of(asset_id))
         found = store().reads.history(asset_id, since=query["since"], limit=query["limit"])
         return {"changes": found.items, "last": found.last}
 
@@ -275,22 +294,29 @@ def _walk(asset_id: UUID, direction: Direction, query: Mapping[str, Any]) -> Any
         max_depth=query["depth"],
         types=tuple(query["type"]),
         statuses=tuple(query["status"]),
+        namespaces=tuple(query["namespace"]),
         page_size=query["page_size"],
     )
     identity = (asset_id, paging.identity(wanted))
     if query["cursor"] is not None:
         wanted = replace(wanted, after=decode(query["cursor"], identity, (int, int)))
     page = store().reads.walk(asset_id, wanted)
-    shown = [{**asdict(step.asset), "depth": step.depth} for step in page.items]
-    return shown, 200, paging.of_walk(page, wanted, identity)
+    steps = [{**asdict(step.asset), "depth": step.depth} for step in page.items]
+    return steps, 200, paging.of_walk(page, wanted, identity)
 
 
-def _shown(assets: Sequence[Record], names: tuple[str, ...] | None) -> Any:
+def _listed(assets: Sequence[Record], names: tuple[str, ...] | None) -> Any:
     schema = AssetSchema(many=True)
     if names is not None:
         attributes = {field.data_key or name: name for name, field in schema.fields.items()}
         schema = AssetSchema(many=True, only=[attributes[name] for name in names])
     return current_app.json.response(schema.dump(assets))
+
+
+def shown(asset: Record, namespaces: frozenset[str] | None) -> Any:
+    """Return the answer with an asset as readers of these namespaces see it; None: of all."""
+    seen = asset if namespaces is None else seen_from(asset, namespaces)
+    return not_modified(request, seen) or (seen, 200, tagged(seen))
 
 
 def location(asset: Record) -> dict[str, str]:

@@ -7,6 +7,7 @@ import flask_smorest
 import marshmallow as ma
 
 from tradingbot_registry.refusals import (
+    AnswerGoneError,
     AssetNotFoundError,
     CycleError,
     DependentsError,
@@ -15,6 +16,7 @@ from tradingbot_registry.refusals import (
     InvalidError,
     KeyReusedError,
     NotReadyError,
+    OutcomeUnknownError,
     OwnerError,
     PreconditionFailedError,
     RefusedError,
@@ -62,11 +64,18 @@ WRITE_ERRORS: Kinds = (
     DependentsError,
     PreconditionFailedError,
     StorageFullError,
+    OutcomeUnknownError,
 )
-REPEATED_ERRORS: Kinds = (KeyReusedError,)
+REPEATED_ERRORS: Kinds = (KeyReusedError, AnswerGoneError)
 HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
-DELETE_ERRORS: Kinds = (DependentsError, PreconditionFailedError, StorageFullError)
+DELETE_ERRORS: Kinds = (
+    MalformedError,
+    DependentsError,
+    PreconditionFailedError,
+    StorageFullError,
+    OutcomeUnknownError,
+)
 USER_ERRORS: Kinds = (OwnerError,)
 
 

@@ -10,10 +10,11 @@ from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.rest import reading
 from tradingbot_registry.rest.assets import (
     ETAG,
-    IF_MATCH,
     IF_NONE_MATCH,
+    PRECONDITIONS,
     PREFIX,
     location,
+    shown,
 )
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
@@ -23,7 +24,6 @@ from tradingbot_registry.rest.blueprint import (
 )
 from tradingbot_registry.rest.body import JSON, read_json
 from tradingbot_registry.rest.entity_tags import (
-    not_modified,
     precondition,
     tagged,
     without_body,
@@ -31,6 +31,8 @@ from tradingbot_registry.rest.entity_tags import (
 from tradingbot_registry.rest.query import NoQuery, OwnersDeleteQuery, UpsertQuery
 from tradingbot_registry.rest.request_context import (
     GuardedView,
+    ReadScope,
+    readable,
     store,
     until_current,
     writes,
@@ -77,6 +79,7 @@ class ReferredAsset(GuardedView):
     """One asset."""
 
     verbs: ClassVar = {"GET": ("get",), "PUT": ("create", "update"), "DELETE": ("delete",)}
+    reads = ReadScope.NAMESPACE_OF_ASSET
 
     @blueprint.documents(operationId="getAssetByRef")
     @blueprint.takes(NoQuery, location="query")
@@ -86,13 +89,14 @@ class ReferredAsset(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, _: Any, *, source: str, namespace: str, name: str) -> Any:
         """Get an asset by its reference."""
-        asset = store().reads.asset_by_ref(ExternalRef(source, namespace, name))
-        return not_modified(request, asset) or (asset, 200, tagged(asset))
+        ref = ExternalRef(source, namespace, name)
+        namespaces = readable(lambda: str(ref))
+        return shown(store().reads.asset_by_ref(ref), namespaces)
 
     @blueprint.documents(operationId="upsertAssetByRef")
     @blueprint.takes(UpsertQuery, location="query")
     @blueprint.reads(UpsertSchema)
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(200, AssetSchema, description="The asset after the change.", headers=ETAG)
     @blueprint.also_answers(201, AssetSchema, description="The created asset.")
     @blueprint.refuses(WRITE_ERRORS)
@@ -118,7 +122,7 @@ class ReferredAsset(GuardedView):
 
     @blueprint.documents(operationId="deleteAssetByRef")
     @blueprint.takes(OwnersDeleteQuery, location="query")
-    @blueprint.heeds(IF_MATCH)
+    @blueprint.heeds(*PRECONDITIONS)
     @blueprint.answers(204, description="It is gone.")
     @blueprint.refuses(DELETE_ERRORS, BY_ID_ERRORS)
     def delete(

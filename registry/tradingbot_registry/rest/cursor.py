@@ -39,7 +39,8 @@ def decode(cursor: str, query: Any, kinds: tuple[type, ...]) -> Position:
 def _storable(value: str | int) -> bool:
     if isinstance(value, int):
         return -MAX_INTEGER <= value < MAX_INTEGER
-    return value.isprintable() or value.encode(errors="replace").decode() == value
+    # PostgreSQL takes no NUL.
+    return "\0" not in value and value.encode(errors="replace").decode() == value
 
 
 def _digest(query: Any) -> str:

@@ -1,18 +1,15 @@
-"""`/api/v1/openapi.json`, and `/api/v1/docs`, Swagger UI.
+"""`/api/v1/openapi.json`, and `/api/v1/docs`, Swagger UI."""
 
-Swagger UI is served from `swagger_ui`, which `hack/swagger_ui.py` writes. Its
-Content-Security-Policy allows no other origin and no inline code.
-"""
-
-from pathlib import Path
 from typing import Any
 
 import flask_smorest
-from flask import Blueprint, Flask, Response, abort, redirect, send_from_directory, url_for
-from werkzeug.wrappers import Response as BaseResponse
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from flask import Blueprint, Flask, Response, abort
 
 from tradingbot_registry.rest.problem_schema import ProblemSchema
 from tradingbot_registry.rest.problems import MEDIA_TYPE
+from tradingbot_registry.rest.static_files import CONTENT_TYPES, NPM, file_response, protected
 
 DESCRIPTION = """
 An inventory of infrastructure: API endpoints, databases, deployments, and what depends on what.
@@ -57,20 +54,21 @@ START = """SwaggerUIBundle({
 """
 
 FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
-DIRECTORY = Path(__file__).parent / "swagger_ui"
+DIRECTORY = NPM / "swagger-ui-dist"
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+
+class _Converter(OpenAPIConverter):
+    """apispec's converter, with what a schema says in keywords of its own."""
+
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call]
+        return {**found, **getattr(schema, "also_documented", {})}
+
+
+class _Plugin(MarshmallowPlugin):
+    """apispec's plugin with that converter."""
+
+    Converter = _Converter
 
 
 class RestApi(flask_smorest.Api):  # type: ignore[misc]
@@ -78,6 +76,9 @@ class RestApi(flask_smorest.Api):  # type: ignore[misc]
 
     ERROR_SCHEMA = ProblemSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app, spec_kwargs={"marshmallow_plugin": _Plugin()})
 
     def _register_error_handlers(self) -> None:
         """Leave errors to `rest.errors`, which answers for every route of the app."""
@@ -120,7 +121,7 @@ def configuration(version: str, *, login: bool) -> dict[str, Any]:
     return {
         "API_TITLE": "Asset registry",
         "API_VERSION": version,
-        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_VERSION": "3.1.0",
         "OPENAPI_URL_PREFIX": "/api/v1",
         "OPENAPI_JSON_PATH": "openapi.json",
         "API_SPEC_OPTIONS": options,
@@ -131,28 +132,16 @@ def register(app: Flask) -> None:
     """Serve the page."""
     blueprint = Blueprint("docs", __name__)
 
-    @blueprint.get("/")
-    def start() -> BaseResponse:
-        return redirect(url_for("docs.page"))
-
     @blueprint.get("/api/v1/docs")
     def page() -> Response:
-        return _protected(Response(PAGE, content_type="text/html; charset=utf-8"))
+        return protected(Response(PAGE, content_type=CONTENT_TYPES[".html"]))
 
     @blueprint.get("/api/v1/docs/<name>")
     def file(name: str) -> Response:
         if name == "start.js":
-            return _protected(Response(START, content_type="text/javascript; charset=utf-8"))
+            return protected(Response(START, content_type=CONTENT_TYPES[".js"]))
         if name not in FILES:
             abort(404)
-        response = _protected(send_from_directory(DIRECTORY, name))
-        response.headers["Cache-Control"] = "public, max-age=3600"
-        return response
+        return file_response(DIRECTORY / name)
 
     app.register_blueprint(blueprint)
-
-
-def _protected(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response

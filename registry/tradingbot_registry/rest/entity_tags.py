@@ -14,6 +14,10 @@ from tradingbot_registry.rest.problems import MalformedError
 
 ANY = "*"
 
+_TAG = '(W/)?"[!#-~]*"'
+LIST_PATTERN = rf"^(\*|{_TAG}(, ?{_TAG})*)$"
+"""What the document says of a header with `*` or entity tags: tags of ASCII, as the registry's."""
+
 _ELEMENT = re.compile(r'[ \t]*(?:(?P<weak>W/)?"(?P<tag>[!\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|\Z)')
 _MARK = re.compile(rf"(?P<version>[1-9][0-9]{{0,17}})(?:-[0-9a-f]{{{MARK_DIGITS}}})?")
 

@@ -8,7 +8,7 @@ import peewee
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from tradingbot_registry.refusals import RefusedError
+from tradingbot_registry.refusals import RefusedError, StorageError
 from tradingbot_registry.rest.problems import MEDIA_TYPE, DefectError, HTTPError, problem
 from tradingbot_registry.storage.database import storage_error
 
@@ -25,7 +25,8 @@ def register(app: Flask) -> None:
 
 def _refused(error: RefusedError) -> Response:
     if problem(error).kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error(error.detail, extra={"request_id": g.request_id})
+        cause = {"cause": error.cause} if isinstance(error, StorageError) and error.cause else {}
+        log.error(error.detail, extra={"request_id": g.request_id, **cause})
     return _answer(error)
 
 

@@ -17,7 +17,7 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "description": "A text of your own, such as a UUID. If the request is repeated with it within"
     " 24 hours, it is not carried out again: the answer is the first one, with the header"
-    " `Idempotent-Replayed: true`.",
+    " `Idempotent-Replayed: true`, or 409 if that is no longer kept.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "example": "5f0c2f0e-8a55-4d0f-9d2e-3c8f6a1e2b10",
 }

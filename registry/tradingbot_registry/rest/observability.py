@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.refusals import StorageError
 from tradingbot_registry.rest.long_poll import will_be_answered_again
-from tradingbot_registry.storage.database import SqliteFile, storage_error, write
+from tradingbot_registry.storage.database import storage_error, write
+from tradingbot_registry.storage.engine import Database
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def _log(response: Response, seconds: float) -> None:
     )
 
 
-def _blueprint(database: SqliteFile, metrics: CollectorRegistry) -> Blueprint:
+def _blueprint(database: Database, metrics: CollectorRegistry) -> Blueprint:
     blueprint = Blueprint("observe", __name__)
 
     @blueprint.get("/healthz")
@@ -131,7 +132,7 @@ def _blueprint(database: SqliteFile, metrics: CollectorRegistry) -> Blueprint:
     return blueprint
 
 
-def _check_writable(database: SqliteFile) -> None:
+def _check_writable(database: Database) -> None:
     """Raise StorageError unless a write can begin now."""
     try:
         with database.connection_context():

@@ -12,8 +12,8 @@ from tradingbot_registry.rest.blueprint import BY_ID_ERRORS, HISTORY_ERRORS, Res
 from tradingbot_registry.rest.drawing import dot, mermaid
 from tradingbot_registry.rest.long_poll import wait_for_change
 from tradingbot_registry.rest.query import ChangesQuery, FilterQuery, GraphFormat, GraphQuery
-from tradingbot_registry.rest.request_context import GuardedView, store
-from tradingbot_registry.rest.responses import ChangesSchema, FacetsSchema, GraphSchema
+from tradingbot_registry.rest.request_context import GuardedView, ReadScope, store
+from tradingbot_registry.rest.responses import ChangesPageSchema, FacetsSchema, GraphSchema
 
 DOT = "text/vnd.graphviz"
 MERMAID = "text/vnd.mermaid"
@@ -29,6 +29,7 @@ class Graph(GuardedView):
     """The picture."""
 
     verbs: ClassVar = {"GET": ("list",)}
+    reads = ReadScope.NAMED_NAMESPACES
 
     @blueprint.documents(operationId="getGraph")
     @blueprint.takes(GraphQuery, location="query")
@@ -38,7 +39,12 @@ class Graph(GuardedView):
     @blueprint.refuses(BY_ID_ERRORS)
     def get(self, query: Mapping[str, Any]) -> Any:
         """Get the dependency graph, or what is around an asset."""
-        view = View(query["limit"], depth=query["depth"], direction=query["direction"])
+        view = View(
+            query["limit"],
+            depth=query["depth"],
+            direction=query["direction"],
+            namespaces=tuple(query["namespace"]),
+        )
         picture = store().reads.picture(query["root"], view)
         match query["format"]:
             case GraphFormat.DOT:
@@ -55,17 +61,20 @@ class Changes(GuardedView):
     """The feed."""
 
     verbs: ClassVar = {"GET": ("list",)}
+    reads = ReadScope.NAMED_NAMESPACES
 
     @blueprint.documents(operationId="listChanges")
     @blueprint.takes(ChangesQuery, location="query")
-    @blueprint.answers(200, ChangesSchema, description="The changes, oldest first.")
+    @blueprint.answers(200, ChangesPageSchema, description="The changes, oldest first.")
     @blueprint.refuses(HISTORY_ERRORS)
-    def get(self, query: Mapping[str, int]) -> Any:
+    def get(self, query: Mapping[str, Any]) -> Any:
         """Follow the changes of all assets, deletions included."""
-        found = store().reads.changes(since=query["since"], limit=query["limit"])
+        found = store().reads.changes(
+            since=query["since"], limit=query["limit"], namespaces=query["namespace"]
+        )
         # Without `since`, a change would not be shown after the wait either.
         if not found.items and query["since"] is not None:
-            wait_for_change(request.environ, query["wait"])
+            wait_for_change(request.environ, query["wait"], after=found.last)
         return {"changes": found.items, "last": found.last}
 
 
@@ -74,6 +83,7 @@ class FacetsView(GuardedView):
     """Numbers."""
 
     verbs: ClassVar = {"GET": ("list",)}
+    reads = ReadScope.NAMED_NAMESPACES
 
     @blueprint.documents(operationId="countAssets")
     @blueprint.takes(FilterQuery, location="query")

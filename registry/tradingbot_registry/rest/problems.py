@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tradingbot_registry.refusals import (
+    AnswerGoneError,
     AssetNotFoundError,
     CycleError,
     DependentsError,
@@ -15,6 +16,7 @@ from tradingbot_registry.refusals import (
     InvalidError,
     KeyReusedError,
     NotReadyError,
+    OutcomeUnknownError,
     OwnerError,
     PreconditionFailedError,
     RefusedError,
@@ -88,6 +90,7 @@ KINDS: Mapping[type[RefusedError], Kind] = {
     InvalidError: Kind(422, "invalid", "Invalid request"),
     PreconditionFailedError: Kind(412, "precondition-failed", "The asset has changed"),
     KeyReusedError: Kind(422, "idempotency-key-reused", "The key belongs to another request"),
+    AnswerGoneError: Kind(409, "answer-not-kept", "The first answer is no longer kept"),
     CycleError: Kind(409, "dependency-cycle", "Dependencies would form a cycle"),
     DependentsError: Kind(409, "has-dependents", "Other assets depend on this one"),
     TransitionError: Kind(
@@ -99,6 +102,7 @@ KINDS: Mapping[type[RefusedError], Kind] = {
     ForbiddenError: Kind(403, "forbidden", "Not allowed"),
     UnavailableError: Kind(503, "unavailable", "Temporarily unavailable"),
     StorageError: Kind(503, "storage", "The database can't do this now"),
+    OutcomeUnknownError: Kind(503, "outcome-unknown", "The change may have been stored"),
     StorageFullError: Kind(507, "storage-full", "The disk is full"),
     DefectError: Kind(500, "defect", "Internal error"),
     MalformedError: Kind(400, "malformed", "Malformed request"),
@@ -150,6 +154,8 @@ def _headers(error: RefusedError) -> Mapping[str, str]:
             return {"Accept-Patch": media_type}
         case UnavailableError():
             return {"Retry-After": "5"}
+        case OutcomeUnknownError():
+            return {"Retry-After": "1"}
         case StorageError(busy=True):
             return {"Retry-After": "1"}
     return {}

@@ -7,11 +7,12 @@ from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
-from tradingbot_api.asset import AssetStatus, AssetType
+from tradingbot_api.asset import REFERENCE_PATTERN, AssetStatus, AssetType
 
 from tradingbot_registry.inventory.graph import Direction
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.rest.asset_fields import NO_NUL, Whole
 from tradingbot_registry.rest.cursor import MAX_CURSOR
 from tradingbot_registry.rest.responses import AssetSchema
 from tradingbot_registry.rfc3339 import parse
@@ -23,8 +24,6 @@ MAX_GRAPH = 5000
 """Assets of one graph. Drawing programs become slow long before."""
 MAX_WAIT = 30
 """Seconds: less than proxies commonly wait for an answer."""
-
-NO_NUL = {"pattern": "^[^\\x00]*$"}
 
 ASSET_FIELDS = tuple(field.data_key or name for name, field in AssetSchema().fields.items())
 CAUSE_FIELDS = frozenset({"effectiveStatus", "causedBy", "moreCauses"})
@@ -87,6 +86,12 @@ class Query(ma.Schema):
 
     error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
+        """Take and document no null, as the default None would: a query has texts alone."""
+        field_obj.allow_none = False
+        if field_obj.load_default is None:
+            field_obj.load_default = lambda: None  # apispec documents no default that is called
+
 
 CURSOR = fields.String(
     load_default=None,
@@ -94,9 +99,25 @@ CURSOR = fields.String(
     metadata={
         "description": "The page behind this one: `next_cursor` of X-Pagination. Filters and order"
         " must be the same.",
-        "pattern": "^[A-Za-z0-9_-]*$",
+        "pattern": "^[A-Za-z0-9_-]+$",
     },
 )
+
+
+NAMESPACE = REFERENCE_PATTERN.split("/")[1]
+MAX_NAMESPACES = 50
+
+
+def _namespaces() -> fields.List[Any]:
+    return fields.List(
+        fields.String(validate=Whole(NAMESPACE, "Must be the name of a namespace.")),
+        load_default=list,
+        validate=validate.Length(max=MAX_NAMESPACES),
+        metadata={
+            "description": "Only what readers of this namespace see: the assets whose external"
+            " reference names it. Needs the verb in this namespace alone. Repeat it for more."
+        },
+    )
 
 
 class FieldsField(fields.String):
@@ -159,6 +180,7 @@ class FilterQuery(Query):
             "example": "crd/default/registry.",
         },
     )
+    namespace = _namespaces()
 
     @ma.post_load
     def _listing(self, data: dict[str, Any], **_: object) -> Any:
@@ -197,9 +219,8 @@ class ListQuery(FilterQuery):
         load_default=None,
         validate=validate.Range(min=1, max=MAX_PAGE),
         metadata={
-            "description": "Number of the page, from 1. What is created or deleted meanwhile moves"
-            " the pages; with `cursor` it does not.",
-            "default": 1,
+            "description": "Number of the page, from 1, which is the default without `cursor`."
+            " What is created or deleted meanwhile moves the pages; with `cursor` it does not.",
         },
     )
     page_size = NumberField(
@@ -324,6 +345,7 @@ class ChangesQuery(Query):
             "description": "Seconds to wait for a change if there is none after `since` yet."
         },
     )
+    namespace = _namespaces()
 
 
 class GraphFormat(StrEnum):
@@ -363,6 +385,7 @@ class GraphQuery(Query):
         load_default=GraphFormat.JSON,
         metadata={"description": "JSON, a graph of Graphviz, or a flowchart of Mermaid."},
     )
+    namespace = _namespaces()
 
     @ma.validates_schema
     def _need_root(self, data: dict[str, Any], **_: object) -> None:
@@ -387,3 +410,4 @@ class WalkQuery(Query):
         metadata={"description": "Assets per page."},
     )
     cursor = CURSOR
+    namespace = _namespaces()

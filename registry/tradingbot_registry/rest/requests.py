@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -33,6 +33,10 @@ JOINERS = "\u200c\u200d"
 """Without them, words of Persian, Hindi and other languages, and many emoji, can't be written."""
 
 
+NAME_PATTERN = r"^\S([^\x00-\x1f\x7f-\x9f]*\S)?$"
+"""What the document says of a name. `_plain` refuses more: a pattern has no Unicode categories."""
+
+
 def _plain(name: str) -> None:
     if name != name.strip() or not all(
         character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
@@ -54,17 +58,34 @@ class SecretRefSchema(ma.Schema):
         return SecretRef(**data)
 
 
-def _depends_on_item() -> fields.String:
+DEPENDENCY_PATTERN = f"{UUID_PATTERN}|{REFERENCE_PATTERN}"
+
+
+def depends_on_item(pattern: str = DEPENDENCY_PATTERN) -> fields.String:
+    """Return the field of one dependency."""
     return fields.String(
         validate=Whole(
-            f"{UUID_PATTERN}|{REFERENCE_PATTERN}",
-            "Must be the id of an asset or an external reference source/namespace/name.",
+            pattern, "Must be the id of an asset or an external reference source/namespace/name."
         )
     )
 
 
 class WantedSchema(ma.Schema):
     """Common fields of all bodies that describe an asset."""
+
+    also_documented: ClassVar[Mapping[str, Any]] = {
+        "allOf": [
+            {
+                "if": {"properties": {"type": {"const": kind}}},
+                "then": {
+                    "properties": {"config": {"required": list(keys)}},
+                    "required": ["config"],
+                },
+            }
+            for kind, keys in REQUIRED_CONFIG.items()
+        ]
+    }
+    """Keywords of the document: what is required of some fields by the values of others."""
 
     kept: Mapping[str, Any] = MappingProxyType({})
     """Fields, by attribute, that the body leaves as they are stored. They are not checked again: an
@@ -75,8 +96,10 @@ class WantedSchema(ma.Schema):
         error_messages=REQUIRED,
         validate=[validate.Length(min=1, max=MAX_NAME), _plain],
         metadata={
-            "description": "Name for people. Not unique; `id` is.",
+            "description": "Name for people: no control or bidirectional formatting characters."
+            " Not unique; `id` is.",
             "example": "orders-db",
+            "pattern": NAME_PATTERN,
         },
     )
     type = asset_field(
@@ -99,11 +122,12 @@ class WantedSchema(ma.Schema):
         "secret_ref", nested=SecretRefSchema, load_default=None, note="null: no credential."
     )
     depends_on = fields.List(
-        _depends_on_item(),
+        depends_on_item(),
         data_key="dependsOn",
         load_default=list,
         validate=[validate.Length(max=MAX_DEPENDENCIES), unique],
         metadata={
+            "uniqueItems": True,
             "description": "What it needs: asset ids, or external references"
             " `source/namespace/name`. A reference to an asset that is not there yet is kept as"
             " written and becomes the id once it appears. Cycles are refused.",
@@ -197,30 +221,26 @@ class ReplaceSchema(UserAssetSchema, Identity, Owner, Computed):
 
 
 class PatchSchema(Identity, Owner, Computed):
-    """Changes to an asset: what is left out stays, null resets a field to its default."""
+    """Changes to an asset: what is left out stays, null resets a field to its default.
+
+    This schema is documentation: a patch is checked after it is applied.
+    """
 
     class Meta:
         dump_only = names(Identity, Owner, Computed)
 
-    name = fields.String(metadata={"description": "New name.", "example": "orders-db"})
-    type = asset_field("type", checked=False, description="New type.")
-    status = asset_field(
-        "status", checked=False, description=f"Next status. {LIFECYCLE}", example="Active"
+    name = fields.String(
+        validate=validate.Length(min=1, max=MAX_NAME),
+        metadata={"description": "New name.", "example": "orders-db", "pattern": NAME_PATTERN},
     )
+    type = asset_field("type", description="New type.")
+    status = asset_field("status", description=f"Next status. {LIFECYCLE}", example="Active")
     description = asset_field(
-        "description",
-        checked=False,
-        allow_none=True,
-        description="New description; null makes it empty.",
+        "description", allow_none=True, description="New description; null makes it empty."
     )
-    tags = asset_field(
-        "tags", checked=False, allow_none=True, description="All tags; null removes all tags."
-    )
+    tags = asset_field("tags", allow_none=True, description="All tags; null removes all tags.")
     config = asset_field(
-        "config",
-        checked=False,
-        allow_none=True,
-        description="Keys to set; a key that is null is removed.",
+        "config", allow_none=True, description="Keys to set; a key that is null is removed."
     )
     secret_ref = asset_field(
         "secret_ref",
@@ -228,10 +248,14 @@ class PatchSchema(Identity, Owner, Computed):
         description="New Secret and key; null removes them.",
     )
     depends_on = fields.List(
-        fields.String(),
+        depends_on_item(),
         data_key="dependsOn",
         allow_none=True,
-        metadata={"description": "All dependencies; null removes all dependencies."},
+        validate=[validate.Length(max=MAX_DEPENDENCIES), unique],
+        metadata={
+            "description": "All dependencies; null removes all dependencies.",
+            "uniqueItems": True,
+        },
     )
 
 

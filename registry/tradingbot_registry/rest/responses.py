@@ -163,7 +163,7 @@ class ChangeSchema(AnswerSchema):
     )
 
 
-class ChangesSchema(AnswerSchema):
+class ChangesPageSchema(AnswerSchema):
     """Changes, oldest first."""
 
     changes = fields.List(

@@ -8,7 +8,10 @@ ForeignKeyField would query rows of other tables implicitly.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import peewee
@@ -143,3 +146,9 @@ def has_ref_prefix(prefix: str) -> Any:
     """Return the condition that an asset's external reference has this prefix."""
     # A range, not LIKE: a range uses the index and has no wildcards to escape.
     return Asset.external_ref.between(prefix, prefix + LAST_CHARACTER)
+
+
+def in_namespaces(external_ref: Any, namespaces: Sequence[str]) -> Any:
+    """Return the condition that an external reference names one of these namespaces."""
+    # A namespace has no wildcards, and no other part of a reference has a slash.
+    return reduce(or_, (external_ref.contains(f"/{namespace}/") for namespace in namespaces))

@@ -12,6 +12,7 @@ by itself; it is restarted only after STARTUP_SECONDS, which loses nothing.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tradingbot_api.entry_grant import ANNOTATION
 from tradingbot_api.exchange import Exchange
 from tradingbot_api.gateway_pod import (
     CONTAINER,
@@ -29,7 +30,10 @@ from tradingbot_operator import CONFIG_KEY
 STATE_VOLUME = "gateway-state"
 STATE_DIRECTORY = "/var/lib/tradingbot-gateway"
 TEMPORARY_VOLUME = "gateway-tmp"
-VOLUMES = frozenset({STATE_VOLUME, TEMPORARY_VOLUME})
+GRANT_VOLUME = "gateway-grant"
+GRANT_DIRECTORY = "/etc/tradingbot-grant"
+GRANT_FILE = "entries"
+VOLUMES = frozenset({STATE_VOLUME, TEMPORARY_VOLUME, GRANT_VOLUME})
 
 STARTUP_SECONDS = 600
 _PREFIX = "TRADINGBOT_GATEWAY_"
@@ -75,7 +79,7 @@ def sidecar(
             {"name": "exchange", "containerPort": EXCHANGE_PORT, "protocol": "TCP"},
             {"name": "drain", "containerPort": DRAIN_PORT, "protocol": "TCP"},
         ],
-        "env": [*_keys(spec, keys), *_settings(spec, ca_file=ca_file)],
+        "env": [*_keys(spec, keys), *_settings(spec, ca_file=ca_file), _pod_uid()],
         "resources": gateway.resources,
         "startupProbe": _probe("/readyz", period=1, failures=STARTUP_SECONDS),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
@@ -89,6 +93,7 @@ def sidecar(
         },
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": GRANT_VOLUME, "mountPath": GRANT_DIRECTORY, "readOnly": True},
             {"name": STATE_VOLUME, "mountPath": STATE_DIRECTORY},
             {"name": TEMPORARY_VOLUME, "mountPath": TEMPORARY_DIRECTORY},
             *ca_mounts,
@@ -121,6 +126,7 @@ def _settings(spec: TradingBotSpec, *, ca_file: str) -> Iterator[JsonObject]:
     found = {
         "CONFIG": f"{CONFIG_DIRECTORY}/{CONFIG_KEY}",
         "DIALECT": dialect.lower(),
+        "GRANT": f"{GRANT_DIRECTORY}/{GRANT_FILE}",
         "STATE": f"{STATE_DIRECTORY}/ledger.jsonl",
     }
     if exchange.proxy_url is not None:
@@ -131,6 +137,14 @@ def _settings(spec: TradingBotSpec, *, ca_file: str) -> Iterator[JsonObject]:
         yield {"name": f"{_PREFIX}{name}", "value": value}
 
 
+def _pod_uid() -> JsonObject:
+    """Return the variable by which a gateway knows whether a grant is for its pod."""
+    return {
+        "name": f"{_PREFIX}POD_UID",
+        "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}},
+    }
+
+
 def bot_variables(keys: dict[str, str]) -> Iterator[JsonObject]:
     """Yield what the bot has in place of the exchange's keys, and where it finds the gateway."""
     for name in keys:
@@ -139,8 +153,12 @@ def bot_variables(keys: dict[str, str]) -> Iterator[JsonObject]:
 
 
 def volumes() -> Iterator[JsonObject]:
-    """Yield the gateway's own volumes. The bot mounts neither, so it can't touch the books."""
+    """Yield the gateway's own volumes. The bot mounts none, so it can't touch the books."""
     yield {"name": STATE_VOLUME, "emptyDir": {"sizeLimit": "256Mi"}}
+    # The kubelet writes the annotation into the file within a second of its change.
+    field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{ANNOTATION}']"}
+    items = [{"path": GRANT_FILE, "fieldRef": field}]
+    yield {"name": GRANT_VOLUME, "downwardAPI": {"items": items}}
     yield {"name": TEMPORARY_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}
 
 

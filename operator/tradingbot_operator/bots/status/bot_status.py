@@ -50,6 +50,8 @@ def bot_status(
         status["overriddenFields"] = overridden
     if plan.config_hash is not None:
         status["configHash"] = plan.config_hash
+    if "entries" in bot.status:
+        status["entries"] = bot.status["entries"]  # written by `entry_grants`
     risk = observed.risk
     # Once the status has a risk block, the operator no longer reads a halt from bot.json. So the
     # first block waits until the ConfigMap, which may record a halt, could be read.

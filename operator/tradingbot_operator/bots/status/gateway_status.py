@@ -50,6 +50,9 @@ def gateway_ready(bot: Bot, plan: Plan, observed: Observed) -> Iterator[Conditio
             f" kubectl logs -n {bot.meta.namespace} {pod.name} -c gateway"
         )
         yield ConditionState("GatewayReady", "False", Reason.NOT_RECONCILED, message)
+    elif observed.entries:
+        message = f"The gateway lets no entries through: {observed.entries}"
+        yield ConditionState("GatewayReady", "False", Reason.ENTRIES_NOT_GRANTED, message)
     elif pod.started is not None and risk is not None and risk.report is None:
         message = f"The gateway does not report: {risk.problem}"
         yield ConditionState("GatewayReady", "False", Reason.NO_REPORT, message)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tradingbot_api import API_VERSION
+from tradingbot_api.entry_grant import ANNOTATION
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator import (
@@ -146,7 +147,7 @@ def _pod(obj: JsonObject) -> JsonObject:
         for key, value in mapping(meta.get("annotations")).items()
         if key.startswith(_OURS) and isinstance(value, str) and len(value) <= LONGEST_ANNOTATION
     ]
-    metadata["annotations"] = dict(_most(annotations, first=_is_restart_hash))
+    metadata["annotations"] = dict(_most(annotations, first=_is_own))
     kept = _picked(status, ("phase", "podIP", "startTime", "reason"))
     kept["conditions"] = [
         _picked(condition, ("type", "status", "reason", "message"))
@@ -185,8 +186,8 @@ def _is_controller(owner: Any) -> bool:
     return isinstance(owner, dict) and owner.get("controller") is True
 
 
-def _is_restart_hash(annotation: tuple[str, str]) -> bool:
-    return annotation[0] == RESTART_HASH
+def _is_own(annotation: tuple[str, str]) -> bool:
+    return annotation[0] in {RESTART_HASH, ANNOTATION}
 
 
 def _picked(obj: JsonObject, parts: Iterable[str]) -> JsonObject:

@@ -1,0 +1,166 @@
+"""What a hostile bot can't do to its gateway: exhaust it, use up its limits, cancel its orders."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from exchange_process import eventually
+from gateway_process import SYMBOL, Gateway
+from tradingbot_gateway.binance.budget import BOT_STREAMS, BOT_WEIGHT
+from tradingbot_gateway.connection import LONGEST_FRAME
+from tradingbot_gateway.serving import BOT_CONNECTIONS
+
+MANY = 400
+DEPTH_WEIGHT = 250
+UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def hold(held: ExitStack, port: int, number: int) -> list[socket.socket]:
+    """Open connections with the beginning of a request."""
+    opened = []
+    for _ in range(number):
+        sock = held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+        sock.sendall(b"GET /risk HTTP/1.1\r\nX: ")
+        sock.settimeout(5)
+        opened.append(sock)
+    return opened
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the gateway has closed a connection; False if it is still open."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def memory(gateway: Gateway) -> int:
+    """The resident memory of the gateway, in bytes."""
+    assert gateway.process is not None
+    statm = Path(f"/proc/{gateway.process.pid}/statm").read_text()
+    return int(statm.split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("name", ["report_url", "drain_url"])
+def test_idle_connections_keep_neither_the_kubelet_nor_the_operator_out(
+    gateway: Gateway, name: str
+) -> None:
+    with ExitStack() as held:
+        hold(held, gateway._port(name), MANY)
+        assert gateway.report("/readyz").status == 200
+        assert gateway.report("/risk").status == 200
+
+
+def test_the_bot_has_so_many_connections_and_no_more(gateway: Gateway) -> None:
+    with ExitStack() as held:
+        opened = hold(held, gateway.port, MANY)
+        eventually(lambda: sum(map(ended, opened)) >= MANY - BOT_CONNECTIONS)
+        assert not all(map(ended, opened))
+        assert gateway.report("/risk").status == 200
+    eventually(lambda: gateway.request("GET", "/api/v3/ping").status == 200)
+
+
+@pytest.mark.parametrize("path", ["/ws-api/v3", "/ws"])
+def test_messages_without_an_end_are_not_collected(gateway: Gateway, path: str) -> None:
+    before = memory(gateway)
+    with ExitStack() as held:
+        for _ in range(30):
+            sock = held.enter_context(socket.create_connection(("127.0.0.1", gateway.port), 5))
+            sock.sendall(UPGRADE.format(path=path).encode())
+            assert b" 101 " in sock.recv(4096)
+            # A frame that is announced as larger than what may come, and most of its bytes.
+            size = 4 * 1024 * 1024
+            try:
+                sock.sendall(b"\x81\xff" + size.to_bytes(8, "big") + bytes(4) + b"x" * (size - 1))
+            except ConnectionError:
+                continue
+        assert memory(gateway) - before < 30 * 8 * LONGEST_FRAME
+
+
+def test_a_bot_that_reads_too_much_leaves_the_gateway_enough_to_trade(gateway: Gateway) -> None:
+    limited = None
+    for _ in range(3 * BOT_WEIGHT // DEPTH_WEIGHT):
+        answer = gateway.request("GET", f"/api/v3/depth?symbol={SYMBOL}&limit=5000")
+        if answer.status != 200:
+            limited = answer
+            break
+    assert limited is not None
+    assert (limited.status, limited.body["code"]) == (429, -1003)
+    assert limited.headers["x-tradingbot-refused"] == "RateLimit"
+    assert 0 < int(limited.headers["retry-after"]) <= 60
+    gateway.buy()
+    assert gateway.order(side="SELL", quantity="0.005").status == 200
+
+
+def test_a_bot_opens_so_many_streams_and_no_more(gateway: Gateway) -> None:
+    said = b""
+    for _ in range(BOT_STREAMS + 1):
+        with socket.create_connection(("127.0.0.1", gateway.port), 5) as sock:
+            sock.sendall(UPGRADE.format(path="/ws").encode())
+            said = sock.recv(4096)
+        if b" 101 " not in said:
+            break
+    assert b" 429 " in said.partition(b"\r\n")[0]
+
+
+def test_no_id_cancels_the_gateways_protection_or_the_orders_of_others(gateway: Gateway) -> None:
+    gateway.buy()
+    orders = gateway.open_orders()
+    price = gateway.price() * Decimal("0.98")
+    foreign = gateway.exchange.order(
+        type="LIMIT", timeInForce="GTC", price=f"{price:.2f}", client_id="somebodys"
+    ).body
+    before = {each["id"] for each in gateway.open_orders()}
+    assert len(before) == 3
+    path, lists = "/api/v3/order", "/api/v3/orderList"
+    named = [
+        *((path, {"orderId": each["id"]}) for each in orders),
+        *((path, {"origClientOrderId": each["clientId"]}) for each in orders),
+        (path, {"orderId": foreign["orderId"]}),
+        (path, {"origClientOrderId": "somebodys"}),
+        *((lists, {"orderListId": each}) for each in range(100)),
+        *(
+            (lists, {"listClientOrderId": each["clientId"].rpartition("-")[0]})
+            for each in orders
+            if each["clientId"].startswith("tbgw-")
+        ),
+    ]
+    for where, parameters in named:
+        answer = gateway.signed("DELETE", where, symbol=SYMBOL, **parameters)
+        assert (answer.status, answer.body["code"]) == (400, -2011), parameters
+    assert {each["id"] for each in gateway.open_orders()} == before
+    for each in (*orders, {"id": foreign["orderId"]}):
+        answer = gateway.signed(
+            "POST",
+            "/api/v3/order/cancelReplace",
+            symbol=SYMBOL,
+            side="SELL",
+            type="LIMIT",
+            timeInForce="GTC",
+            quantity="0.001",
+            price=f"{gateway.price() * 2:.2f}",
+            cancelReplaceMode="STOP_ON_FAILURE",
+            cancelOrderId=each["id"],
+        )
+        assert answer.body["code"] == -2022
+    # An exit: the gateway releases its own orders for it, and places them again.
+    eventually(lambda: len(gateway.open_orders()) == 3)
+    canceled = gateway.exchange.signed("DELETE", path, symbol=SYMBOL, origClientOrderId="somebodys")
+    assert canceled.status == 200
+
+
+@pytest.mark.parametrize("name", ["BTC/USDT", "btc usdt", "../BTCUSDT", "X" * 900, "B\u00dc"])
+def test_a_symbol_of_another_form_is_none(gateway: Gateway, name: str) -> None:
+    answer = gateway.order(symbol=name)
+    assert (answer.status, answer.body["code"]) == (400, -1121)

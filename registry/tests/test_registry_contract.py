@@ -1,0 +1,81 @@
+"""The document against the live registry: schemathesis tries it, a generated client uses it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from registry_harness import Server, serving
+
+HERE = Path(__file__).parent
+EXAMPLES = os.environ.get("TRADINGBOT_SCHEMATHESIS_EXAMPLES", "3")
+SEED = os.environ.get("TRADINGBOT_SCHEMATHESIS_SEED", "1")
+BOUND_SECONDS = 300
+
+
+def ran(*command: str, cwd: Path, **environment: str) -> str:
+    """Return what the command printed; asserts that it succeeded."""
+    # The generator and schemathesis find their tools beside this Python.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | {"PATH": path} | environment,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serving(tmp_path / "r.db", tmp_path / "log") as server:
+        yield server
+
+
+def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
+    """All checks; examples, coverage of each constraint, random and stateful requests."""
+    report = ran(
+        *(sys.executable, "-m", "schemathesis.cli"),
+        *("--config-file", str(HERE / "schemathesis.toml"), "run"),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--checks", "all"),
+        *("--max-examples", EXAMPLES, "--seed", SEED, "--warnings", "off"),
+        f"http://127.0.0.1:{server.port}/api/v1/openapi.json",
+        cwd=tmp_path,
+        SCHEMATHESIS_HOOKS="schemathesis_hooks",
+        PYTHONPATH=str(HERE),
+    )
+    assert "Tested: 16" in report, report
+
+
+def test_a_client_generated_from_the_document_type_checks_and_works(
+    server: Server, tmp_path: Path
+) -> None:
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(server.call("GET", "/api/v1/openapi.json")[1]))
+    generated = ran(
+        *(str(Path(sys.executable).with_name("openapi-python-client")), "generate"),
+        *("--path", str(document), "--meta", "none"),
+        *("--output-path", str(tmp_path / "asset_registry_client")),
+        cwd=tmp_path,
+    )
+    assert "Warning" not in generated, generated
+    use = HERE / "generated_client_use.py"
+    # Of the client, what comes from the document; the rest is the generator's own.
+    parts = [str(tmp_path / "asset_registry_client" / part) for part in ("models", "api")]
+    ran(
+        *(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(use), *parts),
+        cwd=tmp_path,
+        MYPYPATH=str(tmp_path),
+    )
+    ran(
+        *(sys.executable, str(use), f"http://127.0.0.1:{server.port}"),
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )

@@ -1,0 +1,148 @@
+"""One SQLite file: connections, transactions and failures.
+
+Each write is a `BEGIN IMMEDIATE` transaction: a transaction that reads first and writes later can
+fail at once, despite the timeout, when another writer came between. One that begins as a writer
+waits.
+
+The writers of this process wait for one another at a lock of the process. SQLite's own lock is
+polled, with growing pauses, and the writer that comes at the right moment gets it: with eight
+writers, one in a hundred waits for a second.
+"""
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import peewee
+
+from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError
+from tradingbot_registry.refusals import StorageError, StorageFullError
+from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.folding import search_text
+
+BUSY_TIMEOUT = 2
+"""Seconds that SQLite waits for another process's writer, per attempt."""
+
+CACHE_KIB = 8 * 1024
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "foreign_keys": 1,
+    "synchronous": 1,
+    "cache_size": -CACHE_KIB,
+}
+
+
+class SqliteFile(Database, peewee.SqliteDatabase):
+    """A SQLite database file."""
+
+    shared = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.place = unquote(urlsplit(self.database).path)
+        self._held: sqlite3.Connection | None = None
+        # SQLite's own functions know no case outside ASCII. A migration needs this one.
+        self.register_function(search_text, "search_text", 2)
+
+    def hold(self) -> None:
+        """Keep the file open in this process.
+
+        The process that closes the last connection of a file checkpoints the write-ahead log and
+        syncs the disk: without this, at the end of each request.
+        """
+        if self._held is None:
+            self._held = self._connect()  # type: ignore[attr-defined]
+
+    def release(self) -> None:
+        """Undo `hold`. To be called in the same thread."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def contains(self, column: Any, text: str) -> Any:
+        """Return the condition that the column has this text in it, character by character."""
+        return peewee.fn.INSTR(column, text) > 0
+
+    def continue_numbers(self) -> None:
+        """Do nothing: SQLite numbers rows after the highest number by itself."""
+
+    def rollback(self) -> None:
+        """Undo the transaction, unless SQLite did so itself, as on a full disk."""
+        if self.connection().in_transaction:  # type: ignore[no-untyped-call]
+            super().rollback()
+
+
+def database_path(url: str) -> Path:
+    """Return the file that `url` names. Raises DatabaseURLError unless it is a SQLite file."""
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite":
+        shown = f"{parts.scheme}://..." if parts.scheme else repr(url)
+        raise DatabaseURLError(
+            f"database URL {shown}: must be sqlite:////path/to/file.db, or"
+            " postgresql://USER@HOST/DATABASE"
+        )
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc or parts.query or parts.fragment or not path or path == ":memory:":
+        raise DatabaseURLError(
+            "database URL must be sqlite:////absolute/path/file.db (four slashes)"
+            " or sqlite:///relative/file.db (three), with nothing after the path"
+        )
+    return Path(path)
+
+
+def open_file(url: str) -> SqliteFile:
+    """Return the database of that URL, not connected. Creates the file if missing.
+
+    Connections never create the file: if it is deleted while the server runs, requests fail instead
+    of writing into an empty file.
+    """
+    path = database_path(url).absolute()
+    _make_file(path)
+    return SqliteFile(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        pragmas=PRAGMAS,
+        timeout=BUSY_TIMEOUT,
+        autoconnect=False,
+    )
+
+
+def _make_file(path: Path) -> None:
+    try:
+        path.touch(mode=0o600, exist_ok=True)
+    except OSError as error:
+        directory = path.parent
+        if not directory.exists():
+            reason = f"directory {directory} does not exist; create it first"
+        elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            reason = f"directory {directory} is not writable for this user"
+        else:
+            reason = os.strerror(error.errno or errno.EIO)
+        raise DatabaseUnusableError(f"database {path}: {reason}") from error
+    if path.is_dir():
+        raise DatabaseUnusableError(f"database {path}: is a directory; name a file in it")
+
+
+def failure(cause: sqlite3.Error) -> StorageError | None:
+    """Return the problem for a failure of the driver; None for a programming error."""
+    code = getattr(cause, "sqlite_errorcode", None)
+    match None if code is None else code & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return StorageFullError()
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StorageError("another process holds its write lock", busy=True, again=True)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return StorageError("the file is read-only for this user")
+        case sqlite3.SQLITE_CANTOPEN:
+            return StorageError("the file, or one beside it, can't be opened for writing")
+        case sqlite3.SQLITE_NOTADB:
+            return StorageError("the file is not a SQLite database; name another one")
+        case sqlite3.SQLITE_CORRUPT:
+            return StorageError("the file is damaged; restore a backup")
+        case sqlite3.SQLITE_IOERR:
+            return StorageError(f"the disk fails ({cause})")
+    return None
