@@ -53,7 +53,7 @@ class KeyEntry(BaseModel):
     secret: SecretStr | None = None
     private_key: SecretStr | None = None
     public_key: SecretStr | None = None
-    permissions: frozenset[Literal["read", "trade"]] = frozenset({"read", "trade"})
+    permissions: frozenset[Literal["read", "trade", "withdraw"]] = frozenset({"read", "trade"})
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import time
 from decimal import Decimal
 from typing import Any
@@ -375,6 +376,18 @@ def test_metrics_count_verdicts_and_show_the_distance_to_limits(gateway: Gateway
     text = gateway.report("/metrics").body.decode()
     assert 'verdicts_total{control="MaxPositionSize",verdict="refused"}' in text
     assert 'tradingbot_gateway_limit_distance{limit="dailyLossLimit"}' in text
+    before = room(gateway)
+    assert 990 < before <= 1000  # dust may be left of another test
+    assert gateway.limit("50000", quantity="0.01").status == 200
+    assert 500 < before - room(gateway) < 700
+
+
+def room(gateway: Gateway) -> float:
+    """Return the distance to maxPositionSize."""
+    text = gateway.report("/metrics").body.decode()
+    found = re.search(r'limit_distance\{limit="maxPositionSize"\} (\S+)', text)
+    assert found is not None
+    return float(found[1])
 
 
 def test_no_key_is_in_any_output(gateway: Gateway) -> None:

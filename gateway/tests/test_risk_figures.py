@@ -212,3 +212,19 @@ def test_the_profit_is_the_equity_now_less_the_equity_at_the_start(
     trade(today)
     harness.quote("BTC-USDT", D(now) / 100)
     assert report(harness).day_pnl == equity(now) - began
+
+
+def test_the_largest_position_counts_with_its_open_entries_and_without_its_exits() -> None:
+    harness = Harness()
+    harness.desk.configured(wide(), harness.now)
+    assert harness.desk.largest_value(harness.now) == 0
+    harness.holds("2", "100")
+    ask = Decimal(101)
+    harness.quote("BTC-USDT", "100", str(ask))
+    held = harness.desk.largest_value(harness.now)
+    harness.opened(order(SELL, "2", "120"))
+    assert harness.desk.largest_value(harness.now) == held == 2 * ask
+    harness.opened(order(BUY, "3", "104"))
+    assert harness.desk.largest_value(harness.now) == 2 * ask + 3 * 104
+    harness.wait(31_000)
+    assert harness.desk.largest_value(harness.now) is None

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import aiohttp
+from tradingbot_api.gateway_state import GatewayNotice
+from tradingbot_api.gateway_state import GatewayReason as _Reason
 
 from tradingbot_gateway.connection import STREAM_FAILURES, WEBSOCKET_TIMEOUT
-from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.errors import KeysRefusedError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class Follower(Protocol):
     async def on_open(self) -> None:
         """Read what was missed: the stream has begun. Raises to have it begin again."""
 
-    def on_cut(self, reason: str) -> None:
+    def on_cut(self, notice: GatewayNotice) -> None:
         """Expect that events are missed, until the stream begins again."""
 
 
@@ -62,9 +64,11 @@ class AccountStream(ABC):
                 await self._follow_once(follower)
             except STREAM_FAILURES as error:
                 told = isinstance(error, SubscriptionError | UnreachableError)
-                reason = str(error) if told else _name(error)
-                follower.on_cut(reason)
-                log.warning("the user data stream ended: %s", reason)
+                sentence = str(error) if told else _name(error)
+                refused = isinstance(error, KeysRefusedError)
+                reason = _Reason.KEYS_REFUSED if refused else _Reason.EXCHANGE_UNREACHABLE
+                follower.on_cut(GatewayNotice(reason, sentence))
+                log.warning("the user data stream ended: %s", sentence)
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE:
                 pause = _FIRST_PAUSE
             await asyncio.sleep(pause)

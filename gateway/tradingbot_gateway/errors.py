@@ -27,3 +27,7 @@ class ListenError(GatewayError):
 
 class UnreachableError(GatewayError):
     """The exchange did not answer, or answered nothing that can be used."""
+
+
+class KeysRefusedError(UnreachableError):
+    """The exchange refuses the gateway's keys: they are wrong, or may not do what is needed."""

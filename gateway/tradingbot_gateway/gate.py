@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.enforcement import quote_currency_of
+from tradingbot_api.gateway_state import GatewayNotice, GatewayReason
 from tradingbot_api.trading_hours import hours
 
 from tradingbot_gateway.answers import Wall
@@ -30,6 +31,9 @@ from tradingbot_gateway.risk.types import Market, Purpose, Quote, Request
 from tradingbot_gateway.risk.verdicts import Verdict
 
 log = logging.getLogger(__name__)
+
+_STARTING = GatewayNotice(GatewayReason.NOT_RECONCILED, "the account is being read")
+_MAY_WITHDRAW = "the exchange says that the API key may withdraw or transfer: use one that may not"
 
 
 class Gate:
@@ -54,6 +58,9 @@ class Gate:
         self.changed = asyncio.Event()
         """Set whenever there may be something to do."""
         self.reconciled = False
+        self.key_may_withdraw = False
+        """Whether the exchange says so of the gateway's key."""
+        self._trouble = _STARTING
         self.permission = GRANTED
         """Whether the operator lets entries pass. It is not journaled: the next process asks."""
         self._authority = authority
@@ -170,11 +177,17 @@ class Gate:
         self.metrics.ready.set(1)
         self.changed.set()
 
-    def disconnected(self, reason: str) -> None:
+    def reconciling(self) -> None:
+        """Note that the exchange can be reached again, and the account is read."""
+        if self._trouble.reason is GatewayReason.EXCHANGE_UNREACHABLE:
+            self._trouble = _STARTING
+
+    def disconnected(self, notice: GatewayNotice) -> None:
         """Let no entry through until `reconcile_done`."""
+        self._trouble = notice
         self.reconciled = False
         self.metrics.ready.set(0)
-        self.desk.disconnected(reason)
+        self.desk.disconnected(notice.sentence)
         self._save()
 
     def terminate(self, reason: str) -> None:
@@ -209,10 +222,21 @@ class Gate:
             return figures
         return figures.report(self.config.config_hash)
 
+    def notice(self, found: object) -> GatewayNotice | None:
+        """Return what the gateway says beside a report, or in its place. `found`: by `report`."""
+        if not self.reconciled:
+            return self._trouble
+        if isinstance(found, Unknown):
+            return GatewayNotice(found.kind, found.reason)
+        if self.key_may_withdraw:
+            return GatewayNotice(GatewayReason.KEY_MAY_WITHDRAW, _MAY_WITHDRAW)
+        return None
+
     def figures(self) -> Figures | Unknown:
         """Return the figures of this moment."""
-        figures = self.desk.report(self.wall())
-        self.metrics.measured(self.limits, figures)
+        now = self.wall()
+        figures = self.desk.report(now)
+        self.metrics.measured(self.limits, figures, self.desk.largest_value(now))
         return figures
 
     def _save(self) -> None:

@@ -63,13 +63,15 @@ class Metrics:
         else:
             self.verdicts.labels("released", "").inc()
 
-    def measured(self, limits: Limits, figures: Figures | Unknown) -> None:
-        """Show how far the limits are."""
-        if isinstance(figures, Unknown):
-            for limit in ("dailyLossLimit", "maxOpenPositions"):
+    def measured(self, limits: Limits, figures: Figures | Unknown, largest: Decimal | None) -> None:
+        """Show how far the limits are. `largest`: what the largest position could be worth."""
+        if isinstance(figures, Unknown) or largest is None:
+            for limit in ("dailyLossLimit", "maxOpenPositions", "maxPositionSize"):
                 self.distance.labels(limit).set(NOT_A_NUMBER)
             return
         left = max(limits.daily_loss_limit + figures.day_pnl, Decimal(0))
         self.distance.labels("dailyLossLimit").set(float(left))
         open_left = limits.max_open_positions - figures.open_positions
         self.distance.labels("maxOpenPositions").set(max(open_left, 0))
+        room = max(limits.max_position_size - largest, Decimal(0))
+        self.distance.labels("maxPositionSize").set(float(room))

@@ -1,13 +1,15 @@
 """What the gateway tells the operator, the kubelet and Prometheus, and the call that ends entries.
 
 `GET /risk` is that of docs/bot-contract.md. It answers 503 with a reason while a figure is unknown:
-a zero would say that all is well.
+a zero would say that all is well. The header `HEADER` says in a word why the gateway is not ready,
+or warns.
 """
 
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from tradingbot_api.entry_grant import MOMENT_PATH, GatewayMoment
+from tradingbot_api.gateway_state import HEADER
 
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.grants import node_moment
@@ -22,10 +24,13 @@ def report_application(gate: Gate) -> web.Application:
 
     async def risk(_: web.Request) -> web.Response:
         found = gate.report()
+        notice = gate.notice(found)
+        headers = {} if notice is None else {HEADER: notice.header()}
         if isinstance(found, Unknown):
-            return web.json_response({"reason": found.reason}, status=_UNAVAILABLE)
-        body = found.model_dump_json(by_alias=True)
-        return web.Response(text=body, content_type="application/json")
+            body = {"reason": found.reason}
+            return web.json_response(body, status=_UNAVAILABLE, headers=headers)
+        text = found.model_dump_json(by_alias=True)
+        return web.Response(text=text, content_type="application/json", headers=headers)
 
     async def moment(_: web.Request) -> web.Response:
         answer = GatewayMoment(moment=node_moment().text(), config_hash=gate.config.config_hash)
@@ -38,7 +43,8 @@ def report_application(gate: Gate) -> web.Application:
     async def readyz(_: web.Request) -> web.Response:
         if gate.reconciled:
             return web.Response(text="ok\n")
-        text = "not reconciled with the exchange: no entries\n"
+        notice = gate.notice(None)
+        text = "" if notice is None else f"{notice.header()}\n"
         return web.Response(text=text, status=_UNAVAILABLE)
 
     async def metrics(_: web.Request) -> web.Response:

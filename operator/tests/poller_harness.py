@@ -11,6 +11,7 @@ from typing import Any
 from operator_harness import NOW, cancelled, in_fake_time
 from risk_bots import report
 from tradingbot_api.contract import RiskReport
+from tradingbot_api.gateway_state import GatewayNotice
 from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_operator.risk.answer import NoReportError
 from tradingbot_operator.risk.client import Peer
@@ -54,6 +55,7 @@ class Bots:
         self.kept: list[bool] = []
         self.now = 0
         self.most = 0
+        self.notice: GatewayNotice | None = None
         self.open: set[str] = set()
         """The URLs that may have an open connection."""
 
@@ -88,6 +90,14 @@ class Bots:
 class _Peer:
     bots: Bots
     url: str
+
+    @property
+    def notice(self) -> GatewayNotice | None:
+        return self.bots.notice
+
+    @notice.setter
+    def notice(self, notice: GatewayNotice | None) -> None:
+        self.bots.notice = notice
 
     async def report(self, *, keep: bool) -> RiskReport:
         return await self.bots.report(self.url, keep=keep)

@@ -12,6 +12,7 @@ import pytest
 import tradingbot_operator
 from tradingbot_operator.asset_registries.status import NEEDS_ACTION as ASSETS_NEED_ACTION
 from tradingbot_operator.bots.registry_sync import STATUS_OF_PHASE
+from tradingbot_operator.bots.status.gateway_status import OF_NOTICE
 from tradingbot_operator.bots.status.phase import PHASE_OF_STOP, STOPPING, TERMINATING
 from tradingbot_operator.bots.status.readiness import NEEDS_ACTION, WANTED_STOPS
 from tradingbot_operator.reasons import WITHOUT_CREDENTIALS, Reason
@@ -80,6 +81,10 @@ def conditions_of_bots() -> set[Words]:
         if (type_, status) == ("StopBlocked", "True")
     }
     found |= {("CredentialsReady", "False", reason.value) for reason in WITHOUT_CREDENTIALS}
+    found |= {
+        ("GatewayReady", str(reason is Reason.KEY_MAY_WITHDRAW), reason.value)
+        for reason in OF_NOTICE.values()
+    }
     for call in calls("bots/plan", "Waiting"):
         reason = text(call.args[0])
         assert reason is not None

@@ -56,6 +56,8 @@ class Request:
     time: int
     symbol: str = ""
     """The engine's name of the parameter `symbol`."""
+    permissions: frozenset[str] = frozenset()
+    """Of the key."""
 
 
 Handler = Callable[["Spot", Request], object]
@@ -112,7 +114,9 @@ class Spot:
     def _request(self, values: Values, key: ApiKey | None, now: int) -> Request:
         name = values.text("symbol")
         symbol = self.symbols.instrument(name).symbol if name is not None else ""
-        return Request(values, "" if key is None else key.account, now, symbol)
+        if key is None:
+            return Request(values, "", now, symbol)
+        return Request(values, key.account, now, symbol, key.permissions)
 
     def identify(self, security: Security, proof: Proof) -> ApiKey | None:
         """Return the key of a request, or None if it needs none. Raises ApiError (-2014, -2015)."""

@@ -77,14 +77,14 @@ def api_trading_status(spot: Spot, request: Request) -> object:
 
 
 def api_restrictions(spot: Spot, request: Request) -> object:
-    """Return what a key may do. All keys of an account are answered alike."""
-    del request
+    """Return what the key of the request may do."""
+    permissions = request.permissions
     return {
         "ipRestrict": False,
         "createTime": spot.venue.now(),
-        "enableReading": True,
-        "enableSpotAndMarginTrading": True,
-        "enableWithdrawals": False,
+        "enableReading": "read" in permissions,
+        "enableSpotAndMarginTrading": "trade" in permissions,
+        "enableWithdrawals": "withdraw" in permissions,
         "enableInternalTransfer": False,
         "enableMargin": False,
         "enableFutures": False,

@@ -125,12 +125,12 @@ def transaction_summary(venue: Venue, request: Request) -> Mapping[str, object]:
 
 
 def key_permissions(_: Venue, request: Request) -> Mapping[str, object]:
-    """Answer `GET key_permissions`. No key may transfer."""
+    """Answer `GET key_permissions`."""
     permissions = request.key.permissions if request.key is not None else frozenset()
     return {
         "can_view": "read" in permissions,
         "can_trade": "trade" in permissions,
-        "can_transfer": False,
+        "can_transfer": "withdraw" in permissions,
         "portfolio_uuid": portfolio_uuid(request.account),
         "portfolio_type": "DEFAULT",
     }

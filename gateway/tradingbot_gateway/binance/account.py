@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from tradingbot_api.gateway_state import GatewayNotice
 from tradingbot_exchange.binance.errors import ApiError
 
 from tradingbot_gateway.account_stream import Event, Listener
@@ -73,6 +74,7 @@ class Account:
     async def on_open(self) -> None:
         """Ask for all that may have happened, then let entries through."""
         await self._upstream.synchronise()
+        self._gate.reconciling()
         began = self._upstream.clock.now()
         await self._prepare()
         await self._read_orders()
@@ -114,9 +116,9 @@ class Account:
             since = self._since - MINUTE_MS
         await self._queries.all_orders(sorted(names), since=since)
 
-    def on_cut(self, reason: str) -> None:
+    def on_cut(self, notice: GatewayNotice) -> None:
         """Let no entry through: events may be missed from now on."""
-        self._gate.disconnected(reason)
+        self._gate.disconnected(notice)
         self._gate.metrics.cuts.inc()
         for listener in tuple(self.listeners):
             listener.on_cut()

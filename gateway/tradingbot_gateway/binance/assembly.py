@@ -35,6 +35,7 @@ from tradingbot_gateway.connection import Egress, open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.risk.limits import Limits
 from tradingbot_gateway.settings import GatewaySettings
@@ -89,7 +90,7 @@ class Binance:
         self._upstream = upstream
         self._feed = Feed(session, streams, market, wall=wall, on_depth=self._quoted)
         self._markets = Markets(gate, instruments, self._feed, unknown=ApiError, name=name_of)
-        queries = Queries(gate, upstream, market, self._markets, tag)
+        self._queries = queries = Queries(gate, upstream, market, self._markets, tag)
         trading = Trading(gate, upstream, self._markets, queries, tag)
         self._account = Account(
             gate,
@@ -163,6 +164,8 @@ class Binance:
             group.create_task(self._account.run())
             group.create_task(self._user_stream.follow(self._account))
             group.create_task(self._measure_clock())
+            if self._venue is None:  # Paper has no key
+                group.create_task(follow_permissions(self._gate, self._queries.may_withdraw))
 
     async def _measure_clock(self) -> None:
         while True:

@@ -9,8 +9,8 @@ from tradingbot_exchange.binance.calls import Security
 
 from tradingbot_gateway.answers import Answer
 from tradingbot_gateway.binance.translation import Tag, exchange_order, exchange_trade, totals
-from tradingbot_gateway.binance.upstream import Upstream, code_of
-from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.binance.upstream import KEY_CODES, Upstream, code_of
+from tradingbot_gateway.errors import KeysRefusedError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import FindPrice
@@ -120,6 +120,14 @@ class Queries:
         self._gate.answered(Answers(asked=asked, balances=found))
         return found
 
+    async def may_withdraw(self) -> bool:
+        """Return whether the key may withdraw or transfer. Raises UnreachableError."""
+        shown = (await self._read("/sapi/v1/account/apiRestrictions", {})).json()
+        if not isinstance(shown, dict):
+            raise UnreachableError("what the key may do is not as Binance documents it")
+        names = ("enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer")
+        return any(shown.get(name) is True for name in names)
+
     async def _hand_over(self, asked: int, views: list[Json]) -> None:
         groups = await self._groups(views)
         orders: list[ExchangeOrder] = []
@@ -156,8 +164,10 @@ class Queries:
         self, path: str, parameters: Mapping[str, str], accepted: tuple[int, ...] = ()
     ) -> Answer:
         answer = await self._account.call("GET", path, parameters, Security.USER_DATA)
-        if not answer.succeeded and code_of(answer) not in accepted:
-            raise UnreachableError(f"{path}: answered {answer.status}, code {code_of(answer)}")
+        code = code_of(answer)
+        if not answer.succeeded and code not in accepted:
+            error = KeysRefusedError if code in KEY_CODES else UnreachableError
+            raise error(f"{path}: answered {answer.status}, code {code}")
         return answer
 
     def _is_own(self, view: Json) -> bool:

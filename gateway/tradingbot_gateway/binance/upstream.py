@@ -26,6 +26,8 @@ DEFAULT_WINDOW = "5000"
 _PASSED = ("content-type", "retry-after")
 _PASSED_PREFIXES = ("x-mbx-", "x-sapi-", "x-tradingbot-simulated")
 _WRONG_TIME = -1021
+KEY_CODES = frozenset({-1022, -2008, -2014, -2015})
+"""Codes that refuse a key, its signature, its address or its permissions."""
 
 
 def encode(parameters: Mapping[str, str]) -> str:

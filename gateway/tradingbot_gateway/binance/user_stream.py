@@ -8,8 +8,9 @@ from tradingbot_exchange.binance.signing import sign, sorted_payload
 
 from tradingbot_gateway.account_stream import AccountStream, Follower, SubscriptionError
 from tradingbot_gateway.answers import ServerClock
-from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW
+from tradingbot_gateway.binance.upstream import DEFAULT_WINDOW, KEY_CODES
 from tradingbot_gateway.credentials import Credentials
+from tradingbot_gateway.errors import KeysRefusedError
 
 _ANSWER_SECONDS = 10.0
 _OK = 200
@@ -55,7 +56,8 @@ class UserStream(AccountStream):
                     return
                 else:
                     code = message.get("error", {}).get("code")
-                    raise SubscriptionError(f"the exchange refuses the stream with code {code}")
+                    reason = f"the exchange refuses the stream with code {code}"
+                    raise (KeysRefusedError if code in KEY_CODES else SubscriptionError)(reason)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, follower: Follower) -> None:
         async for message in socket:

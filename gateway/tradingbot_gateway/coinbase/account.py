@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from tradingbot_api.gateway_state import GatewayNotice
+
 from tradingbot_gateway.account_stream import Event, Listener
 from tradingbot_gateway.coinbase.queries import DAY_MS, LOOK_BACK_DAYS, MINUTE_MS, Queries
 from tradingbot_gateway.coinbase.trading import Trading
@@ -89,6 +91,7 @@ class Account:
     async def on_open(self) -> None:
         """Ask for all that may have happened, then let entries through."""
         await self._upstream.synchronise()
+        self._gate.reconciling()
         began = self._upstream.clock.now()
         await self._prepare()
         await self._queries.all_orders(since=self._start(began))
@@ -118,10 +121,10 @@ class Account:
         for asset in tuple(ledger.holdings.by_asset):
             await self._markets.value(asset)
 
-    def on_cut(self, reason: str) -> None:
+    def on_cut(self, notice: GatewayNotice) -> None:
         """Let no entry through: events may be missed from now on."""
         self._reconciled.clear()
-        self._gate.disconnected(reason)
+        self._gate.disconnected(notice)
         self._gate.metrics.cuts.inc()
         self.open.clear()
         for listener in tuple(self.listeners):

@@ -32,6 +32,7 @@ from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
+from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.settings import GatewaySettings, address
 
@@ -57,6 +58,7 @@ class Coinbase:
         clock = ServerClock(wall)
         market = upstream = Upstream(session, where, signer, clock)
         self._upstream = upstream
+        self._gate = gate
         instruments = Instruments(market)
         self._feed = Feed(session, where.market, market, wall=wall, on_depth=self._quoted)
         self._markets = Markets(
@@ -66,7 +68,7 @@ class Coinbase:
             unknown=UnknownProductError,
             stop_slippage=BRACKET_SLIPPAGE,
         )
-        queries = Queries(gate, upstream, market, self._markets, tag)
+        self._queries = queries = Queries(gate, upstream, market, self._markets, tag)
         trading = Trading(gate, upstream, self._markets, queries, tag)
         self._account = Account(
             gate, upstream, markets=self._markets, queries=queries, trading=trading
@@ -119,6 +121,7 @@ class Coinbase:
             group.create_task(self._account.run())
             group.create_task(self._user_stream.follow(self._account))
             group.create_task(self._measure_clock())
+            group.create_task(follow_permissions(self._gate, self._queries.may_withdraw))
 
     async def _measure_clock(self) -> None:
         """Measure the clock now and then, the first time before tokens can be refused for it."""

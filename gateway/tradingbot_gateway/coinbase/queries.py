@@ -23,7 +23,7 @@ from tradingbot_gateway.coinbase.translation import (
     totals,
 )
 from tradingbot_gateway.coinbase.upstream import Upstream
-from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.errors import KeysRefusedError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import FindPrice
@@ -43,6 +43,8 @@ _MOST_PAGES = 400
 _MINUTES = 60
 """Of candles that are looked through for a price: one without trades has no candle."""
 _LIMITED_TURNS = 4
+_KEY_STATUSES = frozenset({401, 403})
+"""Of answers that refuse a key, or what it may do."""
 _TURNS, _TURN_SECONDS = 20, 0.1
 """How often, and after which pauses, an order is asked for that is about to end."""
 
@@ -167,6 +169,17 @@ class Queries:
         self._gate.answered(Answers(asked=asked, balances=found))
         return found
 
+    async def may_withdraw(self) -> bool:
+        """Return whether the key may transfer. Raises UnreachableError."""
+        path = f"{V3}/key_permissions"
+        answer = await self._read(path, "")
+        if not answer.succeeded:
+            raise UnreachableError(f"{path}: answered {answer.status}")
+        shown = answer.json()
+        if not isinstance(shown, dict):
+            raise UnreachableError("what the key may do is not as Coinbase documents it")
+        return shown.get("can_transfer") is True
+
     async def learn(self, views: Iterable[Json], asked: int) -> None:
         """Count what orders of a query say, in one step, with the fills that are missing.
 
@@ -250,7 +263,8 @@ class Queries:
             page = [*parameters, ("limit", str(_PAGE)), *([("cursor", cursor)] if cursor else [])]
             answer = await self._read(path, urlencode(page))
             if not answer.succeeded:
-                raise UnreachableError(f"{path}: answered {answer.status}")
+                error = KeysRefusedError if answer.status in _KEY_STATUSES else UnreachableError
+                raise error(f"{path}: answered {answer.status}")
             body = answer.json()
             try:
                 found += body[member]

@@ -10,6 +10,7 @@ import aiohttp
 from tradingbot_gateway.account_stream import AccountStream, Follower, SubscriptionError
 from tradingbot_gateway.coinbase.numbering import Numbering
 from tradingbot_gateway.coinbase.upstream import Upstream
+from tradingbot_gateway.errors import KeysRefusedError
 
 _ANSWER_SECONDS = 10.0
 _SILENT_SECONDS = 10.0
@@ -45,6 +46,8 @@ class UserStream(AccountStream):
         if received.type is not aiohttp.WSMsgType.TEXT:
             raise SubscriptionError(f"closed with code {socket.close_code}")
         message: Mapping[str, Any] = json.loads(received.data)
+        if message.get("type") == "error" and "authentication" in str(message.get("message")):
+            raise KeysRefusedError("the exchange refuses the channel user: authentication failure")
         self._numbering.check(message)
         return message
 

@@ -14,9 +14,8 @@ from tradingbot_gateway.risk.figures import (
     Flow,
     Prices,
     figures,
-    flows,
     open_assets,
-    worth,
+    value_if_filled,
 )
 from tradingbot_gateway.risk.ledger import RATE_WINDOW, Ledger
 from tradingbot_gateway.risk.limits import Limits
@@ -299,7 +298,8 @@ def position_size(case: Case) -> Refused | None:
     """Refuse what could make a position worth more than `maxPositionSize`."""
     limit, money = case.limits.max_position_size, case.limits.money
     for flow in case.extends:
-        value = _value_after(case, flow)
+        sign = 1 if flow.quantity > 0 else -1
+        value = value_if_filled(case.ledger, case.prices, flow.asset, sign, also=(case.unit,))
         if value is None:
             return refused(Control.NO_PRICE, f"{flow.asset} can't be valued: a price is too old")
         if value > limit:
@@ -312,23 +312,6 @@ def position_size(case: Case) -> Refused | None:
                 held=case.ledger.held(flow.asset),
             )
     return None
-
-
-def _value_after(case: Case, flow: Flow) -> Decimal | None:
-    """Return what a position is worth if all that extends it fills; the other side does not."""
-    mark = case.prices.of(flow.asset)
-    if mark is None:
-        return None
-    sign = 1 if flow.quantity > 0 else -1
-    total = sign * case.ledger.held(flow.asset) * mark.ask
-    for unit in (*case.ledger.units(), case.unit):
-        for other in flows(unit, case.limits.money, case.prices):
-            if other.asset == flow.asset and sign * other.quantity > 0:
-                value = worth(other, case.prices)
-                if value is None:
-                    return None
-                total += value
-    return total
 
 
 CHECKS: dict[str, Check] = {

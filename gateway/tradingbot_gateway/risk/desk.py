@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -26,7 +27,7 @@ from tradingbot_gateway.risk.events import (
     Sent,
     Valued,
 )
-from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures
+from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures, largest_value
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.limits import Settings
 from tradingbot_gateway.risk.protection import Close, Note, Protect, orders_of, protect
@@ -198,6 +199,10 @@ class Desk:
         if self._standing.not_reconciled is not None:
             return Unknown(reason=self._standing.not_reconciled)
         return figures(self.ledger, self._prices(now))
+
+    def largest_value(self, now: int) -> Decimal | None:
+        """Return what the largest position could be worth in money; None if it is not known."""
+        return largest_value(self.ledger, self._prices(now))
 
     def notes(self, now: int) -> tuple[str, ...]:
         """Return what a user should know, such as dust that can't be protected."""

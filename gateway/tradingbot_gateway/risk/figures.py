@@ -1,11 +1,12 @@
 """What positions are worth, and the profit of the day, as docs/bot-contract.md defines them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradingbot_api.contract import RiskReport
+from tradingbot_api.gateway_state import GatewayReason
 from tradingbot_exchange.engine.types import Side
 
 from tradingbot_gateway.risk.ledger import Ledger
@@ -51,6 +52,7 @@ class Unknown:
     """The figures can't be computed: `GET /risk` answers 503, and nothing may be opened."""
 
     reason: str
+    kind: GatewayReason = GatewayReason.FIGURES_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,42 @@ def open_assets(ledger: Ledger, prices: Prices) -> set[str]:
     return opened
 
 
+def value_if_filled(
+    ledger: Ledger, prices: Prices, asset: str, sign: int, *, also: Iterable[Unit] = ()
+) -> Decimal | None:
+    """Return what a position is worth if all that extends it fills; the other side does not.
+
+    `sign` is 1 for purchases, -1 for sales. None without a fresh price. `also` counts as open.
+    """
+    mark = prices.of(asset)
+    if mark is None:
+        return None
+    total = sign * ledger.held(asset) * mark.ask
+    for unit in (*ledger.units(), *also):
+        for flow in flows(unit, ledger.money, prices):
+            if flow.asset == asset and sign * flow.quantity > 0:
+                value = worth(flow, prices)
+                if value is None:
+                    return None
+                total += value
+    return total
+
+
+def largest_value(ledger: Ledger, prices: Prices) -> Decimal | None:
+    """Return what the largest position could be worth, by the rule of `maxPositionSize`.
+
+    None without a fresh price of each asset.
+    """
+    assets = set(ledger.holdings.by_asset)
+    for unit in ledger.units():
+        assets |= {flow.asset for flow in flows(unit, ledger.money, prices)}
+    values = [
+        value_if_filled(ledger, prices, asset, sign) for asset in sorted(assets) for sign in (1, -1)
+    ]
+    known = [value for value in values if value is not None]
+    return max(known, default=ZERO) if len(known) == len(values) else None
+
+
 def figures(ledger: Ledger, prices: Prices) -> Figures | Unknown:
     """Return the figures of this moment, or why they are unknown."""
     day = ledger.day
@@ -164,7 +202,8 @@ def figures(ledger: Ledger, prices: Prices) -> Figures | Unknown:
     for asset, holding in ledger.holdings.by_asset.items():
         quote = prices.of(asset)
         if quote is None:
-            return Unknown(reason=f"no price of {prices.symbol(asset)} is younger than 30 s")
+            reason = f"no price of {prices.symbol(asset)} is younger than 30 s"
+            return Unknown(reason=reason, kind=GatewayReason.PRICES_STALE)
         worth_now = holding.quantity * (quote.bid if holding.quantity > 0 else quote.ask)
         value += worth_now
         cost += holding.cost

@@ -96,6 +96,8 @@ def poll_risk(
 ) -> None:
     """Poll a bot that has a running pod, ready or not, also one that is to be stopped.
 
+    A gateway is polled before its bot starts: it says what the bot waits for.
+
     The poller polls every few seconds; most reports change nothing that a reconcile would do. So it
     gets a function, `fingerprint_of`, and the fingerprint that this reconcile has acted on. When a
     later fingerprint differs, the bot is reconciled. Example, with `dailyLossLimit: "200"`:
@@ -113,23 +115,25 @@ def poll_risk(
     pod = observed.pods.current
     if observed.pods_unread is not None:
         return  # not known whose the pods are: go on polling what was polled
-    if bot.spec is None or pod is None or pod.started is None:
+    with_gateway = bot.spec is not None and has_gateway(bot.spec)
+    waits = with_gateway and pod is not None and pod.gateway.runs  # the bot starts after it
+    if bot.spec is None or pod is None or (pod.started is None and not waits):
         context.polls.unsubscribe(bot.key)
         return
     # The closure lives as long as the bot runs, so it must not keep the whole object in memory.
-    terms, stored, since = RiskTerms.of(bot.spec), StoredRisk.read(bot.status), pod.started
+    terms, stored = RiskTerms.of(bot.spec), StoredRisk.read(bot.status)
+    since = pod.started or pod.created or now
     every = timedelta(seconds=context.settings.risk_status_interval)
-
-    with_gateway = has_gateway(bot.spec)
 
     def fingerprint_of(seen: PollState, now: datetime) -> Hashable:
         found = fingerprint(assess(terms, stored, seen, now, figures_every=every), since, now)
-        return (found, seen.silent_since) if with_gateway else found
+        return (found, seen.silent_since, seen.notice) if with_gateway else found
 
     watch = PollSubscription(
         terms,
         address=pod.address,
         fingerprint=fingerprint_of,
         last_fingerprint=fingerprint_of(seen, now),
+        started=pod.started is not None,
     )
     context.polls.subscribe(bot.key, watch)

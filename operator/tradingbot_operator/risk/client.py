@@ -1,7 +1,8 @@
 """Polls one bot: `GET /risk`. Nothing in the answer is trusted.
 
 The image of a bot belongs to a tenant. Its answer is limited in time, size and work; redirects and
-cookies are ignored, and no text of the answer is repeated in logs or the status. The address is
+cookies are ignored, and no text of the answer is repeated in logs or the status, except the one
+short sentence of a `GatewayNotice`. The address is
 that of the bot's own pod, which the caller knows from the API server. No name is looked up: a
 tenant may control what it resolves to.
 """
@@ -14,6 +15,7 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from tradingbot_api.contract import RiskReport
+from tradingbot_api.gateway_state import GatewayNotice
 from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator.risk.answer import NoReportError, parsed
@@ -49,6 +51,9 @@ def report_url(template: str, key: NamespacedName, address: str) -> str:
 class Peer(Protocol):
     """A bot that can be polled."""
 
+    notice: GatewayNotice | None
+    """What its gateway said of itself in the last answer; None without an answer or a gateway."""
+
     async def report(self, *, keep: bool) -> RiskReport:
         """Return the bot's report, keeping the connection open if `keep`. Raises NoReportError."""
 
@@ -75,9 +80,11 @@ class RiskPeer:
         head = "\r\n".join(lines).encode("ascii")
         self._requests = {True: head + b"\r\n\r\n", False: head + b"\r\nConnection: close\r\n\r\n"}
         self._connection: RiskConnection | None = None
+        self.notice: GatewayNotice | None = None
 
     async def report(self, *, keep: bool) -> RiskReport:
         """Return the bot's report, keeping the connection open if `keep`. Raises NoReportError."""
+        self.notice = None
         try:
             async with asyncio.timeout(self._timeout):
                 report = parsed(await self._ask(self._requests[keep]))
@@ -86,11 +93,16 @@ class RiskPeer:
             self.close()
             raise _no_report(error, self._timeout, reads=reads) from error
         except BaseException:
+            self._note()
             self.close()
             raise
+        self._note()
         if not keep or self._connection is None or not self._connection.keeps_open:
             self.close()
         return report
+
+    def _note(self) -> None:
+        self.notice = None if self._connection is None else self._connection.notice
 
     def close(self) -> None:
         """Close the connection, if one is open."""

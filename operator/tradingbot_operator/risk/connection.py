@@ -13,6 +13,7 @@ from typing import Self, cast
 
 import httptools
 from tradingbot_api.contract import MAX_REPORT_BYTES
+from tradingbot_api.gateway_state import HEADER, GatewayNotice
 
 from tradingbot_operator.risk.answer import NoReportError
 
@@ -30,6 +31,8 @@ SLOW_READS = 16
 
 MAX_INTERIM = 8
 """Maximum responses of status 1xx before the final one."""
+
+_NOTICE = HEADER.lower().encode()
 
 UNASKED = "it sends data that was not requested"
 
@@ -57,6 +60,8 @@ class RiskConnection(asyncio.Protocol):
         """Whether the peer sent data between two exchanges."""
         self.reads = 0
         """Number of reads of the current answer."""
+        self.notice: GatewayNotice | None = None
+        """What the gateway says of itself in the head of the last answer."""
 
     @classmethod
     async def open(cls, address: str, port: int) -> Self:
@@ -83,6 +88,7 @@ class RiskConnection(asyncio.Protocol):
         self._body = bytearray()
         self._bytes = self.reads = self._pieces = self._interim = 0
         self._framed = self._in_body = self._complete = self.keeps_open = False
+        self.notice = None
         self._transport.write(request)
         try:
             return await self._answer
@@ -166,10 +172,13 @@ class RiskConnection(asyncio.Protocol):
             raise NoReportError("excessive", UNASKED)
         self._framed = False
 
-    def on_header(self, name: bytes, _value: bytes) -> None:
+    def on_header(self, name: bytes, value: bytes) -> None:
         self._count_piece()
-        if name.lower() in {b"content-length", b"transfer-encoding"}:
+        lower = name.lower()
+        if lower in {b"content-length", b"transfer-encoding"}:
             self._framed = True
+        elif lower == _NOTICE:
+            self.notice = GatewayNotice.parse(value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

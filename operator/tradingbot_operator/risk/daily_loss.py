@@ -16,6 +16,7 @@ from sys import intern
 from typing import Any, Protocol
 
 from tradingbot_api.contract import RiskReport
+from tradingbot_api.gateway_state import GatewayNotice
 from tradingbot_api.model import JsonObject
 from tradingbot_api.namespaced_name import NamespacedName
 from tradingbot_api.trading_day import TradingDay, calendar_day, trading_day
@@ -42,6 +43,8 @@ class PollState:
     """Why the last poll brought no report, in a few stable words; empty if it did."""
     silent_since: datetime | None = None
     """The first poll since the last answer that nothing has answered; None if the last one was."""
+    notice: GatewayNotice | None = None
+    """What the bot's gateway said of itself in its last answer."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class PollSubscription:
     """Maps the state of the polls at a time to everything in it that a reconcile acts on."""
     last_fingerprint: Hashable
     """The fingerprint that the last reconcile acted on."""
+    started: bool = True
+    """Whether the bot runs; if not, only its gateway does, which is asked why the bot waits."""
 
 
 class Polls(Protocol):
@@ -179,6 +184,8 @@ class Risk:
     """Whether this operator has not polled the bot yet: the status is the best guess until then."""
     last_report_at: datetime | None
     """When the last known report came."""
+    notice: GatewayNotice | None = None
+    """What the bot's gateway says of itself."""
 
     def has_reported_since(self, since: datetime) -> bool:
         """Return whether the bot has reported after that instant."""
@@ -234,6 +241,7 @@ def assess(
         problem,
         is_unpolled=state.report is None and not state.problem,
         last_report_at=state.received or stored_at,
+        notice=state.notice,
     )
 
 

@@ -44,6 +44,8 @@ class BotGauges(Collector):
         """Yield all metric families with their samples."""
         families, now = _Families(), self._clock()
         for key, subscription, state in self._poller.states():
+            if not subscription.started:
+                continue
             report = fresh_report(state, now)
             labels = dict(zip(BOT, key, strict=True))
             if state.report is not None or state.problem:

@@ -117,7 +117,7 @@ class RiskPoller:
             self._start_polling(bot)
         elif bot.target.url != url:
             bot.target = Target(key, url)
-            bot.state = replace(bot.state, silent_since=None)
+            bot.state = replace(bot.state, silent_since=None, notice=None)
             self._start_polling(bot)
         bot.subscription = subscription
         bot.last_fingerprint = subscription.last_fingerprint
@@ -186,12 +186,19 @@ class RiskPoller:
             self._results[outcome.result] += 1
             bot.polled, bot.backed_off = self._monotonic(), outcome.backed_off
             if outcome.report is not None:
-                bot.state = PollState(report=outcome.report, received=outcome.at)
+                bot.state = PollState(
+                    report=outcome.report, received=outcome.at, notice=outcome.notice
+                )
             else:
                 silent_since = None
                 if outcome.silent:
                     silent_since = bot.state.silent_since or self._clock()
-                bot.state = replace(bot.state, problem=outcome.problem, silent_since=silent_since)
+                bot.state = replace(
+                    bot.state,
+                    problem=outcome.problem,
+                    silent_since=silent_since,
+                    notice=outcome.notice,
+                )
         self._compare_fingerprint(bot)
 
     def _compare_fingerprint(self, bot: _Bot) -> None:

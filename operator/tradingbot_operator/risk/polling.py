@@ -14,10 +14,11 @@ import random
 import resource
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tradingbot_api.contract import RiskReport
+from tradingbot_api.gateway_state import GatewayNotice
 from tradingbot_api.namespaced_name import NamespacedName
 
 from tradingbot_operator.risk.answer import NoReportError, Result
@@ -84,6 +85,8 @@ class PollOutcome:
     """When the report came."""
     backed_off: bool = False
     """Whether the bot is polled less often than once in each interval."""
+    notice: GatewayNotice | None = None
+    """What the gateway of the bot says of itself."""
 
 
 @dataclass(eq=False)
@@ -217,7 +220,7 @@ class Polling:
         self._places.give_back(namespace)
 
     async def _poll(self, bot: _Bot, target: Target, peer: Peer) -> None:
-        outcome = await self._report_of(bot, target, peer)
+        outcome = replace(await self._report_of(bot, target, peer), notice=peer.notice)
         if bot.target is not target or self._bots.get(target.key) is not bot:
             return  # moved or dropped while the answer came
         bot.polled = self._loop.time()

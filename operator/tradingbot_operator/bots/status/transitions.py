@@ -26,6 +26,9 @@ _LEFT = {
 }
 """Reason of the event for leaving a phase."""
 
+_TROUBLES = frozenset({"ExchangeUnreachable", "KeysRefused", "PricesStale"})
+"""Reasons of `GatewayReady` that are events also while a gateway starts."""
+
 _WARNED_OF = (
     ("ChildrenApplied", "False", "ChildRefused"),
     ("ForeignPods", "True", "ForeignPods"),
@@ -58,14 +61,22 @@ def transitions(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
     yield from transitions_of_stop(before, after)
     if _waits_for(after) not in {"", _waits_for(before)}:
         yield NORMAL, "RolloutPending", condition_of(after, "RolloutPending")["message"]
-    # A gateway that starts is not ready either: that needs no event.
-    if condition_of(before, "GatewayReady").get("status") == "True":
-        gateway = condition_of(after, "GatewayReady")
-        if gateway.get("status") == "False":
-            yield WARNING, "GatewayNotReady", gateway["message"]
+    yield from transitions_of_gateway(before, after)
     for type_, status, reason in _WARNED_OF:
         if _turned(before, after, type_, status):
             yield WARNING, reason, condition_of(after, type_)["message"]
+
+
+def transitions_of_gateway(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
+    """Yield the event for what changed about the gateway of a bot between two statuses."""
+    old, new = condition_of(before, "GatewayReady"), condition_of(after, "GatewayReady")
+    if new.get("status") == "False":
+        # A gateway that starts is not ready either: that needs no event.
+        told = old.get("status") == "True" or new["reason"] in _TROUBLES
+        if told and old.get("reason") != new["reason"]:
+            yield WARNING, "GatewayNotReady", new["message"]
+    elif new.get("reason") == "KeyMayWithdraw" != old.get("reason"):
+        yield WARNING, "KeyMayWithdraw", new["message"]
 
 
 def transitions_of_stop(before: JsonObject, after: JsonObject) -> Iterator[Transition]:
