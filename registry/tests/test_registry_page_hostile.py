@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,9 @@ TOKENS = {"reads": {"get", "list"}, "writes": {"create"}, "reads-nothing": set[s
 class TokenGate:
     """Knows the tokens above."""
 
-    def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:
+    def admit(
+        self, authorization: str | None, verbs: tuple[str, ...], namespaces: Sequence[str] = ()
+    ) -> str:
         token = (authorization or "").removeprefix("Bearer ")
         if token not in TOKENS:
             raise UnauthenticatedError("send a valid token as `Authorization: Bearer`")
