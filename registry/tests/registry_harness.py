@@ -7,18 +7,22 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from werkzeug.test import TestResponse
 
 ASSETS = "/api/v1/assets"
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite_file"], indirect=True, ids=["sqlite"])
+"""Of a test whose result depends on no database, or whose size is for SQLite's limits."""
+
 MERGE_PATCH = "application/merge-patch+json"
 DEADLINE_SECONDS = STUCK_SECONDS
 
@@ -173,12 +177,17 @@ def environment(database: Path | str, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    database: Path | str, log: Path, *, tls: ssl.SSLContext | None = None, **settings: str
+    database: Path | str,
+    log: Path,
+    *,
+    tls: ssl.SSLContext | None = None,
+    program: Sequence[str] = ("-c", SERVE),
+    **settings: str,
 ) -> Iterator[Server]:
     """A registry process, killed at the end if it is still there."""
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE],
+            [sys.executable, *program],
             env=environment(database, **settings),
             stdout=stream,
             stderr=subprocess.STDOUT,

@@ -61,6 +61,12 @@ class Cluster:
 
 
 @pytest.fixture
+def database(sqlite_file: Database) -> Database:
+    """One kind is enough: nothing here depends on it."""
+    return sqlite_file
+
+
+@pytest.fixture
 def cluster() -> Iterator[Cluster]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from registry_harness import ASSETS, Api, refusal
+from registry_harness import ASSETS, ON_SQLITE, Api, refusal
 from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
@@ -44,6 +44,7 @@ def recursions(api: Api, caplog: pytest.LogCaptureFixture) -> Callable[..., int]
     return count
 
 
+@ON_SQLITE
 def test_a_larger_batch_walks_the_graph_no_more_often(
     api: Api, recursions: Callable[..., int]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_database_with_a_cycle_is_still_changed(api: Api, database: Database) 
     assert (problem["item"], names(problem)) == (0, ["c", "d", "c"])
 
 
+@ON_SQLITE
 @settings(
     max_examples=25,
     deadline=None,

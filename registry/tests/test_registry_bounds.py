@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from uuid import uuid4
 
-from registry_harness import ASSETS, Api, refusal
+from registry_harness import ASSETS, ON_SQLITE, Api, refusal
 from tradingbot_registry.inventory.cycles import MAX_CYCLE
 from tradingbot_registry.inventory.graph import MAX_CAUSES, MAX_NEIGHBOURS
 from tradingbot_registry.rest.query import MAX_PAGE_SIZE
@@ -87,6 +87,7 @@ def test_a_ladder_is_walked_in_linear_time(api: Api, database: Database) -> None
     assert [step["depth"] for step in response.json[-2:]] == [MAX_PAGE_SIZE // 2] * 2
 
 
+@ON_SQLITE
 def test_an_asset_with_many_dependents_names_some_and_counts_all(
     api: Api, database: Database
 ) -> None:
@@ -108,6 +109,7 @@ def test_an_asset_with_many_dependents_names_some_and_counts_all(
     assert (api.get(ids[-1])["version"], api.get(ids[-1])["dependsOn"]) == (2, [])
 
 
+@ON_SQLITE
 def test_many_that_wait_for_a_reference_are_resolved_and_left_again(
     api: Api, database: Database
 ) -> None:
@@ -122,6 +124,7 @@ def test_many_that_wait_for_a_reference_are_resolved_and_left_again(
     assert api.get(ids[-1])["unresolved"] == [ref]
 
 
+@ON_SQLITE
 def test_a_long_cycle_is_cut(api: Api, database: Database) -> None:
     count = 10_000
     ids = fill(database, count, [(seq, seq + 1) for seq in range(1, count)])

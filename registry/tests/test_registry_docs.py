@@ -10,8 +10,15 @@ from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api
 from tradingbot_registry.refusals import RefusedError
 from tradingbot_registry.rest.problems import KINDS, HTTPError
+from tradingbot_registry.storage.engine import Database
 
 METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+def database(sqlite_file: Database) -> Database:
+    """One kind is enough: nothing here depends on it."""
+    return sqlite_file
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from registry_harness import ASSETS, MERGE_PATCH, Api, refusal
+from registry_harness import ASSETS, MERGE_PATCH, ON_SQLITE, Api, refusal
 
 REF = "crd/default/registry.orders-db"
 
@@ -102,6 +102,7 @@ HEADERS = st.text("*\"W/1-,\\ \tax'", max_size=12) | st.text(
 )
 
 
+@ON_SQLITE
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

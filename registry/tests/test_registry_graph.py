@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registry_harness import ASSETS, Api, refusal
+from registry_harness import ASSETS, ON_SQLITE, Api, refusal
 from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.inventory.graph import Causes, Direction, Walk, causes, walk
@@ -62,6 +62,7 @@ def test_a_walk_goes_all_the_way_and_says_how_far(api: Api) -> None:
     refusal(api.client.get(f"{ASSETS}/{uuid4()}/dependents"), 404, "asset-not-found")
 
 
+@ON_SQLITE
 def test_a_deep_and_wide_graph_is_walked_in_no_time(api: Api) -> None:
     layer: list[str] = []
     for depth in range(24):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from registry_harness import ASSETS, Api, refusal
+from registry_harness import ASSETS, ON_SQLITE, Api, refusal
 from tradingbot_registry.inventory import listing
 from tradingbot_registry.rest.requests import CreateSchema
 from tradingbot_registry.storage.engine import Database
@@ -322,6 +322,7 @@ FIELDS = st.sampled_from(
 )
 
 
+@ON_SQLITE
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -343,6 +344,7 @@ def test_no_json_whatever_makes_the_server_fail(api: Api, body: Any, keep: bool)
             assert answer.content_type == "application/problem+json"
 
 
+@ON_SQLITE
 def test_two_hundred_thousand_values_are_refused_in_little_time_and_space(api: Api) -> None:
     for values in (["a"] * 200_000, ["A"] * 200_000):
         begun = time.process_time()

@@ -202,10 +202,17 @@ def _ask(call: Callable[[], V]) -> V:
     try:
         return call()
     except ApiException as error:
+        # Its reason and body may repeat the token, and this text is answered and logged.
         raise UnavailableError(
-            f"the Kubernetes API server answered {error.status} {error.reason} when asked about"
-            " the caller; the registry's ServiceAccount needs system:auth-delegator"
+            f"the Kubernetes API server answered {error.status} when asked about the caller; the"
+            " registry's ServiceAccount needs system:auth-delegator"
         ) from error
+    except (ValueError, TypeError, AttributeError):
+        # Not chained: the message repeats parts of the answer, and an answer repeats the token.
+        raise UnavailableError(
+            "the Kubernetes API server's answer about the caller can't be read; check that the"
+            " server of the kubeconfig is one"
+        ) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(
             "the Kubernetes API server can't be reached to check the caller"
