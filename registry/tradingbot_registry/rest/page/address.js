@@ -16,14 +16,18 @@ export function routeOf(search) {
   return { view, query };
 }
 
+/** Return the namespaces of the address, which all views have in common. Empty: all. */
+export const namespaces = () => new URLSearchParams(location.search).getAll("namespace");
+
 /**
  * Return the address of a view. Parameters that are null or empty are left out; lists are repeated.
+ * Namespaces stay as they are, unless given.
  * @param {string} view
  * @param {Record<string, string | string[] | null | undefined>} [parameters]
  */
 export function address(view, parameters = {}) {
   const query = new URLSearchParams(view === DEFAULT_VIEW ? {} : { view });
-  for (const [name, value] of Object.entries(parameters)) {
+  for (const [name, value] of Object.entries({ namespace: namespaces(), ...parameters })) {
     for (const each of [value ?? []].flat()) if (each !== "") query.append(name, each);
   }
   return `?${query}`;

@@ -1,6 +1,10 @@
 // The registry's REST API. The token is sent in a header, and is never part of an address.
 
+import { namespaces } from "./address.js";
+
 const ROOT = new URL("../api/v1/", import.meta.url);
+// One asset, and its history, are shown if they are in a namespace that the user may read.
+const ONE_ASSET = /^assets\/[^/]+(\/changes)?$/;
 const KEPT = "tradingbot-registry-token";
 
 /** An answer that is not a success, or none at all (`status` 0). */
@@ -43,7 +47,9 @@ export function signIn(text, keep) {
  */
 export async function get(path, query = {}, signal) {
   const url = new URL(path, ROOT);
-  url.search = String(new URLSearchParams(query));
+  const sent = new URLSearchParams(query);
+  if (!ONE_ASSET.test(path)) for (const name of namespaces()) sent.append("namespace", name);
+  url.search = String(sent);
   /** @type {Record<string, string>} */
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let response;
@@ -74,7 +80,8 @@ export function sentence(error) {
     case 401:
       return `The registry does not accept the token: ${error.message}.`;
     case 403:
-      return `You may not see this: ${error.message}. The ClusterRole tradingbot-registry-reader allows it.`;
+      return `You may not see this: ${error.message}. The ClusterRole tradingbot-registry-reader allows it.`
+        + " If your role is in some namespaces only, write them at the top.";
     case 404:
       return `There is no such asset: ${error.message}.`;
     case 422:

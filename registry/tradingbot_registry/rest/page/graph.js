@@ -68,7 +68,7 @@ export function View({ data, query, ui, change, go }) {
       `${counted(nodes.length, "asset")} and ${counted(edges.length, "dependency", "dependencies")}.`,
       " An arrow points from an asset to what it needs.",
       alone > 0 && ` ${counted(alone, "asset")} without dependencies ${alone === 1 ? "is" : "are"} not drawn.`,
-      truncated && " The registry has more than that: choose an asset, or fewer steps.",
+      truncated && ` There are more: choose ${root ? "fewer steps or another asset" : "an asset"}.`,
     ]),
     folded.nodes.length > 0 && h(Picture, { data, query, ui, change }),
     h("details", { onToggle: (/** @type {any} */ event) => change({ list: event.target.open }) }, [

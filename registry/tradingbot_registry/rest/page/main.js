@@ -1,7 +1,7 @@
 // The page: what the address bar says is loaded and drawn, and again when the registry changes.
 
 import { h, render } from "./preact.mjs";
-import { address, routeOf } from "./address.js";
+import { address, namespaces, parameters, routeOf } from "./address.js";
 import { ApiError, get, sentence, signIn, signedIn } from "./api.js";
 import * as asset from "./asset.js";
 import * as assets from "./assets.js";
@@ -62,6 +62,7 @@ async function arrive() {
   state.route = routeOf(location.search);
   const isOther = before.view !== state.route.view || before.query.get("id") !== state.route.query.get("id");
   if (isOther) Object.assign(state, { data: null, error: null, ui: {} });
+  if (String(before.query.getAll("namespace")) !== String(namespaces())) follow();
   await load();
   // As a browser does for a new page; a filter leaves the focus where it is.
   if (isOther) {
@@ -95,12 +96,30 @@ function Page({ needsToken, heading }) {
         }, text)),
         h("a", { key: "docs", href: "api/v1/docs" }, "API"),
       ]),
+      h(Namespaces, {}),
       signedIn() && h("button", { type: "button", onClick: () => use("", false) }, "Sign out"),
     ]),
     needsToken
       ? h(Login, { signIn: use, refusal: signedIn() ? sentence(state.error) : "" })
       : h(Content, { heading }),
   ];
+}
+
+function Namespaces() {
+  const current = namespaces().join(" ");
+  /** @param {any} event */
+  function apply(event) {
+    event.preventDefault();
+    const input = event.target.form?.elements.namedItem("namespaces") ?? event.target.elements.namespaces;
+    const { view, query } = state.route;
+    const namespace = input.value.split(/[\s,]+/);
+    go(address(view, { ...parameters(query), cursor: null, namespace }));
+  }
+  return h("form", { class: "namespaces", onSubmit: apply }, [
+    h("label", { for: "namespaces" }, "Namespaces"),
+    h("input", { key: current, id: "namespaces", name: "namespaces", defaultValue: current,
+      placeholder: "all", autocomplete: "off", spellcheck: false, onChange: apply }),
+  ]);
 }
 
 /** @param {{heading: string}} properties */
