@@ -19,7 +19,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install postgresql up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock npm-files browser lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install postgresql up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock npm-files browser lint-page lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ lint-words: install ## check spelling and refused words alone
 
 lint-workflows: install ## run actionlint and zizmor alone, on .github
 	@$(RELEASE) workflows
+
+lint-page: install ## check the types of the registry's page alone (needs npm; not part of lint)
+	@PYTHONPATH=hack .venv/bin/python hack/page_types.py
 
 bench: bench-webhooks bench-operator bench-exchange bench-gateway ## run the benchmarks
 

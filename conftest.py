@@ -16,6 +16,7 @@ SHARED = {
         *("api/tests/test_asset_registry_size.py", "api/tests/test_layers_on_api_server.py"),
         *("api/tests/test_pod.py", "certs/tests/test_cert_cluster.py"),
         *("config/tests/test_webhooks_unreachable.py", "registry/tests/test_registry_tokens.py"),
+        *("cli/tests/test_assets_cluster.py",),
         *("operator/tests/test_operator_guarded_fields.py",),
         *("operator/tests/test_operator_pod_on_api_server.py",),
         *("operator/tests/test_operator_watches.py",),

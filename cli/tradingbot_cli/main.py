@@ -32,10 +32,17 @@ SERVICES = {
     "gateway": "Stand between a bot and its exchange, and enforce the bot's limits",
 }
 COMMANDS = {name: Command(text, "tradingbot_cli.service") for name, text in SERVICES.items()} | {
+    "registry": Command(
+        f"{SERVICES['registry']}; back up, check, move its database",
+        "tradingbot_cli.registry.command",
+    ),
     "validate": Command("Check manifests without a cluster", "tradingbot_cli.validate"),
     "crds": Command("Print the CustomResourceDefinitions", "tradingbot_cli.crds"),
     "orders": Command(
         "Show what a bot's gateway let through, refused and did", "tradingbot_cli.orders.command"
+    ),
+    "assets": Command(
+        "List, show, draw, apply and delete the registry's assets", "tradingbot_cli.assets.command"
     ),
     "doctor": Command("Diagnose an installation in a cluster", "tradingbot_cli.doctor.command"),
 }

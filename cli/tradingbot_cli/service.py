@@ -28,13 +28,20 @@ PARTS = {
 }
 
 
-def run(name: str, arguments: list[str]) -> int:
-    """Run the part `name` with its settings from `arguments` and the environment."""
+def run(name: str, arguments: list[str], *, epilog: str = "") -> int:
+    """Run the part `name` with its settings from `arguments` and the environment.
+
+    `epilog` is the end of its help.
+    """
     part = PARTS[name]
     module, _, class_name = part.settings.partition(":")
     settings_class: Any = getattr(import_module(module), class_name)
     parser = argparse.ArgumentParser(
-        prog=f"tradingbot {name}", description=SERVICES[name] + ".", allow_abbrev=False
+        prog=f"tradingbot {name}",
+        description=SERVICES[name] + ".",
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_flags(parser.add_argument_group("settings"), settings_class)
     add_flags(parser.add_argument_group("logging"), logs.LogSettings)

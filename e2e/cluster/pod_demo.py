@@ -129,7 +129,8 @@ def candles(money: str, fall: Decimal | int, minutes: int) -> str:
     for minute in range(minutes):
         for symbol, price in ((f"BTC-{money}", 60000), (f"ETH-{money}", 3000)):
             first, last = (price * (1 - fall * number) for number in (minute, minute + 1))
-            lines.append(f"{_time(minute)},{symbol},{first},{first},{last},{last},0")
+            high, low = max(first, last), min(first, last)
+            lines.append(f"{_time(minute)},{symbol},{first},{high},{low},{last},0")
         lines.append(f"{_time(minute)},ETH-BTC,0.05,0.05,0.05,0.05,0")
     return "\n".join(lines)
 

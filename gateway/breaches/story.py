@@ -282,8 +282,10 @@ class Story:
             world.desk.terminate("the pod was told to go")
         else:
             world.checker.barred = how
-            reasons = {"not_granted": None, "outdated": None, how.replace(" ", "_"): how}
-            world.desk.granted(**reasons)
+            world.desk.granted(
+                not_granted=how if how == "not granted" else None,
+                outdated=how if how == "outdated" else None,
+            )
         for _ in range(5):
             self._entry()
             world.wait(200)

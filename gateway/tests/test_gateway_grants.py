@@ -70,6 +70,13 @@ def test_in_paper_only_a_withdrawal_and_other_limits_stop_entries() -> None:
     assert "changed" in judged(grant(config_hash="later"), live=False)
 
 
+def test_only_a_gateway_that_never_had_the_right_leaves_protection_to_another() -> None:
+    for found, stands_by in [(None, True), (grant(pod="other"), True), (grant(seconds=1), False)]:
+        answer = permission(found, pod="me", now=moved(5), config_hash="abc", live=True)
+        assert answer.not_granted
+        assert answer.stands_by is stands_by
+
+
 def test_other_limits_do_not_cancel_what_is_open() -> None:
     answer = permission(grant(config_hash="later"), pod="me", now=NOW, config_hash="abc", live=True)
     assert answer.not_granted is None
@@ -174,3 +181,21 @@ def test_a_gateway_that_stood_still_does_not_let_the_first_entry_through(
     time.sleep(2.1)  # the time itself is what ends a grant
     gateway.resume()
     assert control_of(gateway) == "NotGranted"
+
+
+def test_a_gateway_that_waits_for_its_right_leaves_the_other_alone_and_knows_what_it_bought(
+    start: Gateways, tmp_path: Path
+) -> None:
+    path = tmp_path / "entries"
+    path.write_text("")
+    exchange = start.exchanges("--balance", "USDT=100000")
+    one = start(exchange=exchange, maxOrdersPerMinute=1000).ready()
+    two = start("--grant", str(path), "--pod-uid", "me", exchange=exchange).ready()
+    while (answer := one.order(quantity=f"{0.001 + one.orders % 90 * 0.00001:.5f}")).status == 200:
+        assert control_of(two) == "NotGranted"
+    assert answer.headers[REFUSED] == "MaxPositionSize"
+    eventually(lambda: len(one.open_orders()) == 2)
+    own = [line for line in two.drop_copy() if line.get("action")]
+    assert not own  # neither a cancel nor protection
+    granted(two, path)
+    eventually(lambda: control_of(two) == "MaxPositionSize")

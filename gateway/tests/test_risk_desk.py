@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from risk_samples import BUY, HOUR, MARKETS, NOON, SELL, D, Harness, order, settings
-from tradingbot_gateway.risk.actions import Ask, Cancel
+from tradingbot_gateway.risk.actions import Ask, Cancel, Place
 from tradingbot_gateway.risk.desk import Desk
 from tradingbot_gateway.risk.events import DURABLE, Halted, Sent
 from tradingbot_gateway.risk.figures import Unknown
@@ -133,3 +133,43 @@ def test_verdicts_and_actions_do_not_depend_on_when_the_desk_was_restored() -> N
             said.append(harness.desk.report(harness.now))
         stories.append(said)
     assert stories[0] == stories[1]
+
+
+def test_one_that_stands_by_leaves_protection_to_the_other_for_a_while() -> None:
+    harness = Harness()
+    harness.holds("1", "100")
+    harness.desk.granted(not_granted="not yet", outdated=None, stands_by=True)
+    assert not harness.desk.actions(harness.now)
+    harness.wait(9_999)
+    harness.refresh()
+    assert not harness.desk.actions(harness.now)
+    harness.wait(1)
+    assert [type(action) for action in harness.desk.actions(harness.now)] == [Place]
+
+
+def test_one_that_stands_by_waits_again_when_the_position_has_changed() -> None:
+    harness = Harness()
+    bought = harness.opened(order(BUY, "3", "100"))
+    harness.desk.granted(not_granted="not yet", outdated=None, stands_by=True)
+    for _ in range(3):
+        harness.fill(bought, "1", "100")
+        assert not harness.desk.actions(harness.now)
+        harness.wait(9_000)
+        harness.refresh()
+        assert not harness.desk.actions(harness.now)
+
+
+def test_one_that_stands_by_cancels_nothing_of_the_other() -> None:
+    harness = Harness()
+    harness.opened(order(BUY, "1", "99"))
+    harness.desk.granted(not_granted="not yet", outdated=None, stands_by=True)
+    assert not cancelled(harness)
+    harness.desk.granted(not_granted="withdrawn", outdated=None)
+    assert len(cancelled(harness)) == 1
+
+
+def test_one_that_has_lost_its_right_protects_at_once() -> None:
+    harness = Harness()
+    harness.holds("1", "100")
+    harness.desk.granted(not_granted="withdrawn", outdated=None)
+    assert [type(action) for action in harness.desk.actions(harness.now)] == [Place]

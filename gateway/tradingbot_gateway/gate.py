@@ -190,7 +190,9 @@ class Gate:
             return
         log.info("entries: %s", found.not_granted or found.outdated or "granted")
         self.permission = found
-        self.desk.granted(not_granted=found.not_granted, outdated=found.outdated)
+        self.desk.granted(
+            not_granted=found.not_granted, outdated=found.outdated, stands_by=found.stands_by
+        )
         self.changed.set()
 
     def has_open_entries(self) -> bool:

@@ -25,6 +25,8 @@ class Permission:
     """Entry orders that are open are cancelled as well."""
     outdated: str | None = None
     """The limits that are to be judged by have not arrived."""
+    stands_by: bool = False
+    """Whether this pod never had the right: the one before may still live."""
 
 
 GRANTED = Permission()
@@ -40,7 +42,8 @@ def permission(
     no grant, and only a withdrawal and other limits stop them.
     """
     if grant is None or grant.pod != pod:
-        return Permission("the operator has not granted any to this pod yet") if live else GRANTED
+        waits = Permission("the operator has not granted any to this pod yet", stands_by=True)
+        return waits if live else GRANTED
     if grant.withdrawn is not None:
         return Permission(f"the operator has withdrawn the grant: {grant.withdrawn}")
     if live and (ended := _end(grant, now)):

@@ -82,15 +82,13 @@ class Listener:
 
     def _has_room(self) -> bool:
         """Return whether one more connection may be opened; makes room if the oldest one goes."""
-        connections = self._server.connections
-        if len(connections) + len(self._opening) < self.most:
+        transports = (each.transport for each in self._server.connections)
+        alive = [each for each in transports if each is not None and not each.is_closing()]
+        if len(alive) + len(self._opening) < self.most:
             return True
-        if not self.oldest_goes or not connections:
+        if not self.oldest_goes or not alive:
             return False
-        connections[0].force_close()
-        transport = connections[0].transport
-        if transport is not None:
-            transport.abort()
+        alive[0].abort()
         return True
 
     async def _open(self, sock: socket.socket) -> None:

@@ -27,7 +27,7 @@ ISSUER = {
 }
 """The smallest object that cert-manager's webhook accepts."""
 
-VOLUMES = 8
+VOLUMES = 9
 """The number of claims that can be bound in the life of a node."""
 
 Apply = Callable[[str], None]

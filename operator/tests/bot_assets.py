@@ -21,7 +21,8 @@ class Assets(BotAssets):
 
     def __init__(self, client: RegistryClient | None) -> None:
         self.changes: list[NamespacedName] = []
-        super().__init__(client, self.changes.append)
+        self.seconds = 0.0
+        super().__init__(client, self.changes.append, interval=300, clock=lambda: self.seconds)
 
     async def keep(self, subject: Bot, phase: str = "Running") -> None:
         """Sync a bot."""

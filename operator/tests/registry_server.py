@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from registry_contract import Contract
 from tradingbot_registry.app import create_app, prepared_database
 from werkzeug.serving import make_server
 
@@ -20,6 +21,7 @@ class RunningRegistry:
 
     url: str
     app: Any
+    contract: Contract
 
     def held(self) -> dict[str, Any]:
         """Return all assets by reference, or by name if they have none."""
@@ -46,17 +48,22 @@ class RunningRegistry:
 
 @contextmanager
 def running_registry(directory: Path) -> Iterator[RunningRegistry]:
-    """Serve a registry while the body runs."""
+    """Serve a registry while the body runs.
+
+    Fails if the operator sent something, or was answered something, that is not in the document.
+    """
     database = prepared_database(f"sqlite:///{directory / 'registry.db'}")
     app = create_app(database, clock=lambda: datetime.now(UTC))
+    contract = Contract(app)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield RunningRegistry(f"http://127.0.0.1:{server.server_port}", app)
+        yield RunningRegistry(f"http://127.0.0.1:{server.server_port}", app, contract)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
         if not database.is_closed():
             database.close()
+    assert contract.violations == []

@@ -10,6 +10,7 @@ from operator_harness import NOW
 from tradingbot_api.crds import crds
 from tradingbot_api.model import JsonObject, ObjectMeta
 from tradingbot_operator.asset_registries.status import SyncResult, registry_status
+from tradingbot_operator.registry_client import OwnedAsset
 
 META = {"name": "cat", "namespace": "desk", "generation": 2}
 WAITING = ("Progressing", "Waiting for the operator")
@@ -57,16 +58,22 @@ def test_the_health_follows_from_the_conditions(conditions: list[Any], health: s
     assert message.endswith(": so it is" if counts else "Waiting for the operator")
 
 
-def asset(**fields: Any) -> JsonObject:
-    return {
+def asset(**fields: Any) -> OwnedAsset:
+    held = {
         "externalRef": "crd/desk/cat.a",
         "name": "a",
         "id": "1",
+        "type": "Other",
         "status": "Active",
         "effectiveStatus": "Active",
+        "description": "",
+        "tags": [],
+        "config": {},
+        "secretRef": None,
+        "dependsOn": [],
         "unresolved": [],
-        **fields,
     }
+    return OwnedAsset.model_validate({**held, **fields})
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 from operator_harness import Handler, serving
+from registry_server import RunningRegistry
+from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_operator import registry_client
 from tradingbot_operator.registry_client import (
     PAGE_SIZE,
+    OwnedAsset,
     RegistryClient,
     RegistryRefusedError,
     RegistryUnavailableError,
@@ -63,6 +66,26 @@ async def owned(client: RegistryClient) -> list[Any]:
 CALLS = (upsert, delete, owned)
 
 
+def held(**fields: Any) -> dict[str, Any]:
+    return {
+        "id": "1",
+        "version": 4,
+        "effectiveStatus": "Degraded",
+        "externalRef": "crd/n/c.a",
+        "managedBy": "crd",
+        "name": "a",
+        "type": "Other",
+        "status": "Active",
+        "description": "",
+        "tags": ["t"],
+        "config": {"a": 1},
+        "secretRef": None,
+        "dependsOn": ["x"],
+        "unresolved": [],
+        **fields,
+    }
+
+
 def test_an_upsert_is_a_put_by_reference() -> None:
     seen: list[web.Request] = []
     assert against(answering(201, {"id": "1"}, seen), upsert) == {"id": "1"}
@@ -103,6 +126,12 @@ def test_an_answer_of_another_shape_is_no_registry(body: bytes) -> None:
     for call in (upsert, owned):
         with pytest.raises(RegistryUnavailableError, match="not a registry"):
             against(answering(200, body), call)
+
+
+@pytest.mark.parametrize("asset", [7, {}, held(externalRef=None), held(status="Lost")])
+def test_an_asset_of_another_shape_is_no_registry(asset: Any) -> None:
+    with pytest.raises(RegistryUnavailableError, match="not a registry"):
+        against(answering(200, [asset]), owned)
 
 
 @pytest.mark.parametrize("problem", [None, [], {}, {"errors": "x"}, {"errors": [{}]}])
@@ -148,17 +177,16 @@ def test_all_pages_are_read(count: int) -> None:
         begin = int(asked[-1])
         end = min(begin + int(request.query["page_size"]), count)
         pagination = json.dumps({"next_cursor": str(end) if end < count else None})
-        return web.json_response(
-            [{"id": number} for number in range(begin, end)], headers={"X-Pagination": pagination}
-        )
+        page = [held(id=str(number)) for number in range(begin, end)]
+        return web.json_response(page, headers={"X-Pagination": pagination})
 
-    assert against(handler, owned) == [{"id": number} for number in range(count)]
+    assert [asset.id for asset in against(handler, owned)] == [str(n) for n in range(count)]
     assert asked == [str(begin) for begin in range(0, max(count, 1), PAGE_SIZE)]
 
 
 def test_a_full_page_that_does_not_say_what_follows_is_not_the_registrys() -> None:
     """Taken for the last one, the assets behind it would count as gone."""
-    full = [{"id": number} for number in range(PAGE_SIZE)]
+    full = [held(id=str(number)) for number in range(PAGE_SIZE)]
     with pytest.raises(RegistryUnavailableError, match="is not a registry"):
         against(answering(200, full), owned)
 
@@ -195,21 +223,60 @@ def test_a_released_asset_keeps_all_that_a_user_may_write() -> None:
         bodies.append(await request.json())
         return web.json_response({})
 
-    asset = {
-        "id": "1",
-        "version": 4,
-        "effectiveStatus": "Degraded",
-        "externalRef": "crd/n/c.a",
-        "managedBy": "crd",
-        "name": "a",
-        "type": "Other",
-        "status": "Active",
-        "description": "",
-        "tags": ["t"],
-        "config": {"a": 1},
-        "secretRef": None,
-        "dependsOn": ["x"],
-    }
-    against(handler, lambda client: client.release(asset))
+    asset = held()
+    against(handler, lambda client: client.release(OwnedAsset.model_validate(asset)))
     kept = {key: asset[key] for key in ("name", "type", "status", "description", "tags", "config")}
     assert bodies == [{**kept, "dependsOn": ["x"], "managedBy": "user"}]
+
+
+def test_what_the_client_reads_of_an_asset_is_in_the_document(registry: RunningRegistry) -> None:
+    document = registry.app.test_client().get("/api/v1/openapi.json").json["components"]["schemas"]
+    answered, taken = document["Asset"], document["Upsert"]["properties"]
+    read = {field.alias: field for field in OwnedAsset.model_fields.values()}
+    assert read.keys() <= set(answered["required"])
+    for alias, enumeration in (("type", AssetType), ("status", AssetStatus)):
+        assert answered["properties"][alias]["enum"] == list(enumeration)
+    given = {alias for alias in read if not taken[alias].get("readOnly")}
+    assert given == {"name", "type", "status", "description", "tags", "config", "secretRef"} | {
+        "dependsOn"
+    }
+
+
+def test_every_call_of_the_client_is_in_the_document(registry: RunningRegistry) -> None:
+    """The fixture compares requests and answers with the document, here all calls at once."""
+
+    async def calls(client: RegistryClient) -> None:
+        body = {"type": "Other", "managedBy": "crd"}
+        await client.upsert("crd/n/c.a", {**body, "name": "a", "status": "Active"})
+        needs = {**body, "name": "b", "dependsOn": ["crd/n/c.a", "crd/n/late.x"]}
+        await client.upsert("crd/n/c.b", needs, force=True, blocked_by_prefix="crd/n/c.")
+        with pytest.raises(RegistryRefusedError) as refused:
+            await client.upsert("crd/n/c.b", {**needs, "status": "Active"})
+        assert refused.value.waits_for == ("crd/n/late.x",)
+        with pytest.raises(RegistryRefusedError):
+            await client.upsert("crd/n/c.b", {**body, "name": "b", "type": "Nope"})
+        with pytest.raises(RegistryRefusedError):
+            await client.delete("crd/n/c.a", unresolve=False)
+        assert [asset.name async for asset in client.owned("crd/n/c.")] == ["a", "b"]
+        async for asset in client.owned("crd/n/c.a"):
+            await client.release(asset)
+        await client.delete("crd/n/c.b")
+        await client.delete("crd/n/c.b")
+
+    async def main() -> None:
+        client = RegistryClient(registry.url)
+        try:
+            await calls(client)
+        finally:
+            await client.close()
+
+    asyncio.run(main())
+    found = registry.contract
+    assert {(method, status) for method, _, status in found.checked} == {
+        *(("PUT", status) for status in (200, 201, 409, 422)),
+        *(("DELETE", status) for status in (204, 404, 409)),
+        ("GET", 200),
+    }
+    # The document refuses the type as well.
+    assert len(found.violations) == 1
+    assert "by-ref/{source}/{namespace}/{name} body: $.type: " in found.violations.pop()

@@ -128,7 +128,7 @@ class Operator:
         self.asset_registries: WorkQueue[NamespacedName] = WorkQueue(
             "assetregistry", self.gate.through(self._reconcile_asset_registry), transient=TRANSIENT
         )
-        self.assets = BotAssets(self.client, self.bots.add)
+        self.assets = BotAssets(self.client, self.bots.add, interval=settings.resync_interval)
         self.poller = RiskPoller(settings, clock=utc_now, changed=self.bots.add)
         self.metrics.registry.register(BotGauges(self.poller, clock=utc_now))
         self.secrets = Secrets(

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+from tradingbot_api.asset import AssetStatus, AssetType
+from tradingbot_api.assetregistry import SecretRef
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator.fencing import fenced
@@ -21,16 +25,28 @@ from tradingbot_operator.settings import OperatorSettings
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 PAGE_SIZE = 100
 
-_WRITABLE = (
-    "name",
-    "type",
-    "status",
-    "description",
-    "tags",
-    "config",
-    "secretRef",
-    "dependsOn",
-)
+
+class OwnedAsset(BaseModel):
+    """An asset of an owner as the registry answers it: what the operator reads, or gives back."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+
+    id: str
+    external_ref: str
+    name: str
+    type: AssetType
+    status: AssetStatus
+    effective_status: str
+    description: str
+    tags: list[str]
+    config: JsonObject
+    secret_ref: SecretRef | None
+    depends_on: list[str]
+    unresolved: list[str]
+
+
+_PAGE = TypeAdapter(list[OwnedAsset])
+_COMPUTED = {"id", "external_ref", "effective_status", "unresolved"}
 
 
 class RegistryError(Exception):
@@ -117,19 +133,21 @@ class RegistryClient:
             if error.status != 404:  # noqa: PLR2004
                 raise
 
-    async def release(self, asset: JsonObject) -> None:
+    async def release(self, asset: OwnedAsset) -> None:
         """Hand an asset over to users: it is kept unchanged, and no controller manages it."""
-        kept = {key: asset[key] for key in _WRITABLE if asset.get(key) is not None}
-        await self.upsert(asset["externalRef"], {**kept, "managedBy": "user"})
+        kept = asset.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_COMPUTED)
+        await self.upsert(asset.external_ref, {**kept, "managedBy": "user"})
 
-    async def owned(self, prefix: str) -> AsyncIterator[JsonObject]:
+    async def owned(self, prefix: str) -> AsyncIterator[OwnedAsset]:
         """Iterate over the assets whose references start with `prefix`."""
         query = {"external_ref_prefix": prefix, "page_size": str(PAGE_SIZE)}
         while True:
             found, headers = await self._exchange("GET", "assets", query=query)
-            if not isinstance(found, list):
-                raise self._not_a_registry()
-            for asset in found:
+            try:
+                page = _PAGE.validate_python(found)
+            except ValidationError as error:
+                raise self._not_a_registry() from error
+            for asset in page:
                 yield asset
             if len(found) < PAGE_SIZE:
                 return

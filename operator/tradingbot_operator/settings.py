@@ -146,7 +146,8 @@ class OperatorSettings(BaseSettings):
     )
     resync_interval: float = Field(
         300.0,
-        description="Seconds between two full comparisons of the cache with the API server.",
+        description="Seconds between two full comparisons of the cache with the API server, and of"
+        " each bot with the registry.",
         gt=0,
     )
     leader_election: bool = Field(

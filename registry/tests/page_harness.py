@@ -80,10 +80,19 @@ class Visitor:
             for node in violation["nodes"]
         ]
 
+    def texts_fit(self) -> bool:
+        """Whether each text of a graph is within its box."""
+        widths: list[list[float]] = self.page.locator(".box text").evaluate_all(
+            "(all) => all.map((text) => [text, text.parentElement.querySelector('rect')]"
+            ".map((part) => part.getBoundingClientRect().width))"
+        )
+        return all(text < box for text, box in widths)
+
     def is_too_wide(self) -> bool:
-        """Whether the page scrolls sideways as a whole."""
+        """Whether the page, or a table in it, scrolls sideways."""
         wide: bool = self.page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+            ".some((part) => part.scrollWidth > part.clientWidth)"
         )
         return wide
 

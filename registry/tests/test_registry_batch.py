@@ -70,7 +70,7 @@ def test_mistakes_are_named_by_item_and_all_at_once(api: Api) -> None:
     problem = refusal(
         send(
             api,
-            create("", "#none"),
+            create("", "#none", "#neither"),
             create("x", ref="r"),
             create("y", ref="r", config={"password": "x"}),
             {"op": "delete", "id": asset["id"]},
@@ -82,6 +82,7 @@ def test_mistakes_are_named_by_item_and_all_at_once(api: Api) -> None:
     assert {error["pointer"] for error in problem["errors"]} == {
         "/items/0/asset/name",
         "/items/0/asset/dependsOn/0",
+        "/items/0/asset/dependsOn/1",
         "/items/2/ref",
         "/items/2/asset/config/password",
         "/items/4/id",

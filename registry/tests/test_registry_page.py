@@ -242,11 +242,7 @@ def check_readable(visitor: Visitor) -> None:
         and abs(one["y"] - other["y"]) < one["height"] - 1
         for one, other in combinations(found, 2)
     )
-    texts: list[list[float]] = visitor.page.locator(".box text").evaluate_all(
-        "(all) => all.map((text) => [text, text.parentElement.querySelector('rect:last-of-type')]"
-        ".map((part) => part.getBoundingClientRect().width))"
-    )
-    assert all(text < box for text, box in texts)
+    assert visitor.texts_fit()
     smallest: float = visitor.page.evaluate(
         "document.querySelector('.canvas svg').getScreenCTM().a * 12"
     )

@@ -23,7 +23,7 @@ MARKUP = (
     "javascript:alert(4)",
     "{{7*7}} ${7*7} </style></title>",
 )
-LONG = "m" * 200
+LONG = "W" * 200
 RIGHT_TO_LEFT = "قاعدة بيانات الطلبات"
 NAMES = (*MARKUP, LONG, RIGHT_TO_LEFT)
 MANY_TAGS = 10_000
@@ -64,6 +64,7 @@ def test_texts_of_the_registry_are_never_markup(browser: Browser, server: Server
             assert visitor.page.locator("main :is(img, script, style, iframe, object)").count() == 0
             assert visitor.page.locator("main svg svg, main svg[onload]").count() == 0
             assert not visitor.is_too_wide(), search
+            assert visitor.texts_fit(), search
         visitor.open(f"?view=asset&id={ids[0]}")
         assert visitor.page.locator("h1").inner_text() == NAMES[0]
         assert MARKUP[0] in visitor.page.get_by_label("Configuration").inner_text()
@@ -111,11 +112,11 @@ def test_ten_thousand_tags_do_not_stop_the_page(browser: Browser, server: Server
         assert len(visitor.names()) == 1
 
 
-TOKENS = {"reads": {"get", "list"}, "reads-nothing": set[str]()}
+TOKENS = {"reads": {"get", "list"}, "writes": {"create"}, "reads-nothing": set[str]()}
 
 
 class TokenGate:
-    """Knows two tokens."""
+    """Knows the tokens above."""
 
     def admit(self, authorization: str | None, verbs: tuple[str, ...]) -> str:
         token = (authorization or "").removeprefix("Bearer ")
@@ -182,18 +183,26 @@ def test_a_token_is_asked_for_and_kept_out_of_sight(browser: Browser, tmp_path: 
         assert not [url for url in visitor.requested if "reads" in url]
 
 
-def test_an_expired_token_takes_what_it_showed_out_of_sight(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_what_may_not_be_seen_any_more_is_out_of_sight(browser: Browser, tmp_path: Path) -> None:
     with guarded(tmp_path) as root, visiting(browser, root) as visitor:
+        made = visitor.page.request.post(
+            f"{root}{ASSETS}",
+            data={"name": "secret-project", "type": "Other"},
+            headers={"Authorization": "Bearer writes"},
+        )
+        assert made.status == 201
         visitor.open()
         sign_in(visitor, "reads")
-        expect(visitor.page.get_by_text("0 assets")).to_be_visible()
-        allowed = TOKENS.pop("reads")
+        assert visitor.names() == ["secret-project"]
+        allowed, TOKENS["reads"] = TOKENS["reads"], set()
         try:
-            visitor.page.get_by_role("link", name="Bots").click()
+            visitor.follow("Name")
+            expect(visitor.page.get_by_role("alert")).to_contain_text("You may not see this")
+            assert "secret-project" not in visitor.page.content()
+            del TOKENS["reads"]
+            visitor.page.get_by_role("button", name="Try again").click()
             expect(visitor.page.get_by_role("alert")).to_contain_text("does not accept the token")
-            assert visitor.page.locator("table, .empty").count() == 0
+            expect(visitor.page.get_by_label("Token", exact=True)).to_be_visible()
         finally:
             TOKENS["reads"] = allowed
 

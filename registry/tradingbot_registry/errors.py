@@ -27,3 +27,7 @@ class CertificateError(RegistryError):
 
 class AuthenticationSetupError(RegistryError):
     """There is no Kubernetes API that can check callers."""
+
+
+class MaintenanceError(RegistryError):
+    """A command on the database was refused, or failed. Nothing was changed."""

@@ -17,19 +17,11 @@ class AuthMode(StrEnum):
     KUBERNETES = "kubernetes"
 
 
-class RegistrySettings(BaseSettings):
-    """Settings of `tradingbot registry`: flags, or `TRADINGBOT_REGISTRY_*` variables."""
+class DatabaseSettings(BaseSettings):
+    """Settings of the commands that use the database without serving it."""
 
     model_config = SettingsConfigDict(env_prefix="TRADINGBOT_REGISTRY_", frozen=True)
 
-    host: str = Field(
-        default="127.0.0.1",
-        description="Address to listen on. An address other than loopback needs --auth-mode"
-        " kubernetes and --cert-dir.",
-    )
-    port: int = Field(
-        default=8090, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
-    )
     database_url: str = Field(
         default="sqlite:///registry.db",
         repr=False,  # It may have a password.
@@ -41,6 +33,19 @@ class RegistrySettings(BaseSettings):
         default=None,
         description="File with the password for PostgreSQL, and nothing else; read again for each"
         " new connection.",
+    )
+
+
+class RegistrySettings(DatabaseSettings):
+    """Settings of `tradingbot registry`: flags, or `TRADINGBOT_REGISTRY_*` variables."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. An address other than loopback needs --auth-mode"
+        " kubernetes and --cert-dir.",
+    )
+    port: int = Field(
+        default=8090, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."
     )
     auth_mode: AuthMode = Field(
         default=AuthMode.NONE,

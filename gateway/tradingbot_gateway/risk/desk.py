@@ -30,6 +30,7 @@ from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.limits import Settings
 from tradingbot_gateway.risk.protection import Close, Note, Protect, orders_of, protect
+from tradingbot_gateway.risk.standby import Standby
 from tradingbot_gateway.risk.state import State
 from tradingbot_gateway.risk.types import (
     MAX_AGE,
@@ -75,6 +76,7 @@ class Desk:
         self._journal: list[Event] = []
         self._chores = chores.Reminders()
         self._released: dict[str, int] = {}
+        self._standby = Standby()
 
     # What the server reports
 
@@ -115,13 +117,18 @@ class Desk:
         """Let no entry through until `reconciled`: events of the exchange may have been missed."""
         self._standing = replace(self._standing, not_reconciled=reason)
 
-    def granted(self, *, not_granted: str | None, outdated: str | None) -> None:
+    def granted(
+        self, *, not_granted: str | None, outdated: str | None, stands_by: bool = False
+    ) -> None:
         """Let entries through, or not: by the right that the operator gives. Not saved.
 
         Without the right, open entry orders are cancelled as well. While the limits are outdated,
-        entries only wait.
+        entries only wait. One that `stands_by` has never had the right: another gateway of the bot
+        may live, and have it. So entry orders stay, and what is amiss with exits and protection is
+        put right only if it stays so: see `standby`.
         """
         self._standing = replace(self._standing, not_granted=not_granted, outdated=outdated)
+        self._standby.set(stands_by)
 
     def terminate(self, reason: str) -> None:
         """Let no entry through any more, and cancel entry orders. Not saved."""
@@ -177,9 +184,9 @@ class Desk:
             self._apply(event)
         found: list[Action] = []
         reason = self._no_entries(now)
-        if reason:
+        if reason and not (self._standby.active and reason == self._standing.not_granted):
             found += self._cancels(chores.entries(self.ledger, reason), now)
-        found += self._cancels(chores.excess(self.ledger), now)
+        found += self._cancels(self._standby.kept(chores.excess(self.ledger), now), now)
         if self._standing.not_reconciled is None:
             found += self._protect(now)
         found += self._chores.questions(self.ledger, self._prices(now))
@@ -359,7 +366,10 @@ class Desk:
         limits, prices = self._settings.limits, self._prices(now)
         found: list[Action] = []
         for asset in list(self.ledger.holdings.by_asset):
-            for step in protect(self.ledger, limits, prices, asset):
+            steps = tuple(protect(self.ledger, limits, prices, asset))
+            if self._standby.leaves(asset, steps, now):
+                continue
+            for step in steps:
                 if isinstance(step, Cancel):
                     found += self._cancels([step], now)
                 elif isinstance(step, Protect) and self._released.get(asset, 0) <= now:

@@ -17,6 +17,7 @@ from tradingbot_operator.cluster.cache import Store
 from tradingbot_operator.cluster.client import KubernetesApi
 from tradingbot_operator.cluster.events import WARNING, Recorder
 from tradingbot_operator.registry_client import (
+    OwnedAsset,
     RegistryClient,
     RegistryError,
     RegistryRefusedError,
@@ -108,7 +109,7 @@ async def _sync(
                 else:
                     problems.append(f"{asset['name']}: {error}")
         held = await _held(client, key)
-        stale = [asset for asset in held if asset["externalRef"] not in wanted]
+        stale = [asset for asset in held if asset.external_ref not in wanted]
         problems += await _delete(client, stale)
         if stale:
             held = await _held(client, key)
@@ -142,26 +143,26 @@ async def _upsert_inactive(
     return []
 
 
-async def _held(client: RegistryClient, key: NamespacedName) -> list[JsonObject]:
+async def _held(client: RegistryClient, key: NamespacedName) -> list[OwnedAsset]:
     """Return the assets of an AssetRegistry as the registry has them."""
     return [asset async for asset in client.owned(ref_prefix(*key))]
 
 
-async def _delete(client: RegistryClient, assets: list[JsonObject]) -> list[str]:
+async def _delete(client: RegistryClient, assets: list[OwnedAsset]) -> list[str]:
     """Delete assets, dependents first. Assets of others keep an unresolved reference to them."""
     refused = []
     for asset in _dependents_first(assets):
         try:
-            await client.delete(asset["externalRef"])
+            await client.delete(asset.external_ref)
         except RegistryRefusedError as error:
-            refused.append(f"Could not delete {asset['name']}: {error}")
+            refused.append(f"Could not delete {asset.name}: {error}")
     return refused
 
 
-def _dependents_first(assets: list[JsonObject]) -> list[JsonObject]:
-    by_id = {asset["id"]: asset for asset in assets}
+def _dependents_first(assets: list[OwnedAsset]) -> list[OwnedAsset]:
+    by_id = {asset.id: asset for asset in assets}
     edges = {
-        id_: [target for target in asset["dependsOn"] if target in by_id]
+        id_: [target for target in asset.depends_on if target in by_id]
         for id_, asset in by_id.items()
     }
     return [by_id[id_] for id_ in reversed([*TopologicalSorter(edges).static_order()])]

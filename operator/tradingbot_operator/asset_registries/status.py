@@ -8,6 +8,7 @@ from tradingbot_api.model import JsonObject, ObjectMeta
 
 from tradingbot_operator.asset_registries.declared import ref_prefix
 from tradingbot_operator.cluster.conditions import ConditionState, conditions, progress
+from tradingbot_operator.registry_client import OwnedAsset
 
 NEEDS_ACTION = frozenset({"InvalidSpec", "RegistryOff", "Unreadable"})
 """Reasons of `Ready` that last until somebody changes the object or the operator's settings."""
@@ -17,7 +18,7 @@ NEEDS_ACTION = frozenset({"InvalidSpec", "RegistryOff", "Unreadable"})
 class SyncResult:
     """The result of a sync: the assets as the registry has them, and what it refused."""
 
-    assets: tuple[JsonObject, ...]
+    assets: tuple[OwnedAsset, ...]
     problems: tuple[str, ...]
     reason: str = "Synced"
     waiting: tuple[str, ...] = ()
@@ -37,10 +38,10 @@ def registry_status(
     assets = sorted(
         (
             {
-                "name": asset["externalRef"].removeprefix(prefix),
-                "id": asset["id"],
-                "status": asset["status"],
-                "effectiveStatus": asset["effectiveStatus"],
+                "name": asset.external_ref.removeprefix(prefix),
+                "id": asset.id,
+                "status": asset.status.value,
+                "effectiveStatus": asset.effective_status,
             }
             for asset in result.assets
         ),
@@ -84,7 +85,7 @@ def _ready(result: SyncResult, assets: list[JsonObject]) -> ConditionState:
         names = ", ".join(degraded[:10])
         return ConditionState("Ready", "False", "AssetsDegraded", f"Failed or degraded: {names}")
     # A Draft may wait: its dependencies may be created later.
-    lost = _unresolved(asset for asset in result.assets if asset["status"] != "Draft")
+    lost = _unresolved(asset for asset in result.assets if asset.status != "Draft")
     if lost:
         message = f"Not in the registry: {'; '.join(lost[:10])}"
         return ConditionState("Ready", "False", "DependenciesUnresolved", message)
@@ -94,10 +95,10 @@ def _ready(result: SyncResult, assets: list[JsonObject]) -> ConditionState:
     return ConditionState("Ready", "True", "Synced", message)
 
 
-def _unresolved(assets: Iterable[JsonObject]) -> list[str]:
+def _unresolved(assets: Iterable[OwnedAsset]) -> list[str]:
     """Return the missing dependencies of assets, each with its dependent."""
     return sorted(
-        f"{', '.join(asset['unresolved'][:10])}, required by {asset['name']}"
+        f"{', '.join(asset.unresolved[:10])}, required by {asset.name}"
         for asset in assets
-        if asset.get("unresolved")
+        if asset.unresolved
     )

@@ -4,6 +4,7 @@ This runs in a queue of its own: a registry that is down must not delay the reco
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -99,14 +100,24 @@ def bot_ref(namespace: str, name: str) -> str:
 class BotAssets:
     """Syncs bots to the registry, and remembers the result.
 
-    `changed` is called with a bot when the state of its asset has changed.
+    `changed` is called with a bot when the state of its asset has changed. What was synced is
+    compared with the registry again after `interval` seconds of `clock`: a registry that was
+    restored from a backup, or edited by hand, gets the asset back.
     """
 
     def __init__(
-        self, client: RegistryClient | None, changed: Callable[[NamespacedName], None]
+        self,
+        client: RegistryClient | None,
+        changed: Callable[[NamespacedName], None],
+        *,
+        interval: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._changed = changed
+        self._interval = interval
+        self._clock = clock
+        self._due: dict[NamespacedName, float] = {}
         self._declared: dict[NamespacedName, tuple[Asset, Asset]] = {}
         self._synced: dict[NamespacedName, tuple[Asset, Asset]] = {}
         self._states: dict[NamespacedName, RegistryState] = {}
@@ -135,7 +146,7 @@ class BotAssets:
         return self._client is not None and self._synced.get(bot.key) != self._declared[bot.key]
 
     async def sync(self, key: NamespacedName) -> float | None:
-        """Sync a bot. Returns the seconds until a retry, or None.
+        """Sync a bot. Returns the seconds until the next sync; None if the bot is gone.
 
         Raises RegistryUnavailableError, for the queue to retry.
         """
@@ -146,8 +157,10 @@ class BotAssets:
 
     async def _sync(self, client: RegistryClient, key: NamespacedName) -> float | None:
         declared, synced = self._declared.get(key), self._synced.get(key)
-        if declared is None or declared == synced:
+        if declared is None:
             return None
+        if declared == synced and self._clock() < self._due[key]:
+            return self._due[key] - self._clock()
         try:
             for asset in declared:
                 # By force: a bot that has stopped is Inactive even if other assets depend on it.
@@ -161,8 +174,9 @@ class BotAssets:
             self._note(key, RegistryState("False", Reason.REGISTRY_REFUSED, str(error)))
             return 60.0
         self._synced[key] = declared
+        self._due[key] = self._clock() + self._interval
         self._note(key, RegistryState("True", Reason.SYNCED, "The registry has the bot's asset"))
-        return None
+        return self._interval
 
     async def remove(self, bot: Bot) -> None:
         """Delete a bot's asset, and that of its exchange if no other bot uses it."""
@@ -184,6 +198,7 @@ class BotAssets:
         self._declared.pop(key, None)
         self._synced.pop(key, None)
         self._states.pop(key, None)
+        self._due.pop(key, None)
         lock = self._busy.get(key)
         if lock is not None and not lock.locked():
             del self._busy[key]

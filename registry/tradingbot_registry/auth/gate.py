@@ -1,7 +1,18 @@
 """The interface of authorization, and the implementation without any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+FORWARDED_AUTHORIZATION = "X-Tradingbot-Authorization"
+"""Header for a token that came through the API server's service proxy.
+
+The API server uses `Authorization` to authenticate the caller to itself, and removes it.
+"""
+
+
+def authorization(header: Callable[[str], str | None]) -> str | None:
+    """Return what a caller identifies itself with, from the headers of a request."""
+    return header("Authorization") or header(FORWARDED_AUTHORIZATION)
 
 
 class Gate(Protocol):

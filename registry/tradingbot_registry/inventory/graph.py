@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 from tradingbot_api.asset import AssetStatus
@@ -26,6 +26,8 @@ from tradingbot_registry.storage.models import (
     in_namespaces,
     rows,
 )
+
+T = TypeVar("T")
 
 CAUSES = (AssetStatus.FAILED, AssetStatus.INACTIVE)
 """An asset in one of these degrades whatever depends on it."""
@@ -205,9 +207,9 @@ def filtered(db: Database, depths: Mapping[int, int], wanted: Walk) -> Iterable[
     ]
 
 
-def batched(seqs: Iterable[int]) -> Iterator[list[int]]:
-    """Split `seqs` into lists that one statement can have as values."""
-    remaining = iter(seqs)
+def batched(values: Iterable[T]) -> Iterator[list[T]]:
+    """Split `values` into lists that one statement can have."""
+    remaining = iter(values)
     while part := list(itertools.islice(remaining, MAX_VALUES)):
         yield part
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,19 @@ from tradingbot_api.asset import AssetStatus, AssetType
 from tradingbot_registry.refusals import Reference
 
 MARK_DIGITS = 12
+
+MAX_NAME = 253
+
+JOINERS = "\u200c\u200d"
+"""Without them, words of Persian, Hindi and other languages, and many emoji, can't be written."""
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether the text can be a name: no white space around it, no control characters in it."""
+    return name == name.strip() and all(
+        character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
+        for character in name
+    )
 
 
 class ManagedBy(StrEnum):

@@ -375,8 +375,8 @@ def _replace_references(
             known = ids.get(target.removeprefix("#"))
             if known is None:
                 yield Complaint(f"{place}{pointer('dependsOn', at)}", "No item has this ref.")
-            # What is not known is refused above; here it only has to be well-formed.
-            targets[at] = str(known or UUID(int=0))
+            # What is not known is refused above; here it only has to be well-formed, and unique.
+            targets[at] = str(known or UUID(int=at))
 
 
 def _dependencies_first(items: Sequence[Item]) -> list[Item]:

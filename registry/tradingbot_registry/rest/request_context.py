@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from flask import Flask, current_app, g, request
 from flask.views import MethodView
 
-from tradingbot_registry.auth.gate import Gate
+from tradingbot_registry.auth.gate import Gate, authorization
 from tradingbot_registry.inventory.history import Origin
 from tradingbot_registry.inventory.record import namespace_of
 from tradingbot_registry.inventory.store import Store
@@ -78,8 +78,8 @@ def admit() -> None:
 
 
 def _admit(verbs: tuple[str, ...], namespaces: Sequence[str]) -> None:
-    authorization = request.headers.get("Authorization")
-    g.actor = service().gate.admit(authorization, verbs, namespaces)
+    caller = authorization(request.headers.get)
+    g.actor = service().gate.admit(caller, verbs, namespaces)
 
 
 def _names(namespaces: Sequence[str]) -> Sequence[str]:

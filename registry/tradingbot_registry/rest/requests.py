@@ -1,7 +1,6 @@
 """The JSON bodies that describe an asset in a request."""
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -16,12 +15,18 @@ from tradingbot_api.asset import (
 )
 from tradingbot_api.assetregistry import SecretRef as SecretRefModel
 
-from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, SecretRef, Wanted
+from tradingbot_registry.inventory.record import (
+    MAX_NAME,
+    ExternalRef,
+    ManagedBy,
+    SecretRef,
+    Wanted,
+    is_plain_name,
+)
 from tradingbot_registry.refusals import Complaint, InvalidError
 from tradingbot_registry.rest.asset_fields import REQUIRED, Whole, asset_field, unique
 from tradingbot_registry.rest.read_only import Computed, Identity, Owner, names
 
-MAX_NAME = 253
 MAX_DEPENDENCIES = 1000
 
 UUID_PATTERN = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -29,19 +34,13 @@ UUID_PATTERN = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 ITSELF = None
 """A key in a tree of messages: the message is about the value itself."""
 
-JOINERS = "\u200c\u200d"
-"""Without them, words of Persian, Hindi and other languages, and many emoji, can't be written."""
-
 
 NAME_PATTERN = r"^\S([^\x00-\x1f\x7f-\x9f]*\S)?$"
 """What the document says of a name. `_plain` refuses more: a pattern has no Unicode categories."""
 
 
 def _plain(name: str) -> None:
-    if name != name.strip() or not all(
-        character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
-        for character in name
-    ):
+    if not is_plain_name(name):
         raise ma.ValidationError(
             "May not begin or end with white space or contain control characters."
         )

@@ -222,7 +222,7 @@ def migrate(database: Database, migrations: Sequence[Migration] | None = None) -
     migrations = migrations or migrations_of(database)
     database.check()
     newest = migrations[-1].version
-    found = write(database, lambda: _version(database))
+    found = write(database, lambda: schema_version(database))
     if found > newest:
         raise SchemaError(
             f"its schema has version {found} and this program knows only {newest};"
@@ -233,7 +233,11 @@ def migrate(database: Database, migrations: Sequence[Migration] | None = None) -
     return newest
 
 
-def _version(database: Database) -> int:
+def schema_version(database: Database) -> int:
+    """Return the version of the schema, 0 of an empty database.
+
+    Raises SchemaError for a database of another program.
+    """
     tables = set(database.get_tables())
     if not tables:
         return 0
@@ -246,7 +250,7 @@ def _version(database: Database) -> int:
 
 def _apply(database: Database, step: Migration) -> None:
     # Read again inside the transaction: another process may have migrated meanwhile.
-    found = _version(database)
+    found = schema_version(database)
     if found >= step.version:
         return
     if found == 0:

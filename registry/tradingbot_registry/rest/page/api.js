@@ -44,6 +44,7 @@ export function signIn(text, keep) {
 export async function get(path, query = {}, signal) {
   const url = new URL(path, ROOT);
   url.search = String(new URLSearchParams(query));
+  /** @type {Record<string, string>} */
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let response;
   try {

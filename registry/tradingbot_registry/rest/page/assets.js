@@ -92,7 +92,7 @@ function Heading({ text, name, width, query }) {
     ]));
 }
 
-/** @param {{query: URLSearchParams, next: string | null | undefined}} properties */
+/** @param {{query: URLSearchParams, next: string | null | undefined, view?: string}} properties */
 export function Pager({ query, next, view = "assets" }) {
   const here = parameters(query);
   if (!next && !query.has("cursor")) return null;

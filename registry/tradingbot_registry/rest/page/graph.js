@@ -9,6 +9,10 @@ import { AssetLink, Status, Table, counted } from "./parts.js";
 const MOST_ASSETS = "500";
 const MOST_LISTED = 1000;
 const DEPTHS = ["1", "2", "3", "5", "10"];
+const MOST_FITTED = 5000;
+const PADDING = 12;
+const NAME_FONT = "600 14px system-ui, sans-serif";
+const FACTS_FONT = "12px system-ui, sans-serif";
 const CLICK_PIXELS = 4;
 /** @type {Record<string, string>} */
 const DIRECTIONS = {
@@ -96,8 +100,8 @@ function Picture({ data, query, ui, change }) {
   const { picture, folded, root } = data;
   const { width, height, places, lines } = picture;
   // Text smaller than this can't be read; what does not fit is scrolled to.
-  const fitting = Math.max(0.75, Math.min(1, (document.documentElement.clientWidth - 40) / width));
-  const zoom = ui.zoom ?? fitting;
+  const readable = Math.max(0.75, Math.min(1, (document.documentElement.clientWidth - 40) / width));
+  const zoom = ui.zoom ?? readable;
   const lit = ui.lit ?? root?.id;
   const by = (/** @type {number} */ factor) => () => change({ zoom: Math.min(3, Math.max(0.1, zoom * factor)) });
   return [
@@ -145,20 +149,36 @@ function Box({ node, place, query, isRoot, change }) {
     many && h("rect", { x: 5, y: 5, width: NODE.width, height: NODE.height, rx: 6 }),
     h("rect", { width: NODE.width, height: NODE.height, rx: 6 }),
     h("text", {}, [
-      h("tspan", { x: NODE.width / 2, y: 18, class: "name" }, shortened(name, 26)), " ",
-      h("tspan", { x: NODE.width / 2, y: 35 }, shortened(facts, 34)),
+      h("tspan", { x: NODE.width / 2, y: 18, class: "name" }, fitted(name, NAME_FONT)), " ",
+      h("tspan", { x: NODE.width / 2, y: 35 }, fitted(facts, FACTS_FONT)),
     ]),
   ]);
 }
 
+const pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+/** @type {Map<string, string>} */
+const fitting = new Map();
+
 /**
+ * Cut a text that is wider than a box. By grapheme, so that no letter is cut in two.
  * @param {string} text
- * @param {number} most
+ * @param {string} font as in the style sheet
  */
-function shortened(text, most) {
-  // By grapheme, so that no letter is cut in two.
-  const letters = [...new Intl.Segmenter().segment(text.slice(0, 400))].map(({ segment }) => segment);
-  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
+function fitted(text, font) {
+  const key = `${font} ${text}`;
+  if (fitting.size > MOST_FITTED) fitting.clear();
+  const known = fitting.get(key);
+  if (known !== undefined) return known;
+  pen.font = font;
+  const fits = (/** @type {string} */ shown) => pen.measureText(shown).width <= NODE.width - PADDING;
+  let shown = text;
+  if (!fits(text)) {
+    const letters = [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment);
+    do letters.pop(); while (letters.length && !fits(`${letters.join("")}…`));
+    shown = `${letters.join("")}…`;
+  }
+  fitting.set(key, shown);
+  return shown;
 }
 
 /** @param {{x: number, y: number}[]} points */

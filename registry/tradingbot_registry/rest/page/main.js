@@ -141,6 +141,7 @@ async function follow() {
     await inSight();
     let rest = REST_MILLISECONDS;
     try {
+      /** @type {Record<string, string>} */
       const query = since === null ? {} : { since, wait: WAIT_SECONDS, limit: "500" };
       const { data } = await get("changes", query);
       if (mine !== followed) return;

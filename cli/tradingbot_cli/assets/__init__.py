@@ -1,0 +1,1 @@
+"""`tradingbot assets`: read and change the assets of a registry."""

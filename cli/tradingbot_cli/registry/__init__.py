@@ -1,0 +1,1 @@
+"""`tradingbot registry`: the server, and the commands on its database."""

@@ -1,0 +1,156 @@
+"""The right to enter, on local pods: it follows the limits at once, and one pod alone has it."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from live_bots import LiveBot, exchange
+from person import Person, eventually
+from tradingbot_api.entry_grant import MARGIN_SECONDS
+from tradingbot_dev.control_plane.components import LOCAL_PODS
+from tradingbot_dev.product.system import System, temporary_system
+
+GRANT_SECONDS = 30
+STOPPED_WITHIN = 3.0
+"""Seconds from a patch to the last entry that can pass."""
+ROUNDS = 3
+HACK = Path(__file__).parent.parent / "hack"
+ENOUGH = {"maxPositionSize": "1000"}
+TOO_LITTLE = {"maxPositionSize": "1"}
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    settings = {
+        "TRADINGBOT_OPERATOR_RISK_INTERVAL": "0.5",
+        "TRADINGBOT_OPERATOR_GATEWAY_GRANT": str(GRANT_SECONDS),
+    }
+    with temporary_system(environment=settings, local_pods=True) as running:
+        yield running
+
+
+@pytest.fixture
+def bot(person: Person, tmp_path: Path) -> Iterator[LiveBot]:
+    with exchange(tmp_path) as running:
+        made = LiveBot(person, running, tmp_path / "tls.crt")
+        made.apply()
+        yield made
+        person.kubectl("delete", "tradingbots", "--all")
+
+
+def test_a_lowered_limit_and_a_pause_stop_entries_within_seconds(bot: LiveBot) -> None:
+    for _ in range(ROUNDS):
+        begun = bot.change({"riskManagement": TOO_LITTLE})
+        assert bot.last_entry_after(begun, bot.address, watched=4) < STOPPED_WITHIN
+        assert bot.enter(bot.address) in {"MaxPositionSize", "NotGranted"}
+        bot.change({"riskManagement": ENOUGH})
+        bot.await_right()
+    address = bot.address
+    begun = bot.change({"paused": True})
+    assert bot.last_entry_after(begun, address, watched=4) < STOPPED_WITHIN
+    bot.change({"paused": False})
+    bot.await_right()
+    assert bot.address != address
+
+
+def test_an_operator_that_restarts_takes_nobodys_right(bot: LiveBot) -> None:
+    before = bot.grant()
+    bot.person.system.kill("operator")
+    assert bot.enter(bot.address) == ""
+    bot.person.system.start_one("operator")
+    eventually(lambda: bot.grant() != before)
+    assert bot.enter(bot.address) == ""
+
+
+def test_without_an_operator_entries_end_and_exits_go_on(bot: LiveBot) -> None:
+    address = bot.address
+    assert bot.enter(address) == ""
+    bot.person.system.kill("operator")
+    try:
+        eventually(lambda: bot.in_and_out(address) == "NotGranted", seconds=GRANT_SECONDS + 5)
+        assert bot.leave(address) == ""
+    finally:
+        bot.person.system.start_one("operator")
+    bot.await_right()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def lost_kubelet(system: System) -> Iterator[list[str]]:
+    """Let the agent of the pods stand still, as the kubelet of a lost node. Yields its command."""
+    agent = system.plane.table.running(LOCAL_PODS)
+    assert agent is not None
+    command = Path(f"/proc/{agent.pid}/cmdline").read_text().split("\0")[:-1]
+    agent.send(signal.SIGSTOP)
+    try:
+        yield command
+    finally:
+        agent.send(signal.SIGCONT)
+
+
+@contextmanager
+def another_kubelet(command: list[str], directory: Path) -> Iterator[None]:
+    """Run another agent, which knows nothing of the pods of the first one."""
+    options = {"--state": str(directory / "node"), "--port": str(free_port())}
+    changed = [
+        f"{name}={options.get(name, value)}" if sign else name
+        for name, sign, value in (argument.partition("=") for argument in command)
+    ]
+    with (directory / "agent.log").open("w") as log:
+        agent = subprocess.Popen(
+            changed, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(HACK)}
+        )
+        try:
+            yield
+        finally:
+            agent.terminate()
+            agent.wait(timeout=30)
+
+
+def test_the_pod_after_that_of_a_lost_node_waits_and_the_limit_is_not_spent_twice(
+    bot: LiveBot, system: System, tmp_path: Path
+) -> None:
+    bot.flatten(bot.address)
+    before = bot.grant()
+    bot.change({"riskManagement": {"maxPositionSize": "200"}})
+    eventually(lambda: bot.grant() != before)
+    bot.await_right()
+    lost = bot.pod()
+    old, name = lost["status"]["podIP"], lost["metadata"]["name"]
+    with lost_kubelet(system) as command:
+        bot.person.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+        with another_kubelet(command, tmp_path):
+            new = eventually(lambda: bot.address)
+            eventually(lambda: bot.enter(new) == "NotGranted")
+            condition = eventually(bot.refused_condition)
+            assert f"pod {name} may still let entries through" in condition["message"]
+            # The lost pod trades on, and spends the whole limit.
+            while (control := bot.enter(old)) == "":
+                assert bot.enter(new) == "NotGranted"
+            assert control == "MaxPositionSize"
+            spent = bot.held()
+            seen: list[tuple[str, str]] = []
+
+            def both() -> bool:
+                seen.append((bot.enter(old), bot.enter(new)))
+                return seen[-1][1] != "NotGranted"
+
+            eventually(both, seconds=GRANT_SECONDS + MARGIN_SECONDS + 30)
+            # Never both; and the new one knows what the lost one has bought.
+            assert set(seen) == {
+                ("MaxPositionSize", "NotGranted"),
+                ("NotGranted", "NotGranted"),
+                ("NotGranted", "MaxPositionSize"),
+            }
+            assert bot.held() == spent
+            bot.person.deleted("tradingbot", "guarded")
