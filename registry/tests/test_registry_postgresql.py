@@ -278,7 +278,7 @@ def test_a_process_has_no_more_connections_than_it_may(postgresql: PostgresqlSer
     def create() -> None:
         answers.append(post(api).status_code)
 
-    threads = [threading.Thread(target=create) for _ in range(8)]
+    threads = [threading.Thread(target=create) for _ in range(4)]
     name = postgresql_module.DEFAULTS["application_name"]
     count = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'"
     with postgresql.connect() as watcher:
@@ -288,7 +288,7 @@ def test_a_process_has_no_more_connections_than_it_may(postgresql: PostgresqlSer
         for thread in threads:
             thread.join()
         after = watcher.execute(count).fetchone()
-    assert answers == [201] * 8
+    assert answers == [201] * 4
     assert before is not None
     assert after is not None
     assert after[0] - before[0] <= 1  # One was there already.

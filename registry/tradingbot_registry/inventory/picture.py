@@ -65,13 +65,13 @@ def _edges_among(
     for part in batched(seqs):
         edges = (
             Dependency.select(Dependency.src, Dependency.dst)
-            .where(Dependency.src.in_(part))
+            .where(Dependency.src.in_(part), Dependency.dst.in_(list(seqs)))
             .order_by(Dependency.src, Dependency.dst)
+            # A driver may hold all rows of an answer.
+            .limit(MAX_EDGES + 1)
         )
-        # Row by row: of a dense graph, they are many more than are shown.
-        for src, dst in edges.tuples().iterator(db):
-            if dst in found:
-                yield found[src].id, found[dst].id
+        for src, dst in rows(db, edges):
+            yield found[src].id, found[dst].id
 
 
 def _oldest(db: Database, view: View) -> list[int]:
