@@ -14,12 +14,13 @@ from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.rest import (
     assets,
     batch,
+    batch_items,
     by_ref,
     docs,
     errors,
     observability,
     overview,
-    query,
+    query_fields,
     read_only,
 )
 from tradingbot_registry.rest.body import MAX_BODY
@@ -74,8 +75,8 @@ def create_app(
     docs.register(app)
     api = docs.RestApi(app)
     api.register_field(read_only.MomentField, "string", "date-time")
-    api.register_field(query.MomentField, "string", "date-time")
-    for name, schema in {"AssetPart": AssetPartSchema, **batch.DOCUMENTED}.items():
+    api.register_field(query_fields.MomentField, "string", "date-time")
+    for name, schema in {"AssetPart": AssetPartSchema, **batch_items.DOCUMENTED}.items():
         api.spec.components.schema(name, schema=schema)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
