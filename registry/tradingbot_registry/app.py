@@ -15,13 +15,14 @@ from tradingbot_registry.inventory.store import Store
 from tradingbot_registry.rest import (
     assets,
     batch,
+    batch_items,
     by_ref,
     docs,
     errors,
     observability,
     overview,
     page,
-    query,
+    query_fields,
     read_only,
 )
 from tradingbot_registry.rest.body import MAX_BODY
@@ -79,8 +80,8 @@ def create_app(
     page.register(app)
     api = docs.RestApi(app)
     api.register_field(read_only.MomentField, "string", "date-time")
-    api.register_field(query.MomentField, "string", "date-time")
-    for name, schema in {"AssetPart": AssetPartSchema, **batch.DOCUMENTED}.items():
+    api.register_field(query_fields.MomentField, "string", "date-time")
+    for name, schema in {"AssetPart": AssetPartSchema, **batch_items.DOCUMENTED}.items():
         api.spec.components.schema(name, schema=schema)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
