@@ -22,7 +22,7 @@ import hostile_pod as pod
 from hostile_wire import Wire, signed_frame
 
 CONNECTIONS = int(os.environ.get("HOSTILE_CONNECTIONS", "2000"))
-SECONDS = float(os.environ.get("HOSTILE_SECONDS", "4"))
+SECONDS = float(os.environ.get("HOSTILE_SECONDS", "2"))
 """Of each flood."""
 PORTS = tuple(map(int, os.environ.get("HOSTILE_PORTS", "8080,8081,8082").split(",")))
 """The gateway's: of reports, of the bot, of the preStop hook."""
