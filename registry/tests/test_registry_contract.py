@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from registry_harness import Server, serving
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
 HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("TRADINGBOT_SCHEMATHESIS_EXAMPLES", "3")
 SEED = os.environ.get("TRADINGBOT_SCHEMATHESIS_SEED", "1")
-BOUND_SECONDS = 300
+BOUND_SECONDS = 60 * max(5, int(EXAMPLES))
 
 
 def ran(*command: str, cwd: Path, **environment: str) -> str:
@@ -46,6 +47,7 @@ def test_schemathesis_finds_nothing(server: Server, tmp_path: Path) -> None:
         *("--config-file", str(HERE / "schemathesis.toml"), "run"),
         *("--phases", "examples,coverage,fuzzing,stateful", "--checks", "all"),
         *("--max-examples", EXAMPLES, "--seed", SEED, "--warnings", "off"),
+        *("--request-timeout", str(STUCK_SECONDS)),
         f"http://127.0.0.1:{server.port}/api/v1/openapi.json",
         cwd=tmp_path,
         SCHEMATHESIS_HOOKS="schemathesis_hooks",
