@@ -13,6 +13,7 @@ from kubernetes import client
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api, refusal
 from tradingbot_registry.app import BLUEPRINTS, create_app
+from tradingbot_registry.auth.gate import FORWARDED_AUTHORIZATION
 from tradingbot_registry.auth.kubernetes import (
     AUDIENCE,
     REFUSALS_REMEMBERED_SECONDS,
@@ -122,6 +123,15 @@ def test_without_a_good_token_nobody_gets_in(guarded: FlaskClient) -> None:
         response = guarded.get(ASSETS, headers=headers)
         refusal(response, 401, "unauthenticated")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_token_may_be_in_a_header_that_the_api_servers_proxy_keeps(guarded: FlaskClient) -> None:
+    forwarded = {FORWARDED_AUTHORIZATION: f"Bearer {READER}"}
+    assert guarded.get(ASSETS, headers=forwarded).status_code == 200
+    refusal(guarded.get(ASSETS, headers=forwarded | bearer("x")), 401, "unauthenticated")
+    forwarded[FORWARDED_AUTHORIZATION] = "Bearer x"
+    assert guarded.get(ASSETS, headers=forwarded | bearer(READER)).status_code == 200
+    refusal(guarded.get(ASSETS, headers=forwarded), 401, "unauthenticated")
 
 
 @pytest.mark.parametrize("token", [CLUSTER_TOKEN, IGNORED])

@@ -128,6 +128,8 @@ def malformed_headers(server: Server) -> None:
         f"Authorization: Basic {SECRET}",
         f"Authorization: Bearer\t{SECRET}",
         f"Authorization: Bearer {SECRET} and more",
+        f"X-Tradingbot-Authorization: Bearer {SECRET}",
+        f"X-Tradingbot-Authorization: {SECRET}",
         f"Authorization: Bearer {SECRET}\u00e9\u00ff",
         f"Authorization: Bearer {SECRET}\0",
         f"Authorization: Bearer {SECRET}\x07",
