@@ -46,6 +46,7 @@ class LiveBot:
     person: Person
     exchange: Exchange
     certificate: Path
+    bought: Decimal = SMALLEST
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def apply(self, **risk: object) -> None:
@@ -118,7 +119,8 @@ class LiveBot:
     def enter(self, address: str) -> str:
         """Buy for 12 to 48 USDT, each time another amount. Return the control that has refused it,
         empty if it has passed."""
-        return self._order(address, "BUY", SMALLEST + next(self.numbers) % 60 * LOT)
+        self.bought = SMALLEST + next(self.numbers) % 60 * LOT
+        return self._order(address, "BUY", self.bought)
 
     def leave(self, address: str) -> str:
         """Sell what an entry has bought at least, less its fee. Returns as `enter` does."""
@@ -135,7 +137,7 @@ class LiveBot:
         """Buy, and sell it again. Return the control that has refused the entry."""
         control = self.enter(address)
         if not control:
-            self.leave(address)
+            self._order(address, "SELL", self.bought - LOT)  # less its fee
         return control
 
     def refused_condition(self) -> Object | None:

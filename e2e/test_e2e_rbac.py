@@ -67,6 +67,10 @@ READ_AFTER_A_BROKEN_WATCH = {
 does, and an operator that was refused it there never became ready."""
 
 
+WITH_A_GATEWAY = {Right("", "pods/status", "patch")}
+"""Asked for only if a gateway runs: in `test_e2e_entry_grants.py`, nothing works without it."""
+
+
 # ---- a life
 
 
@@ -244,7 +248,7 @@ def all_used(system: System, account: str) -> set[Right]:
     uses = used(events_of(system, account)) | used_in_registry(system, account)
     if account != "tradingbot-operator":
         return uses
-    return uses | ASKED_BY_ADMISSION | READ_AFTER_A_BROKEN_WATCH
+    return uses | ASKED_BY_ADMISSION | READ_AFTER_A_BROKEN_WATCH | WITH_A_GATEWAY
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
