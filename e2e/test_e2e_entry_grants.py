@@ -13,12 +13,15 @@ from live_bots import LiveBot, exchange
 from person import Person, eventually
 from tradingbot_api.entry_grant import MARGIN_SECONDS
 from tradingbot_dev.control_plane.components import LOCAL_PODS
+from tradingbot_dev.processes.table import ProcessTable
 from tradingbot_dev.product.system import System, temporary_system
 
 GRANT_SECONDS = 30
 STOPPED_WITHIN = 3.0
 """Seconds from a patch to the last entry that can pass."""
 ROUNDS = 3
+LEFT = 0.0009
+"""Of BTC: what may be left of the limit when an entry is refused, the largest one and a little."""
 HACK = Path(__file__).parent.parent / "hack"
 ENOUGH = {"maxPositionSize": "1000"}
 TOO_LITTLE = {"maxPositionSize": "1"}
@@ -115,6 +118,8 @@ def another_kubelet(command: list[str], directory: Path) -> Iterator[None]:
         finally:
             agent.terminate()
             agent.wait(timeout=30)
+            # After a failure, the processes of its pods are left.
+            ProcessTable(run=directory / "node" / "run", log=directory).end_strays()
 
 
 def test_the_pod_after_that_of_a_lost_node_waits_and_the_limit_is_not_spent_twice(
@@ -146,11 +151,9 @@ def test_the_pod_after_that_of_a_lost_node_waits_and_the_limit_is_not_spent_twic
                 return seen[-1][1] != "NotGranted"
 
             eventually(both, seconds=GRANT_SECONDS + MARGIN_SECONDS + 30)
-            # Never both; and the new one knows what the lost one has bought.
-            assert set(seen) == {
-                ("MaxPositionSize", "NotGranted"),
-                ("NotGranted", "NotGranted"),
-                ("NotGranted", "MaxPositionSize"),
-            }
-            assert bot.held() == spent
+            # Never both; and what the lost one has bought counts for the new one.
+            assert all("NotGranted" in pair for pair in seen)
+            while bot.enter(new) == "":
+                assert bot.enter(old) == "NotGranted"
+            assert bot.held() < spent + LEFT
             bot.person.deleted("tradingbot", "guarded")
