@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 from coverage import Coverage
+from hypothesis import HealthCheck, settings
 from tradingbot_dev.control_plane.plane import ControlPlane, temporary_control_plane
 from xdist.scheduler import LoadScopeScheduling
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 SHARED = {
     "control plane": (

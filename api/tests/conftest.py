@@ -4,12 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from crd_layer import CrdLayer
-from hypothesis import HealthCheck, settings
 from tradingbot_dev.control_plane.plane import ControlPlane
-
-# How long an example takes says more of the machine than of the code.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -204,11 +204,18 @@ class World:
 
     def _arrive(self, asked: Asked) -> None:
         """Let the exchange accept or refuse a request, and answer, or not."""
-        accepted = self.venue.submit(asked, self.now)
+        own = None
         for leg in asked.legs:
             own = self.checker.orders.get(leg.client_id)
             if own is not None:
                 own.travels = False
+        is_gateways = own is not None and own.gateways
+        if is_gateways and not self.reliable and self.random.random() < 0.03:
+            self.counts["not taken"] += 1
+            for leg in asked.legs:
+                self._later(200, self._not_accepted(leg, EndOf.NOT_TAKEN))
+            return
+        accepted = self.venue.submit(asked, self.now)
         if not self.reliable and self.random.random() < 0.03:
             self.counts["answer lost"] += 1
             self._later(12_000, lambda: self._lose(asked))
@@ -224,8 +231,11 @@ class World:
             return lambda: self.tell(
                 Acknowledged(time=self.now, client_id=leg.client_id, exchange_id=number)
             )
+        return self._not_accepted(leg, EndOf.REFUSED)
+
+    def _not_accepted(self, leg: NewOrder, how: EndOf) -> Callable[[], None]:
         return lambda: self.tell(
-            Ended(time=self.now, client_id=leg.client_id, how=EndOf.REFUSED, executed=ZERO)
+            Ended(time=self.now, client_id=leg.client_id, how=how, executed=ZERO)
         )
 
     def _lose(self, asked: Asked) -> None:

@@ -227,6 +227,16 @@ def refused_protection_does_not_halt(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(protection._Position, "_close", without_halt)
 
 
+def protection_that_is_not_taken_counts_as_refused(patch: pytest.MonkeyPatch) -> None:
+    ended = ledger.Ledger._ended
+
+    def refused(self: ledger.Ledger, event: Any) -> None:
+        is_not_taken = event.how is End.NOT_TAKEN
+        ended(self, replace(event, how=End.REFUSED) if is_not_taken else event)
+
+    patch.setattr(ledger.Ledger, "_ended", refused)
+
+
 def reports_look_better(patch: pytest.MonkeyPatch) -> None:
     report = desk.Desk.report
 
@@ -295,6 +305,7 @@ MUTATIONS: Mapping[str, Patch] = {
             protection_keeps_its_prices,
             nothing_is_closed_at_the_stop_price,
             refused_protection_does_not_halt,
+            protection_that_is_not_taken_counts_as_refused,
             reports_look_better,
             reports_are_never_unknown,
             a_restart_takes_other_prices_of_entry,

@@ -69,6 +69,15 @@ def test_an_order_that_was_refused_does_not_count(
     assert buy_low(gateway, quantity="0.0105") == 200
 
 
+@pytest.mark.parametrize("fault", ["rate-limit", "ban"])
+def test_a_limit_of_the_rate_does_not_cost_a_position_its_protection(
+    gateway: Gateway, fault: str
+) -> None:
+    gateway.exchange.fault(type=fault, match="POST /api/v3/orderList/oco", retryAfter=1)
+    gateway.buy()
+    assert gateway.order(quantity="0.0012").status == 200  # nothing is halted
+
+
 def test_a_clock_that_is_wrong_is_measured_and_the_order_sent_again(gateway: Gateway) -> None:
     gateway.exchange.fault(type="clock-skew", by="-30s")
     assert buy_low(gateway) == 200

@@ -288,6 +288,31 @@ def test_refused_protection_closes_the_position_and_halts_the_day() -> None:
     assert placed(harness).purpose is Purpose.PROTECTION
 
 
+def test_protection_that_is_not_taken_is_repeated_after_pauses_that_double() -> None:
+    harness = Harness()
+    harness.holds("2", "100")
+    for pause in (1_000, 2_000, 4_000, 8_000, 10_000, 10_000):
+        place = placed(harness)
+        assert place.purpose is Purpose.PROTECTION
+        for one in place.orders:
+            harness.end(one, End.NOT_TAKEN)
+        harness.wait(pause - 1)
+        harness.quote("BTC-USDT", "100")
+        assert act(harness) == []
+        harness.wait(1)
+    assert placed(harness).purpose is Purpose.PROTECTION
+    assert "halted" not in harness.refused(order(BUY, "100", "100")).message
+
+
+def test_a_position_whose_protection_is_not_taken_is_closed_at_its_stop_price() -> None:
+    harness = Harness()
+    harness.holds("2", "100")
+    for one in placed(harness).orders:
+        harness.end(one, End.NOT_TAKEN)
+    harness.quote("BTC-USDT", "97")
+    assert placed(harness).purpose is Purpose.EXIT
+
+
 @pytest.mark.parametrize("how", [End.EXPIRED, End.REFUSED, End.CANCELED])
 def test_an_exit_that_fills_nothing_is_repeated_after_five_seconds(how: End) -> None:
     harness = Harness()

@@ -57,7 +57,7 @@ class Sending:
         try:
             answer = await request
         except NotSentError:
-            self.refused(orders)
+            self._ended(orders, End.NOT_TAKEN)
             self._count_error("not_sent")
             raise
         except UnreachableError:
@@ -67,17 +67,21 @@ class Sending:
         if answer.is_unclear:
             self._lost(orders)
             self._count_error("failed")
+        elif answer.is_limited:
+            self._ended(orders, End.NOT_TAKEN)
+            self._count_error("limited")
         elif is_refused(answer):
             self.refused(orders)
-            self._count_error("limited" if answer.is_limited else "refused")
+            self._count_error("refused")
         return answer
 
     def refused(self, orders: Iterable[Order]) -> None:
         """Count orders as not accepted."""
+        self._ended(orders, End.REFUSED)
+
+    def _ended(self, orders: Iterable[Order], how: End) -> None:
         now = self._gate.wall()
-        self._gate.on(
-            *(Ended(time=now, client_id=each.client_id, how=End.REFUSED) for each in orders)
-        )
+        self._gate.on(*(Ended(time=now, client_id=each.client_id, how=how) for each in orders))
 
     def acts(self, place: Place) -> None:
         """Write down that an order of the gateway is sent."""

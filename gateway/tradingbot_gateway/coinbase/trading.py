@@ -1,6 +1,5 @@
 """Orders and cancels: those of the bot, after the core has judged them, and the gateway's own."""
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +10,6 @@ from tradingbot_exchange.coinbase.order_requests import parse_cancel
 
 from tradingbot_gateway.answers import Answer, encode_json
 from tradingbot_gateway.coinbase.queries import MINUTE_MS, Queries
-from tradingbot_gateway.coinbase.rates import LIMITED_SECONDS
 from tradingbot_gateway.coinbase.refusals import LOCKED, refused
 from tradingbot_gateway.coinbase.requests import Submission, read_submission
 from tradingbot_gateway.coinbase.translation import Tag, own_body
@@ -29,8 +27,6 @@ log = logging.getLogger(__name__)
 ORDERS, CANCEL = f"{V3}/orders", f"{V3}/orders/batch_cancel"
 _REMEMBERED_MS = 5 * MINUTE_MS
 """An order that is older than this, with the client id of a new one, is not that new one."""
-_LIMITED_TURNS = 3
-"""The last one begins within the time in which a sent order counts as on its way."""
 _JSON = {"Content-Type": "application/json"}
 
 Json = dict[str, Any]
@@ -178,9 +174,8 @@ class Trading:
         self._sending.acts(place)
         body = own_body(place.orders, place.group, self._tag)
         try:
-            answer = await self._sending.send(
-                place.orders, self._patiently(body), is_refused=_is_refused
-            )
+            request = self._upstream.call("POST", ORDERS, body=body)
+            answer = await self._sending.send(place.orders, request, is_refused=_is_refused)
             shown = answer.json() if answer.succeeded else {}
             if shown.get("success"):
                 await self._queries.settle(_order_id(shown), until_ended=place.group is None)
@@ -192,15 +187,6 @@ class Trading:
             "the exchange did not take an order of the gateway",
             extra={"purpose": place.purpose.value, "status": answer.status},
         )
-
-    async def _patiently(self, body: Mapping[str, object]) -> Answer:
-        """Send an order again that the exchange refuses for the rate of requests alone."""
-        for _ in range(_LIMITED_TURNS):
-            answer = await self._upstream.call("POST", ORDERS, body=body)
-            if not answer.is_limited:
-                break
-            await asyncio.sleep(LIMITED_SECONDS)
-        return answer
 
 
 def _is_refused(answer: Answer) -> bool:

@@ -7,7 +7,7 @@ from tradingbot_exchange.engine.types import Side
 
 from tradingbot_gateway.risk.actions import Action, Ask, Cancel, FindPrice
 from tradingbot_gateway.risk.decision import cancel
-from tradingbot_gateway.risk.events import Lost
+from tradingbot_gateway.risk.events import End, Ended, Lost
 from tradingbot_gateway.risk.figures import Prices
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.orders import SETTLE, Stage, Tracked, Unit
@@ -17,6 +17,9 @@ AGAIN = 2_000
 """Milliseconds after which a question, or a cancel without an answer, is repeated."""
 CLOSE_AGAIN = 5_000
 """Milliseconds after which an exit that was refused, or has found no other side, is repeated."""
+PROTECT_AGAIN, PROTECT_AGAIN_AT_MOST = 1_000, 10_000
+"""Milliseconds after which protection that was not taken is repeated: at first, and after pauses
+that double. The exchange may ban an address that does not slow down."""
 
 
 def due(last: int | None, now: int) -> bool:
@@ -75,16 +78,35 @@ class Reminders:
     def __init__(self) -> None:
         self._asked: dict[Action, int] = {}
         self._close_after: dict[str, int] = {}
+        self._protect_after: dict[str, tuple[int, int]] = {}
+        """When protection may be repeated, and the pause before that."""
 
-    def ended(self, ledger: Ledger, client_id: str, now: int) -> None:
-        """Note that an order has ended without being filled: the next exit waits a little."""
-        tracked = ledger.order(client_id)
-        if tracked is not None and tracked.purpose is Purpose.EXIT:
-            self._close_after[assets_of(tracked.order.symbol)[0]] = now + CLOSE_AGAIN
+    def ended(self, ledger: Ledger, event: Ended, now: int) -> None:
+        """Note that an order has ended without being filled: the next one waits a little."""
+        tracked = ledger.order(event.client_id)
+        if tracked is None:
+            return
+        asset = assets_of(tracked.order.symbol)[0]
+        if tracked.purpose is Purpose.EXIT:
+            self._close_after[asset] = now + CLOSE_AGAIN
+        elif tracked.purpose is Purpose.PROTECTION and event.how is End.NOT_TAKEN:
+            self._put_off(asset, now)
+
+    def _put_off(self, asset: str, now: int) -> None:
+        after, pause = self._protect_after.get(asset, (0, 0))
+        if now < after:
+            return  # the other order of the same list
+        is_again = now - after < PROTECT_AGAIN_AT_MOST
+        pause = min(2 * pause, PROTECT_AGAIN_AT_MOST) if is_again else PROTECT_AGAIN
+        self._protect_after[asset] = now + pause, pause
 
     def may_close(self, asset: str, now: int) -> bool:
         """Whether an exit at the market may be sent now."""
         return self._close_after.get(asset, 0) <= now
+
+    def may_protect(self, asset: str, now: int) -> bool:
+        """Whether protection may be sent now."""
+        return self._protect_after.get(asset, (0, 0))[0] <= now
 
     def given_up(self, ledger: Ledger, now: int) -> list[Lost]:
         """Return the orders whose answer is overdue: their outcome is unknown."""

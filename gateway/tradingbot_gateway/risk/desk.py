@@ -106,7 +106,7 @@ class Desk:
             event = self._with_prices(event, now)
         self._apply(event)
         if isinstance(event, Ended) and event.how is not End.FILLED:
-            self._chores.ended(self.ledger, event.client_id, now)
+            self._chores.ended(self.ledger, event, now)
         self._catch_up(now)
 
     def reconciled(self, now: int) -> None:
@@ -142,7 +142,7 @@ class Desk:
 
         After `Allowed`, report what became of each order: `Acknowledged`, `Ended(REFUSED)` or
         `Lost`, then fills and ends as they come. An allowed request that is not sent after all is
-        `Ended(REFUSED)`.
+        `Ended(NOT_TAKEN)`.
         """
         self._catch_up(now)
         verdict = decide(
@@ -377,13 +377,16 @@ class Desk:
             for step in steps:
                 if isinstance(step, Cancel):
                     found += self._cancels([step], now)
-                elif isinstance(step, Protect) and self._released.get(asset, 0) <= now:
+                elif isinstance(step, Protect) and self._may_protect(asset, now):
                     found.append(self._place_protection(step, now))
                 elif isinstance(step, Close) and self._chores.may_close(asset, now):
                     if step.halts:
                         self._halt(f"{asset} could not be protected: {step.reason}", now)
                     found.append(self._place_exit(step, now))
         return found
+
+    def _may_protect(self, asset: str, now: int) -> bool:
+        return self._released.get(asset, 0) <= now and self._chores.may_protect(asset, now)
 
     def _place_protection(self, step: Protect, now: int) -> Place:
         reason = f"stop-loss {step.levels.stop:f}, take-profit {step.levels.take_profit:f}"

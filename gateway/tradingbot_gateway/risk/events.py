@@ -23,7 +23,10 @@ class End(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     REFUSED = "REFUSED"
-    """The exchange did not accept the order, or it was never sent."""
+    """The exchange did not accept the order."""
+    NOT_TAKEN = "NOT_TAKEN"
+    """The order was not sent, or the exchange takes no requests for a while. This says nothing of
+    the order: another one like it may be accepted later."""
     NOT_FOUND = "NOT_FOUND"
     """The exchange does not know the order. Ignored if the exchange was asked too early: a request
     that is still on its way may be accepted later."""

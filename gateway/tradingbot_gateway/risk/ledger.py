@@ -43,6 +43,8 @@ from tradingbot_gateway.risk.positions import Holdings
 from tradingbot_gateway.risk.state import State
 from tradingbot_gateway.risk.types import PROTECTION_PREFIX, ZERO, Order, Purpose, assets_of
 
+_NOT_ACCEPTED = frozenset({End.REFUSED, End.NOT_TAKEN})
+
 RATE_WINDOW = 60_000
 """Milliseconds in which entries are counted for `maxOrdersPerMinute`."""
 
@@ -306,7 +308,7 @@ class Ledger:
             return
         # Who answers so has not seen the order yet, or speaks of another one.
         early = event.time < tracked.sent + SETTLE
-        if (event.how is End.REFUSED and tracked.stage is Stage.OPEN) or (
+        if (event.how in _NOT_ACCEPTED and tracked.stage is Stage.OPEN) or (
             event.how is End.NOT_FOUND and (tracked.stage is Stage.OPEN or early)
         ):
             return
