@@ -88,7 +88,7 @@ GOOD = f"{{name: a, secret: {SECRET}}}"
         (f"keys: [{{name: a, public_key: {SECRET}}}]", "keys.0: not an Ed25519 or EC P-256 key"),
         (f"keys: [{{name: 'a b', secret: {SECRET}}}]", "keys.0.name: String should match"),
         (
-            f"keys: [{{name: a, secret: {SECRET}, permissions: [withdraw]}}]",
+            f"keys: [{{name: a, secret: {SECRET}, permissions: [transfer]}}]",
             "Input should be 'read'",
         ),
         (f"keys: [{{name: a, secret: {SECRET}, account: ../x}}]", "keys.0.account: String should"),

@@ -57,7 +57,7 @@ def test_idle_connections_keep_neither_the_kubelet_nor_the_operator_out(
     gateway: Gateway, name: str
 ) -> None:
     with ExitStack() as held:
-        opened = hold(held, gateway._port(name), MANY)
+        opened = hold(held, gateway.port_of(name), MANY)
         eventually(lambda: sum(map(ended, opened)) >= MANY - REPORT_CONNECTIONS)
         assert gateway.report("/readyz").status == 200
         assert gateway.report("/risk").status == 200

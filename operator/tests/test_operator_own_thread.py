@@ -94,6 +94,8 @@ def test_a_thread_that_is_blocked_by_one_bot_does_not_block_the_operators_loop()
     blocked = threading.Event()
 
     class Blocking:
+        notice = None
+
         async def report(self, *, keep: bool) -> RiskReport:
             blocked.set()
             time.sleep(1.0)  # noqa: ASYNC251
