@@ -261,6 +261,15 @@ def test_the_same_client_id_and_the_same_entry_within_a_second_are_refused() -> 
     assert harness.control(order(BUY, "1", "90", client_id="a")) is Control.DUPLICATE
 
 
+def test_an_entry_that_was_not_taken_may_be_sent_again_at_once() -> None:
+    harness = Harness()
+    harness.end(harness.allowed(order(BUY, "1", "100", client_id="a")), End.NOT_TAKEN)
+    assert harness.control(order(BUY, "1", "99", client_id="a")) is Control.DUPLICATE
+    again = harness.allowed(order(BUY, "1", "100", client_id="b"))
+    harness.end(again, End.REFUSED)
+    assert harness.control(order(BUY, "1", "100", client_id="c")) is Control.DUPLICATE
+
+
 def test_an_open_exit_is_not_sent_a_second_time_under_the_same_client_id() -> None:
     harness = Harness()
     harness.holds("2", "100")

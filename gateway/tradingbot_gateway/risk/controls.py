@@ -144,7 +144,10 @@ def symbols(case: Case) -> Refused | None:
 
 
 def duplicate(case: Case) -> Refused | None:
-    """Refuse a client id that is known, and the same entry again within a second."""
+    """Refuse a client id that is known, and the same entry again within a second.
+
+    An entry that the exchange has not taken may be sent again, as its answer asks for.
+    """
     for order in case.request.orders:
         if case.ledger.order(order.client_id) is not None:
             return refused(
@@ -154,13 +157,18 @@ def duplicate(case: Case) -> Refused | None:
         for sent, other in reversed(case.ledger.state.entries):
             if case.now - sent >= SAME_ENTRY:
                 break
-            if other.terms() == terms:
+            if other.terms() == terms and not _is_not_taken(case.ledger, other):
                 return refused(
                     Control.DUPLICATE,
                     f"the same entry was sent {case.now - sent} ms ago, as {other.client_id}",
                     milliseconds=Decimal(case.now - sent),
                 )
     return None
+
+
+def _is_not_taken(ledger: Ledger, order: Order) -> bool:
+    tracked = ledger.order(order.client_id)
+    return tracked is not None and tracked.not_taken
 
 
 def unknown_outcome(case: Case) -> Refused | None:

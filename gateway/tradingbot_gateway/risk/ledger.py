@@ -313,6 +313,7 @@ class Ledger:
         ):
             return
         self._end(tracked, event.time, executed)
+        tracked.not_taken = event.how is End.NOT_TAKEN
         if event.how is End.REFUSED and tracked.purpose is Purpose.PROTECTION:
             self.state.unprotected[assets_of(tracked.order.symbol)[0]] = event.time
 
