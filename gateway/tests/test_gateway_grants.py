@@ -137,7 +137,7 @@ def control_of(gateway: Gateway) -> str:
 def test_a_gateway_follows_its_grant(start: Gateways, tmp_path: Path) -> None:
     path = tmp_path / "entries"
     path.write_text("")
-    flags = ("--grant", str(path), "--pod-uid", "me")
+    flags = ("--grant-file", str(path), "--pod-uid", "me")
     gateway = start(*flags, maxOrdersPerMinute=1000, maxPositionSize="90000").ready()
     assert control_of(gateway) == "NotGranted"  # also before anyone could write
 
@@ -174,7 +174,7 @@ def test_a_gateway_that_stood_still_does_not_let_the_first_entry_through(
     start: Gateways, tmp_path: Path
 ) -> None:
     path = tmp_path / "entries"
-    gateway = start("--grant", str(path), "--pod-uid", "me").ready()
+    gateway = start("--grant-file", str(path), "--pod-uid", "me").ready()
     granted(gateway, path, seconds=2)
     eventually(lambda: gateway.order().status == 200)
     gateway.pause()
@@ -190,7 +190,7 @@ def test_a_gateway_that_waits_for_its_right_leaves_the_other_alone_and_knows_wha
     path.write_text("")
     exchange = start.exchanges("--balance", "USDT=100000")
     one = start(exchange=exchange, maxOrdersPerMinute=1000).ready()
-    two = start("--grant", str(path), "--pod-uid", "me", exchange=exchange).ready()
+    two = start("--grant-file", str(path), "--pod-uid", "me", exchange=exchange).ready()
     while (answer := one.order(quantity=f"{0.001 + one.orders % 90 * 0.00001:.5f}")).status == 200:
         assert control_of(two) == "NotGranted"
     assert answer.headers[REFUSED] == "MaxPositionSize"

@@ -141,7 +141,7 @@ class _Process:
     ) -> None:
         self._settings = settings
         self._config = config
-        path = settings.grant
+        path = settings.grant_file
         self._grant = None if path is None else GrantFile(path, settings.pod_uid)
         self._credentials = credentials
         self._journal = journal

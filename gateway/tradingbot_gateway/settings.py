@@ -42,7 +42,7 @@ class GatewaySettings(BaseSettings):
         default=":8082",
         description="HOST:PORT for GET /drain, which ends entries until the process ends.",
     )
-    grant: Path | None = Field(
+    grant_file: Path | None = Field(
         default=None,
         description="File with the operator's grant of entries, which the kubelet writes. Without"
         " this setting, entries need no grant.",

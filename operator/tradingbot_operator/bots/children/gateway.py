@@ -126,7 +126,7 @@ def _settings(spec: TradingBotSpec, *, ca_file: str) -> Iterator[JsonObject]:
     found = {
         "CONFIG": f"{CONFIG_DIRECTORY}/{CONFIG_KEY}",
         "DIALECT": dialect.lower(),
-        "GRANT": f"{GRANT_DIRECTORY}/{GRANT_FILE}",
+        "GRANT_FILE": f"{GRANT_DIRECTORY}/{GRANT_FILE}",
         "STATE": f"{STATE_DIRECTORY}/ledger.jsonl",
     }
     if exchange.proxy_url is not None:
