@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cluster
 PROGRAMS = {"tradingbot-operator": "tradingbot", "tradingbot-strategies": "tradingbot-strategies"}
 # The strategies' image has the exchange's engine, and not what its server needs.
 PACKAGES = {"tradingbot-operator": "tradingbot_*", "tradingbot-strategies": "tradingbot_strategies"}
-MEGABYTES = {"tradingbot-operator": 150, "tradingbot-strategies": 250}
+MEGABYTES = {"tradingbot-operator": 170, "tradingbot-strategies": 250}
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)

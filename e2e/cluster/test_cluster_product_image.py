@@ -64,19 +64,25 @@ def test_it_checks_manifests(image: Image) -> None:
 def test_a_copy_of_the_registrys_database_comes_out_of_it(image: Image) -> None:
     """With no shell and no cat, as docs/image.md shows it, also what SQLite has in its log yet."""
     page = (ROOT / "docs/image.md").read_text()
-    (documented,) = re.findall(r"-- python -c\s.*?'(.*?)'", page, re.DOTALL)
-    code = documented.replace("/var/lib/tradingbot/", "/tmp/")
+    (documented,) = re.findall(r"tradingbot registry backup .*", page)
+    command = documented.replace("/var/lib/tradingbot/", "/tmp/").removesuffix("\\").split()
     printed = image.python(
         "import sqlite3, subprocess\n"
+        "open('/tmp/registry.db', 'ab').close()\n"
+        "migrate = ['tradingbot', 'registry', 'migrate', '--database-url=sqlite:////tmp/registry.db']\n"
+        "subprocess.run(migrate, stdout=subprocess.DEVNULL, check=True)\n"
         "writer = sqlite3.connect('/tmp/registry.db')\n"
-        "writer.execute('PRAGMA journal_mode=WAL')\n"
-        "writer.execute('CREATE TABLE assets (name TEXT)')\n"
-        "writer.execute('INSERT INTO assets VALUES (?)', ('binance',))\n"
+        "when = '2026-01-01T00:00:00.000000Z'\n"
+        "writer.execute('INSERT INTO asset (id, name, type, status, description, search, config,'\n"
+        "    ' managed_by, version, created_at, updated_at)'\n"
+        "    ' VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',\n"
+        "    ('0' * 32, 'binance', 'Other', 'Draft', '', 'binance\\x1f', '{}',\n"
+        "    'user', 1, when, when))\n"
         "writer.commit()\n"
-        f"command = ['python', '-c', {code!r}]\n"
+        f"command = {command!r}\n"
         "copy = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout\n"
         "open('/tmp/copy.db', 'wb').write(copy)\n"
-        "print(sqlite3.connect('/tmp/copy.db').execute('SELECT name FROM assets').fetchall())\n"
+        "print(sqlite3.connect('/tmp/copy.db').execute('SELECT name FROM asset').fetchall())\n"
     )
     assert printed == "[('binance',)]\n"
 
