@@ -51,7 +51,7 @@ class Tracked:
     earlier: tuple[str, ...] = ()
     """The exchange's ids of earlier orders of the same client id. All of them have ended."""
     not_taken: bool = False
-    """It has ended without that the exchange has looked at it."""
+    """The exchange has not read it, and said so."""
 
     def is_of(self, exchange_id: str) -> bool:
         """Whether news of an order with this exchange id, "" if unknown, are of this one."""
