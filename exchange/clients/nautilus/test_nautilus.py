@@ -1,28 +1,19 @@
 """nautilus_trader trades on a simulated Binance with its own adapter and an Ed25519 key."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import nautilus_node
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from served import Served, serve
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("nautilus_trader") is None,
-    reason="nautilus_trader has no wheels for a Python before 3.12, "
-    f"and this is {sys.version_info[0]}.{sys.version_info[1]}",
-)
+pytestmark = nautilus_node.needs_nautilus
 
 KEY = "nautilus-key-of-tests-1"
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -44,40 +35,12 @@ def play(
     word: str, exchange: Served, secret: ed25519.Ed25519PrivateKey, here: Path
 ) -> dict[str, list[dict[str, Any]]]:
     """Run the node with a script, and return what it saw, by event."""
-    events = here / f"{word}.json"
-    events.touch()
     pem = secret.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    done = subprocess.run(
-        [
-            "timeout",
-            "--signal=INT",
-            str(SECONDS),
-            sys.executable,
-            str(Path(__file__).with_name("trader.py")),
-            word,
-            str(events),
-        ],
-        env={
-            **os.environ,
-            "EXCHANGE_KEY": KEY,
-            "EXCHANGE_SECRET": pem.decode(),
-            "EXCHANGE_URL": exchange.url,
-            "EXCHANGE_WS_URL": exchange.ws_url,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seen: dict[str, list[dict[str, Any]]] = {}
-    for each in map(json.loads, events.read_text().splitlines()):
-        seen.setdefault(each["event"], []).append(each)
-    if "end" not in seen:
-        pytest.fail(f"the node did not end: {done.stdout[-6000:]}{done.stderr[-2000:]}")
-    return seen
+    return nautilus_node.play(word, exchange, here, key=KEY, secret=pem.decode())
 
 
 def test_orders_are_placed_filled_canceled_and_known_after_a_restart(
