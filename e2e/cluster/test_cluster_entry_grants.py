@@ -8,25 +8,17 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 from installation import Installation
+from live_exchange import live_exchange, reached_by
 from namespaces import restricted_namespace
 from person import Object, Person, eventually
-from pod_demo import DEMO, rendered
 from real_bots import BOT_IMAGE
-from tradingbot_certs.authority import (
-    Names,
-    certificate_pem,
-    issue_authority,
-    issue_serving,
-    key_pem,
-)
 
-NAME, ACCOUNT = "guarded", "guarded"
+NAME = "guarded"
 ROUNDS = int(os.environ.get("TRADINGBOT_STOPS", "3"))
 STOPPED_WITHIN = 3000
 """Milliseconds from the patch to the last entry that can pass."""
@@ -37,45 +29,6 @@ ENOUGH, TOO_LITTLE = "1000", "5"
 PASSED = "-"
 
 
-def surroundings() -> tuple[Object, ...]:
-    """A simulated Binance over TLS, the authority of its certificate, and the bot's program."""
-    now = datetime.now(UTC)
-    authority = issue_authority(now)
-    serving = issue_serving(authority=authority, names=Names(("binance",)), now=now)
-    pair = {
-        "tls.crt": certificate_pem(serving.certificate).decode(),
-        "tls.key": key_pem(serving.key).decode(),
-    }
-    trusted = {"ca.crt": certificate_pem(authority.certificate).decode()}
-    chosen = [found for found in rendered() if found["metadata"]["name"] == "binance"]
-    for found in chosen:
-        if found["kind"] == "Deployment":
-            pod = found["spec"]["template"]["spec"]
-            (container,) = pod["containers"]
-            kept = [each for each in container["args"] if not each.startswith("--account=")]
-            tls = ("--tls-cert=/tls/tls.crt", "--tls-key=/tls/tls.key")
-            container["args"] = [*kept, f"--account={ACCOUNT}", *tls]
-            container["volumeMounts"].append({"name": "tls", "mountPath": "/tls"})
-            pod["volumes"].append({"name": "tls", "secret": {"secretName": "binance-tls"}})
-    metadata = {"name": "binance-tls"}
-    return (
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": pair},
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "binance-ca"},
-            "data": trusted,
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "script"},
-            "data": {"entering_bot.py": SCRIPT},
-        },
-        *chosen,
-    )
-
-
 def bot() -> Object:
     return {
         "apiVersion": "trading.io/v1",
@@ -83,12 +36,7 @@ def bot() -> Object:
         "metadata": {"name": NAME},
         "spec": {
             "strategy": {"type": "Custom", "image": BOT_IMAGE},
-            "exchange": {
-                "name": "Binance",
-                "apiKeySecret": f"{ACCOUNT}-keys",
-                "baseURL": "https://binance:8070",
-                "caBundle": {"name": "binance-ca"},
-            },
+            "exchange": reached_by(NAME),
             "mode": "Live",
             "riskManagement": {
                 "enforcement": "Gateway",
@@ -164,17 +112,15 @@ def said(what: str, times: list[int]) -> None:
 
 
 @pytest.fixture(scope="module")
-def entering(product: Installation) -> Iterator[Entering]:
-    with restricted_namespace(product.node, f"t{crc32(b'entries')}") as person:
-        person.applied(*surroundings())
-        waited = person.kubectl("rollout", "status", "deploy/binance", "--timeout=3m")
-        assert waited.returncode == 0, waited.stderr
-        script = (DEMO / "secrets.py").read_text(encoding="utf-8")
-        made = person.kubectl("exec", "-i", "deploy/binance", "--", "python", "-", stdin=script)
-        assert made.returncode == 0, made.stderr
-        done = person.kubectl("apply", "--server-side", "-f", "-", stdin=made.stdout)
-        assert done.returncode == 0, done.stderr
-        person.applied(bot())
+def entering(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entering]:
+    here = tmp_path_factory.mktemp("exchange")
+    with (
+        restricted_namespace(product.node, f"t{crc32(b'entries')}") as person,
+        live_exchange(person, product.node, here, NAME),
+    ):
+        script = {"entering_bot.py": SCRIPT}
+        meta = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "script"}}
+        person.applied({**meta, "data": script}, bot())
         yield Entering(person)
 
 
