@@ -5,7 +5,6 @@ serializable transactions would let two writes happen at once; but no two may cl
 together, and who follows the changes must not see a number before a lower one.
 """
 
-import ipaddress
 import logging
 import os
 import select
@@ -19,6 +18,7 @@ import peewee
 import psycopg
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
 from psycopg.conninfo import conninfo_to_dict
+from tradingbot_process.addresses import is_loopback
 
 from tradingbot_registry.errors import DatabaseURLError, SchemaError
 from tradingbot_registry.refusals import OutcomeUnknownError, StorageError, StorageFullError
@@ -256,10 +256,7 @@ def _is_here(found: dict[str, str], environment: Any) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in {"", "localhost"} or host.startswith(("/", "@"))
+    return not host or host.startswith(("/", "@")) or is_loopback(host)
 
 
 def place(parameters: dict[str, str]) -> str:
