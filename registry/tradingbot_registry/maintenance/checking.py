@@ -68,7 +68,7 @@ def check_database(
     try:
         with snapshot(database) as db:
             if structure is not None:
-                with _damage(found, "structure"):
+                with _damage(db, found, "structure"):
                     structure(db, version, found)
             report = check_content(db, version, found)
     except peewee.DatabaseError:
@@ -98,10 +98,10 @@ def check_content(db: Database, version: int, found: Findings) -> Report:
     ]
     for name, since, check in checks:
         if version >= since:
-            with _damage(found, name):
+            with _damage(db, found, name):
                 check(db, version, found)
     counts: dict[str, int] = {}
-    with _damage(found, "tables"):
+    with _damage(db, found, "tables"):
         for table, since in TABLES.items():
             if version >= since:
                 counts[table] = rows.number(db, f"SELECT count(*) FROM {table}")  # noqa: S608
@@ -120,13 +120,15 @@ def unreadable(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def _damage(found: Findings, what: str) -> Iterator[None]:
+def _damage(db: Database, found: Findings, what: str) -> Iterator[None]:
     """Make a finding of a failed read, and let the other checks run."""
     try:
-        yield
+        # A savepoint: in PostgreSQL, nothing can be read after a failure until one is undone.
+        with db.atomic():
+            yield
     except (peewee.PeeweeException, sqlite3.Error, UnicodeDecodeError) as error:
         known = storage_error(error)
-        reason = known.reason if known else str(error)
+        reason = (known.cause or known.reason) if known else str(error)
         found.add(INTEGRITY, f"{what} can't be read to its end: {reason}")
 
 
