@@ -152,6 +152,7 @@ def walker(running: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     """Run the example bot as the only local pod."""
     image = next(image for image in IMAGES if "example" in image)
     text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
+    text = text.replace("  riskManagement:", "  riskManagement:\n    enforcement: Bot")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
     table = ProcessTable(run=running.state / "run", log=running.state / "log")
     demo = ("arbitrage", "market-maker", "trend-follower")
