@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgresql_server import NOBODY, PostgresqlServer, postgresql_server, programs
+from postgresql_server import (
+    NOBODY,
+    PostgresqlServer,
+    on_loopback,
+    postgresql_server,
+    programs,
+)
 from registry_harness import ASSETS, Api, TickingClock, refusal, refused_start, serving
 from tradingbot_certs.authority import Names, certificate_pem, issue_authority, issue_serving
 from tradingbot_registry.app import create_app, prepared_database
@@ -49,10 +54,7 @@ def remote(
     authority = certificates / "ca.crt"
     authority.write_bytes(certificate_pem(AUTHORITY.certificate))
     pair = issue_serving(authority=AUTHORITY, names=Names.parse(["127.0.0.1"]), now=NOW)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {"listen_addresses": "127.0.0.1", "port": str(port)}
-    with postgresql_server(found, settings) as server:
+    with postgresql_server(found, on_loopback()) as server:
         server.execute(
             "CREATE DATABASE registry",
             f"CREATE ROLE app LOGIN PASSWORD '{SECRET}'",
@@ -71,7 +73,7 @@ def remote(
         )
         server.stop(signal.SIGINT)
         server.start()
-        yield Remote(server, port, authority)
+        yield Remote(server, int(server.settings["port"]), authority)
 
 
 @pytest.fixture
