@@ -16,6 +16,8 @@ DRAIN_PORT = 8082
 """`GET /drain`, the preStop hook: the kubelet calls it at the address of the pod."""
 PLACEHOLDER = "tradingbot-gateway-placeholder"
 """What a bot has in place of the exchange's key and secret. It opens nothing but its gateway."""
+PROTECTION_PREFIX = "tbgw-"
+"""Of the client ids of the gateway's own orders: stops, and sales at a stop price."""
 
 
 def is_too_old(major: str, minor: str) -> bool:

@@ -114,7 +114,7 @@ def test_up_starts_everything_and_its_tour_shows_what_really_happened(checkout: 
     assert "deployment.apps/arb-bot-binance" in said
     assert 'spec.riskManagement.maxPositionSize: Invalid value: "0"' in said
     assert "price-history" in said
-    assert "Three bots trade on simulated exchanges" in said
+    assert "Four bots trade on simulated exchanges" in said
     assert "make crash" in said
     assert f"export KUBECONFIG={checkout.state / 'kubeconfig'}" in said
     assert "\033" not in said, "no colours where nobody looks"
