@@ -1,4 +1,4 @@
-"""Bots in mode Live with their default, a gateway, as local pods, on an exchange that speaks TLS."""
+"""Bots in mode Live with a gateway, their default, as local pods, on an exchange that has TLS."""
 
 import itertools
 import ssl
