@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 from operator_harness import merged
-from poller_harness import EVERY, A, fresh, harness_of, watching
-from reconcile_harness import KEY, POD, Harness, play
+from reconcile_harness import POD, Harness, play
 from test_operator_gateway import LIVE, WITH_IMAGE
-from tradingbot_api.gateway_state import GatewayNotice, GatewayReason
 from tradingbot_api.model import JsonObject
-from tradingbot_operator.bots.trading_risk import NO_GATEWAY
 from tradingbot_operator.risk.daily_loss import PollState
 
 
@@ -102,44 +99,6 @@ def test_a_silence_before_the_start_of_the_pod_is_not_the_pods() -> None:
         assert 0 < after <= harness.context.settings.gateway_silence
 
     run(scenario())
-
-
-def test_nothing_else_is_believed_while_the_gateways_container_does_not_run() -> None:
-    """The bot shares its address, and can take its port."""
-
-    async def scenario() -> None:
-        harness = guarded()
-        await run_guarded(harness)
-        assert harness.reports.watched[KEY].unheard == ""
-        ended = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "started": False}
-        harness.controllers(initContainerStatuses=[{"name": "gateway", **ended}])
-        await harness.reconcile()
-        assert harness.reports.watched[KEY].unheard == NO_GATEWAY
-        await run_guarded(harness)
-        assert harness.reports.watched[KEY].unheard == ""
-
-    run(scenario())
-
-
-def test_a_bot_that_reports_by_itself_is_believed() -> None:
-    async def scenario() -> None:
-        harness = guarded({"riskManagement": {"enforcement": "Bot"}})
-        await harness.run()
-        await harness.reconcile()
-        assert harness.reports.watched[KEY].unheard == ""
-
-    run(scenario())
-
-
-def test_an_answer_that_is_not_believed_is_as_good_as_none() -> None:
-    harness = harness_of(fresh, watch=replace(watching(), unheard=NO_GATEWAY))
-    harness.bots.notice = GatewayNotice(GatewayReason.KEY_MAY_WITHDRAW, "the key may withdraw")
-
-    harness.run(2 * EVERY + 1)
-
-    state = harness.poller.state(A)
-    assert (state.report, state.notice, state.problem) == (None, None, NO_GATEWAY)
-    assert state.silent_since is not None, "so that its pod is replaced in the end"
 
 
 def test_a_pod_without_a_gateway_whose_change_of_enforcement_waits_is_left_alone() -> None:

@@ -35,11 +35,6 @@ class GatewayState:
     ready: bool = False
     """Whether its books are those of the exchange, by its readiness probe."""
 
-    @property
-    def has_ended(self) -> bool:
-        """Return whether the pod has a gateway that does not run."""
-        return self.exists and not self.runs
-
 
 @dataclass(frozen=True)
 class BotPod:

@@ -37,8 +37,6 @@ from tradingbot_operator.risk.daily_loss import (
     risk_status,
 )
 
-NO_GATEWAY = "the gateway's container does not run, and nothing else may report in its place"
-
 
 async def assess_risk(
     context: Context,
@@ -137,7 +135,5 @@ def poll_risk(
         fingerprint=fingerprint_of,
         last_fingerprint=fingerprint_of(seen, now),
         started=pod.started is not None,
-        # The bot shares the gateway's address, and can take its port while that is free.
-        unheard=NO_GATEWAY if with_gateway and pod.gateway.has_ended else "",
     )
     context.polls.subscribe(bot.key, watch)

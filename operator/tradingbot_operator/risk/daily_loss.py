@@ -66,8 +66,6 @@ class PollSubscription:
     """The fingerprint that the last reconcile acted on."""
     started: bool = True
     """Whether the bot runs; if not, only its gateway does, which is asked why the bot waits."""
-    unheard: str = ""
-    """Why no answer counts, empty if it does: then an answer is as good as none."""
 
 
 class Polls(Protocol):

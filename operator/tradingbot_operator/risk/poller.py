@@ -182,9 +182,6 @@ class RiskPoller:
         bot = self._bots.get(outcome.target.key)
         if bot is None or bot.target is not outcome.target:
             return
-        if outcome.result is not None and bot.subscription.unheard:
-            why = bot.subscription.unheard
-            outcome = replace(outcome, report=None, notice=None, problem=why, silent=True)
         if outcome.result is not None:
             self._results[outcome.result] += 1
             bot.polled, bot.backed_off = self._monotonic(), outcome.backed_off
