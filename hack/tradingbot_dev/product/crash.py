@@ -17,6 +17,8 @@ OTHERS_SECONDS = 3.0
 """How long others are waited for after the first one. The operator polls every 2 s."""
 SHOWN = 8
 """Decisions of the gateway of a halted bot."""
+LINES = 500
+"""Of a gateway's log: a market maker's has ten lines and more in a second."""
 _POLL_SECONDS = 0.2
 
 
@@ -79,7 +81,7 @@ class _Decisions:
 
     def read(self) -> None:
         for bot in self._bots:
-            if found := self._demo.decisions(bot):
+            if found := self._demo.decisions(bot, lines=LINES):
                 self.new[bot] = [
                     entry
                     for entry in found
