@@ -14,6 +14,7 @@ import peewee
 from pydantic import ValidationError
 
 from tradingbot_registry.errors import MaintenanceError
+from tradingbot_registry.inventory.effective import settle_everything
 from tradingbot_registry.inventory.graph import batched
 from tradingbot_registry.maintenance.checking import NEWEST, check_content
 from tradingbot_registry.maintenance.findings import Findings, Report
@@ -85,6 +86,7 @@ def read_export(database: Database, stream: BinaryIO) -> Report:
                         " nothing was imported"
                     ) from error
         database.continue_numbers()
+        settle_everything(database)
         report = check_content(database, NEWEST, Findings())
         if report.faults:
             raise MaintenanceError(
@@ -191,6 +193,7 @@ def _put_assets(db: Database, lines: Sequence[AssetLine]) -> None:
                 **_columns(line, but={"tags"}),
                 "secret_ref": line.secret_ref and line.secret_ref.model_dump(),
                 "search": search_text(line.name, line.description),
+                "effective_status": line.status,
             }
             for line in lines
         ],

@@ -79,6 +79,7 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
     """A database of a server, with a bounded number of connections."""
 
     shared = True
+    member_of_list = "= ANY(?)"
 
     def __init__(self, parameters: dict[str, str], password_file: Path | None, most: int) -> None:
         super().__init__(
@@ -107,6 +108,10 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
         found = self.execute_sql("SHOW server_encoding").fetchone()[0]  # type: ignore[no-untyped-call]
         if found != "UTF8":
             raise SchemaError(f"its encoding is {found}: create it with ENCODING 'UTF8'")
+
+    def list_value(self, integers: list[int]) -> list[int]:
+        """Return the value that a list of integers is for the driver."""
+        return integers
 
     def contains(self, column: Any, text: str) -> Any:
         """Return the condition that the column has this text in it, character by character."""
