@@ -15,6 +15,7 @@ from tradingbot_registry.rest.asset_fields import NO_NUL, Whole
 from tradingbot_registry.rest.cursor import MAX_CURSOR
 from tradingbot_registry.rest.query_fields import MomentField, NumberField, SortField
 from tradingbot_registry.rest.responses import AssetSchema
+from tradingbot_registry.rest.schema import Schema
 
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
@@ -40,7 +41,7 @@ def _any_of(kind: Any, description: str) -> fields.List[Any]:
     )
 
 
-class Query(ma.Schema):
+class Query(Schema):
     """Parameters of a call."""
 
     error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
