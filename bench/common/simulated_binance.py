@@ -20,10 +20,10 @@ from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.binance.app import application
 from tradingbot_exchange.binance.limits import RateLimits
 from tradingbot_exchange.binance.spot import Settings
-from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.server import serve
 from tradingbot_exchange.venue import ApiKey
+from tradingbot_process.listening import listen
 
 KEY = "bench-key"
 SECRET = "bench-secret"

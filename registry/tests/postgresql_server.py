@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,12 @@ class PostgresqlServer:
             self.process = None
 
 
+def on_loopback() -> dict[str, str]:
+    """Settings of a server that also listens on a free port of 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return {"listen_addresses": "127.0.0.1", "port": str(free.getsockname()[1])}
+
+
 def as_nobody(*command: str) -> list[str]:
     """The command, as a user that the server accepts, ended with the test that started it."""
     user = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
@@ -106,28 +113,68 @@ def as_nobody(*command: str) -> list[str]:
 
 @contextmanager
 def postgresql_server(
-    found: Path, settings: dict[str, str] | None = None, *, initdb: Sequence[str] = ()
+    found: Path,
+    settings: dict[str, str] | None = None,
+    *,
+    initdb: Sequence[str] = (),
+    inside: Path = Path("/tmp"),
 ) -> Iterator[PostgresqlServer]:
-    """A server that runs, with the user `postgres` who needs no password at the socket."""
-    # Not a directory of pytest's: the path of a socket has at most 107 characters.
-    directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    if os.geteuid() == 0:
-        os.chown(directory, NOBODY, NOBODY)
-    server = PostgresqlServer(found, directory, settings or {})
-    try:
-        subprocess.run(
-            as_nobody(
-                *(str(found / "initdb"), "-D", str(server.data), "-U", "postgres", "-E", "UTF8"),
-                *("--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"),
-                *("--auth-local=trust", "--auth-host=scram-sha-256", *initdb),
-            ),
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=directory,
+    """A server that runs, with the user `postgres` who needs no password at the socket.
+
+    Its directory is `inside` that one, whose path is short.
+    """
+    with _stopped_server(found, settings or {}, inside) as server:
+        _run(
+            server,
+            *("initdb", "-D", str(server.data), "-U", "postgres", "-E", "UTF8"),
+            *("--locale=C", "--no-sync", "--no-instructions", "--wal-segsize=1"),
+            *("--auth-local=trust", "--auth-host=scram-sha-256", *initdb),
         )
         server.start()
+        yield server
+
+
+@contextmanager
+def standby_of(primary: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """A standby, which each commit of the primary waits for from now on."""
+    with _stopped_server(primary.programs, primary.settings, primary.directory.parent) as standby:
+        _run(
+            standby,
+            *("pg_basebackup", "-d", primary.url("postgres"), "-D", str(standby.data)),
+            *("--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+        )
+        standby.start()
+        primary.execute(
+            "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"
+        )
+        with primary.connect() as watcher:
+            waits = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+            wait_until(lambda: watcher.execute(waits).fetchone() == (1,), what="the standby")
+        yield standby
+
+
+@contextmanager
+def _stopped_server(
+    found: Path, settings: dict[str, str], inside: Path
+) -> Iterator[PostgresqlServer]:
+    """A server without data, which is stopped and removed at the end."""
+    # Not a directory of pytest's: the path of a socket has at most 107 characters.
+    directory = Path(tempfile.mkdtemp(prefix="pg-", dir=inside))
+    if os.geteuid() == 0:
+        os.chown(directory, NOBODY, NOBODY)
+    server = PostgresqlServer(found, directory, settings)
+    try:
         yield server
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.stop(signal.SIGQUIT)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(server: PostgresqlServer, program: str, *arguments: str) -> None:
+    subprocess.run(
+        as_nobody(str(server.programs / program), *arguments),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=server.directory,
+    )

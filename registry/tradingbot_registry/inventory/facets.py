@@ -6,9 +6,7 @@ from typing import Any
 
 import peewee
 
-from tradingbot_registry.inventory.graph import affected
 from tradingbot_registry.inventory.listing import Listing, selected
-from tradingbot_registry.inventory.record import effective_status
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, AssetTag, Tag, rows
 
@@ -41,18 +39,16 @@ def count(db: Database, listing: Listing) -> Facets:
             Asset.type,
             Asset.status,
             Asset.managed_by,
-            Asset.seq.in_(affected()),
+            Asset.effective_status,
             peewee.fn.COUNT(Asset.seq),
-        ).group_by(Asset.type, Asset.status, Asset.managed_by, peewee.SQL("4")),
+        ).group_by(Asset.type, Asset.status, Asset.managed_by, Asset.effective_status),
     )
     tags = rows(db, _tags(db, listing))
     return Facets(
         total=sum(row[-1] for row in found),
         type=_sums((row[0], row[-1]) for row in found),
         status=_sums((row[1], row[-1]) for row in found),
-        effective_status=_sums(
-            (effective_status(row[1], has_causes=bool(row[3])), row[-1]) for row in found
-        ),
+        effective_status=_sums((row[3], row[-1]) for row in found),
         managed_by=_sums((row[2], row[-1]) for row in found),
         tag=tuple((str(name), int(number)) for name, number in tags[:MAX_TAGS]),
         more_tags=len(tags) > MAX_TAGS,

@@ -8,11 +8,9 @@ from operator import and_, or_
 from typing import Any
 
 import peewee
-from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory.graph import affected
 from tradingbot_registry.inventory.loading import records
-from tradingbot_registry.inventory.record import EffectiveStatus, Record, seen_from
+from tradingbot_registry.inventory.record import Record, seen_from
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import folded
 from tradingbot_registry.storage.models import (
@@ -20,7 +18,6 @@ from tradingbot_registry.storage.models import (
     AssetTag,
     Tag,
     has_ref_prefix,
-    in_namespaces,
     rows,
 )
 
@@ -182,14 +179,12 @@ def _conditions(db: Database, listing: Listing) -> list[Any]:
     for column, values in (
         (Asset.type, listing.type),
         (Asset.status, listing.status),
+        (Asset.effective_status, listing.effective_status),
         (Asset.managed_by, listing.managed_by),
+        (Asset.namespace, listing.namespace),
     ):
         if values:
             conditions.append(column.in_(list(values)))
-    if listing.effective_status:
-        conditions.append(
-            reduce(or_, [_effectively(status) for status in listing.effective_status])
-        )
     if listing.tag:
         conditions.append(_carries(listing.tag, at_least=len(listing.tag)))
     if listing.any_tag:
@@ -200,17 +195,7 @@ def _conditions(db: Database, listing: Listing) -> list[Any]:
         conditions.append(Asset.updated_at >= listing.updated_since)
     if listing.external_ref_prefix:
         conditions.append(has_ref_prefix(listing.external_ref_prefix))
-    if listing.namespace:
-        conditions.append(in_namespaces(Asset.external_ref, listing.namespace))
     return conditions
-
-
-def _effectively(status: str) -> Any:
-    if status == EffectiveStatus.FAILED:
-        return Asset.status == AssetStatus.FAILED
-    if status == EffectiveStatus.DEGRADED:
-        return (Asset.status != AssetStatus.FAILED) & Asset.seq.in_(affected())
-    return (Asset.status == status) & Asset.seq.not_in(affected())
 
 
 def _carries(names: Collection[str], *, at_least: int) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from tradingbot_registry.inventory.graph import Causes, causes
-from tradingbot_registry.inventory.record import ExternalRef, Record, SecretRef, effective_status
+from tradingbot_registry.inventory.record import EffectiveStatus, ExternalRef, Record, SecretRef
 from tradingbot_registry.refusals import AssetNotFoundError
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
@@ -21,6 +21,7 @@ from tradingbot_registry.storage.models import (
 )
 
 NO_CAUSES = Causes()
+MAY_HAVE_CAUSES = frozenset({EffectiveStatus.FAILED, EffectiveStatus.DEGRADED})
 
 
 def by_id(db: Database, asset_id: UUID) -> Asset:
@@ -57,7 +58,7 @@ def record(db: Database, asset: Asset, *, with_causes: bool = True) -> Record:
 def records(db: Database, assets: Sequence[Asset], *, with_causes: bool = True) -> list[Record]:
     """Return assets in full, in the order given: a few queries for any number.
 
-    Without `with_causes` their effective status is their own, and has no causes.
+    Without `with_causes` they have none.
     """
     seqs = [asset.seq for asset in assets]
     tags = _grouped(
@@ -80,7 +81,9 @@ def records(db: Database, assets: Sequence[Asset], *, with_causes: bool = True) 
         .where(PendingDependency.src.in_(seqs))
         .order_by(PendingDependency.ref),
     )
-    caused_by = causes(db, seqs) if with_causes else {}
+    # Healthy assets have no causes, and most assets are healthy.
+    suspects = [asset.seq for asset in assets if asset.effective_status in MAY_HAVE_CAUSES]
+    caused_by = causes(db, suspects) if with_causes else {}
     return [
         Record(
             seq=asset.seq,
@@ -99,7 +102,7 @@ def records(db: Database, assets: Sequence[Asset], *, with_causes: bool = True) 
             version=asset.version,
             created_at=asset.created_at,
             updated_at=asset.updated_at,
-            effective_status=effective_status(asset.status, has_causes=asset.seq in caused_by),
+            effective_status=EffectiveStatus(asset.effective_status),
             caused_by=caused_by.get(asset.seq, NO_CAUSES).listed,
             more_causes=caused_by.get(asset.seq, NO_CAUSES).more,
         )

@@ -75,8 +75,8 @@ class Reads:
 
     def last_change(self) -> int:
         """Return the number of the last change; 0 if there is none."""
-        with self.database.connection_context():
-            return history.last(self.database)
+        with self.database.connection_context(), snapshot(self.database) as db:
+            return history.last(db)
 
     def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
         """Return the changes of an asset, oldest first. The asset may be deleted.
@@ -101,7 +101,8 @@ class Reads:
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Count the assets by type and status."""
-        return listing.counts(self.database)
+        with snapshot(self.database) as db:
+            return listing.counts(db)
 
 
 def _root(db: Database, asset_id: UUID, namespaces: Sequence[str]) -> int:

@@ -148,15 +148,6 @@ def seen_from(asset: Record, namespaces: Collection[str]) -> Record:
     return replace(asset, caused_by=seen, more_causes=more)
 
 
-def effective_status(status: str, *, has_causes: bool) -> EffectiveStatus:
-    """Return `status` with dependencies taken into account: a healthy asset on a failed one is
-    Degraded.
-    """
-    if status == AssetStatus.FAILED or not has_causes:
-        return EffectiveStatus(status)
-    return EffectiveStatus.DEGRADED
-
-
 def same_json(one: object, other: object) -> bool:
     """Whether two JSON values have the same text: 1, 1.0 and true differ, key order does not."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -15,7 +15,15 @@ from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, tags
+from tradingbot_registry.inventory import (
+    cycles,
+    edges,
+    effective,
+    history,
+    lifecycle,
+    loading,
+    tags,
+)
 from tradingbot_registry.inventory.graph import Direction, Some, batched, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.history import NOBODY, Origin
@@ -217,6 +225,7 @@ class Writes:
         seq = Asset.insert(
             id=asset_id,
             status=wanted.status or AssetStatus.DRAFT,
+            effective_status=wanted.status or AssetStatus.DRAFT,
             external_ref=ref and str(ref),
             version=1,
             created_at=now,
@@ -225,6 +234,7 @@ class Writes:
         ).execute(db)
         tags.replace(db, seq, wanted.tags or frozenset())
         edges.replace(db, seq, wanted.depends_on)
+        effective.settle(db, [seq])
         new = self._record(asset_id)
         history.created(db, new, self.origin, now)
         if ref is not None:
@@ -260,6 +270,8 @@ class Writes:
             lifecycle.check_ready(db, seq)
         if status == AssetStatus.INACTIVE and "status" in changed and not force:
             lifecycle.check_unneeded(db, seq, ref_prefix=blocked_by_prefix)
+        if changed & {"status", "dependsOn"}:
+            effective.settle(db, [seq])
         after = self._record(UUID(before.id))
         history.updated(db, before, after, self.origin, now)
         return after
@@ -312,6 +324,7 @@ class Writes:
         touched = Asset.update(version=Asset.version + 1, updated_at=now)
         for part in batched(before):
             touched.where(Asset.seq.in_(part)).execute(db)
+        effective.settle(db, [*before])
         history.rewired(db, before, history.wiring(db, [*before]), self.origin, now)
 
 

@@ -10,6 +10,7 @@ writers, one in a hundred waits for a second.
 """
 
 import errno
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -40,6 +41,7 @@ class SqliteFile(Database, peewee.SqliteDatabase):
     """A SQLite database file."""
 
     shared = False
+    member_of_list = "IN (SELECT value FROM json_each(?))"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -62,6 +64,10 @@ class SqliteFile(Database, peewee.SqliteDatabase):
         if self._held is not None:
             self._held.close()
             self._held = None
+
+    def list_value(self, integers: list[int]) -> str:
+        """Return the value that a list of integers is for the driver."""
+        return json.dumps(integers)
 
     def contains(self, column: Any, text: str) -> Any:
         """Return the condition that the column has this text in it, character by character."""
