@@ -18,7 +18,7 @@ from tradingbot_api.rules import gateway as gateway_rules
 from tradingbot_api.rules import pod as pod_rules
 from tradingbot_api.rules import strategies as strategy_rules
 from tradingbot_api.rules import tradingbot as tradingbot_rules
-from tradingbot_api.rules.findings import ItemRule, Part, Rule
+from tradingbot_api.rules.findings import Part
 from tradingbot_api.tradingbot import (
     NAME_LENGTH,
     NAME_PATTERN,
@@ -93,11 +93,6 @@ class Kind:
     """Mistakes in the parameters of a built-in strategy, each with the paths that it is about.
     Takes the spec, the annotations, the repositories of images that run these strategies, and on an
     update the spec and the annotations of the stored object."""
-
-    def rules_for(self, spec: Any) -> list[Rule | ItemRule]:
-        """Return the rules that can find something in a spec, which is typed as far as it is
-        valid."""
-        return [rule for part in self.parts if part.is_in(spec) for rule in part.rules]
 
     def breaks_schema(self, spec: Any) -> bool:
         """Return whether the schema refuses the creation of a spec whose every field has the right
