@@ -8,6 +8,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 from tradingbot_api.asset import REFERENCE_PATTERN, AssetStatus, AssetType
 
+from tradingbot_registry.inventory.filters import MANY
 from tradingbot_registry.inventory.graph import Direction
 from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
@@ -186,6 +187,13 @@ class ListQuery(FilterQuery):
         load_default=50,
         validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
         metadata={"description": "Assets per page."},
+    )
+    exact_total = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": f"Count all assets that match, also beyond {MANY}. That takes a time"
+            " which grows with their number."
+        },
     )
     cursor = CURSOR
     fields_ = FieldsField(
