@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,12 @@ class PostgresqlServer:
             self.process.send_signal(how)
             self.process.wait(STUCK_SECONDS)
             self.process = None
+
+
+def on_loopback() -> dict[str, str]:
+    """Settings of a server that also listens on a free port of 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return {"listen_addresses": "127.0.0.1", "port": str(free.getsockname()[1])}
 
 
 def as_nobody(*command: str) -> list[str]:

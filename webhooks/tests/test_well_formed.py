@@ -90,7 +90,7 @@ def test_what_is_said_to_be_clean_has_nothing_that_would_be_found(obj: dict[str,
     if not isinstance(quick, wire.TypedCreation):
         return
     definition: Kind = KINDS[obj["kind"]]
-    for rule in definition.rules:
+    for rule in definition.rules_for(quick.object.spec):
         if isinstance(rule, ItemRule) and rule.clean is not None and rule.clean(quick.object.spec):
             holder: Any = quick.object.model_dump(by_alias=True)
             for name in rule.items:

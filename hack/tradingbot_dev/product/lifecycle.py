@@ -228,6 +228,7 @@ def _apply_demo(system: System, progress: Progress) -> None:
     progress.update("starting the bots of the demo")
     bots.apply()
     bots.await_reports()
+    bots.await_refusal()
     applied.write_text(addresses)
 
 
