@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tradingbot_registry.inventory.filters import selection
-from tradingbot_registry.inventory.listing import Listing
+from tradingbot_registry.inventory.filters import Listing, selection
 from tradingbot_registry.storage.engine import Database
 
 MAX_TAGS = 200

@@ -8,7 +8,8 @@ PostgreSQL walks, and chooses by its statistics what that is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from tradingbot_api.asset import MAX_TAGS
 
@@ -17,13 +18,47 @@ from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import folded
 from tradingbot_registry.storage.models import LAST_CHARACTER
 
-if TYPE_CHECKING:
-    from tradingbot_registry.inventory.listing import Listing
-
 MANY = 10_000
 """Assets up to which totals are exact."""
 LIMITS = (MANY + 1, 10 * MANY + 1)
 """How far the assets of a filter are counted, and how far if all have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of the order."""
+
+    key: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Parameters of a page.
+
+    All filters must match. Of the values of one filter any may match, except `tag`: an asset must
+    have all of them.
+    """
+
+    type: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    effective_status: tuple[str, ...] = ()
+    managed_by: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    any_tag: tuple[str, ...] = ()
+    q: str | None = None
+    updated_since: datetime | None = None
+    external_ref_prefix: str | None = None
+    namespace: tuple[str, ...] = ()
+    sort: tuple[Sort, ...] = (Sort("created_at"),)
+    page: int = 1
+    page_size: int = 50
+    after: tuple[Any, ...] | None = None
+    """A position of `positions`: the page begins behind it, and `page` is not used."""
+    with_causes: bool = True
+    """Whether the assets' causes are needed."""
+    exact_total: bool = False
+    """Whether all assets are counted, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +110,7 @@ class Selection:
         return f"FROM {source} WHERE {' AND '.join(conditions)}", values
 
 
-def selection(db: Database, listing: "Listing") -> Selection:
+def selection(db: Database, listing: Listing) -> Selection:
     """Return the assets that the filters of `listing` select."""
     filters = tuple(_filters(db, listing))
     indexed = [each for each in filters if each.found]
@@ -101,7 +136,7 @@ def _sizes(db: Database, filters: Sequence[Filter], limit: int) -> tuple[int, ..
     return sizes
 
 
-def _filters(db: Database, listing: "Listing") -> list[Filter]:
+def _filters(db: Database, listing: Listing) -> list[Filter]:
     filters = [
         _column(db, column, values)
         for column, values in (
@@ -155,7 +190,7 @@ def _of_row(condition: str, values: tuple[Any, ...], found: str = "") -> Filter:
     return Filter(condition, values, found, probe)
 
 
-def _tags(db: Database, listing: "Listing") -> list[Filter]:
+def _tags(db: Database, listing: Listing) -> list[Filter]:
     names = (*listing.tag, *listing.any_tag)
     known = dict(db.query(f"SELECT name, id FROM tag WHERE name IN ({_places(names)})", *names))  # noqa: S608
     any_of = [known[name] for name in listing.any_tag if name in known]

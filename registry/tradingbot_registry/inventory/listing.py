@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import peewee
 
-from tradingbot_registry.inventory.filters import MANY, Selection, selection
+from tradingbot_registry.inventory.filters import MANY, Listing, Selection, Sort, selection
 from tradingbot_registry.inventory.loading import by_seqs
 from tradingbot_registry.inventory.record import Record, seen_from
 from tradingbot_registry.storage.engine import Database
@@ -20,43 +19,6 @@ SORT_COLUMNS = {
     "type": "type",
     "status": "status",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """One key of the order."""
-
-    key: str
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Parameters of a page.
-
-    All filters must match. Of the values of one filter any may match, except `tag`: an asset must
-    have all of them.
-    """
-
-    type: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    effective_status: tuple[str, ...] = ()
-    managed_by: tuple[str, ...] = ()
-    tag: tuple[str, ...] = ()
-    any_tag: tuple[str, ...] = ()
-    q: str | None = None
-    updated_since: datetime | None = None
-    external_ref_prefix: str | None = None
-    namespace: tuple[str, ...] = ()
-    sort: tuple[Sort, ...] = (Sort("created_at"),)
-    page: int = 1
-    page_size: int = 50
-    after: tuple[Any, ...] | None = None
-    """A position of `positions`: the page begins behind it, and `page` is not used."""
-    with_causes: bool = True
-    """Whether the assets' causes are needed."""
-    exact_total: bool = False
-    """Whether all assets are counted, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from tradingbot_registry.inventory import facets, graph, history, listing, loading, picture
 from tradingbot_registry.inventory.facets import Facets
+from tradingbot_registry.inventory.filters import Listing
 from tradingbot_registry.inventory.graph import Walk, WalkPage
 from tradingbot_registry.inventory.history import ChangesPage
-from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.listing import Page
 from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record, namespace_of
 from tradingbot_registry.refusals import AssetNotFoundError

@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import request, url_for
 
-from tradingbot_registry.inventory.filters import MANY
+from tradingbot_registry.inventory.filters import MANY, Listing
 from tradingbot_registry.inventory.graph import Walk, WalkPage
-from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.listing import Page
 from tradingbot_registry.rest.cursor import encode
 
 
