@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from documented_commands import Command, Reader, commands
-from postgresql_server import on_loopback, postgresql_server, programs
+from tradingbot_dev.processes.postgresql_server import on_loopback, postgresql_server
 
 PAGE = Path(__file__).parents[2] / "docs/registry.md"
 START = [Command("tradingbot registry", "")]
@@ -26,15 +25,14 @@ def damaged(file: Path) -> Iterator[None]:
     database.close()
 
 
-@pytest.mark.usefixtures("postgresql")
-def test_the_commands_of_the_page_print_what_it_shows(tmp_path: Path) -> None:
+def test_the_commands_of_the_page_print_what_it_shows(
+    postgresql_programs: Path, tmp_path: Path
+) -> None:
     directory = tmp_path / "reader"
     directory.mkdir()
     (directory / "password").write_text("...")
     page = commands(PAGE)
-    found = programs()
-    assert found is not None
-    with postgresql_server(found, on_loopback()) as server:
+    with postgresql_server(postgresql_programs, on_loopback()) as server:
         port = server.settings["port"]
         reader = Reader(
             directory,

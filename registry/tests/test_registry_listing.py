@@ -164,6 +164,7 @@ def test_pages_say_where_they_stand_and_lead_on(stocked: Api) -> None:
         "page": 2,
         "page_size": 1,
         "total": 2,
+        "more": False,
         "total_pages": 2,
         "next_cursor": None,
     }

@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgresql_server import NOBODY, PostgresqlServer, postgresql_server, programs, standby_of
 from registry_clients import BODY, Clients, total
 from registry_harness import ASSETS, Api, refusal, serving
+from tradingbot_dev.processes.postgresql_server import (
+    NOBODY,
+    PostgresqlServer,
+    postgresql_server,
+    standby_of,
+)
 from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_registry.maintenance.opening import check_of
 from tradingbot_registry.settings import DatabaseSettings
@@ -27,11 +32,9 @@ def database(empty_postgresql: Database) -> Database:
 
 
 @contextmanager
-def own_server(**options: Any) -> Iterator[PostgresqlServer]:
+def own_server(programs: Path, **options: Any) -> Iterator[PostgresqlServer]:
     """A server that the test may damage, with an empty database."""
-    found = programs()
-    assert found is not None
-    with postgresql_server(found, **options) as server:
+    with postgresql_server(programs, **options) as server:
         server.execute("CREATE DATABASE registry")
         yield server
 
@@ -40,9 +43,10 @@ def faults(url: str) -> list[str]:
     return check_of(DatabaseSettings(database_url=url))[1].lines()
 
 
-@pytest.mark.usefixtures("postgresql")
-def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    with own_server() as primary, standby_of(primary) as standby:
+def test_a_fail_over_loses_nothing_that_was_acknowledged(
+    postgresql_programs: Path, tmp_path: Path
+) -> None:
+    with own_server(postgresql_programs) as primary, standby_of(primary) as standby:
         hosts = f"host={primary.directory},{standby.directory}"
         url = f"postgresql://postgres@/registry?{hosts}&port=5432"
         with serving(url, tmp_path / "log") as server:
@@ -138,17 +142,18 @@ def full(disk: Path) -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system, which needs root")
-@pytest.mark.usefixtures("postgresql")
 @pytest.mark.parametrize("what", ["tables", "log"])
 def test_a_full_disk_is_reported_and_needs_no_restart_of_the_registry(
-    tmp_path: Path, small_disk: Path, what: str
+    postgresql_programs: Path, tmp_path: Path, small_disk: Path, what: str
 ) -> None:
     """A server refuses rows that do not fit. Without space for its write-ahead log, it ends."""
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as other:
         os.chown(other, NOBODY, NOBODY)
         places = (small_disk, Path(other)) if what == "tables" else (Path(other), small_disk)
         with (
-            own_server(inside=places[0], initdb=[f"--waldir={places[1]}/wal"]) as postgresql,
+            own_server(
+                postgresql_programs, inside=places[0], initdb=[f"--waldir={places[1]}/wal"]
+            ) as postgresql,
             serving(postgresql.url(), tmp_path / "log") as server,
         ):
             stored = []
@@ -184,11 +189,12 @@ def test_a_full_disk_is_reported_and_needs_no_restart_of_the_registry(
             assert faults(postgresql.url()) == []
 
 
-@pytest.mark.usefixtures("postgresql")
-def test_a_damaged_table_is_reported_in_a_clear_line(tmp_path: Path) -> None:
+def test_a_damaged_table_is_reported_in_a_clear_line(
+    postgresql_programs: Path, tmp_path: Path
+) -> None:
     program = ("-m", "tradingbot_cli", "registry")
     with (
-        own_server() as postgresql,
+        own_server(postgresql_programs) as postgresql,
         serving(postgresql.url(), tmp_path / "log", program=program) as server,
     ):
         assert server.call("POST", ASSETS, BODY)[0] == 201

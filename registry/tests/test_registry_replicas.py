@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgresql_server import PostgresqlServer, postgresql_server, programs
 from registry_clients import BODY, Clients, total
 from registry_harness import ASSETS, DEADLINE_SECONDS, serving
+from tradingbot_dev.processes.postgresql_server import PostgresqlServer, postgresql_server
 from tradingbot_registry.storage.engine import Database
 
 CHANGES = "/api/v1/changes"
@@ -87,18 +87,15 @@ def test_a_request_under_way_is_finished_by_a_replica_that_ends(
 
 
 @pytest.fixture
-def restarted() -> Iterator[PostgresqlServer]:
+def restarted(postgresql_programs: Path) -> Iterator[PostgresqlServer]:
     """A server of the test's own, which it may stop."""
-    found = programs()
-    assert found is not None
-    with postgresql_server(found, {"fsync": "on"}) as server:
+    with postgresql_server(postgresql_programs, {"fsync": "on"}) as server:
         server.execute("CREATE DATABASE registry")
         yield server
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
 def test_a_restart_of_the_database_loses_nothing_and_needs_no_other(
-    postgresql: PostgresqlServer,
     restarted: PostgresqlServer,
     how: signal.Signals,
     tmp_path: Path,
