@@ -11,7 +11,6 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 from tradingbot_api.admission.review import KINDS
 from tradingbot_api.errors import SHOWN_KEY, FieldError, MapKey, cut
 
@@ -64,7 +63,7 @@ class _Reviews(Collector):
             "Time from a complete request to its answer",
             labels=["endpoint"],
         )
-        bounds = [floatToGoString(bound) for bound in (*_BUCKETS, float("inf"))]
+        bounds = [*map(str, _BUCKETS), "+Inf"]
         for endpoint, found in self._durations.items():
             buckets = zip(bounds, accumulate(found.counts), strict=True)
             durations.add_metric([endpoint], [*buckets], found.seconds)
