@@ -38,7 +38,7 @@ def with_a_day_that_began_an_hour_ago(bot: Object) -> Object:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    strategies_environment.install(progress=Progress(StringIO()))
+    strategies_environment.STRATEGIES.install(progress=Progress(StringIO()))
     settings = {
         "TRADINGBOT_OPERATOR_RISK_INTERVAL": "0.5",
         "TRADINGBOT_OPERATOR_RISK_STATUS_INTERVAL": "0",

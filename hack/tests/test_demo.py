@@ -29,7 +29,7 @@ from tradingbot_dev.product.demo_view import (
     order_lines,
 )
 from tradingbot_dev.progress import Progress
-from tradingbot_dev.toolchain import strategies_environment
+from tradingbot_dev.toolchain.locked_environment import LockedEnvironment
 
 STORED: dict[str, Any] = {
     "metadata": {"name": "maker"},
@@ -179,21 +179,19 @@ def test_a_key_shows_its_secret_in_no_text() -> None:
     assert "s3cret" not in f"{key} {key!r}"
 
 
-def test_the_environment_of_the_strategies_is_created_once_and_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_of_a_lock_file_is_created_once_and_whole(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.txt"
     lock.write_text("not a requirement\n")
-    monkeypatch.setattr(strategies_environment, "LOCK", lock)
+    locked = LockedEnvironment("mine", lock, "the packages")
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     progress = Progress(io.StringIO())
-    with pytest.raises(CommandFailedError, match="could not install"):
-        strategies_environment.install(progress=progress, environment=cache)
-    broken = strategies_environment.directory(cache)
+    with pytest.raises(CommandFailedError, match="could not install the packages"):
+        locked.install(progress=progress, environment=cache)
+    broken = locked.directory(cache)
     assert [path.name for path in broken.parent.iterdir()] == ["lock"]
 
     lock.write_text("")
-    assert strategies_environment.directory(cache) != broken
-    assert strategies_environment.install(progress=progress, environment=cache)
-    assert strategies_environment.python(cache).exists()
-    assert not strategies_environment.install(progress=progress, environment=cache)
+    assert locked.directory(cache) != broken
+    assert locked.install(progress=progress, environment=cache)
+    assert locked.python(cache).exists()
+    assert not locked.install(progress=progress, environment=cache)

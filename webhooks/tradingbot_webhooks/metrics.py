@@ -63,6 +63,7 @@ class _Reviews(Collector):
             "Time from a complete request to its answer",
             labels=["endpoint"],
         )
+        # As text: the form that the format of Prometheus asks for.
         bounds = [*map(str, _BUCKETS), "+Inf"]
         for endpoint, found in self._durations.items():
             buckets = zip(bounds, accumulate(found.counts), strict=True)

@@ -43,7 +43,7 @@ IMAGES: Mapping[str, LocalImage] = {
     # In a cluster, the demo mounts this program into the image of the strategies.
     "ghcr.io/example/careless-bot": LocalImage(entrypoint=(sys.executable, str(_CARELESS))),
     "tradingbot-strategies": LocalImage(
-        entrypoint=(str(strategies_environment.python()), "-m", "tradingbot_strategies"),
+        entrypoint=(str(strategies_environment.STRATEGIES.python()), "-m", "tradingbot_strategies"),
         arguments=("run",),
         environment={
             "TRADINGBOT_RISK_HOST": "{address}",

@@ -52,7 +52,7 @@ def up(state: Path, *, progress: Progress) -> Outcome:
     plane = system.plane
     with only_one(state):
         _demand_room(state)
-        strategies_environment.install(progress=progress)
+        strategies_environment.STRATEGIES.install(progress=progress)
         programs = _programs(system)
         known = {program.name for program in programs} | set(process_names(plane.table))
         running = plane.table.all_running()
