@@ -6,9 +6,10 @@ from uuid import UUID
 
 from tradingbot_registry.inventory import facets, graph, history, listing, loading, picture
 from tradingbot_registry.inventory.facets import Facets
+from tradingbot_registry.inventory.filters import Listing
 from tradingbot_registry.inventory.graph import Walk, WalkPage
 from tradingbot_registry.inventory.history import ChangesPage
-from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.listing import Page
 from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record, namespace_of
 from tradingbot_registry.refusals import AssetNotFoundError
@@ -26,24 +27,24 @@ class Reads:
     def asset(self, asset_id: UUID) -> Record:
         """Return the asset of that id. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
-            return loading.record(db, loading.by_id(db, asset_id))
+            return loading.by_id(db, asset_id)
 
     def assets(self, asset_ids: Sequence[UUID]) -> dict[str, Record]:
         """Return those of these assets that exist, by id."""
         with snapshot(self.database) as db:
-            found = Asset.select().where(Asset.id.in_(list(asset_ids))).execute(db)
-            return {record.id: record for record in loading.records(db, list(found))}
+            query = Asset.select(Asset.seq).where(Asset.id.in_(list(asset_ids)))
+            found = [seq for (seq,) in rows(db, query)]
+            return {record.id: record for record in loading.by_seqs(db, found)}
 
     def asset_by_ref(self, ref: ExternalRef) -> Record:
         """Return the asset of that external reference. Raises AssetNotFoundError."""
         with snapshot(self.database) as db:
-            return loading.record(db, loading.by_ref(db, ref))
+            return loading.by_ref(db, ref)
 
     def find_by_ref(self, ref: ExternalRef) -> Record | None:
         """Return the asset of that external reference, or None."""
         with snapshot(self.database) as db:
-            asset = loading.find_ref(db, ref)
-            return None if asset is None else loading.record(db, asset)
+            return loading.find_ref(db, ref)
 
     def page(self, wanted: Listing) -> Page:
         """Return a page of the inventory, and the total."""
@@ -75,8 +76,8 @@ class Reads:
 
     def last_change(self) -> int:
         """Return the number of the last change; 0 if there is none."""
-        with self.database.connection_context():
-            return history.last(self.database)
+        with self.database.connection_context(), snapshot(self.database) as db:
+            return history.last(db)
 
     def history(self, asset_id: UUID, *, since: int, limit: int) -> ChangesPage:
         """Return the changes of an asset, oldest first. The asset may be deleted.
@@ -85,7 +86,7 @@ class Reads:
         """
         with snapshot(self.database) as db:
             if not history.has_history(db, asset_id):
-                loading.by_id(db, asset_id)
+                loading.by_id(db, asset_id, with_causes=False)
             return history.read(db, since=since, asset=asset_id, limit=limit)
 
     def picture(self, root: UUID | None, view: View) -> Picture:
@@ -101,12 +102,13 @@ class Reads:
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Count the assets by type and status."""
-        return listing.counts(self.database)
+        with snapshot(self.database) as db:
+            return listing.counts(db)
 
 
 def _root(db: Database, asset_id: UUID, namespaces: Sequence[str]) -> int:
     """Return the `seq` of an asset. One that is in none of the namespaces is not there."""
-    asset = loading.by_id(db, asset_id)
+    asset = loading.by_id(db, asset_id, with_causes=False)
     if namespaces and namespace_of(asset.external_ref) not in namespaces:
         raise AssetNotFoundError(f"no asset of {', '.join(namespaces)} has the id {asset_id}")
-    return int(asset.seq)
+    return asset.seq
