@@ -173,4 +173,6 @@ def test_a_filter_by_it_reads_its_index_in_the_order_of_the_page(
     with database.connection_context():
         plan = database.execute_sql(f"EXPLAIN QUERY PLAN {page[0]}", page[1]).fetchall()
     column = filters.split("=", maxsplit=1)[0]
-    assert [row[-1] for row in plan] == [f"SEARCH t1 USING INDEX asset_{column} ({column}=?)"]
+    assert [row[-1] for row in plan] == [
+        f"SEARCH asset USING COVERING INDEX asset_{column} ({column}=?)"
+    ]
