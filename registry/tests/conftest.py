@@ -17,7 +17,16 @@ from registry_harness import Api, TickingClock
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.storage.engine import Database
 
-TABLES = ("asset_tag", "dependency", "pending_dependency", "tag", "asset", "change", "receipt")
+TABLES = (
+    "report",
+    "asset_tag",
+    "dependency",
+    "pending_dependency",
+    "tag",
+    "asset",
+    "change",
+    "receipt",
+)
 SEQUENCES = ("asset_seq_seq", "change_seq_seq", "tag_id_seq")
 FEW = 500
 """Assets of a test, below which to delete its rows takes an eighth of what new files take."""

@@ -106,7 +106,7 @@ def test_the_schemas_have_the_same_version_tables_and_columns(
                     table: {
                         (found.unique, ",".join(found.columns))
                         for found in each.get_indexes(table)
-                        if found.columns not in (["seq"], ["id"])
+                        if found.columns not in (["seq"], ["id"], ["asset"])
                     }
                     for table in tables
                 }
