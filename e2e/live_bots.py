@@ -1,4 +1,4 @@
-"""Bots in mode Live with a gateway, as local pods, on a simulated exchange that speaks TLS."""
+"""Bots in mode Live with a gateway, their default, as local pods, on an exchange that has TLS."""
 
 import itertools
 import ssl
@@ -79,7 +79,6 @@ class LiveBot:
                     },
                     "mode": "Live",
                     "riskManagement": {
-                        "enforcement": "Gateway",
                         "maxPositionSize": "1000",
                         "dailyLossLimit": "500",
                         "maxOrdersPerMinute": 100000,
@@ -105,6 +104,12 @@ class LiveBot:
         found = eventually(look)
         assert found is not None
         return found
+
+    def pod_whose_bot_has_run(self) -> Object | None:
+        """Return the pod once its bot has started, which may have ended since."""
+        pod = self.pod()
+        (state,) = pod["status"]["containerStatuses"]
+        return pod if "running" in state["state"] or state["lastState"] else None
 
     @property
     def address(self) -> str:
@@ -140,10 +145,10 @@ class LiveBot:
             self._order(address, "SELL", self.bought - LOT)  # less its fee
         return control
 
-    def refused_condition(self) -> Object | None:
-        """Return the condition GatewayReady once it says that entries are not granted."""
+    def gateway_condition(self, reason: str) -> Object | None:
+        """Return the condition GatewayReady once it has this reason."""
         found = condition(self.person.get("tradingbot", _NAME) or {}, "GatewayReady")
-        return found if found.get("reason") == "EntriesNotGranted" else None
+        return found if found.get("reason") == reason else None
 
     def flatten(self, address: str) -> None:
         """Sell what was bought, so that the next entries fit into the limits."""

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from impostor import Impostor
 from live_bots import LiveBot, exchange
-from person import Person, eventually
+from person import Object, Person, eventually
 from tradingbot_api.entry_grant import MARGIN_SECONDS
 from tradingbot_dev.control_plane.components import LOCAL_PODS
 from tradingbot_dev.processes.table import ProcessTable
@@ -32,6 +33,7 @@ def system() -> Iterator[System]:
     settings = {
         "TRADINGBOT_OPERATOR_RISK_INTERVAL": "0.5",
         "TRADINGBOT_OPERATOR_GATEWAY_GRANT": str(GRANT_SECONDS),
+        "TRADINGBOT_OPERATOR_GATEWAY_SILENCE": "30",
     }
     with temporary_system(environment=settings, local_pods=True) as running:
         yield running
@@ -80,6 +82,29 @@ def test_without_an_operator_entries_end_and_exits_go_on(bot: LiveBot) -> None:
     finally:
         bot.person.system.start_one("operator")
     bot.await_right()
+
+
+def kill_gateway(pod: Object) -> None:
+    """Kill the process of the gateway's container, as the kernel does without memory."""
+    (gateway,) = pod["status"]["initContainerStatuses"]
+    os.kill(int(gateway["containerID"].removeprefix("process://")), signal.SIGUSR1)
+
+
+def test_what_a_bot_reports_in_place_of_its_dead_gateway_counts_for_nothing(bot: LiveBot) -> None:
+    before = eventually(bot.pod_whose_bot_has_run)
+    with Impostor(before["status"]["podIP"]) as impostor:
+        eventually(lambda: impostor.takes_the_port(kill=lambda: kill_gateway(bot.pod())))
+        found = eventually(lambda: bot.gateway_condition("NotAvailable"))
+        assert found["status"] == "False"
+        impostor.answer()
+
+        def replaced() -> bool:
+            assert not {"/risk", "/moment"}.intersection(impostor.asked)
+            return bool(bot.pod()["metadata"]["uid"] != before["metadata"]["uid"])
+
+        eventually(replaced)
+    events = bot.person.listed("events")
+    assert "GatewaySilent" in {event["reason"] for event in events}
 
 
 def free_port() -> int:
@@ -137,7 +162,7 @@ def test_the_pod_after_that_of_a_lost_node_waits_and_the_limit_is_not_spent_twic
         with another_kubelet(command, tmp_path):
             new = eventually(lambda: bot.address)
             eventually(lambda: bot.enter(new) == "NotGranted")
-            condition = eventually(bot.refused_condition)
+            condition = eventually(lambda: bot.gateway_condition("EntriesNotGranted"))
             assert f"pod {name} may still let entries through" in condition["message"]
             # The lost pod trades on, and spends the whole limit.
             while (control := bot.enter(old)) == "":

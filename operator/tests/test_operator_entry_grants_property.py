@@ -183,7 +183,9 @@ class World:
         pod = self.current()
         found = None if pod is None else read_pod(pod)
         withdrawn = "Paused" if self.random.random() < 0.05 else None
-        self.harness.context.grants.want(KEY, Wish(HASH, withdrawn, exclusive=True), found)
+        wish = Wish(HASH, withdrawn, exclusive=True)
+        answers = found is not None and found.gateway.is_trusted(self.harness.now)
+        self.harness.context.grants.want(KEY, wish, found, answers=answers)
         self.harness.cluster.faults.clear()
         if self.random.random() < 0.1:
             self.harness.fail("merge", self.random.choice(("TradingBot", "Pod")), FAULTY)
@@ -320,7 +322,7 @@ def test_the_holder_is_stored_before_its_first_grant() -> None:
         pod = world.current()
         assert pod is not None
         grants = world.harness.context.grants
-        grants.want(KEY, Wish(HASH, None, exclusive=True), read_pod(pod))
+        grants.want(KEY, Wish(HASH, None, exclusive=True), read_pod(pod), answers=True)
         with pytest.raises(KubernetesError):
             await grants.work(KEY)
         assert ANNOTATION not in pod["metadata"]["annotations"]
@@ -349,7 +351,7 @@ def test_without_the_field_in_the_definition_nobody_gets_the_right() -> None:
         pod = world.current()
         assert pod is not None
         grants = world.harness.context.grants
-        grants.want(KEY, Wish(HASH, None, exclusive=True), read_pod(pod))
+        grants.want(KEY, Wish(HASH, None, exclusive=True), read_pod(pod), answers=True)
         with pytest.raises(NotStoredError):
             await grants.work(KEY)
         assert "CustomResourceDefinitions" in grants.problem(KEY)

@@ -1,6 +1,7 @@
 """A bot is polled at the address of its pod, and other answers do not count."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from operator_harness import in_fake_time
@@ -155,6 +156,40 @@ def test_what_the_old_address_left_unanswered_is_not_held_against_the_new_one() 
 
     in_fake_time(main())
     assert at(harness.bots.times("a")) == [0, 5, 15, 35, 50, 55, 60]
+
+
+def test_a_distrusted_bot_is_not_asked_and_silent_until_an_answer_that_counts() -> None:
+    harness = PollerHarness(risk_url="http://{ip}/{name}")
+    trusted = watching(address="10.0.0.1")
+    distrusted = replace(trusted, distrust="its gateway does not run")
+
+    async def main() -> None:
+        async with harness.polling():
+            harness.poller.subscribe(A, trusted)
+            await asyncio.sleep(1)
+            asked = len(harness.bots.urls)
+            harness.poller.subscribe(A, distrusted)
+            begun = clock()
+            await asyncio.sleep(20)
+            assert len(harness.bots.urls) == asked
+            found = harness.poller.state(A)
+            assert (found.problem, found.silent_since) == (distrusted.distrust, begun)
+            assert found.report is not None  # from before: it counts for its 30 s
+            # A restart that ends before an answer does not begin another silence.
+            harness.bots.answers["a"] = lambda _: DEAD
+            harness.poller.subscribe(A, trusted)
+            await asyncio.sleep(6)
+            harness.poller.subscribe(A, distrusted)
+            assert harness.poller.state(A).silent_since == begun
+            del harness.bots.answers["a"]
+            harness.poller.subscribe(A, trusted)
+            await asyncio.sleep(6)
+            assert harness.poller.state(A).silent_since is None
+            harness.poller.subscribe(A, distrusted)
+            harness.poller.subscribe(A, watching(address="10.0.0.2"))
+            assert harness.poller.state(A).silent_since is None  # another pod
+
+    in_fake_time(main())
 
 
 def test_two_bots_at_one_address_share_no_connection() -> None:

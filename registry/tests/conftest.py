@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 from page_harness import running_browser
 from playwright.sync_api import Browser
-from postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
 from registry_harness import Api, TickingClock
+from tradingbot_dev.processes.postgresql_server import (
+    MISSING,
+    PostgresqlServer,
+    postgresql_server,
+    programs,
+)
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.storage.engine import Database
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from documented_commands import Command, Reader, commands
-from postgresql_server import on_loopback, postgresql_server
+from tradingbot_dev.processes.postgresql_server import on_loopback, postgresql_server
 
 PAGE = Path(__file__).parents[2] / "docs/registry.md"
 START = [Command("tradingbot registry", "")]

@@ -8,8 +8,8 @@ from typing import Any
 
 import peewee
 import pytest
-from postgresql_server import PostgresqlServer
 from registry_harness import ASSETS, Api, TickingClock, refusal
+from tradingbot_dev.processes.postgresql_server import PostgresqlServer
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError
 from tradingbot_registry.refusals import OutcomeUnknownError

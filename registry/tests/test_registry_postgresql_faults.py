@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgresql_server import NOBODY, PostgresqlServer, postgresql_server, standby_of
 from registry_clients import BODY, Clients, total
 from registry_harness import ASSETS, Api, refusal, serving
+from tradingbot_dev.processes.postgresql_server import (
+    NOBODY,
+    PostgresqlServer,
+    postgresql_server,
+    standby_of,
+)
 from tradingbot_dev.processes.waiting import wait_until
 from tradingbot_registry.maintenance.opening import check_of
 from tradingbot_registry.settings import DatabaseSettings

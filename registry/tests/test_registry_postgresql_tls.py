@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgresql_server import (
+from registry_harness import ASSETS, Api, TickingClock, refusal, refused_start, serving
+from tradingbot_certs.authority import Names, certificate_pem, issue_authority, issue_serving
+from tradingbot_dev.processes.postgresql_server import (
     NOBODY,
     PostgresqlServer,
     on_loopback,
     postgresql_server,
 )
-from registry_harness import ASSETS, Api, TickingClock, refusal, refused_start, serving
-from tradingbot_certs.authority import Names, certificate_pem, issue_authority, issue_serving
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.errors import DatabaseUnusableError
 from tradingbot_registry.settings import RegistrySettings

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgresql_server import PostgresqlServer, postgresql_server
 from registry_clients import BODY, Clients, total
 from registry_harness import ASSETS, DEADLINE_SECONDS, serving
+from tradingbot_dev.processes.postgresql_server import PostgresqlServer, postgresql_server
 from tradingbot_registry.storage.engine import Database
 
 CHANGES = "/api/v1/changes"

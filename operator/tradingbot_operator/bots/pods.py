@@ -7,7 +7,7 @@ of a pod that the bot's own Deployment created.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tradingbot_api import gateway_pod
@@ -21,6 +21,10 @@ CONTAINER = "bot"
 TEMPLATE_HASH = "pod-template-hash"
 LONGEST_PROBLEM = 300
 
+SETTLED = timedelta(seconds=15)
+"""A gateway that was restarted has its ports by then, or has ended: the bot is in the same network
+and may have taken them."""
+
 NOT_CONTROLLED = ""
 """The owner of a ReplicaSet that no Deployment controls."""
 
@@ -32,8 +36,27 @@ class GatewayState:
     exists: bool = False
     """Not in the pod of a bot whose change of `enforcement` waits for its restart."""
     runs: bool = False
+    has_run: bool = False
+    """Whether it runs, or has run before."""
     ready: bool = False
     """Whether its books are those of the exchange, by its readiness probe."""
+    restarted: datetime | None = None
+    """When it last started, if that was not the first time: before that, no bot has run."""
+
+    def trusted_in(self, now: datetime) -> float | None:
+        """Return the seconds until what answers in the pod is the gateway, 0 if it is now.
+
+        None while the gateway does not run: then the bot can answer in its place.
+        """
+        if not self.runs:
+            return None
+        if self.restarted is None:
+            return 0.0
+        return max(0.0, (self.restarted + SETTLED - now).total_seconds())
+
+    def is_trusted(self, now: datetime) -> bool:
+        """Return whether what answers in the pod is the gateway."""
+        return self.trusted_in(now) == 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +69,8 @@ class BotPod:
     created: datetime | None = None
     started: datetime | None = None
     """When the bot's container started, None while it is not running."""
+    has_run: bool = False
+    """Whether the bot's container runs, or has run before."""
     ready: bool = False
     """Whether the bot's container is ready. Readiness gates of the pod do not count."""
     going: datetime | None = None
@@ -144,12 +169,14 @@ def read_pod(pod: JsonObject) -> BotPod:
     container = _container(status, "containerStatuses", CONTAINER)
     gateway = _container(status, "initContainerStatuses", gateway_pod.CONTAINER)
     state = container.get("state") or {}
+    gateway_runs = (gateway.get("state") or {}).get("running")
     return BotPod(
         name=str(meta["name"]),
         uid=str(meta.get("uid", "")),
         address=str(status.get("podIP") or ""),
         created=instant(meta.get("creationTimestamp")),
         started=instant((state.get("running") or {}).get("startedAt")),
+        has_run=_has_run(container),
         ready=bool(container.get("ready")),
         going=instant(meta.get("deletionTimestamp")),
         finalizers=tuple(map(str, meta.get("finalizers") or ())),
@@ -157,8 +184,12 @@ def read_pod(pod: JsonObject) -> BotPod:
         problem=_problem(status),
         gateway=GatewayState(
             exists=bool(gateway),
-            runs="running" in (gateway.get("state") or {}),
+            runs=gateway_runs is not None,
+            has_run=_has_run(gateway),
             ready=bool(gateway.get("started")) and bool(gateway.get("ready")),
+            restarted=instant((gateway_runs or {}).get("startedAt"))
+            if gateway.get("restartCount")
+            else None,
         ),
     )
 
@@ -168,6 +199,11 @@ def _container(status: JsonObject, key: str, name: str) -> JsonObject:
         if container.get("name") == name:
             return dict(container)
     return {}
+
+
+def _has_run(container: JsonObject) -> bool:
+    state = container.get("state") or {}
+    return bool("running" in state or "terminated" in state or container.get("lastState"))
 
 
 def _problem(status: JsonObject) -> str:

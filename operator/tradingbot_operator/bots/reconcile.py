@@ -180,7 +180,8 @@ def _grant_entries(context: Context, bot: Bot, decision: Plan, observed: Observe
         pod = None
     withdrawn = None if decision.stop is None else str(decision.stop)
     wish = Wish(applied.hash, withdrawn, exclusive=applied.body.get("mode") == Mode.LIVE)
-    context.grants.want(bot.key, wish, pod)
+    answers = pod is not None and pod.gateway.is_trusted(context.clock())
+    context.grants.want(bot.key, wish, pod, answers=answers)
 
 
 async def _try_to_mark(
@@ -293,6 +294,9 @@ def _requeue_after(
         waits.append(context.settings.credentials_interval)
     if observed.risk is not None:
         waits.append(max(0.0, (observed.risk.day.ends - now).total_seconds()))
+    pod = observed.pods.current
+    if pod is not None and (settles := pod.gateway.trusted_in(now)):
+        waits.append(settles)
     if decision.stop is Reason.NAME_CONFLICT:
         waits.append(CONFLICT_RETRY)
     if decision.stop in WITHOUT_CREDENTIALS:

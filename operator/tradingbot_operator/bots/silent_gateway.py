@@ -2,8 +2,9 @@
 
 Without its gateway a bot can't trade, and nobody knows its loss. The next pod starts with a gateway
 that reads the account first, and its bot waits for that: so an exchange that can't be reached
-replaces no pod twice. A gateway that answers, be it that it knows nothing, is not silent. The time
-counts from the start of the pod's bot at the earliest: a silence before that was another pod's.
+replaces no pod twice. A gateway that answers, be it that it knows nothing, is not silent; one whose
+container does not run is, whatever answers in its place. The time counts from the creation of the
+pod at the earliest: a silence before that was another pod's.
 """
 
 from datetime import datetime, timedelta
@@ -30,7 +31,7 @@ def silent_pod(
         return None
     matters = has_gateway(bot.spec) and bot.spec.mode is Mode.LIVE
     matters = matters and pod.gateway.exists
-    return pod if matters and pod.started is not None and pod.going is None else None
+    return pod if matters and pod.has_run and pod.going is None else None
 
 
 def seconds_left(silent_since: datetime, now: datetime, *, allowed: float) -> float:
@@ -44,10 +45,10 @@ async def replace_silent_pod(
     """Delete the pod if it is due. Returns the seconds until it is, None if nothing is silent."""
     now, silent_since = context.clock(), context.polls.state(bot.key).silent_since
     pod = silent_pod(bot, plan, observed, silent_since=silent_since)
-    if pod is None or pod.started is None or silent_since is None:
+    if pod is None or silent_since is None:
         return None
-    if pod.started <= now:  # not so after the clock was set back
-        silent_since = max(silent_since, pod.started)
+    if pod.created is not None and pod.created <= now:  # not so after the clock was set back
+        silent_since = max(silent_since, pod.created)
     left = seconds_left(silent_since, now, allowed=context.settings.gateway_silence)
     if left > 0:
         return left

@@ -21,6 +21,7 @@ from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children import manifests
 from tradingbot_operator.bots.context import Context
 from tradingbot_operator.bots.observed import Observed
+from tradingbot_operator.bots.pods import BotPod
 from tradingbot_operator.bots.status.status_writer import write_status
 from tradingbot_operator.cluster.conditions import merge_patch
 from tradingbot_operator.cluster.timestamps import rfc3339
@@ -91,12 +92,20 @@ async def _persist_halt(
     return replace(bot, status=written["status"])
 
 
+def _distrust(pod: BotPod, now: datetime) -> str:
+    """Return why a report of the pod would not be its gateway's, empty if it would be."""
+    if not pod.gateway.exists or pod.gateway.is_trusted(now):
+        return ""
+    return "its gateway has just been restarted" if pod.gateway.runs else "its gateway does not run"
+
+
 def poll_risk(
     context: Context, bot: Bot, observed: Observed, *, seen: PollState, now: datetime
 ) -> None:
     """Poll a bot that has a running pod, ready or not, also one that is to be stopped.
 
-    A gateway is polled before its bot starts: it says what the bot waits for.
+    A gateway is polled before its bot starts: it says what the bot waits for. While its gateway
+    does not run, a bot is not polled, since it could answer in the gateway's place.
 
     The poller polls every few seconds; most reports change nothing that a reconcile would do. So it
     gets a function, `fingerprint_of`, and the fingerprint that this reconcile has acted on. When a
@@ -116,7 +125,8 @@ def poll_risk(
     if observed.pods_unread is not None:
         return  # not known whose the pods are: go on polling what was polled
     with_gateway = bot.spec is not None and has_gateway(bot.spec)
-    waits = with_gateway and pod is not None and pod.gateway.runs  # the bot starts after it
+    # The bot starts after its gateway, and may wait for a restart.
+    waits = with_gateway and pod is not None and pod.gateway.has_run
     if bot.spec is None or pod is None or (pod.started is None and not waits):
         context.polls.unsubscribe(bot.key)
         return
@@ -132,6 +142,7 @@ def poll_risk(
     watch = PollSubscription(
         terms,
         address=pod.address,
+        distrust=_distrust(pod, now),
         fingerprint=fingerprint_of,
         last_fingerprint=fingerprint_of(seen, now),
         started=pod.started is not None,

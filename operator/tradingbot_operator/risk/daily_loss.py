@@ -66,6 +66,9 @@ class PollSubscription:
     """The fingerprint that the last reconcile acted on."""
     started: bool = True
     """Whether the bot runs; if not, only its gateway does, which is asked why the bot waits."""
+    distrust: str = ""
+    """Why the address is not asked, if something else than the bot's gateway could answer there.
+    The gateway is silent then."""
 
 
 class Polls(Protocol):

@@ -106,9 +106,11 @@ class RiskPoller:
     def subscribe(self, key: NamespacedName, subscription: PollSubscription) -> None:
         """Poll the bot from now on, or change how it is polled. Its state so far is kept.
 
-        Another address makes another target: outcomes of the old one are dropped from now on.
+        Another address makes another target: outcomes of the old one are dropped from now on. A bot
+        that is distrusted has no address, and its silence lasts until an answer that counts.
         """
-        url = self._url(key, subscription.address)
+        distrust = subscription.distrust
+        url = "" if distrust else self._url(key, subscription.address)
         bot = self._bots.get(key)
         if bot is None:
             bot = self._bots[key] = _Bot(
@@ -117,8 +119,12 @@ class RiskPoller:
             self._start_polling(bot)
         elif bot.target.url != url:
             bot.target = Target(key, url)
-            bot.state = replace(bot.state, silent_since=None, notice=None)
+            if bot.subscription.address != subscription.address:
+                bot.state = replace(bot.state, silent_since=None, notice=None)
             self._start_polling(bot)
+        if distrust:
+            silent_since = bot.state.silent_since or self._clock()
+            bot.state = replace(bot.state, problem=distrust, silent_since=silent_since, notice=None)
         bot.subscription = subscription
         bot.last_fingerprint = subscription.last_fingerprint
 

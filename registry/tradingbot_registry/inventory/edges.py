@@ -7,6 +7,7 @@ from uuid import UUID
 
 import peewee
 
+from tradingbot_registry.inventory.record import Record
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import Asset, Dependency, PendingDependency, rows
@@ -117,14 +118,14 @@ def resolve(db: Database, seq: int, ref: str) -> None:
     PendingDependency.delete().where(PendingDependency.ref == ref).execute(db)
 
 
-def detach(db: Database, asset: Asset, *, unresolve: bool) -> None:
+def detach(db: Database, asset: Record, *, unresolve: bool) -> None:
     """Remove the edges to the asset.
 
     With `unresolve` their sources wait for the asset's reference, if it has one.
     """
     if unresolve and asset.external_ref:
         sources = Dependency.select(
-            Dependency.src, peewee.Value(asset.external_ref), peewee.Value(str(asset.id))
+            Dependency.src, peewee.Value(asset.external_ref), peewee.Value(asset.id)
         ).where(Dependency.dst == asset.seq)
         columns = [PendingDependency.src, PendingDependency.ref, PendingDependency.target_id]
         PendingDependency.insert_from(sources, columns).on_conflict_ignore().execute(db)

@@ -18,6 +18,7 @@ import peewee
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.inventory.effective import UNHEALTHY
+from tradingbot_registry.inventory.record import Record
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
@@ -114,7 +115,7 @@ class Causes:
     more: bool = False
 
 
-def reference(asset: Asset) -> Reference:
+def reference(asset: Asset | Record) -> Reference:
     """Return the asset as other assets refer to it."""
     return Reference(
         id=str(asset.id),

@@ -5,7 +5,6 @@ import json
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -113,8 +112,8 @@ class Record:
     depends_on: tuple[str, ...]
     unresolved: tuple[str, ...]
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: str
+    updated_at: str
     effective_status: EffectiveStatus
     caused_by: tuple[Reference, ...]
     more_causes: bool

@@ -192,11 +192,11 @@ class Writes:
         def unit() -> Deletion:
             db = self.database
             if isinstance(target, UUID):
-                asset = loading.by_id(db, target)
+                asset = loading.by_id(db, target, with_causes=False)
                 precondition.check(asset.version)
                 _check_deletable(asset)
             else:
-                asset = loading.by_ref(db, target)
+                asset = loading.by_ref(db, target, with_causes=False)
                 precondition.check(asset.version)
             deletion = Deletion(
                 reference_to(asset),
@@ -228,7 +228,9 @@ class Writes:
 
     def _insert(self, wanted: Wanted, ref: ExternalRef | None, asset_id: UUID) -> Record:
         db = self.database
-        if ref is not None and loading.find_ref(db, ref) is not None:
+        if ref is not None and rows(
+            db, Asset.select(Asset.seq).where(Asset.external_ref == str(ref))
+        ):
             raise StaleError
         now = self.clock()
         seq = Asset.insert(
@@ -300,7 +302,7 @@ class Writes:
         if written != 1:
             raise StaleError
 
-    def _delete(self, asset: Asset, deletion: Deletion) -> None:
+    def _delete(self, asset: Record, deletion: Deletion) -> None:
         db = self.database
         if not deletion.allowed:
             raise DependentsError(
@@ -309,15 +311,14 @@ class Writes:
                 deletion.dependents.total,
             )
         now = self.clock()
-        history.deleted(db, loading.record(db, asset, with_causes=False), self.origin, now)
+        history.deleted(db, asset, self.origin, now)
         with self._rewiring(edges.dependents_of(asset.seq), now):
             edges.detach(db, asset, unresolve=deletion.unresolve)
         tags.replace(db, asset.seq, frozenset())
         Asset.delete().where(Asset.seq == asset.seq).execute(db)
 
     def _record(self, asset_id: UUID) -> Record:
-        asset = loading.by_id(self.database, asset_id)
-        return loading.record(self.database, asset, with_causes=self.with_causes)
+        return loading.by_id(self.database, asset_id, with_causes=self.with_causes)
 
     def _check_acyclic(self, seq: int) -> None:
         cycle = cycles.cycle_through(self.database, seq)
@@ -379,7 +380,7 @@ def _check_editable(asset: Record, changed: frozenset[str]) -> None:
         )
 
 
-def _check_deletable(asset: Asset) -> None:
+def _check_deletable(asset: Record) -> None:
     if asset.managed_by != ManagedBy.USER:
         raise OwnerError(
             f"this asset is managed by {asset.managed_by}, which would create it again: delete"

@@ -79,6 +79,7 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
     """A database of a server, with a bounded number of connections."""
 
     shared = True
+    has_statistics = True
     member_of_list = "= ANY(?)"
 
     def __init__(self, parameters: dict[str, str], password_file: Path | None, most: int) -> None:
@@ -109,13 +110,22 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
         if found != "UTF8":
             raise SchemaError(f"its encoding is {found}: create it with ENCODING 'UTF8'")
 
+    @staticmethod
+    def collected(column: str, source: str, *, order: str) -> str:
+        """Return SQL for a list of the values of a column, as one value: an array, or NULL."""
+        return f"(SELECT array_agg({column} ORDER BY {order}) FROM {source})"  # noqa: S608
+
     def list_value(self, integers: list[int]) -> list[int]:
         """Return the value that a list of integers is for the driver."""
         return integers
 
-    def contains(self, column: Any, text: str) -> Any:
-        """Return the condition that the column has this text in it, character by character."""
-        return peewee.fn.STRPOS(column, text) > 0
+    def contains_text(self, column: str) -> str:
+        """Return the condition that the column has the text `?`, character by character."""
+        return f"strpos({column}, ?) > 0"
+
+    def without_index(self, column: str) -> str:
+        """Return the column: PostgreSQL chooses by its statistics."""
+        return column
 
     def continue_numbers(self) -> None:
         """Let new rows be numbered after all that are there, which may have come with numbers."""

@@ -45,6 +45,8 @@ class NotStoredError(Exception):
 class _Bot:
     wish: Wish
     pod: BotPod | None
+    answers: bool = False
+    """Whether what answers in that pod is its gateway."""
     holder: str = ""
     """The uid that `known` is about."""
     known: Known = field(default_factory=lambda: Known(0.0))
@@ -76,10 +78,14 @@ class Grants:
         self._changed = changed
         self._bots: dict[NamespacedName, _Bot] = {}
 
-    def want(self, key: NamespacedName, wish: Wish, pod: BotPod | None) -> None:
-        """Take what a bot's gateway is to be told; `pod` is the one that is to have the right."""
+    def want(self, key: NamespacedName, wish: Wish, pod: BotPod | None, *, answers: bool) -> None:
+        """Take what a bot's gateway is to be told; `pod` is the one that is to have the right.
+
+        `answers` says whether what answers there is its gateway. Another process could name a
+        moment that has not come, and the grant would last too long.
+        """
         bot = self._bots.setdefault(key, _Bot(wish, pod))
-        bot.wish, bot.pod = wish, pod
+        bot.wish, bot.pod, bot.answers = wish, pod, answers
         self._request(key)
 
     def drop(self, key: NamespacedName) -> None:
@@ -124,7 +130,7 @@ class Grants:
             bot.holder, bot.known = holder.uid, Known(self._clock())
         return decide(
             bot.wish,
-            None if bot.pod is None else self._pod(key, bot.pod),
+            None if bot.pod is None else self._pod(key, bot.pod, answers=bot.answers),
             holder,
             ended=holder is not None and self._has_ended(key, holder.uid),
             known=bot.known,
@@ -199,14 +205,14 @@ class Grants:
         self._store.put(written)
         return True
 
-    def _pod(self, key: NamespacedName, pod: BotPod) -> Pod:
+    def _pod(self, key: NamespacedName, pod: BotPod, *, answers: bool) -> Pod:
         live = self._store.get("Pod", key.namespace, pod.name) or {"metadata": {}}
         text = (live["metadata"].get("annotations") or {}).get(ANNOTATION, "")
         known = live["metadata"].get("uid") == pod.uid
         return Pod(
             uid=pod.uid,
             name=pod.name,
-            answers=pod.gateway.runs and bool(pod.address),
+            answers=answers and bool(pod.address),
             written=EntryGrant.read(text) if known and isinstance(text, str) else None,
         )
 

@@ -172,6 +172,8 @@ def _container(status: JsonObject) -> JsonObject:
         for name, parts in _STATES.items()
         if name in state
     }
+    if mapping(status.get("lastState")):
+        kept["lastState"] = {"terminated": {}}  # only that it has run before
     return kept
 
 

@@ -45,7 +45,7 @@ export function View({ data, query }) {
   const { bots, pagination, names, last } = data;
   const total = pagination.total ?? bots.length;
   return [
-    h("p", { role: "status" }, counted(total, "bot")),
+    h("p", { role: "status" }, pagination.more ? "more than " : "", counted(total, "bot")),
     h(Table, {
       label: "Bots",
       columns: COLUMNS.map(([text, width]) => h("th", { scope: "col", class: width }, text)),
