@@ -1,7 +1,7 @@
 """What bots report all the time, beside their assets.
 
-A report is not a change of the asset: it has no version and no history, and wakes nobody who follows
-the changes. Only the last one of each asset is kept, for as long as the asset is there.
+A report is not a change of the asset: it has no version and no history, and wakes nobody who
+follows the changes. Only the last one of each asset is kept, for as long as the asset is there.
 """
 
 from collections.abc import Mapping, Sequence
