@@ -22,7 +22,16 @@ from tradingbot_dev.processes.postgresql_server import (
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.storage.engine import Database
 
-TABLES = ("asset_tag", "dependency", "pending_dependency", "tag", "asset", "change", "receipt")
+TABLES = (
+    "report",
+    "asset_tag",
+    "dependency",
+    "pending_dependency",
+    "tag",
+    "asset",
+    "change",
+    "receipt",
+)
 SEQUENCES = ("asset_seq_seq", "change_seq_seq", "tag_id_seq")
 FEW = 500
 """Assets of a test, below which to delete its rows takes an eighth of what new files take."""

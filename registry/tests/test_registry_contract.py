@@ -62,7 +62,7 @@ def test_schemathesis_finds_nothing(
         SCHEMATHESIS_HOOKS="schemathesis_hooks",
         PYTHONPATH=str(HERE),
     )
-    assert "Tested: 16" in report, report
+    assert "Tested: 18" in report, report
 
 
 @ON_SQLITE

@@ -54,7 +54,8 @@ def follow(page: dict[str, list[list[Command]]], reader: Reader) -> None:
     """Read the page from its beginning, and do what the text says between the commands."""
     reader.follow(*page.pop("The asset registry"), *page.pop("Assets"))
     reader.follow(*page.pop("Dependencies and health"), *page.pop("Deleting"))
-    reader.follow(*page.pop("Batches"), *page.pop("History"), *page.pop("Errors"))
+    reader.follow(*page.pop("Batches"), *page.pop("History"), *page.pop("Reports"))
+    reader.follow(*page.pop("Errors"))
     reader.stop()
 
     serve, can_not_serve, in_a_cluster = page.pop("PostgreSQL")

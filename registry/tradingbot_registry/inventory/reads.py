@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from tradingbot_registry.inventory import facets, graph, history, listing, loading, picture
+from tradingbot_registry.inventory import (
+    facets,
+    graph,
+    history,
+    listing,
+    loading,
+    picture,
+    reports,
+)
 from tradingbot_registry.inventory.facets import Facets
 from tradingbot_registry.inventory.filters import Listing
 from tradingbot_registry.inventory.graph import Walk, WalkPage
@@ -12,6 +20,7 @@ from tradingbot_registry.inventory.history import ChangesPage
 from tradingbot_registry.inventory.listing import Page
 from tradingbot_registry.inventory.picture import Picture, View
 from tradingbot_registry.inventory.record import ExternalRef, Record, namespace_of
+from tradingbot_registry.inventory.reports import Reported
 from tradingbot_registry.refusals import AssetNotFoundError
 from tradingbot_registry.storage.database import snapshot
 from tradingbot_registry.storage.engine import Database
@@ -99,6 +108,11 @@ class Reads:
         """Count the assets that the filters select, by type, status, manager and tag."""
         with snapshot(self.database) as db:
             return facets.count(db, wanted)
+
+    def reports(self, asset_ids: Sequence[UUID], *, namespaces: Sequence[str]) -> list[Reported]:
+        """Return the last reports of those of these assets that have one."""
+        with snapshot(self.database) as db:
+            return reports.find(db, asset_ids, namespaces)
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Count the assets by type and status."""

@@ -6,7 +6,7 @@ one removes its dependency. What depends on the asset alone is decided before, o
 the caller has read; a write of another version fails and the caller reads again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from tradingbot_registry.inventory import (
     history,
     lifecycle,
     loading,
+    reports,
     tags,
 )
 from tradingbot_registry.inventory.graph import Direction, Some, batched, neighbours
@@ -30,6 +31,7 @@ from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
 from tradingbot_registry.inventory.receipts import Receipts, Repeatable
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
+from tradingbot_registry.inventory.reports import Figures
 from tradingbot_registry.refusals import (
     CycleError,
     DependentsError,
@@ -105,6 +107,13 @@ class Writes:
         return self._commit(
             lambda: self.receipts.answer_once(self.database, request, self.clock(), unit)
         )
+
+    def report(self, figures: Mapping[str, Figures]) -> list[str]:
+        """Store the last report of each external reference. Returns those that no asset has.
+
+        It is not a change: nobody is told.
+        """
+        return write(self.database, lambda: reports.store(self.database, figures))
 
     def create(
         self, wanted: Wanted, *, ref: ExternalRef | None = None, asset_id: UUID | None = None

@@ -66,6 +66,13 @@ WRITE_ERRORS: Kinds = (
     StorageFullError,
     OutcomeUnknownError,
 )
+REPORT_ERRORS: Kinds = (
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    StorageFullError,
+    OutcomeUnknownError,
+)
 REPEATED_ERRORS: Kinds = (KeyReusedError, AnswerGoneError)
 HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)

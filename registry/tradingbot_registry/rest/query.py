@@ -316,6 +316,22 @@ class ChangesQuery(Query):
     namespace = _namespaces()
 
 
+class ReportsQuery(Query):
+    """Whose reports."""
+
+    asset = fields.List(
+        fields.UUID(),
+        required=True,
+        error_messages={"required": "Required value."},
+        validate=validate.Length(min=1, max=MAX_PAGE_SIZE),
+        metadata={
+            "description": "Id of an asset, such as those of a page of the list. Repeat it for"
+            f" more, at most {MAX_PAGE_SIZE}."
+        },
+    )
+    namespace = _namespaces()
+
+
 class GraphFormat(StrEnum):
     """How a graph is written."""
 

@@ -155,6 +155,18 @@ FILTERS = Migration(
     ),
 )
 
+# What bots report all the time.
+REPORTS = Migration(
+    8,
+    (
+        """CREATE TABLE report (
+            asset INTEGER PRIMARY KEY REFERENCES asset (seq) ON DELETE CASCADE,
+            day_pnl TEXT NOT NULL,
+            at TEXT NOT NULL
+        )""",
+    ),
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     INITIAL,
     GONE_TARGETS,
@@ -163,6 +175,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     RECEIPTS,
     ORDERS,
     FILTERS,
+    REPORTS,
 )
 
 
@@ -252,6 +265,16 @@ POSTGRESQL_MIGRATIONS: tuple[Migration, ...] = (
                 GENERATED ALWAYS AS (split_part(external_ref, '/', 2)) STORED""",
             _EFFECTIVE_STATUS,
             *_FILTERS,
+        ),
+    ),
+    Migration(
+        REPORTS.version,
+        (
+            """CREATE TABLE report (
+                asset BIGINT PRIMARY KEY REFERENCES asset (seq) ON DELETE CASCADE,
+                day_pnl TEXT COLLATE "C" NOT NULL,
+                at TEXT COLLATE "C" NOT NULL
+            )""",
         ),
     ),
 )

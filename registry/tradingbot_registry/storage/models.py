@@ -124,6 +124,14 @@ class Change(peewee.Model):
     after = JSONText(null=True)
 
 
+class Report(peewee.Model):
+    """The last report of an asset, whose `seq` is `asset`."""
+
+    asset = peewee.IntegerField(primary_key=True)
+    day_pnl = peewee.TextField()
+    at = TimestampField()
+
+
 class Receipt(peewee.Model):
     """The answer to a request that may be repeated with the same key."""
 
