@@ -15,8 +15,7 @@ def test_a_machine_that_lost_power_comes_back_with_everything(
     product: Installation, person: Person
 ) -> None:
     running_bot(person)
-    eventually(lambda: assets(product))
-    before = assets(product)
+    before = eventually(lambda: assets(product, person.namespace))
 
     product.node.stop()
     began = datetime.now(UTC)
@@ -27,17 +26,17 @@ def test_a_machine_that_lost_power_comes_back_with_everything(
     # What was written before the outage proves nothing: the operator asks, and the bot answers.
     take_up_a_lower_limit(person)
     person.await_phase(BOT, "Running")
-    assert assets(product) == before
+    assert assets(product, person.namespace) == before
     careless = '{"spec":{"riskManagement":{"stopLossPercentage":"150"}}}'
     refused = person.kubectl("patch", "tradingbot", BOT, "--type=merge", "-p", careless)
     assert refused.returncode != 0
     assert "must be greater than 0 and less than 100" in refused.stderr
 
 
-def assets(product: Installation) -> dict[str, str]:
-    """The ids of all assets in the registry, by name: they are given once."""
+def assets(product: Installation, namespace: str) -> dict[str, str]:
+    """The ids of the namespace's assets in the registry, by name: they are given once."""
     token = product.token("tradingbot-operator", audience=REGISTRY_AUDIENCE)
-    status, listed = product.ask_registry("assets?page_size=100", token=token)
+    status, listed = product.ask_registry(f"assets?namespace={namespace}", token=token)
     assert status == 200
     return {one["name"]: one["id"] for one in listed}
 
