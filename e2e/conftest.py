@@ -38,7 +38,7 @@ def system(bots: SimulatedBots) -> Iterator[System]:
 def person(system: System, request: pytest.FixtureRequest) -> Iterator[Person]:
     """Somebody with a namespace of their own, in which nothing is left running."""
     namespace = f"t{crc32(request.node.nodeid.encode())}"
-    someone = Person(system, namespace)
+    someone = Person(system, namespace, began=system.plane.audit_length())
     create_namespace(system.plane, namespace)
     yield someone
     delete_all(system.plane, namespace, "tradingbot,assetregistry")

@@ -3,7 +3,7 @@
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,12 @@ class Person:
 
     system: System
     namespace: str
+    began: int = 0
+    """The length of the audit log before the namespace was made."""
+
+    def requests(self) -> Iterator[Object]:
+        """Yield the requests that name the namespace, as the API server's audit log has them."""
+        return self.system.plane.audit_events(containing=self.namespace, begin=self.began)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> CompletedProcess[str]:
         """Run kubectl in the namespace; the outcome as it is."""

@@ -10,7 +10,7 @@ def operator_writes(person: Person) -> list[str]:
     """Writes by the operator so far in the person's namespace, from the API server's audit log."""
     return [
         f"{event['verb']} {event['requestURI']}"
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
         if event["user"]["username"].endswith(":tradingbot-operator")
         and event["verb"] in {"create", "update", "patch", "delete"}
         and f"/namespaces/{person.namespace}/" in event["requestURI"]
@@ -90,7 +90,7 @@ def reported(person: Person) -> dict[str, Any]:
 def secret_reads(person: Person) -> list[str]:
     return [
         event["requestURI"]
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
         if event["user"]["username"].endswith(":tradingbot-operator")
         and f"/namespaces/{person.namespace}/secrets/" in event["requestURI"]
     ]

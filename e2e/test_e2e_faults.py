@@ -35,7 +35,7 @@ def requests(person: Person) -> list[Object]:
     """What the operator has asked of the person's namespace, from the API server's audit log."""
     return [
         event
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
         if event["user"]["username"] == ACCOUNT
         and event.get("objectRef", {}).get("namespace") == person.namespace
     ]

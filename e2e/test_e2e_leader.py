@@ -94,11 +94,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two candidates, and when the test began, as the audit log writes times."""
+    """Two candidates, when the test began, as the audit log writes times, and how long that was."""
 
     system: System
     both: tuple[Candidate, Candidate]
     began: str
+    logged: int
 
     def leader(self) -> Candidate:
         """The one that acts, once there is one."""
@@ -127,7 +128,7 @@ def writes(pair: Pair) -> list[tuple[str, str, str]]:
     """
     found = []
     for token in pair.tokens:
-        for event in pair.system.plane.audit_events(containing=token):
+        for event in pair.system.plane.audit_events(containing=token, begin=pair.logged):
             # The request that issued the token has it too.
             is_its = event["user"].get("extra", {}).get(CREDENTIAL) == [token]
             kind = event.get("objectRef", {}).get("resource")
@@ -192,13 +193,14 @@ def pair(candidates: tuple[Candidate, Candidate], lease_seconds: int) -> Pair:
         withdraw(candidates)
         running = []
         system.plane.kubectl("create", "-f", "-", stdin=json.dumps(FREE), check=True)
+    logged = system.plane.audit_length()
     began = datetime.now(UTC).isoformat(timespec="microseconds")
     for one in candidates:
         if one not in running:
             one.kill()
             one.lease_seconds = lease_seconds
             one.start()
-    return Pair(system, candidates, began.replace("+00:00", "Z"))
+    return Pair(system, candidates, began.replace("+00:00", "Z"), logged)
 
 
 def mended(person: Person, *, within: float) -> None:

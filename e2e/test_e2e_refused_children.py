@@ -73,7 +73,7 @@ def attempts(person: Person, resource: str) -> int:
         and event["objectRef"]["resource"] == resource
         and event["verb"] == "patch"
         and event["responseStatus"]["code"] >= 400
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
     )
 
 

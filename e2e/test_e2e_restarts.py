@@ -42,7 +42,7 @@ def reads_of_the_secret(person: Person) -> int:
         event.get("objectRef", {}).get("namespace") == person.namespace
         and event["objectRef"]["resource"] == "secrets"
         and event["user"]["username"].endswith(":tradingbot-operator")
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
     )
 
 
@@ -213,7 +213,7 @@ def patches(person: Person) -> int:
         and event.get("objectRef", {}).get("namespace") == person.namespace
         and event["objectRef"]["resource"] == "deployments"
         and event["user"]["username"].endswith(":tradingbot-operator")
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
     )
 
 

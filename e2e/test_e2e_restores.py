@@ -144,7 +144,7 @@ def pods_created(person: Person) -> int:
         and "subresource" not in event["objectRef"]
         and event["objectRef"].get("namespace") == person.namespace
         and event["responseStatus"]["code"] == 201
-        for event in person.system.plane.audit_events(containing=person.namespace)
+        for event in person.requests()
     )
 
 

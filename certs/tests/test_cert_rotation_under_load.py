@@ -79,7 +79,7 @@ def test_an_authority_is_replaced_and_no_review_fails(
         if because == "it is lost":
             cluster.lose_authorities()
         with rotators(cluster):
-            wait_until(replaced, what="another authority alone", seconds=SECONDS)
+            wait_until(replaced, what="another authority alone", seconds=SECONDS, every=0.25)
         after = cluster.reviews
         wait_until(lambda: cluster.reviews > after + 20, what="some load", seconds=SECONDS)
 

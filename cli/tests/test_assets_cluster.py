@@ -17,10 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from in_process import run_here
 from issued import authority, serving
 from test_assets_command import address
 from tradingbot_dev.control_plane.plane import ControlPlane
-from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
+from tradingbot_dev.processes.waiting import wait_until
 
 NAMESPACE = "assets-command"
 SERVICE = "https:tradingbot-registry:8090"
@@ -119,16 +120,8 @@ class Cluster:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if "TRADINGBOT" not in name}
-        command = [sys.executable, "-m", "tradingbot_cli", "assets", *arguments, "-n", NAMESPACE]
-        return subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=kept | {"KUBECONFIG": str(self.kubeconfig)},
-            timeout=STUCK_SECONDS,
-            check=False,
-        )
+        environment = kept | {"KUBECONFIG": str(self.kubeconfig)}
+        return run_here("assets", *arguments, "-n", NAMESPACE, environment=environment, stdin=stdin)
 
     def done(self, *arguments: str, stdin: str = "") -> str:
         ended = self.run(*arguments, "--service-account", EDITOR, stdin=stdin)

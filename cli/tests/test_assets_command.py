@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from in_process import run_here
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
 DATABASE = """
@@ -44,15 +45,8 @@ class Registry:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if "TRADINGBOT" not in name}
-        return subprocess.run(
-            [sys.executable, "-m", "tradingbot_cli", "assets", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=kept | {"TRADINGBOT_ASSETS_URL": self.url, "KUBECONFIG": "/nonexistent"},
-            timeout=STUCK_SECONDS,
-            check=False,
-        )
+        own = {"TRADINGBOT_ASSETS_URL": self.url, "KUBECONFIG": "/nonexistent"}
+        return run_here("assets", *arguments, environment=kept | own, stdin=stdin)
 
     def done(self, *arguments: str, stdin: str = "") -> str:
         ended = self.run(*arguments, stdin=stdin)

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from in_process import run_here
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from tradingbot_registry.app import create_app, prepared_database
 
@@ -43,20 +44,20 @@ def registry(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_and_is_in_that_of_the_registry(command: str) -> None:
-    done = registry("x.db", command, "--help")
+    done = run_here("registry", command, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: tradingbot registry {command} ")
-    assert f"  registry {command} " in registry("x.db", "--help").stdout
+    assert f"  registry {command} " in run_here("registry", "--help").stdout
 
 
 def test_a_wrong_command_is_a_mistake_of_usage() -> None:
-    done = registry("x.db", "bake")
+    done = run_here("registry", "bake")
     assert done.returncode == 2
     assert "choose from" in done.stderr
 
 
 def test_serve_is_the_command_without_a_name() -> None:
-    assert registry("x.db", "serve", "--help").stdout == registry("x.db", "--help").stdout
+    assert run_here("registry", "serve", "--help").stdout == run_here("registry", "--help").stdout
 
 
 def test_a_copy_and_back(database: Path, tmp_path: Path) -> None:

@@ -20,12 +20,17 @@ from typing import Any
 
 import yaml
 
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 0.25
+"""Seconds. Most questions are requests to the process under test, which costs both CPU time."""
+
 
 def eventually(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
     while not holds():
         assert time.monotonic() < deadline, f"did not happen within {seconds} s"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
 def command(*arguments: str) -> list[str]:

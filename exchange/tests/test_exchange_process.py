@@ -125,7 +125,7 @@ def test_settings_that_are_not_possible_are_named_in_one_line(
         (("--state", "none/x.db"), "cannot open none/x.db"),
         (("--keys", "none/k.yaml"), "cannot write none/k.yaml"),
         (("--tls-cert", "a", "--tls-key", "b"), "a and b can't be used"),
-        (("--host", "no.such.host.example"), "cannot listen on no.such"),
+        (("--host", "no.such.host.example"), "host 'no.such.host.example' can't be resolved"),
     ],
 )
 def test_a_start_that_is_not_possible_says_why_in_one_line(

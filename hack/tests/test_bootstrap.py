@@ -71,13 +71,15 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the commands for pip. The environment is created for real."""
+    """Record the commands for pip. The environment is created for real, with an empty pip."""
     ran: list[str] = []
     real = bootstrap._run
 
     def run(command: list[str], root: Path) -> None:
         if "venv" in command:
-            real(command, root)
+            real([*command, "--without-pip"], root)
+            (packages,) = root.glob(".venv/lib/python*/site-packages")
+            (packages / "pip.py").touch()
         ran.append(" ".join(command[1:]))
 
     monkeypatch.setattr(bootstrap, "_run", run)

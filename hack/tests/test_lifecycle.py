@@ -128,12 +128,23 @@ def test_a_second_up_changes_nothing(running: Checkout) -> None:
     assert running.versions() == versions
 
 
+@pytest.fixture
+def without_demo(running: Checkout) -> Checkout:
+    """End the bots of the demo, which take CPU time as long as they trade."""
+    table = ProcessTable(run=running.state / "run", log=running.state / "log")
+    demo = ("arbitrage", "careless", "market-maker", "trend-follower")
+    running.kubectl("delete", "tradingbots", "--ignore-not-found", *demo)
+    wait_until(lambda: process_names(table) == [], what="the end of the demo", seconds=60)
+    return running
+
+
 @pytest.mark.parametrize(
     "names", [("operator", "registry"), ("webhooks", "kwok", "etcd")], ids="+".join
 )
 def test_after_a_crash_up_brings_back_those_processes_and_no_other(
-    running: Checkout, names: tuple[str, ...]
+    without_demo: Checkout, names: tuple[str, ...]
 ) -> None:
+    running = without_demo
     before = running.pids()
     for name in names:
         victim = before[name]
@@ -148,16 +159,14 @@ def test_after_a_crash_up_brings_back_those_processes_and_no_other(
 
 
 @pytest.fixture
-def walker(running: Checkout, tmp_path: Path) -> Iterator[Checkout]:
+def walker(without_demo: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     """Run the example bot as the only local pod."""
+    running = without_demo
     image = next(image for image in IMAGES if "example" in image)
     text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
     text = text.replace("  riskManagement:", "  riskManagement:\n    enforcement: Bot")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
     table = ProcessTable(run=running.state / "run", log=running.state / "log")
-    demo = ("arbitrage", "careless", "market-maker", "trend-follower")
-    running.kubectl("delete", "tradingbots", "--ignore-not-found", *demo)
-    wait_until(lambda: process_names(table) == [], what="the end of the demo", seconds=60)
     running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")
     what = "the process of the pod with its shim"
     wait_until(lambda: len(local_processes(running)) == 2, what=what)

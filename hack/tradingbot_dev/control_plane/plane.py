@@ -195,16 +195,24 @@ class ControlPlane(Layout):
         """Return the path that `service_account_kubeconfig` writes."""
         return self.directory / "kubeconfigs" / f"{name}.yaml"
 
-    def audit_events(self, *, containing: str = "") -> Iterator[dict[str, Any]]:
+    def audit_length(self) -> int:
+        """Return the length of the audit log in bytes."""
+        return self.audit_log.stat().st_size if self.audit_log.exists() else 0
+
+    def audit_events(self, *, containing: str = "", begin: int = 0) -> Iterator[dict[str, Any]]:
         """Yield the requests to the API server, oldest first: `audit.k8s.io/v1` Events.
 
-        Only those whose JSON has this text, such as a namespace, are parsed: the log of a control
-        plane that many tests share has hundreds of megabytes.
+        Only those whose JSON has this text, such as a namespace, are parsed, and only the log from
+        the length `begin` on is read: that of a control plane that many tests share has hundreds
+        of megabytes.
         """
         if not self.audit:
             raise NotReadyError("this control plane was created without audit=True")
         wanted = containing.encode()
         with self.audit_log.open("rb") as lines:
+            if begin:  # a line may have been written in part then
+                lines.seek(begin - 1)
+                lines.readline()
             for line in lines:
                 if wanted in line and line.endswith(b"\n"):
                     yield json.loads(line)
