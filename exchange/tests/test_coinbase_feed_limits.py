@@ -40,6 +40,17 @@ def test_a_signature_is_checked_wherever_there_is_one() -> None:
                 {"channel": "user", "jwt": 7},
                 {"channel": "ticker", "product_ids": ["BTC-USD"], "jwt": expired},
                 {"channel": "user", "api_key": "legacy"},
+                *(
+                    {"channel": "user", "api_key": "legacy", "timestamp": "1", name: "\ud800"}
+                    for name in ("channel", "timestamp", "signature")
+                ),
+                {
+                    "channel": "user",
+                    "api_key": "legacy",
+                    "timestamp": str(client.venue.time // 1000),
+                    "product_ids": ["\ud800"],
+                    "signature": "\ud800",
+                },
                 {"channel": "full", "product_ids": ["BTC-USD"]},
             ):
                 client.venue.time += 1000

@@ -8,7 +8,7 @@ from coinbase_harness import BRACKET, START, Client, names, quiet_venue, run
 from tradingbot_exchange.coinbase.calls import V3
 from tradingbot_exchange.coinbase.failures import FAILURES
 from tradingbot_exchange.coinbase.order_requests import STOP_DOWN, STOP_UP
-from tradingbot_exchange.engine.types import Reason, Side
+from tradingbot_exchange.engine.types import Order, OrderList, Reason, Side
 
 ENDINGS = {
     Reason.UNKNOWN_ORDER,
@@ -350,3 +350,36 @@ def test_ids_follow_from_the_engine_and_survive_a_restart() -> None:
     found.clear()
     run(first, again)
     assert found == same
+
+
+def test_a_cancel_of_thousands_of_unknown_ids_reads_the_orders_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    venue = quiet_venue()
+    read: list[str] = []
+    engine = venue.engine
+    orders, lists = engine.orders, engine.order_lists
+
+    def read_orders(account: str) -> list[Order]:
+        read.append("orders")
+        return orders(account)
+
+    def read_lists(account: str) -> list[OrderList]:
+        read.append("lists")
+        return lists(account)
+
+    monkeypatch.setattr(engine, "orders", read_orders)
+    monkeypatch.setattr(engine, "order_lists", read_lists)
+
+    async def scenario(client: Client) -> None:
+        unknown = [str(number) for number in range(10_000)]
+        placed = await client.placed("limit_limit_gtc", base_size="1", limit_price="98")
+        read.clear()
+        body = {"order_ids": [*unknown, placed]}
+        results = (await client.post("orders/batch_cancel", body))["results"]
+        assert names(results, "success") == [False] * 10_000 + [True]
+        assert sorted(read) == ["lists", "orders"]
+        later = await client.placed("trigger_bracket_gtc", "SELL", **BRACKET)
+        assert (await client.shown(later))["status"] == "OPEN"
+
+    run(scenario, venue)

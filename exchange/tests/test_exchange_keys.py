@@ -96,6 +96,9 @@ GOOD = f"{{name: a, secret: {SECRET}}}"
             f"keys: [{{name: a, secret: [{SECRET}]}}]",
             "keys.0.secret: Input should be a valid string",
         ),
+        ("keys: " + "[" * 10_000, "is not YAML"),
+        (f"keys: [!!bool {SECRET}]", "is not YAML"),
+        (f"keys: [{SECRET}, {'9' * 5000}]", "is not YAML"),
     ],
 )
 def test_a_bad_file_is_refused_without_quoting_a_secret(

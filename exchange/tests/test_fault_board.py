@@ -303,10 +303,26 @@ def test_the_example_scenario_is_one() -> None:
         ("steps: [{at: 1s, type: halt, symbol: X}]", "step 1: no symbol 'X'; supported: BTC-USDT"),
         ("steps: [\n{", "s.yaml:2: is not YAML"),
         ("a: " + "[" * 3000, "is nested too deeply"),
+        ("steps: " + "[" * 10_000 + "]" * 10_000, "s.yaml: is nested too deeply"),
+        ("steps: " + "{a: " * 10_000 + "1" + "}" * 10_000, "s.yaml: is nested too deeply"),
+        ("- " * 10_000 + "a", "s.yaml: is nested too deeply"),
+        ("steps: [\0]", "s.yaml: is not YAML: special characters are not allowed at position 8"),
+        ("steps: 2026-13-01", "s.yaml: is not YAML: a number, a date or a tagged value"),
+        ("steps: " + "9" * 5000, "s.yaml: is not YAML: a number"),
+        ("steps: !!int x", "s.yaml: is not YAML: a number"),
+        ("steps: !!int ''", "s.yaml: is not YAML: a number"),
+        ("steps: !!bool x", "s.yaml: is not YAML: a number"),
+        ("steps: !!timestamp x", "s.yaml: is not YAML: a number"),
+        (r'"\UFFFFFFFF"', "s.yaml: is not YAML: a number"),
+        (r'"a\nb": 1', r"a\nb: Extra inputs are not permitted"),
+        (r'steps: [{at: 1s, type: "a\nb"}]', r"steps.0.type: 'a\nb' is not a fault"),
+        (f"{'a' * 500}: 1", f"{'a' * 60}...: Extra inputs"),
+        ("steps:\n" + "- {at: 1s, type: boom}\n" * 500, "; and 491 more"),
     ],
 )
 def test_a_bad_scenario_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         read_scenario(write(tmp_path / "s.yaml", text), symbols=("BTC-USDT",))
     assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 5000

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from tradingbot_exchange.documents import YamlError, listed, load, printable
 from tradingbot_exchange.errors import KeysFileError
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.venue import ApiKey
@@ -131,19 +132,19 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     if len(content) > _MAX_BYTES:
         raise KeysFileError(f"{path}: is larger than 1 MiB")
     try:
-        document = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = "" if mark is None else f":{mark.line + 1}"
+        document = load(content)
+    except YamlError as error:
+        place = "" if error.line is None else f":{error.line}"
         raise KeysFileError(f"{path}{place}: is not YAML") from None
     try:
         entries = KeysFile.model_validate(document).keys
     except ValidationError as error:
         texts = [
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(printable, detail['loc']))}:"
+            f" {detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors(include_url=False, include_input=False)
         ]
-        raise KeysFileError(f"{path}: {'; '.join(texts)}") from None
+        raise KeysFileError(f"{path}: {listed(texts)}") from None
     return _api_keys(path, entries)
 
 

@@ -159,6 +159,7 @@ def test_a_long_file_begins_again_with_a_snapshot(tmp_path: Path) -> None:
     [
         ("{}\n", "is not a ledger"),
         ("no json\n", "is not a ledger"),
+        ("[" * 100_000 + "\n", "is not a ledger"),
         ('{"version": 2, "bot": "trading/tested", "time": 1, "snapshot": {}}\n', "version 2"),
         ('{"version": 1, "bot": "x/y", "time": 1, "snapshot": {}}\n', "the ledger of x/y"),
         ('{"version": 1, "bot": "trading/tested", "time": 1, "snapshot": {}}\n{}\n', "not a ledg"),

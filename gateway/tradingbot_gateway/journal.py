@@ -67,7 +67,7 @@ class Journal:
             version, bot, snapshot = head["version"], head["bot"], head["snapshot"]
             until = int(head["time"])
             events = tuple(EVENT.validate_json(line) for line in lines[1:])
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
             raise StateFileError(
                 f"{self.path} is not a ledger: restore it, or remove it to rebuild what the"
                 " exchange still knows"

@@ -72,6 +72,7 @@ class TestConfigFile:
             (None, "cannot read"),
             ("{", "is not JSON"),
             (json.dumps(bot_json(schemaVersion="v2")), "supports v1"),
+            ("[" * 100_000, "nested too deeply"),
             (json.dumps(bot_json(mode="Real")), "mode"),
         ],
     )
@@ -135,8 +136,9 @@ class TestFiles:
         PaperFile(tmp_path / "none" / "paper").save({})
 
     def test_a_broken_account_is_none(self, tmp_path: Path) -> None:
-        (tmp_path / "paper").write_text("{")
-        assert PaperFile(tmp_path / "paper").load() is None
+        for text in ("{", "[" * 100_000):
+            (tmp_path / "paper").write_text(text)
+            assert PaperFile(tmp_path / "paper").load() is None
 
 
 class TestLimitsOverTime:

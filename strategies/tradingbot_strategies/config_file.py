@@ -51,6 +51,8 @@ def parse(text: str) -> BotConfig:
         whole = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"bot.json is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ConfigError("bot.json is nested too deeply") from error
     version = whole.get("schemaVersion") if isinstance(whole, dict) else None
     if version != "v1":
         raise ConfigError(f"bot.json has schemaVersion {version!r}; this program supports v1")

@@ -42,7 +42,7 @@ class PaperFile:
         """Return the last state, None if there is none that can be read."""
         try:
             state = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return state if isinstance(state, dict) else None
 

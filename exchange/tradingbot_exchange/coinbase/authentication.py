@@ -105,7 +105,8 @@ def _check_claims(token: Token, key: ApiKey, now_s: int) -> None:
         raise UnauthorizedError("the token has no nonce")
     if claims.get("sub") != key.name:
         raise UnauthorizedError("sub is not the name of the key")
-    if claims.get("iss") not in _ISSUERS:
+    issuer = claims.get("iss")
+    if not _is_text(issuer) or issuer not in _ISSUERS:
         raise UnauthorizedError("iss is unknown")
     audience = claims.get("aud")
     named = audience if isinstance(audience, list) else [audience]
@@ -159,9 +160,14 @@ def _check_legacy(
     expected = legacy_signature(
         key.secret, timestamp=timestamp, method=request.method, path=request.path, body=body
     )
-    if not hmac.compare_digest(expected.encode(), headers.get("CB-ACCESS-SIGN", "").encode()):
+    if not _same(expected, headers.get("CB-ACCESS-SIGN", "")):
         raise LegacyAuthenticationError("invalid signature")
     return key
+
+
+def _same(expected: str, signature: str) -> bool:
+    # A header or a message may have surrogates, which no other encoding accepts.
+    return hmac.compare_digest(expected.encode(), signature.encode(errors="surrogatepass"))
 
 
 def _is_recent(timestamp: str, now_s: int) -> bool:
@@ -185,6 +191,6 @@ def check_legacy_subscription(
     )
     if not _is_recent(timestamp, now_s):
         raise UnauthorizedError("request timestamp expired")
-    if not hmac.compare_digest(expected.encode(), str(message.get("signature")).encode()):
+    if not _same(expected, str(message.get("signature"))):
         raise UnauthorizedError("invalid signature")
     return key

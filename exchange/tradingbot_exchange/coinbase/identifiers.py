@@ -62,25 +62,33 @@ class OrderIndex:
         self._brackets: dict[str, dict[str, int]] = {}
         self._client_ids: dict[str, dict[str, int]] = {}
         self._lists_read: dict[str, int] = {}
+        # The engine's latest ids when an account was read whole: an id that nobody has is not
+        # searched for again until there are new orders. A batch may name thousands of them.
+        self._orders_read: dict[str, int] = {}
+        self._brackets_read: dict[str, int] = {}
 
     def order_id(self, account: str, uuid: str) -> int | None:
         """Return the engine's id of a plain order, or None."""
         known = self._orders.setdefault(account, {})
-        if uuid not in known:
+        latest = self._engine.latest_ids()[0]
+        if uuid not in known and self._orders_read.get(account) != latest:
             orders: Iterable[Order] = self._engine.orders(account)
             known.update(
                 (order_uuid(account, order.id), order.id)
                 for order in orders
                 if order.list_id is None
             )
+            self._orders_read[account] = latest
         return known.get(uuid)
 
     def list_id(self, account: str, uuid: str) -> int | None:
         """Return the engine's id of the list behind a bracket, or None."""
         known = self._brackets.setdefault(account, {})
-        if uuid not in known:
+        latest = self._engine.latest_ids()[1]
+        if uuid not in known and self._brackets_read.get(account) != latest:
             lists: Iterable[OrderList] = self._engine.order_lists(account)
             known.update((bracket_uuid(account, each.id), each.id) for each in lists)
+            self._brackets_read[account] = latest
         return known.get(uuid)
 
     def list_by_client_id(self, account: str, client_id: str) -> int | None:

@@ -77,7 +77,7 @@ def legacy_signature(secret: str, *, timestamp: str, method: str, path: str, bod
 
     `path` is without a query, except for a GET of `/v2` (`body` is then `?` and the query).
     """
-    message = f"{timestamp}{method}{path}{body}".encode()
+    message = f"{timestamp}{method}{path}{body}".encode(errors="surrogatepass")
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
 
 

@@ -279,6 +279,10 @@ class Engine:
         orders = self._state.account(account).orders.values()
         return [order for order in orders if symbol in (None, order.request.symbol)]
 
+    def latest_ids(self) -> tuple[int, int]:
+        """Return the highest id of an order and of an OCO list so far, of any account."""
+        return self._state.orders, self._state.lists
+
     def order_list(self, account: str, list_id: int) -> OrderList:
         """Return an OCO list. Raises RefusedError (UNKNOWN_ORDER)."""
         listed = self._state.account(account).lists.get(list_id)

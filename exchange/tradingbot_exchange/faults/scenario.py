@@ -12,9 +12,9 @@ steps:
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tradingbot_exchange.documents import YamlError, listed, load, printable
 from tradingbot_exchange.errors import ScenarioError
 from tradingbot_exchange.faults.model import (
     FAULT_TYPES,
@@ -67,24 +67,20 @@ def read_scenario(path: Path, *, symbols: tuple[str, ...]) -> tuple[ScenarioStep
     if len(content) > _MAX_BYTES:
         raise ScenarioError(f"{path}: is larger than 1 MiB")
     try:
-        document = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = "" if mark is None else f":{mark.line + 1}"
-        raise ScenarioError(
-            f"{path}{place}: is not YAML: {getattr(error, 'problem', None) or error}"
-        ) from error
-    except RecursionError as error:
-        raise ScenarioError(f"{path}: is nested too deeply") from error
+        document = load(content)
+    except YamlError as error:
+        place = "" if error.line is None else f":{error.line}"
+        raise ScenarioError(f"{path}{place}: {error}") from error
     try:
         steps = Scenario.model_validate(document).steps
     except ValidationError as error:
-        raise ScenarioError(f"{path}: {'; '.join(problems(error))}") from error
+        raise ScenarioError(f"{path}: {listed(problems(error))}") from error
     for number, step in enumerate(steps, start=1):
         symbol = getattr(step.fault, "symbol", None)
         if symbol is not None and symbol not in symbols:
             raise ScenarioError(
-                f"{path}: step {number}: no symbol {symbol!r}; supported: {', '.join(symbols)}"
+                f"{path}: step {number}: no symbol '{printable(symbol)}'; supported:"
+                f" {', '.join(symbols)}"
             )
     return steps
 
@@ -93,14 +89,13 @@ def problems(error: ValidationError) -> list[str]:
     """Return each error of a fault's fields, with its place."""
     found = []
     for detail in error.errors(include_url=False, include_input=False):
-        parts = [str(part) for part in detail["loc"]]
+        parts = [printable(part) for part in detail["loc"]]
         place = ".".join(part for part in parts if part != "fault")
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "union_tag_invalid":
             place = f"{place}.type".removeprefix(".")
-            message = (
-                f"{detail['ctx']['tag']!r} is not a fault; supported: {', '.join(FAULT_TYPES)}"
-            )
+            tag = printable(detail["ctx"]["tag"])
+            message = f"'{tag}' is not a fault; supported: {', '.join(FAULT_TYPES)}"
         elif detail["type"] == "union_tag_not_found":
             place = f"{place}.type".removeprefix(".")
             message = f"required; supported: {', '.join(FAULT_TYPES)}"

@@ -17,6 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from tradingbot_exchange.documents import printable
 from tradingbot_exchange.errors import MarketFileError
 from tradingbot_exchange.market.prices import STEP_MS, Span
 
@@ -162,7 +163,8 @@ def _rows(
         time, symbol, *numbers = map(str.strip, in_order(cells))
         if symbol not in symbols:
             raise MarketFileError(
-                f"{path}:{line}: unknown symbol {symbol!r}; supported: {', '.join(symbols)}"
+                f"{path}:{line}: unknown symbol '{printable(symbol)}'; supported:"
+                f" {', '.join(symbols)}"
             )
         try:
             yield line, symbol, _row(time, numbers)
@@ -192,9 +194,9 @@ def _mistake(numbers: Sequence[str]) -> ValueError:
         try:
             value = Decimal(text)
         except InvalidOperation:
-            return ValueError(f"{name} {text!r} is not a number")
+            return ValueError(f"{name} '{printable(text)}' is not a number")
         if not value.is_finite() or not -_LIMIT < value < _LIMIT:
-            return ValueError(f"{name} {text!r} is not a number below 1e12")
+            return ValueError(f"{name} '{printable(text)}' is not a number below 1e12")
         values.append(value)
     *prices, _ = values
     _, high, low, _ = prices
@@ -211,15 +213,18 @@ def parse_time(text: str) -> int:
     if text.isascii() and text.isdigit():
         time = int(text) if len(text) <= _DIGITS else _LATEST + 1
         if time > _LATEST:
-            raise ValueError(f"time {text!r} is not in milliseconds since the epoch")
+            raise ValueError(f"time '{printable(text)}' is not in milliseconds since the epoch")
         return time
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"time {text!r} is neither RFC 3339 nor milliseconds") from None
+        raise ValueError(f"time '{printable(text)}' is neither RFC 3339 nor milliseconds") from None
     if moment.tzinfo is None:
-        raise ValueError(f"time {text!r} has no offset; append Z for UTC")
-    return round(moment.timestamp() * 1000)
+        raise ValueError(f"time '{printable(text)}' has no offset; append Z for UTC")
+    time = round(moment.timestamp() * 1000)
+    if not 0 <= time <= _LATEST:
+        raise ValueError(f"time '{printable(text)}' is before 1970 or after 9999, in UTC")
+    return time
 
 
 def _interval(path: Path, found: Mapping[str, Sequence[Row]]) -> int:

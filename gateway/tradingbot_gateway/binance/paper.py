@@ -203,7 +203,7 @@ def _restored(state: Path, instruments: Sequence[Instrument]) -> Engine | None:
         raise StateFileError(f"cannot read {state}: {error.strerror or error}") from error
     try:
         return Engine.restore(instruments, json.loads(content))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StateFileError(
             f"{state} is not the account of these symbols: remove it and the ledger to begin again"
         ) from error
