@@ -127,7 +127,9 @@ class Coinbase:
         signer = None if paper or credentials is None else Signer.of(credentials)
         host, _ = address(settings.listen)
         now = dt.datetime.fromtimestamp(wall() / 1000, dt.UTC)
-        handover = hand_over(settings.handover, host, now=now)
+        state = settings.state
+        kept = None if state is None else state.with_name(state.name + ".handover")
+        handover = hand_over(settings.handover, host, now=now, kept=kept)
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(settings.egress()))
             market = Upstream(session, where, signer, ServerClock(wall))
