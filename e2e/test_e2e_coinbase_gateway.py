@@ -4,15 +4,21 @@ import json
 import os
 import signal
 import ssl
+import time
+import urllib.request
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from exchange_process import Exchange, Starter, certificate_for_loopback
 from person import Object, Person, condition, eventually
+from tradingbot_api.gateway_pod import EXCHANGE_PORT
 from tradingbot_dev.product.system import System, temporary_system
+from tradingbot_exchange.coinbase.calls import V3
+from tradingbot_exchange.coinbase.signing import bearer_headers, load_private_key
 
-NAME = "saver"
+NAME, PRODUCT = "saver", "BTC-USD"
 NEXT_BUY = 150
 """Seconds: the bot buys at each full minute."""
 
@@ -41,7 +47,7 @@ def exchange(tmp_path: Path) -> Iterator[Exchange]:
 def objects(exchange: Exchange, certificate: str) -> tuple[Object, ...]:
     key = exchange.key()
     secret = {"api-key": key["name"], "api-secret": key["private_key"]}
-    parameters = {"symbol": "BTC-USD", "amountPerBuy": "25", "interval": "1m"}
+    parameters = {"symbol": PRODUCT, "amountPerBuy": "25", "interval": "1m"}
     image = "tradingbot-strategies:0.1.0"
     bot = {
         "strategy": {"type": "DCA", "image": image, "parameters": parameters},
@@ -54,7 +60,7 @@ def objects(exchange: Exchange, certificate: str) -> tuple[Object, ...]:
         "mode": "Live",
         "riskManagement": {
             "enforcement": "Gateway",
-            "maxPositionSize": "40",
+            "maxPositionSize": "1000",
             "dailyLossLimit": "20",
         },
     }
@@ -86,16 +92,26 @@ def test_limits_hold_for_a_bot_of_coinbase_and_a_restart_of_its_gateway_does_not
         (pod,) = person.items("pods", bot=NAME)
         (bot,) = pod["spec"]["containers"]
         assert "secretKeyRef" not in json.dumps(bot)
+        handover = handed_over(person.system, pod)
         real = exchange.key()
-        for file in handed_over(person.system, pod):
+        for file in handover.iterdir():
             assert real["name"] not in file.read_text()
+        control = refusal_of(pod["status"]["podIP"], handover, base_size="0.5")
+        assert control == "MaxPositionSize"
+
+        first = held(exchange)
         (gateway,) = pod["status"]["initContainerStatuses"]
-        os.kill(int(gateway["containerID"].removeprefix("process://")), signal.SIGKILL)
+        os.kill(int(gateway["containerID"].removeprefix("process://")), signal.SIGUSR1)
         # What the new gateway hands over is what the bot has read: its next buy arrives.
-        refused = eventually(lambda: refusals(person), seconds=NEXT_BUY)
-        assert "maxPositionSize is 40" in refused[0]["reason"]
-        assert bot_restarts(person) == 0
-        assert len(open_orders(exchange)) == 2  # the protection of the first buy
+        eventually(lambda: held(exchange) > first * Decimal("1.5"), seconds=NEXT_BUY)
+        (pod,) = person.items("pods", bot=NAME)
+        restarts = {
+            each["name"]: each["restartCount"]
+            for kind in ("containerStatuses", "initContainerStatuses")
+            for each in pod["status"][kind]
+        }
+        assert restarts == {"bot": 0, "gateway": 1}
+        eventually(lambda: len(open_orders(exchange)) == 2)  # all of it is protected
     finally:
         person.kubectl("delete", "tradingbots", "--all")
 
@@ -110,22 +126,39 @@ def open_orders(exchange: Exchange) -> list[Object]:
     return found
 
 
-def handed_over(system: System, pod: Object) -> list[Path]:
-    """The files that the bot has of its gateway."""
+def held(exchange: Exchange) -> Decimal:
+    statement = exchange.control("GET", "/accounts/main/statement").body
+    return Decimal(statement["symbols"][PRODUCT]["position"])
+
+
+def handed_over(system: System, pod: Object) -> Path:
+    """The directory of what the bot has of its gateway."""
     pods = Path(system.plane.directory) / "pods" / pod["metadata"]["uid"]
-    found = [each for each in pods.rglob("api-secret") if each.is_file()]
-    assert found
-    return [file for each in found for file in each.parent.iterdir()]
+    (found,) = {each.resolve().parent for each in pods.rglob("api-secret")}
+    return found
 
 
-def refusals(person: Person) -> list[Object]:
-    """The refusals of the gateway's present container, from its log."""
-    log = person.kubectl("logs", f"deploy/{NAME}", "-c", "gateway").stdout
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return [each for each in lines if each.get("control") == "MaxPositionSize"]
-
-
-def bot_restarts(person: Person) -> int:
-    (pod,) = person.items("pods", bot=NAME)
-    (state,) = pod["status"]["containerStatuses"]
-    return int(state["restartCount"])
+def refusal_of(address: str, handover: Path, **members: str) -> str:
+    """Send an order at the market as the bot. Return the control that has refused it."""
+    host, path = f"{address}:{EXCHANGE_PORT}", f"{V3}/orders"
+    body = {
+        "client_order_id": "too-large",
+        "product_id": PRODUCT,
+        "side": "BUY",
+        "order_configuration": {"market_market_ioc": members},
+    }
+    headers = bearer_headers(
+        (handover / "api-key").read_text(),
+        load_private_key((handover / "api-secret").read_text()),
+        method="POST",
+        host=host,
+        path=path,
+        now_s=int(time.time()),
+        nonce="n",
+    )
+    request = urllib.request.Request(
+        f"https://{host}{path}", data=json.dumps(body).encode(), headers=dict(headers)
+    )
+    trust = ssl.create_default_context(cafile=handover / "ca.crt")
+    with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
+        return str(answer.headers.get("X-Tradingbot-Refused", ""))
