@@ -243,9 +243,9 @@ class RiskManagement(RiskLimits):
         description="Who keeps these limits. Gateway: a gateway in the bot's pod checks each order;"
         " it alone has the keys of the exchange, and reports the risk. Bot: the bot has the keys,"
         " keeps the limits and reports by itself; only the daily loss halt is enforced from"
-        " outside. A change restarts the bot. Default: Gateway for Binance, Bot for other"
-        " exchanges; computed, not stored, and shown in status.effective. A bot in mode Live that"
-        " runs with Bot keeps it until this is set.",
+        " outside. A change restarts the bot. Default: Gateway for Binance and"
+        " Coinbase, Bot for Custom; computed, not stored, and shown in status.effective. A bot in"
+        " mode Live that runs with Bot keeps it until this is set.",
     )
 
 

@@ -161,13 +161,13 @@ func limitsKeptByBot(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 	r.warn(enforcementPath.String(), detail)
 }
 
-// hasGateway: the default is Gateway for Binance, and Bot for other exchanges.
+// hasGateway: the default is Gateway for Binance and Coinbase, and Bot for Custom.
 func hasGateway(spec *v1.TradingBotSpec) bool {
 	chosen, exchange := spec.RiskManagement.Enforcement, spec.Exchange
 	if chosen != nil {
 		return *chosen == "Gateway"
 	}
-	return *exchange.Name == "Binance" && (exchange.Dialect == nil || *exchange.Dialect == "Binance")
+	return *exchange.Name != "Custom" && (exchange.Dialect == nil || *exchange.Dialect == *exchange.Name)
 }
 
 func isAnothersDialect(exchange *v1.Exchange) bool {
