@@ -139,17 +139,20 @@ def test_a_balance_that_live_does_not_use_restarts_no_bot() -> None:
     assert with_balance == without
 
 
-@pytest.mark.parametrize("exchange", ["Coinbase", "Custom"])
-def test_without_a_word_a_bot_of_another_exchange_keeps_its_limits_itself(exchange: str) -> None:
-    spec = spec_of(changed(BOT, {"spec.exchange.name": exchange}))
+def test_without_a_word_a_bot_of_a_custom_exchange_keeps_its_limits_itself() -> None:
+    spec = spec_of(changed(BOT, {"spec.exchange.name": "Custom"}))
 
     assert effective_values(spec).risk_management.enforcement == "Bot"
     assert effective_values(spec).exchange is None
     assert set(BotConfig.of(effective(spec), META).content()["exchange"]) == {"name"}
 
 
-def test_without_a_word_a_bot_of_binance_is_the_bot_that_asks_for_a_gateway() -> None:
-    silent, asking = (effective(spec_of(bot)) for bot in (BOT, changed(BOT, GATEWAY)))
+@pytest.mark.parametrize("exchange", ["Binance", "Coinbase"])
+def test_without_a_word_a_bot_of_a_known_exchange_is_the_bot_that_asks_for_a_gateway(
+    exchange: str,
+) -> None:
+    bot = changed(BOT, {"spec.exchange.name": exchange})
+    silent, asking = (effective(spec_of(each)) for each in (bot, changed(bot, GATEWAY)))
 
     assert silent == asking
     assert effective_values(silent).risk_management.enforcement == "Gateway"
@@ -160,9 +163,11 @@ def test_without_a_word_a_bot_of_binance_is_the_bot_that_asks_for_a_gateway() ->
     [
         (ExchangeName.BINANCE, None, Enforcement.GATEWAY),
         (ExchangeName.BINANCE, Dialect.BINANCE, Enforcement.GATEWAY),
-        (ExchangeName.COINBASE, None, Enforcement.BOT),
+        (ExchangeName.COINBASE, None, Enforcement.GATEWAY),
+        (ExchangeName.COINBASE, Dialect.COINBASE, Enforcement.GATEWAY),
         (ExchangeName.CUSTOM, None, Enforcement.BOT),
         (ExchangeName.CUSTOM, Dialect.BINANCE, Enforcement.BOT),
+        (ExchangeName.CUSTOM, Dialect.COINBASE, Enforcement.BOT),
     ],
 )
 def test_a_gateway_is_the_default_of_the_exchange_that_its_dialect_is_named_after(

@@ -10,7 +10,7 @@ from typing import Protocol
 from tradingbot_api.exchange import Dialect, Enforcement, Exchange, ExchangeName, PaperBalance
 from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
-GATEWAY_BY_DEFAULT = frozenset({Dialect.BINANCE})
+GATEWAY_BY_DEFAULT = frozenset({Dialect.BINANCE, Dialect.COINBASE})
 """Dialects of exchanges whose bots get a gateway unless they say otherwise."""
 
 PAPER_AMOUNT = "10000"

@@ -61,11 +61,6 @@ class Dialect(StrEnum):
     COINBASE = "Coinbase"
 
 
-NOT_IN_PODS = Dialect.COINBASE
-"""An API that the gateway speaks, and that no gateway in a pod can be used with: its bots need the
-files of `--handover`, which the operator shares with none."""
-
-
 class Enforcement(StrEnum):
     """Who keeps the limits of a bot, and so has the keys of the exchange."""
 
@@ -138,8 +133,8 @@ class Exchange(Model):
     dialect: Annotated[Dialect | None, NotNull(), Field(strict=False)] = Field(
         None,
         description="API that the exchange speaks. Required for Custom with"
-        " riskManagement.enforcement: Gateway, which needs that of Binance. Default: that of the"
-        " exchange; computed, not stored, and shown in status.effective.",
+        " riskManagement.enforcement: Gateway. Default: that of the exchange; computed, not"
+        " stored, and shown in status.effective.",
     )
     quote_currency: Annotated[Asset | None, NotNull()] = Field(
         None,

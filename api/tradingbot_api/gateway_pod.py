@@ -16,6 +16,15 @@ DRAIN_PORT = 8082
 """`GET /drain`, the preStop hook: the kubelet calls it at the address of the pod."""
 PLACEHOLDER = "tradingbot-gateway-placeholder"
 """What a bot has in place of the exchange's key and secret. It opens nothing but its gateway."""
+CA_FILE, BUNDLE_FILE, KEY_FILE, SECRET_FILE = "ca.crt", "ca-bundle.crt", "api-key", "api-secret"
+"""What a gateway hands to a bot of Coinbase in GATEWAY_DIRECTORY: its authority, the same beside
+the public ones, and the name and the private key of a placeholder."""
+CA_FILE_ENV, KEY_FILE_ENV, SECRET_FILE_ENV = (
+    "EXCHANGE_API_CA_FILE",
+    "EXCHANGE_API_KEY_FILE",
+    "EXCHANGE_API_SECRET_FILE",
+)
+"""The variables of such a bot with the paths of these files."""
 PROTECTION_PREFIX = "tbgw-"
 """Of the client ids of the gateway's own orders: stops, and sales at a stop price."""
 

@@ -20,7 +20,7 @@ from tradingbot_api.constraints import (
     list_type,
 )
 from tradingbot_api.credentials import may_be_secret, name_rule, value_rule
-from tradingbot_api.exchange import DIALECT_IS_OWN, NOT_IN_PODS, Enforcement, Exchange, Symbol
+from tradingbot_api.exchange import DIALECT_IS_OWN, Enforcement, Exchange, Symbol
 from tradingbot_api.image import image_problem
 from tradingbot_api.model import Model
 from tradingbot_api.pod import Pod
@@ -39,21 +39,15 @@ A_KEY_NAMES_A_CREDENTIAL = f"a key looks like a credential; {WHERE_CREDENTIALS_B
 A_VALUE_IS_A_CREDENTIAL = f"a value looks like a credential; {WHERE_CREDENTIALS_BELONG}"
 _PARAMETERS = "self.spec.strategy.parameters"
 NO_DIALECT = (
-    "enforcement: Gateway needs the API that a Custom exchange speaks; if that is not Binance, use"
-    " enforcement: Bot"
+    "enforcement: Gateway needs the API that a Custom exchange speaks; if that is neither Binance"
+    " nor Coinbase, use enforcement: Bot"
 )
-NO_GATEWAY = f"a gateway in a bot's pod can't speak the API of {NOT_IN_PODS} yet; use Bot"
 _NO_GATEWAY_ASKED = (
     "!has(self.riskManagement.enforcement) || self.riskManagement.enforcement != 'Gateway'"
 )
 GATEWAY_KNOWS_ITS_DIALECT = Cel(
     f"{_NO_GATEWAY_ASKED} || self.exchange.name != 'Custom' || has(self.exchange.dialect)",
     f"exchange.dialect: {NO_DIALECT}",
-)
-GATEWAY_SPEAKS_ITS_DIALECT = Cel(
-    f"{_NO_GATEWAY_ASKED} || (has(self.exchange.dialect) ? self.exchange.dialect :"
-    f" self.exchange.name) != '{NOT_IN_PODS}'",
-    f"riskManagement.enforcement: {NO_GATEWAY}",
 )
 MAX_PARAMETERS = 64
 MAX_PARAMETER_LENGTH = 4096
@@ -247,12 +241,11 @@ class RiskManagement(RiskLimits):
     enforcement: Annotated[Enforcement | None, NotNull(), Field(strict=False)] = Field(
         None,
         description="Who keeps these limits. Gateway: a gateway in the bot's pod checks each order;"
-        " it alone has the keys of the exchange, and reports the risk; not with the API of"
-        f" {NOT_IN_PODS}. Bot: the bot has the keys,"
+        " it alone has the keys of the exchange, and reports the risk. Bot: the bot has the keys,"
         " keeps the limits and reports by itself; only the daily loss halt is enforced from"
-        " outside. A change restarts the bot. Default: Gateway for Binance, Bot for other"
-        " exchanges; computed, not stored, and shown in status.effective. A bot in mode Live that"
-        " runs with Bot keeps it until this is set.",
+        " outside. A change restarts the bot. Default: Gateway for Binance and"
+        " Coinbase, Bot for Custom; computed, not stored, and shown in status.effective. A bot in"
+        " mode Live that runs with Bot keeps it until this is set.",
     )
 
 
@@ -390,8 +383,8 @@ class TradingBot(Model):
         ),
     )
 
-    spec: Annotated[TradingBotSpec, cel(GATEWAY_KNOWS_ITS_DIALECT, GATEWAY_SPEAKS_ITS_DIALECT)] = (
-        Field(description="Desired state of the bot.")
+    spec: Annotated[TradingBotSpec, cel(GATEWAY_KNOWS_ITS_DIALECT)] = Field(
+        description="Desired state of the bot."
     )
     status: TradingBotStatus = Field(
         TradingBotStatus(), description="Observed state of the bot, written by the operator."

@@ -122,7 +122,7 @@ def serve_behind_gateway(
 
 @contextmanager
 def serve_coinbase_behind_gateway(
-    here: Path, *, private_key: str, balances: str, risk: dict[str, Any]
+    here: Path, *, private_key: str, balances: str, risk: dict[str, Any], mode: str = "Live"
 ) -> Iterator[tuple[Served, Path]]:
     """Start a Coinbase and a gateway in front of it; the client has what is handed over.
 
@@ -135,7 +135,12 @@ def serve_coinbase_behind_gateway(
     real = {"name": "key-of-the-gateway", "secret": private_key}
     with (
         serve("coinbase", here, keys=keys, balances=balances) as exchange,
-        gateway(here, bot(exchange.url, risk, exchange="Coinbase"), real, more=arguments) as port,
+        gateway(
+            here,
+            bot(exchange.url, risk, exchange="Coinbase") | {"mode": mode},
+            real,
+            more=arguments,
+        ) as port,
     ):
         yield Served(port, exchange.control_port), handover
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.plans import most_lots
-from tradingbot_exchange.engine.types import TimeInForce
+from tradingbot_exchange.engine.types import ASSET_UNIT, TimeInForce
 
 IOC = TimeInForce.IOC
 FEES = [D("0"), D("0.001"), D("0.0013"), D("0.25"), D("0.9999999")]
@@ -48,7 +48,9 @@ def test_a_buy_whose_fee_is_in_quote_holds_the_highest_fee() -> None:
 def test_a_quote_quantity_buys_as_many_lots_as_it_pays_for_with_the_fee(
     money: int, price: int, spent: int, fee: Decimal
 ) -> None:
-    market = Market(replace(COARSE, fee_in_quote=True, maker_fee=fee, taker_fee=fee))
+    market = Market(
+        replace(COARSE, fee_in_quote=True, maker_fee=fee, taker_fee=fee), unit=ASSET_UNIT
+    )
     lots = most_lots(market, price, money, spent=spent, with_fee=True)
 
     def cost(lots: int) -> int:

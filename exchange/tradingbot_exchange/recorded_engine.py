@@ -11,7 +11,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tradingbot_exchange.engine.matching import Engine
-from tradingbot_exchange.engine.types import Event, Instrument, NewOrder, Order, OrderList
+from tradingbot_exchange.engine.types import (
+    ASSET_UNIT,
+    Event,
+    Instrument,
+    NewOrder,
+    Order,
+    OrderList,
+)
 
 Call = list[Any]
 """A method's name and its arguments as JSON values."""
@@ -25,8 +32,8 @@ _ORDER: TypeAdapter[NewOrder] = TypeAdapter(NewOrder)
 class RecordedEngine(Engine):
     """An engine with a list of the calls that changed it."""
 
-    def __init__(self, instruments: Iterable[Instrument]) -> None:
-        super().__init__(instruments)
+    def __init__(self, instruments: Iterable[Instrument], *, unit: Decimal = ASSET_UNIT) -> None:
+        super().__init__(instruments, unit=unit)
         self._calls: list[Call] = []
         self._early: list[Event] = []
         self._deep = False

@@ -35,7 +35,7 @@ class Through:
 
     @property
     def certificate(self) -> str:
-        return str(self.handover / "ca.crt")
+        return str(self.handover / "ca-bundle.crt")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -50,16 +50,20 @@ class Through:
         return round(float(self.served.balance("BTC")) - 1, 8)
 
 
-@pytest.fixture(scope="module")
-def through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Through]:
+def new_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     )
+    return key.decode()
+
+
+@pytest.fixture(scope="module")
+def through(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Through]:
     here = tmp_path_factory.mktemp("coinbase")
     with serve_coinbase_behind_gateway(
-        here, private_key=key.decode(), balances="USD=100000,BTC=1", risk={}
+        here, private_key=new_key(), balances="USD=100000,BTC=1", risk={}
     ) as (served, handover):
         yield Through(served, handover)
 
@@ -127,7 +131,7 @@ def test_a_refusal_names_the_limit(client: Any) -> None:
 def test_calls_that_are_not_on_the_list_raise(client: Any, through: Through) -> None:
     low = client.price_to_precision(SYMBOL, client.fetch_ticker(SYMBOL)["last"] * 0.97)
     placed = client.create_order(SYMBOL, "limit", "buy", 0.01, low)
-    with pytest.raises(ccxt.PermissionDenied, match="not on its list of calls"):
+    with pytest.raises(ccxt.PermissionDenied, match="cancel the order, and send another one"):
         client.edit_order(placed["id"], SYMBOL, "limit", "buy", 0.011, low)
     with pytest.raises(ccxt.PermissionDenied):
         client.v2_private_post_accounts_account_id_transactions({"account_id": "x"})
@@ -222,3 +226,36 @@ def hear(heard: "queue.Queue[str]", channel: str) -> dict[str, Any]:
         assert message.get("type") != "error", message
         if message["channel"] == channel:
             return message
+
+
+# Paper, without money
+
+
+def test_both_clients_trade_in_paper_and_nothing_reaches_the_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_coinbase_behind_gateway(
+        tmp_path, private_key=new_key(), balances="USD=100000,BTC=1", risk={}, mode="Paper"
+    ) as (served, handover):
+        paper = Through(served, handover)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", paper.certificate)
+        client = ccxt.coinbase(options(paper))
+        client.load_markets()
+        assert client.fetch_ticker(SYMBOL)["last"] > 0
+        assert client.fetch_tickers([SYMBOL])[SYMBOL]["symbol"] == SYMBOL
+        assert client.fetch_balance({"v3": True})["USD"]["total"] == 10000
+        bought = client.create_order(SYMBOL, "market", "buy", 600)
+        shown = client.fetch_order(bought["id"], SYMBOL)
+        assert (shown["status"], shown["filled"] > 0) == ("closed", True)
+        with pytest.raises(ccxt.ExchangeError, match="MaxPositionSize"):
+            client.create_order(SYMBOL, "market", "buy", 30000)
+        name, secret = paper.key
+        library = RESTClient(api_key=name, api_secret=secret, base_url=paper.host, timeout=20)
+        best = library.get_best_bid_ask(product_ids=[PRODUCT]).to_dict()["pricebooks"][0]
+        assert float(best["bids"][0]["price"]) > 0
+        assert library.get_product(PRODUCT).to_dict()["product_id"] == PRODUCT
+        held = client.fetch_balance({"v3": True})["BTC"]["free"]
+        sold = library.market_order_sell("", product_id=PRODUCT, base_size=f"{held:.8f}").to_dict()
+        assert sold["success"], sold
+        assert client.fetch_balance({"v3": True})["BTC"]["total"] == 0
+        assert served.statement()["fills"] == []

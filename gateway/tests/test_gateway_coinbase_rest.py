@@ -13,6 +13,7 @@ from coinbase_gateway import PRODUCT, Bot, one_bot
 from cryptography.hazmat.primitives.asymmetric import ec
 from exchange_process import Answer, eventually
 from tradingbot_exchange.coinbase.calls import V3
+from tradingbot_exchange.coinbase.wire import instant
 
 REFUSED = "x-tradingbot-refused"
 
@@ -122,7 +123,16 @@ def test_a_request_that_the_bot_has_not_signed_is_refused(bot: Bot) -> None:
     [
         ("POST", "/v2/accounts/x/transactions"),
         ("POST", f"{V3}/portfolios/move_funds"),
+        ("POST", f"{V3}/portfolios"),
+        ("DELETE", f"{V3}/portfolios/x"),
         ("POST", f"{V3}/convert/quote"),
+        ("POST", f"{V3}/convert/trade/x"),
+        ("POST", f"{V3}/intx/allocate"),
+        ("POST", f"{V3}/intx/multi_asset_collateral"),
+        ("POST", f"{V3}/cfm/sweeps/schedule"),
+        ("GET", f"{V3}/payment_methods"),
+        ("POST", "/v2/accounts/x/deposits"),
+        ("POST", "/v2/accounts/x/addresses"),
         ("POST", f"{V3}/orders/edit"),
         ("POST", f"{V3}/orders/close_position"),
         ("POST", f"{V3}/%6frders"),
@@ -138,6 +148,94 @@ def test_what_is_not_on_the_list_is_refused(bot: Bot, method: str, path: str) ->
     assert (answer.status, answer.headers[REFUSED]) == (403, "NotAllowed")
     assert answer.body["error"] == "PERMISSION_DENIED"
     assert bot.gateway.drop_copy()[-1]["call"] == f"{method} {path}"
+
+
+def test_a_change_of_an_open_order_is_refused_and_says_what_to_do(bot: Bot) -> None:
+    placed = bot.limit(bot.price() * Decimal("0.98"), "0.01")
+    edit = {"order_id": placed.body["order_id"], "price": "1000", "size": "5"}
+    answer = bot.signed("POST", f"{V3}/orders/edit", edit)
+    assert answer.status == 403  # Coinbase's own library raises nothing for success: false
+    assert "cancel the order, and send another one" in answer.body["message"]
+    (kept,) = bot.open_orders()
+    assert Decimal(kept["quantity"]) == Decimal("0.01")
+
+
+@pytest.mark.parametrize(
+    ("form", "members"),
+    [
+        ("market_market_ioc", {"base_size": "0.02"}),
+        ("market_market_ioc", {"quote_size": "1200"}),
+        ("sor_limit_ioc", {"base_size": "0.02", "limit_price": "{ask}"}),
+        ("limit_limit_fok", {"base_size": "0.02", "limit_price": "{ask}"}),
+        ("limit_limit_gtc", {"base_size": "0.02", "limit_price": "{low}"}),
+        ("limit_limit_gtc", {"base_size": "0.02", "limit_price": "{low}", "post_only": True}),
+        ("limit_limit_gtd", {"base_size": "0.02", "limit_price": "{low}", "end_time": "{end}"}),
+        ("stop_limit_stop_limit_gtc", {"base_size": "0.02", "stop": "{high}"}),
+        ("stop_limit_stop_limit_gtd", {"base_size": "0.02", "stop": "{high}", "end_time": "{end}"}),
+        ("trigger_bracket_gtc", {"base_size": "0.02", "bracket": "{low}"}),
+        ("trigger_bracket_gtd", {"base_size": "0.02", "bracket": "{low}", "end_time": "{end}"}),
+    ],
+)
+def test_no_form_of_an_order_passes_the_size(bot: Bot, form: str, members: dict[str, Any]) -> None:
+    price = bot.price()
+    values = {
+        "ask": f"{price * Decimal('1.01'):.2f}",
+        "low": f"{price * Decimal('0.98'):.2f}",
+        "high": f"{price * Decimal('1.02'):.2f}",
+        "end": instant(int(time.time() * 1000) + 3_600_000),
+    }
+    sent = {
+        name: value.format(**values) if isinstance(value, str) else value
+        for name, value in members.items()
+    }
+    if stop := sent.pop("stop", None):
+        sent |= {"stop_price": stop, "limit_price": stop}
+        sent["stop_direction"] = "STOP_DIRECTION_STOP_UP"
+    if low := sent.pop("bracket", None):
+        sent |= {"limit_price": low, "stop_trigger_price": values["high"]}
+    assert refusal(bot.order(form, **sent))[2] == "MaxPositionSize"
+    assert (bot.held(), bot.open_orders()) == (0, [])
+
+
+def test_a_preview_changes_nothing_and_lends_its_name_to_no_other_order(bot: Bot) -> None:
+    body = {
+        "product_id": PRODUCT,
+        "side": "BUY",
+        "order_configuration": {"market_market_ioc": {"base_size": "0.5"}},
+    }
+    assert bot.signed("POST", f"{V3}/orders/preview", body).body["errs"] == []
+    assert bot.held() == 0
+    answer = bot.order(base_size="0.5", more={"preview_id": "some-preview"})
+    assert refusal(answer)[2] == "MaxPositionSize"
+
+
+def test_cancels_reach_the_bots_own_orders_alone(bot: Bot) -> None:
+    bot.buy()
+    price = bot.price() * Decimal("0.97")
+    terms = {"limit_limit_gtc": {"base_size": "0.001", "limit_price": f"{price:.2f}"}}
+    of_a_person = {
+        "client_order_id": "a-person",
+        "product_id": PRODUCT,
+        "side": "BUY",
+        "order_configuration": terms,
+    }
+    person = bot.real("POST", f"{V3}/orders", of_a_person).body["order_id"]
+    listed = bot.real("GET", f"{V3}/orders/historical/batch?order_status=OPEN").body["orders"]
+    (bracket,) = (each["order_id"] for each in listed if each["order_id"] != person)
+    own = bot.order("limit_limit_gtc", base_size="0.0015", limit_price=f"{price:.2f}")
+    mine = own.body["order_id"]
+    answer = bot.cancel(person, mine, bracket, "nothing")
+    assert [each["order_id"] for each in answer.body["results"]] == [
+        person,
+        mine,
+        bracket,
+        "nothing",
+    ]
+    assert [each["success"] for each in answer.body["results"]] == [False, True, False, False]
+    assert bot.cancel(bracket).body["results"][0]["failure_reason"] == "UNKNOWN_CANCEL_ORDER"
+    left = bot.real("GET", f"{V3}/orders/historical/batch?order_status=OPEN").body["orders"]
+    assert {each["order_id"] for each in left} == {person, bracket}
+    bot.real("POST", f"{V3}/orders/batch_cancel", {"order_ids": [person]})
 
 
 def test_a_position_that_would_be_too_large_is_refused_with_its_figures(bot: Bot) -> None:

@@ -77,14 +77,6 @@ def test_a_start_that_is_not_possible_says_why_in_one_line(
     assert "the-secret" not in made.stderr
 
 
-def test_coinbase_has_no_paper_yet(tmp_path: Path) -> None:
-    config = tmp_path / "bot.json"
-    config.write_text(bot_json(bot("http://127.0.0.1:9", mode="Paper")))
-    made = ended("--config", str(config), "--dialect", "coinbase", "--handover", str(tmp_path))
-    assert "--dialect coinbase has no mode Paper yet" in made.stderr
-    assert (made.returncode, (tmp_path / "api-secret").exists()) == (1, False)
-
-
 def test_the_kubelet_and_the_operator_reach_the_ports_by_ipv4_and_ipv6(start: Gateways) -> None:
     defaults = GatewaySettings.model_fields
     assert (defaults["report_listen"].default, defaults["drain_listen"].default) == (

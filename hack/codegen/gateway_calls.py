@@ -40,9 +40,18 @@ _COINBASE_HEAD = """\
 What a bot may call through [the risk gateway](gateway-run.md) in Coinbase's dialect. Everything
 else is refused with HTTP 403, `PERMISSION_DENIED` and the header
 `X-Tradingbot-Refused: NotAllowed`: transfers, conversions, moves between portfolios, futures, and
-changes of open orders (`orders/edit`), which clients can cancel and send again. Of orders, attached
+changes of open orders. Of orders, attached
 orders, margin, TWAP, scaled and pegged ones are refused. A path counts as it is sent: another
 spelling of an allowed path is not allowed.
+
+An order that is changed (`orders/edit`) keeps its id, and the change takes effect some time after
+its answer. Until then the order can be filled under its old terms or its new ones, and a fill does
+not say under which; when the answer is lost, nothing says whether the change will still come. So
+the gateway would have to count the larger one of both for an unknown time, and could not say for
+an exit whether it still only reduces. A client that cancels the order and sends another one loses
+nothing: Coinbase moves a changed order to the end of its queue too, unless only its size falls. The
+answer is an error of HTTP, because Coinbase's own library takes `success: false` for an answer like
+any other.
 
 | REST | what the gateway does |
 |---|---|

@@ -75,6 +75,54 @@ def test_the_keys_are_the_gateways_alone() -> None:
     assert shared & {mount["name"] for mount in gateway["volumeMounts"]} == {"config"}
 
 
+COINBASE = {"exchange": {"name": "Coinbase"}}
+
+
+def test_a_bot_of_coinbase_has_files_of_its_gateway() -> None:
+    pod = pod_of(COINBASE)
+    (container,) = pod["containers"]
+    (gateway,) = pod["initContainers"]
+    handed = "/etc/tradingbot-gateway"
+
+    assert SECRET not in repr(container)
+    placeholder = "tradingbot-gateway-placeholder"
+    assert env_of(container) == {
+        "EXCHANGE_API_KEY": placeholder,
+        "EXCHANGE_API_SECRET": placeholder,
+        "EXCHANGE_BASE_URL": "https://127.0.0.1:8081",
+        "EXCHANGE_API_CA_FILE": f"{handed}/ca.crt",
+        "EXCHANGE_API_KEY_FILE": f"{handed}/api-key",
+        "EXCHANGE_API_SECRET_FILE": f"{handed}/api-secret",
+        "SSL_CERT_FILE": f"{handed}/ca-bundle.crt",
+        "REQUESTS_CA_BUNDLE": f"{handed}/ca-bundle.crt",
+        "NODE_EXTRA_CA_CERTS": f"{handed}/ca.crt",
+        "TRADINGBOT_CONFIG": "/etc/tradingbot/bot.json",
+    }
+    assert env_of(gateway)["TRADINGBOT_GATEWAY_DIALECT"] == "coinbase"
+    assert env_of(gateway)["TRADINGBOT_GATEWAY_HANDOVER"] == handed
+    mounts = {
+        found["name"]: [
+            each for each in found["volumeMounts"] if each["name"] == "gateway-handover"
+        ]
+        for found in (container, gateway)
+    }
+    mount = {"name": "gateway-handover", "mountPath": handed}
+    assert mounts == {"bot": [{**mount, "readOnly": True}], "gateway": [mount]}
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "gateway-handover")
+    assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "4Mi"}  # on no disk
+    assert "gateway-handover" not in repr(pod_of())
+    shared = {mount["name"] for mount in container["volumeMounts"]}
+    other = {mount["name"] for mount in gateway["volumeMounts"]}
+    assert shared & other == {"config", "gateway-handover"}
+
+
+def test_a_bot_of_coinbase_may_name_its_own_authorities() -> None:
+    own = {"name": "SSL_CERT_FILE", "value": "/certs/all.pem"}
+    (container,) = pod_of({**COINBASE, "pod": {"env": [own]}})["containers"]
+
+    assert [each for each in container["env"] if each["name"] == "SSL_CERT_FILE"] == [own]
+
+
 def test_in_paper_nobody_has_a_key() -> None:
     assert SECRET not in repr(pod_of({"mode": "Paper"}))
 
@@ -134,9 +182,13 @@ def running(subject: Bot, surroundings: Surroundings = WITH_IMAGE) -> Running:
     return Running.of(template, Config.declared(subject, subject.spec), hash_, SECRET_VERSION)
 
 
+@pytest.mark.parametrize("exchange", ["Binance", "Coinbase"])
 @pytest.mark.parametrize(("before", "after"), [("Bot", "Gateway"), ("Gateway", "Bot")])
-def test_a_change_of_enforcement_is_a_restart_that_is_named(before: str, after: str) -> None:
-    proxy = {"mode": "Live", "exchange": {"proxyURL": "http://proxy.example:3128"}}
+def test_a_change_of_enforcement_is_a_restart_that_is_named(
+    before: str, after: str, exchange: str
+) -> None:
+    way = {"name": exchange, "proxyURL": "http://proxy.example:3128"}
+    proxy = {"mode": "Live", "exchange": way}
     old, new = (
         running(bot({**proxy, "riskManagement": {"enforcement": each}})) for each in (before, after)
     )
@@ -176,7 +228,7 @@ def test_a_balance_that_live_does_not_use_is_no_restart() -> None:
 def test_an_old_kubernetes_gets_a_clear_refusal_and_no_pod() -> None:
     refusal = too_old({"major": "1", "minor": "28+"})
     assert refusal.startswith(
-        "enforcement: Gateway, the default for Binance, needs Kubernetes 1.29"
+        "enforcement: Gateway, the default for Binance and Coinbase, needs Kubernetes 1.29"
     )
     assert "Set spec.riskManagement.enforcement to Bot" in refusal
     old = Surroundings(gateway=GatewayImage("registry.example/operator:1", RESOURCES, refusal))

@@ -58,6 +58,12 @@ def status_of(subject: Bot) -> JsonObject:
         pytest.param(
             merged(LIVE, {"exchange": {"name": "Coinbase"}}),
             ran_with("Bot"),
+            True,
+            id="a bot of Coinbase in Live from before",
+        ),
+        pytest.param(
+            merged(LIVE, {"exchange": {"name": "Custom", "baseURL": "https://e.example"}}),
+            ran_with("Bot"),
             False,
             id="an exchange without that default",
         ),

@@ -86,9 +86,9 @@ def too_old(version: JsonObject) -> str:
         return ""
     needed = ".".join(map(str, OLDEST_KUBERNETES))
     return (
-        f"enforcement: Gateway, the default for Binance, needs Kubernetes {needed} or later, for"
-        f" native sidecars; this is {major}.{minor}. Set spec.riskManagement.enforcement to Bot, or"
-        " upgrade and restart the operator"
+        f"enforcement: Gateway, the default for Binance and Coinbase, needs Kubernetes {needed} or"
+        f" later, for native sidecars; this is {major}.{minor}. Set spec.riskManagement.enforcement"
+        " to Bot, or upgrade and restart the operator"
     )
 
 

@@ -295,6 +295,20 @@ class TestProcess:
 
 
 class TestWhereOrdersGo:
+    def test_keys_that_a_gateway_hands_over_are_in_files(self, tmp_path: Path) -> None:
+        environment = {
+            connecting.API_KEY: "placeholder",
+            connecting.API_SECRET: "placeholder",
+            "EXCHANGE_API_KEY_FILE": str(tmp_path / "api-key"),
+            "EXCHANGE_API_SECRET_FILE": str(tmp_path / "api-secret"),
+        }
+        with pytest.raises(ConfigError, match="api-key: No such file"):
+            connecting._keys(environment)
+        for name in ("api-key", "api-secret"):
+            (tmp_path / name).write_text(f"the {name}")
+        expected = {"apiKey": "the api-key", "secret": "the api-secret"}
+        assert connecting._keys(environment) == expected
+
     @pytest.mark.parametrize("value", ["true", None])
     def test_only_an_exchange_that_says_so_is_simulated(self, value: str | None) -> None:
         async def handle(_: web.Request) -> web.Response:

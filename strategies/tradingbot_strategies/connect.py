@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 from tradingbot_api.contract import BotConfig
+from tradingbot_api.gateway_pod import KEY_FILE_ENV, SECRET_FILE_ENV
 from tradingbot_api.pod_parts import BASE_URL_ENV
 from tradingbot_api.tradingbot import Mode
 
@@ -100,6 +101,14 @@ def root_of(base_url: str) -> str:
 
 
 def _keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the key and its secret. Those that a gateway hands over are in files."""
+    files = [environment.get(name) for name in (KEY_FILE_ENV, SECRET_FILE_ENV)]
+    if all(files):
+        try:
+            key, secret = (Path(str(file)).read_text(encoding="utf-8") for file in files)
+        except OSError as error:
+            raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+        return {"apiKey": key, "secret": secret}
     if missing := [name for name in (API_KEY, API_SECRET) if not environment.get(name)]:
         raise ConfigError(f"the environment has no {' and no '.join(missing)}")
     return {"apiKey": environment[API_KEY], "secret": environment[API_SECRET]}

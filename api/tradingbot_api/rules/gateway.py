@@ -7,7 +7,6 @@ from tradingbot_api.enforcement import dialect_of, has_gateway, quote_currency_o
 from tradingbot_api.errors import FieldError, FieldWarning, Path
 from tradingbot_api.exchange import (
     DIALECT_IS_ANOTHERS,
-    NOT_IN_PODS,
     Enforcement,
     Exchange,
     ExchangeName,
@@ -15,7 +14,7 @@ from tradingbot_api.exchange import (
 from tradingbot_api.pod_parts import BASE_URL_ENV, GATEWAY_DIRECTORY
 from tradingbot_api.rules.findings import Finding, Rule, duplicates, paths
 from tradingbot_api.rules.scheduling import POD
-from tradingbot_api.tradingbot import NO_DIALECT, NO_GATEWAY, Mode, TradingBotSpec
+from tradingbot_api.tradingbot import NO_DIALECT, Mode, TradingBotSpec
 
 DIALECT: Path = ("spec", "exchange", "dialect")
 PAPER_BALANCE: Path = ("spec", "exchange", "paperBalance")
@@ -46,16 +45,12 @@ def concern(spec: TradingBotSpec) -> bool:
 
 
 def dialect(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
-    """Require that a gateway knows what the exchange speaks, and can speak it in a pod."""
+    """Require that a gateway knows what the exchange speaks."""
     exchange = spec.exchange
     if _is_anothers(exchange):
         yield FieldError.invalid(DIALECT, str(exchange.dialect), DIALECT_IS_ANOTHERS)
-    elif not has_gateway(spec):
-        return
-    elif dialect_of(exchange) is None:
+    elif has_gateway(spec) and dialect_of(exchange) is None:
         yield FieldError.required(DIALECT, NO_DIALECT)
-    elif dialect_of(exchange) is NOT_IN_PODS:
-        yield FieldError.invalid(ENFORCEMENT, Enforcement.GATEWAY.value, NO_GATEWAY)
 
 
 def _is_anothers(exchange: Exchange) -> bool:
@@ -107,10 +102,12 @@ def limits_kept_by_the_bot(spec: TradingBotSpec, _: datetime) -> Iterator[Findin
         f"{Enforcement.BOT.value} in mode Live: only the bot itself keeps these limits, and it has"
         " the keys"
     )
-    spoken = dialect_of(spec.exchange)
-    if spoken is None:
-        detail += "; use Gateway, with exchange.dialect, if the exchange speaks the API of Binance"
-    elif spoken is not NOT_IN_PODS:
+    if dialect_of(spec.exchange) is None:
+        detail += (
+            "; use Gateway, with exchange.dialect, if the exchange speaks the API of Binance or"
+            " Coinbase"
+        )
+    else:
         detail += "; use Gateway"
     yield FieldWarning(ENFORCEMENT, detail)
 
@@ -128,8 +125,7 @@ def breaks_schema(spec: TradingBotSpec) -> bool:
     return (
         _is_anothers(exchange)
         or (
-            spec.risk_management.enforcement is Enforcement.GATEWAY
-            and dialect_of(exchange) in {None, NOT_IN_PODS}
+            spec.risk_management.enforcement is Enforcement.GATEWAY and dialect_of(exchange) is None
         )
         or has_doubles(spec)
     )

@@ -34,7 +34,10 @@ def judge_caller(caller: Caller) -> Iterator[Finding]:
     major, _, rest = caller.kubernetes.removeprefix("v").partition(".")
     if is_too_old(major, rest):
         needed = ".".join(map(str, OLDEST_KUBERNETES))
-        message = f"{answers}: bots with a risk gateway, the default for Binance, need {needed}"
+        message = (
+            f"{answers}: bots with a risk gateway, the default for Binance and Coinbase, need"
+            f" {needed}"
+        )
         todo = "upgrade the cluster, or set spec.riskManagement.enforcement of these bots to Bot"
         yield warning(API_SERVER, "OldKubernetes", message, todo)
     else:

@@ -19,7 +19,6 @@ from tradingbot_exchange.coinbase.order_requests import parse_json
 from tradingbot_exchange.coinbase.orders import Orders
 from tradingbot_exchange.coinbase.queries import Query, Request
 from tradingbot_exchange.coinbase.rate_limits import (
-    PRIVATE_PER_SECOND,
     PUBLIC_PER_SECOND,
     Allowance,
     PerSecond,
@@ -73,10 +72,10 @@ _NEEDED = {Access.VIEW: "read", Access.TRADE: "trade"}
 class Rest:
     """The REST calls of one venue."""
 
-    def __init__(self, venue: Venue, orders: Orders) -> None:
+    def __init__(self, venue: Venue, orders: Orders, *, private_per_second: int) -> None:
         self._venue = venue
         self._orders = orders
-        self._by_key = PerSecond(PRIVATE_PER_SECOND)
+        self._by_key = PerSecond(private_per_second)
         self._by_address = PerSecond(PUBLIC_PER_SECOND)
 
     def add_routes(self, app: web.Application) -> None:

@@ -1,6 +1,7 @@
 """Accounts: balances, open orders, and the history of those that keep one."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from tradingbot_exchange.engine.amounts import from_units
 from tradingbot_exchange.engine.entries import Entry
@@ -17,9 +18,9 @@ class Purse:
         self.free = free
         self.held = held
 
-    def balance(self) -> Balance:
+    def balance(self, unit: Decimal) -> Balance:
         """Return the amounts as decimals."""
-        return Balance(from_units(self.free), from_units(self.held))
+        return Balance(from_units(unit, self.free), from_units(unit, self.held))
 
 
 class Account:
@@ -29,8 +30,9 @@ class Account:
     places orders all day takes no more memory than its open orders.
     """
 
-    def __init__(self, name: str, *, keeps_history: bool = True) -> None:
+    def __init__(self, name: str, *, unit: Decimal, keeps_history: bool = True) -> None:
         self.name = name
+        self.unit = unit
         self.keeps_history = keeps_history
         self.purses: dict[str, Purse] = {}
         self.open: dict[int, Entry] = {}

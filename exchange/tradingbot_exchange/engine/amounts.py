@@ -6,8 +6,6 @@ The conversions do not depend on the caller's decimal context.
 from collections.abc import Callable
 from decimal import Context, Decimal, InvalidOperation
 
-from tradingbot_exchange.engine.types import ASSET_UNIT
-
 # More digits than any product of two amounts below MAX_AMOUNT has.
 _EXACT = Context(prec=120, traps=[InvalidOperation])
 
@@ -36,13 +34,12 @@ times: Callable[[Decimal, int], Decimal] = _EXACT.multiply
 """Return a step times a number, with as many decimal places as the step."""
 
 
-def from_units(units: int) -> Decimal:
-    """Return an amount of an asset, with eight decimal places."""
-    return times(ASSET_UNIT, units)
+from_units = times
+"""Return an amount of an asset: its unit times a number, with the unit's decimal places."""
 
 
-def to_units(amount: Decimal) -> int | None:
-    """Return an amount in ASSET_UNIT, or None if it is not finite, too large or too fine."""
+def to_units(amount: Decimal, unit: Decimal) -> int | None:
+    """Return an amount in units, or None if it is not finite, too large or too fine."""
     if not amount.is_finite() or abs(amount) >= MAX_AMOUNT:
         return None
-    return whole_steps(amount, ASSET_UNIT)
+    return whole_steps(amount, unit)

@@ -162,7 +162,7 @@ def _check_budget(market: Market, amount: Decimal) -> int:
         raise bad_parameters(f"quote_quantity must be a number, not {amount}")
     if amount <= 0:
         raise RefusedError(Reason.QUANTITY_RANGE, f"quote_quantity must be positive, not {amount}")
-    units = to_units(amount)
+    units = to_units(amount, market.unit)
     if units is None:
         raise RefusedError(Reason.QUANTITY_STEP, f"quote_quantity has too many digits: {amount}")
     if units < market.min_notional:
@@ -286,7 +286,8 @@ def check_funds(account: Account, asset: str, need: int, leaving: Sequence[Entry
     if need > free:
         raise RefusedError(
             Reason.INSUFFICIENT_BALANCE,
-            f"the order needs {from_units(need):f} {asset}, and {from_units(free):f} is free",
+            f"the order needs {from_units(account.unit, need):f} {asset}, and"
+            f" {from_units(account.unit, free):f} is free",
         )
 
 

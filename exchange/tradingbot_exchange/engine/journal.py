@@ -77,7 +77,7 @@ class Journal:
         for account, assets in self._before.items():
             purses = account.purses
             balances = {
-                asset: purse.balance()
+                asset: purse.balance(account.unit)
                 for asset, (free, held) in assets.items()
                 if (purse := purses[asset]).free != free or purse.held != held
             }

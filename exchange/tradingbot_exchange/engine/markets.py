@@ -12,31 +12,32 @@ from tradingbot_exchange.engine.amounts import (
     whole_steps,
 )
 from tradingbot_exchange.engine.ladder import Ladder
-from tradingbot_exchange.engine.types import ASSET_UNIT, Instrument
+from tradingbot_exchange.engine.types import Instrument
 
 
 class Market:
     """What the engine knows of one instrument.
 
-    Raises ValueError for an instrument whose figures do not fit together. `public`: whether changes
-    of the book are noted, for its events.
+    Raises ValueError for an instrument whose figures do not fit together. `unit`: the
+    smallest amount of any asset. `public`: whether changes of the book are noted, for its events.
     """
 
-    def __init__(self, instrument: Instrument, *, public: bool = True) -> None:
+    def __init__(self, instrument: Instrument, *, unit: Decimal, public: bool = True) -> None:
         _check_instrument(instrument)
         self.instrument = instrument
+        self.unit = unit
         self.symbol = instrument.symbol
         self.base = instrument.base
         self.quote = instrument.quote
         self.tick = instrument.tick
         self.lot = instrument.lot
-        self.lot_units = _exact_units(instrument, "lot", instrument.lot)
+        self.lot_units = _exact_units(instrument, "lot", instrument.lot, unit)
         self.notional_units = _exact_units(
-            instrument, "tick * lot", instrument.tick * instrument.lot
+            instrument, "tick * lot", instrument.tick * instrument.lot, unit
         )
         self.min_lots = max(1, steps_up(instrument.min_quantity, instrument.lot))
         self.max_lots = int(instrument.max_quantity // instrument.lot)
-        self.min_notional = steps_up(instrument.min_notional, ASSET_UNIT)
+        self.min_notional = steps_up(instrument.min_notional, unit)
         self.fee_in_quote = instrument.fee_in_quote
         maker, taker = (
             fee.as_integer_ratio() for fee in (instrument.maker_fee, instrument.taker_fee)
@@ -72,7 +73,7 @@ class Market:
 
     def notional(self, ticks: int, lots: int) -> Decimal:
         """Return an amount of the quote asset."""
-        return from_units(ticks * lots * self.notional_units)
+        return from_units(self.unit, ticks * lots * self.notional_units)
 
 
 def _check_instrument(instrument: Instrument) -> None:
@@ -95,8 +96,8 @@ def _check_instrument(instrument: Instrument) -> None:
             raise ValueError(f"{instrument.symbol}: {name} must be a multiple of the tick")
 
 
-def _exact_units(instrument: Instrument, name: str, value: Decimal) -> int:
-    units = to_units(value)
+def _exact_units(instrument: Instrument, name: str, value: Decimal, unit: Decimal) -> int:
+    units = to_units(value, unit)
     if not units:
-        raise ValueError(f"{instrument.symbol}: {name} must be a multiple of {ASSET_UNIT:f}")
+        raise ValueError(f"{instrument.symbol}: {name} must be a multiple of {unit:f}")
     return units

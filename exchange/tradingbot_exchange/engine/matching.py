@@ -21,6 +21,7 @@ from tradingbot_exchange.engine.ladder import Ladder
 from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.state import State, is_open
 from tradingbot_exchange.engine.types import (
+    ASSET_UNIT,
     Balance,
     BalanceEvent,
     Book,
@@ -44,13 +45,20 @@ class Engine:
     happened; books and balances come last. A call that raises RefusedError has changed nothing.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        *,
+        unit: Decimal = ASSET_UNIT,
+        quiet: bool = False,
+    ) -> None:
         """Raise ValueError for an instrument whose figures do not fit together.
 
+        `unit`: the smallest amount of any asset. A finer one allows finer ticks and lots.
         `quiet`: calls return no events of books, balances and trades, which cost more than a sixth
         of their time.
         """
-        self._state = State(instruments, quiet=quiet)
+        self._state = State(instruments, unit=unit, quiet=quiet)
 
     # Accounts
 
@@ -62,7 +70,9 @@ class Engine:
         """
         existing = self._state.accounts.get(account)
         if existing is None:
-            self._state.accounts[account] = Account(account, keeps_history=keeps_history)
+            self._state.accounts[account] = Account(
+                account, unit=self._state.unit, keeps_history=keeps_history
+            )
         elif keeps_history:
             existing.keeps_history = True
         else:
@@ -77,37 +87,39 @@ class Engine:
 
         Raises RefusedError: BAD_PARAMETERS, or INSUFFICIENT_BALANCE if less than that is free.
         """
-        units = to_units(amount)
+        unit = self._state.unit
+        units = to_units(amount, unit)
         if units is None:
-            raise bad_parameters(f"amount must be a multiple of 0.00000001, not {amount}")
+            raise bad_parameters(f"amount must be a multiple of {unit:f}, not {amount}")
         if not asset:
             raise bad_parameters("asset must not be empty")
         existing = self._state.accounts.get(account)
         free = 0 if existing is None else existing.free(asset)
         if free + units < 0:
             raise RefusedError(
-                Reason.INSUFFICIENT_BALANCE, f"{from_units(free):f} {asset} is free, not {-amount}"
+                Reason.INSUFFICIENT_BALANCE,
+                f"{from_units(unit, free):f} {asset} is free, not {-amount}",
             )
         if existing is None:
-            existing = self._state.accounts[account] = Account(account)
+            existing = self._state.accounts[account] = Account(account, unit=self._state.unit)
         self._state.time = max(self._state.time, now)
         purse = existing.purse(asset)
         purse.free += units
         if not units:
             return []
-        return [BalanceEvent(account=account, balances={asset: purse.balance()}, time=now)]
+        return [BalanceEvent(account=account, balances={asset: purse.balance(unit)}, time=now)]
 
     def balances(self, account: str) -> dict[str, Balance]:
         """Return every asset that the account has ever had.
 
         Raises RefusedError (UNKNOWN_ACCOUNT), as all calls for an account do.
         """
-        purses = self._state.account(account).purses
-        return {asset: purse.balance() for asset, purse in purses.items()}
+        unit, purses = self._state.unit, self._state.account(account).purses
+        return {asset: purse.balance(unit) for asset, purse in purses.items()}
 
     def free(self, account: str, asset: str) -> Decimal:
         """Return what no order of the account holds."""
-        return from_units(self._state.account(account).free(asset))
+        return from_units(self._state.unit, self._state.account(account).free(asset))
 
     def total(self, asset: str) -> Decimal:
         """Return the sum over all accounts, collected fees and the outside market.
@@ -120,11 +132,12 @@ class Engine:
             purse = account.purses.get(asset)
             if purse is not None:
                 units += purse.free + purse.held
-        return from_units(units)
+        return from_units(self._state.unit, units)
 
     def collected_fees(self) -> dict[str, Decimal]:
         """Return all fees that were ever charged, by asset."""
-        return {asset: from_units(units) for asset, units in self._state.fees.items()}
+        unit = self._state.unit
+        return {asset: from_units(unit, units) for asset, units in self._state.fees.items()}
 
     # Orders
 
@@ -320,13 +333,19 @@ class Engine:
         return snapshots.take(self._state)
 
     @classmethod
-    def restore(cls, instruments: Iterable[Instrument], state: dict[str, object]) -> "Engine":
+    def restore(
+        cls,
+        instruments: Iterable[Instrument],
+        state: dict[str, object],
+        *,
+        unit: Decimal = ASSET_UNIT,
+    ) -> "Engine":
         """Return an engine that goes on where `snapshot` was taken.
 
-        Raises ValueError if `state` is not a snapshot, or one of other instruments.
+        Raises ValueError if `state` is not a snapshot, or one of other instruments or another unit.
         """
-        engine = cls(())
-        engine._state = snapshots.restore(instruments, state)
+        engine = cls((), unit=unit)
+        engine._state = snapshots.restore(instruments, state, unit=unit)
         return engine
 
 

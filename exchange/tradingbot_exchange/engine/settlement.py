@@ -99,9 +99,9 @@ def _record(
     order, market = entry.order, entry.market
     fee_asset = market.quote if market.fee_in_quote or not entry.buy else market.base
     order.filled = market.quantity(entry.lots_filled)
-    order.filled_quote = from_units(entry.quote_filled)
+    order.filled_quote = from_units(market.unit, entry.quote_filled)
     order.fills += 1
-    order.fees[fee_asset] = from_units(entry.fee_charged)
+    order.fees[fee_asset] = from_units(market.unit, entry.fee_charged)
     if order.request.quote_quantity is not None:
         order.quantity = order.filled
     done = not entry.lots and not entry.unspent
@@ -114,8 +114,8 @@ def _record(
         side=Side.BUY if entry.buy else Side.SELL,
         price=market.price(price),
         quantity=market.quantity(lots),
-        quote_quantity=from_units(quote),
-        fee=from_units(fee),
+        quote_quantity=from_units(market.unit, quote),
+        fee=from_units(market.unit, fee),
         fee_asset=fee_asset,
         maker=maker,
         time=journal.now,

@@ -18,6 +18,7 @@ from tradingbot_exchange.engine.lists import Pair
 from tradingbot_exchange.engine.markets import Market
 from tradingbot_exchange.engine.state import State
 from tradingbot_exchange.engine.types import (
+    ASSET_UNIT,
     Fill,
     Instrument,
     ListStatus,
@@ -41,6 +42,7 @@ def take(state: State) -> dict[str, object]:
     """Return the state as JSON values."""
     return {
         "version": VERSION,
+        "unit": f"{state.unit:f}",
         "time": state.time,
         "orders": state.orders,
         "lists": state.lists,
@@ -106,11 +108,11 @@ def _json(value: object) -> object:
     return value
 
 
-def restore(instruments: Iterable[Instrument], saved: Mapping[str, Any]) -> State:
+def restore(instruments: Iterable[Instrument], saved: Mapping[str, Any], *, unit: Decimal) -> State:
     """Return the state that `take` described. Raises ValueError if it does not fit."""
     if saved.get("version") != VERSION:
         raise ValueError(f"the snapshot must have version {VERSION}, not {saved.get('version')}")
-    state = State(instruments)
+    state = State(instruments, unit=unit)
     try:
         _restore(state, saved)
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
@@ -119,6 +121,8 @@ def restore(instruments: Iterable[Instrument], saved: Mapping[str, Any]) -> Stat
 
 
 def _restore(state: State, saved: Mapping[str, Any]) -> None:
+    if Decimal(saved.get("unit", ASSET_UNIT)) != state.unit:
+        raise ValueError(f"the snapshot counts in units of {saved['unit']}, not {state.unit:f}")
     state.time, state.orders, state.lists = saved["time"], saved["orders"], saved["lists"]
     state.fees, state.outside = dict(saved["fees"]), dict(saved["outside"])
     symbols = [market["symbol"] for market in saved["markets"]]
@@ -165,7 +169,7 @@ def _restore_ladder(ladder: Ladder, entries: list[Entry]) -> None:
 
 
 def _restore_account(state: State, saved: Mapping[str, Any], entries: dict[int, Entry]) -> None:
-    account = Account(saved["name"], keeps_history=saved["keeps_history"])
+    account = Account(saved["name"], unit=state.unit, keeps_history=saved["keeps_history"])
     state.accounts[account.name] = account
     for asset, (free, held) in saved["purses"].items():
         account.purses[asset] = Purse(free, held)
@@ -206,7 +210,7 @@ def _entry(market: Market, account: Account, order: Order, saved: Mapping[str, i
     entry.fee_exact = saved["fee_exact"]
     entry.fee_charged = saved["fee_charged"]
     entry.lots_filled = whole_steps(order.filled, market.lot) or 0
-    entry.quote_filled = to_units(order.filled_quote) or 0
+    entry.quote_filled = to_units(order.filled_quote, market.unit) or 0
     return entry
 
 

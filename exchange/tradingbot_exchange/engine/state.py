@@ -1,6 +1,7 @@
 """Everything that an engine knows."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from heapq import heapify, heappush
 
 from tradingbot_exchange.engine.accounts import Account
@@ -13,17 +14,20 @@ class State:
     """Markets, accounts and counters.
 
     `fees` are collected, `outside` is what the outside market has won or lost in `trade_through`
-    (it may be negative); both are in units by asset. `quiet`: calls return no events of books,
-    balances and trades.
+    (it may be negative); both are in units by asset. `unit`: the smallest amount of any asset.
+    `quiet`: calls return no events of books, balances and trades.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], *, quiet: bool = False) -> None:
+    def __init__(
+        self, instruments: Iterable[Instrument], *, unit: Decimal, quiet: bool = False
+    ) -> None:
+        self.unit = unit
         self.quiet = quiet
         self.markets: dict[str, Market] = {}
         for instrument in instruments:
             if instrument.symbol in self.markets:
                 raise ValueError(f"{instrument.symbol}: the symbol is given twice")
-            self.markets[instrument.symbol] = Market(instrument, public=not quiet)
+            self.markets[instrument.symbol] = Market(instrument, unit=unit, public=not quiet)
         self.accounts: dict[str, Account] = {}
         self.fees: dict[str, int] = {}
         self.outside: dict[str, int] = {}

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 ASSET_UNIT = Decimal("0.00000001")
-"""The smallest amount of any asset."""
+"""The smallest amount of any asset, unless an engine has another one."""
 
 
 class Side(StrEnum):
@@ -102,7 +102,7 @@ class RefusedError(RuntimeError):
 class Instrument:
     """What can be traded, and in which steps.
 
-    `tick * lot` is a multiple of ASSET_UNIT, so every notional is exact. Fees are fractions
+    `tick * lot` is a multiple of the engine's unit, so every notional is exact. Fees are fractions
     (0.001 is 0.1 %) of what the order receives: of the base asset for a buy, of the quote asset for
     a sale, unless `fee_in_quote` (Coinbase charges a buy in the quote asset).
     """

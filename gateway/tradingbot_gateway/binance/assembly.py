@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,22 +37,16 @@ from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
-from tradingbot_gateway.risk.limits import Limits
+from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
 from tradingbot_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
-    from tradingbot_gateway.binance.paper import PaperVenue
+    from tradingbot_gateway.paper import PaperVenue
 
 log = logging.getLogger(__name__)
 
-SIMULATED = {"X-Tradingbot-Simulated": "true"}
-"""Added to each answer in Paper: there is no money behind it."""
-
-_START_SECONDS = 30.0
-_PAUSE_SECONDS = 1.0
 _CLOCK_SECONDS = 60.0
 _NO_KEY = Credentials("", "")
-_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +131,7 @@ class Binance:
             market = Upstream(session, where.rest, _NO_KEY, ServerClock(wall))
             instruments = Instruments(market)
             if gate.config.mode is Mode.PAPER:
-                await _load(instruments, gate.limits)
+                await load(instruments, gate.limits, name_of)
                 side = await _paper_side(stack, instruments, gate, settings.state)
             elif credentials is None:
                 raise SettingError("mode Live needs the exchange's keys")
@@ -181,55 +175,19 @@ class Binance:
             self._venue.quoted(name, depth)
 
 
-async def _load(instruments: Instruments, limits: Limits) -> None:
-    """Read all instruments that Paper may trade: its exchange has to know them at the start.
-
-    Raises UnreachableError.
-    """
-    deadline = asyncio.get_running_loop().time() + _START_SECONDS
-    while True:
-        try:
-            if limits.allowed_symbols is not None:
-                await instruments.load(_with_values(limits.allowed_symbols, limits.money))
-            else:
-                await instruments.load_all(limits.money)
-        except UnreachableError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            log.warning("waiting for the exchange: %s", error)
-            await asyncio.sleep(_PAUSE_SECONDS)
-        else:
-            return
-
-
-def _with_values(symbols: Iterable[str], money: str) -> set[str]:
-    """Return the names of symbols, and of those that value their quote assets."""
-    pairs = [each.split("-") for each in symbols]
-    values = {quote + money for _, quote in pairs if quote != money}
-    return {base + quote for base, quote in pairs} | values
-
-
 async def _paper_side(
     stack: AsyncExitStack, instruments: Instruments, gate: Gate, state: Path | None
 ) -> _AccountSide:
     # Imported here: only Paper needs a whole exchange.
-    from tradingbot_gateway.binance.paper import PaperVenue, paper_application  # noqa: PLC0415
+    from tradingbot_gateway.binance.paper import paper_application, paper_venue  # noqa: PLC0415
 
-    venue = PaperVenue(
-        instruments.known().values(),
+    venue, credentials = paper_venue(
+        instruments.known(),
         paper_balance_of(gate.config.exchange, gate.limits.money),
         wall=gate.wall,
-        state=None if state is None else _beside(state),
+        state=beside(state),
     )
-    runner = web.AppRunner(paper_application(venue), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, _LOOPBACK, 0).start()
-    url = f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
+    url = await serve(stack, paper_application(venue))
     # No proxy on the way to the own process.
     session = await stack.enter_async_context(open_session(Egress()))
-    return _AccountSide(session, addresses(url), venue.credentials, venue)
-
-
-def _beside(state: Path) -> Path:
-    return state.with_name(state.name + ".paper")
+    return _AccountSide(session, addresses(url), credentials, venue)

@@ -1,16 +1,7 @@
-"""Paper: an exchange inside the gateway, which fills orders against the real market's quotes.
+"""Paper in Binance's dialect: the exchange inside the gateway speaks it too."""
 
-No order leaves the process. The account, its rules, its events and its errors are those of the
-simulated exchange, so the rest of the gateway, and the bot, find what they find in Live. The real
-exchange is asked for prices only, and needs no key.
-"""
-
-import json
-import logging
-import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,219 +9,30 @@ from aiohttp import web
 from tradingbot_exchange.binance.app import application
 from tradingbot_exchange.binance.limits import RateLimits
 from tradingbot_exchange.binance.spot import Settings
-from tradingbot_exchange.engine.matching import Engine
-from tradingbot_exchange.engine.types import (
-    Event,
-    Instrument,
-    OrderEvent,
-    Side,
-    Trade,
-)
-from tradingbot_exchange.market.liquidity import FUNDS, HOUSE, Quote, requote
-from tradingbot_exchange.market.symbols import Symbol
-from tradingbot_exchange.venue import ApiKey, Candle, Listener
+from tradingbot_exchange.engine.types import Instrument
+from tradingbot_exchange.venue import ApiKey
 
 from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.credentials import Credentials
-from tradingbot_gateway.errors import StateFileError
-from tradingbot_gateway.markets import Depth
+from tradingbot_gateway.paper import ACCOUNT, PaperVenue
 
-log = logging.getLogger(__name__)
-
-ACCOUNT = "paper"
 _NO_LIMITS = RateLimits(weight=10**9, orders_10s=10**6, orders_day=10**9)
-_MANY = 10**6
-_ZERO = Decimal(0)
 
 
-class PaperVenue:
-    """A venue whose books are the real market's: what the simulated exchange's dialect needs."""
-
-    def __init__(
-        self,
-        instruments: Iterable[Instrument],
-        balances: Mapping[str, Decimal],
-        *,
-        wall: Wall,
-        state: Path | None,
-    ) -> None:
-        """`state`: a file that keeps the account over a restart. Raises StateFileError."""
-        known = tuple(each for each in map(_roomy, instruments) if _usable(each))
-        self._symbols = {each.base + each.quote: _symbol(each) for each in known}
-        self._wall = wall
-        self._state = state
-        self._latest = 0
-        self._listeners: list[Listener] = []
-        key = secrets.token_hex(16)
-        self.credentials = Credentials(key, secrets.token_hex(16))
-        self._keys = {
-            key: ApiKey(name=key, account=ACCOUNT, secret=self.credentials.secret),
-        }
-        restored = None if state is None else _restored(state, known)
-        if restored is None:
-            self._engine = Engine(known)
-            self._open_accounts(balances)
-        else:
-            self._engine = restored
-            self._withdraw_quotes()
-
-    # The venue, as the dialect sees it
-
-    @property
-    def engine(self) -> Engine:
-        """The engine."""
-        return self._engine
-
-    @property
-    def keys(self) -> Mapping[str, ApiKey]:
-        """The one key, made at each start. Only the gateway has it."""
-        return self._keys
-
-    def now(self) -> int:
-        """Return the time in milliseconds. It never goes back."""
-        self._latest = max(self._latest, self._wall())
-        return self._latest
-
-    def market_time(self) -> int:
-        """Return the same: nothing skews this clock."""
-        return self.now()
-
-    def client_time(self) -> int:
-        """Return the machine's time in milliseconds."""
-        return self._wall()
-
-    def apply(self, change: Callable[[Engine, int], tuple[object, list[Event]]]) -> object:
-        """Change the engine, keep it, notify listeners, and return the first value."""
-        result, events = change(self._engine, self.now())
-        self._done(events)
-        return result
-
-    def advance(self) -> None:
-        """Do nothing: the market comes by itself."""
-
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with the events of each change; the result ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    def candles(self, symbol: str, interval_ms: int, *, start: int, end: int) -> list[Candle]:
-        """Return nothing: the real exchange has the candles."""
-        del symbol, interval_ms, start, end
-        return []
-
-    def trades(self, symbol: str, *, after_id: int = 0, limit: int = 1000) -> list[Trade]:
-        """Return nothing: the real exchange has the trades."""
-        del symbol, after_id, limit
-        return []
-
-    def credit(self, account: str, asset: str, amount: Decimal) -> None:
-        """Deposit, or withdraw if negative."""
-        self.apply(lambda engine, now: (None, engine.deposit(account, asset, amount, now=now)))
-
-    # The market
-
-    def quoted(self, name: str, depth: Depth) -> None:
-        """Take the real market's book: it fills what it meets, and triggers the stops it reaches.
-
-        Stops are compared with the best bid: a sale triggers when that is what can be had.
-        """
-        symbol = self._symbols.get(name)
-        if symbol is None or not depth.bids or not depth.asks:
-            return
-        now = self.now()
-        wanted = [Quote(Side.BUY, price, size) for price, size in depth.bids]
-        wanted += [Quote(Side.SELL, price, size) for price, size in depth.asks]
-        events = requote(self._engine, symbol, wanted, now=now)
-        events += self._engine.trade_through(
-            symbol.instrument.symbol, depth.bids[0][0], now=now, quantity=_ZERO
-        )
-        self._done(events)
-
-    def _done(self, events: Sequence[Event]) -> None:
-        if any(isinstance(each, OrderEvent) and each.order.account == ACCOUNT for each in events):
-            self._keep()
-        shown = [each for each in events if not _is_of_house(each)]
-        for listener in tuple(self._listeners) if shown else ():
-            listener(shown)
-
-    # State
-
-    def _open_accounts(self, balances: Mapping[str, Decimal]) -> None:
-        now = self.now()
-        self._engine.open_account(HOUSE, keeps_history=False)
-        assets = {
-            asset
-            for each in self._symbols.values()
-            for asset in (each.instrument.base, each.instrument.quote)
-        }
-        for asset in sorted(assets):
-            self._engine.deposit(HOUSE, asset, FUNDS, now=now)
-        for asset, amount in balances.items():
-            self._engine.deposit(ACCOUNT, asset, amount, now=now)
-        self._keep()
-
-    def _withdraw_quotes(self) -> None:
-        """Cancel the quotes of the last run: nothing may be filled at old prices."""
-        for order in self._engine.open_orders(HOUSE):
-            self._engine.cancel(HOUSE, order.id, now=self.now())
-
-    def _keep(self) -> None:
-        if self._state is None:
-            return
-        following = self._state.with_name(self._state.name + ".next")
-        try:
-            descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-                file.write(json.dumps(self._engine.snapshot()).encode())
-            following.replace(self._state)
-        except OSError as error:
-            raise StateFileError(
-                f"cannot write {self._state}: {error.strerror or error}"
-            ) from error
+def paper_venue(
+    instruments: Mapping[str, Instrument],
+    balances: Mapping[str, Decimal],
+    *,
+    wall: Wall,
+    state: Path | None,
+) -> tuple[PaperVenue, Credentials]:
+    """Return the exchange, and its key, which is made at each start. Raises StateFileError."""
+    credentials = Credentials(secrets.token_hex(16), secrets.token_hex(16))
+    key = ApiKey(name=credentials.key, account=ACCOUNT, secret=credentials.secret)
+    venue = PaperVenue(instruments, balances, key=key, wall=wall, state=state)
+    return venue, credentials
 
 
 def paper_application(venue: PaperVenue) -> web.Application:
     """Return the exchange of the account. It listens on loopback, for the gateway alone."""
     return application(venue, Settings(limits=_NO_LIMITS))
-
-
-def _restored(state: Path, instruments: Sequence[Instrument]) -> Engine | None:
-    try:
-        content = state.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StateFileError(f"cannot read {state}: {error.strerror or error}") from error
-    try:
-        return Engine.restore(instruments, json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StateFileError(
-            f"{state} is not the account of these symbols: remove it and the ledger to begin again"
-        ) from error
-
-
-def _usable(instrument: Instrument) -> bool:
-    """Whether the engine can hold the instrument's amounts, which have 8 decimal places."""
-    try:
-        Engine((instrument,))
-    except ValueError as error:
-        log.warning("%s can't be traded in Paper: %s", instrument.symbol, error)
-        return False
-    return True
-
-
-def _roomy(instrument: Instrument) -> Instrument:
-    """Let the market have as many orders as its book has levels."""
-    return replace(instrument, max_orders=_MANY)
-
-
-def _symbol(instrument: Instrument) -> Symbol:
-    return Symbol(
-        instrument=instrument, start_price=instrument.tick, size=instrument.lot, gap=instrument.tick
-    )
-
-
-def _is_of_house(event: Event) -> bool:
-    if isinstance(event, OrderEvent):
-        return event.order.account == HOUSE
-    return getattr(event, "account", None) == HOUSE

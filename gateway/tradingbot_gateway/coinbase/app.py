@@ -7,7 +7,7 @@ from tradingbot_exchange.bodies import read_body
 from tradingbot_exchange.coinbase.authentication import SignedRequest
 
 from tradingbot_gateway.answers import Answer
-from tradingbot_gateway.coinbase.calls import STREAM_PATHS, find
+from tradingbot_gateway.coinbase.calls import STREAM_PATHS, find, why_refused
 from tradingbot_gateway.coinbase.dispatch import Dispatch
 from tradingbot_gateway.coinbase.refusals import RefusalError
 from tradingbot_gateway.coinbase.websockets import WebSockets
@@ -49,7 +49,7 @@ async def _answer(dispatch: Dispatch, request: web.Request) -> Answer:
     call = find(request.method, path)
     if call is None:
         what = f"{request.method} {path[:_LONGEST_SHOWN]}"
-        return dispatch.refuse(what, RefusalError(what))
+        return dispatch.refuse(what, RefusalError(what, why_refused(request.method, path)))
     body = await read_body(request) if request.can_read_body else b""
     signed = SignedRequest(
         method=request.method,

@@ -6,9 +6,13 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+from tradingbot_api.enforcement import paper_balance_of
 from tradingbot_api.tradingbot import Mode
 from tradingbot_exchange.coinbase.engine_orders import BRACKET_SLIPPAGE
 
@@ -28,17 +32,31 @@ from tradingbot_gateway.coinbase.translation import Tag
 from tradingbot_gateway.coinbase.upstream import Signer, Upstream
 from tradingbot_gateway.coinbase.user_stream import UserStream
 from tradingbot_gateway.coinbase.websockets import WebSockets
-from tradingbot_gateway.connection import open_session
+from tradingbot_gateway.connection import Egress, open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
+from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
 from tradingbot_gateway.settings import GatewaySettings, address
+
+if TYPE_CHECKING:
+    from tradingbot_gateway.paper import PaperVenue
 
 log = logging.getLogger(__name__)
 
 _CLOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _AccountSide:
+    """Where the account is: the exchange, or the one inside the gateway."""
+
+    session: aiohttp.ClientSession
+    where: Addresses
+    signer: Signer
+    venue: "PaperVenue | None" = None
 
 
 class Coinbase:
@@ -50,16 +68,18 @@ class Coinbase:
         *,
         session: aiohttp.ClientSession,
         where: Addresses,
-        signer: Signer,
+        market: Upstream,
+        instruments: Instruments,
+        side: _AccountSide,
         handover: Handover,
     ) -> None:
         wall = gate.wall
         tag = Tag.of(gate.config.namespace, gate.config.name)
         clock = ServerClock(wall)
-        market = upstream = Upstream(session, where, signer, clock)
+        upstream = Upstream(side.session, side.where, side.signer, clock)
         self._upstream = upstream
         self._gate = gate
-        instruments = Instruments(market)
+        self._venue = side.venue
         self._feed = Feed(session, where.market, market, wall=wall, on_depth=self._quoted)
         self._markets = Markets(
             gate,
@@ -73,7 +93,7 @@ class Coinbase:
         self._account = Account(
             gate, upstream, markets=self._markets, queries=queries, trading=trading
         )
-        self._user_stream = UserStream(session, where.user, upstream)
+        self._user_stream = UserStream(side.session, side.where.user, upstream)
         gatekeeper = Gatekeeper(handover, clock)
         dispatch = Dispatch(
             gate,
@@ -84,9 +104,12 @@ class Coinbase:
             tag=tag,
             upstream=upstream,
             market=market,
+            quoted=None if side.venue is None else self._markets.for_order,
         )
         sockets = WebSockets(session, where.market, gatekeeper, self._account, tag=tag, wall=wall)
-        self._application = application(dispatch, sockets, headers={})
+        self._application = application(
+            dispatch, sockets, headers={} if side.venue is None else SIMULATED
+        )
         self.tls: ssl.SSLContext | None = handover.tls
 
     @classmethod
@@ -95,20 +118,36 @@ class Coinbase:
         cls, gate: Gate, settings: GatewaySettings, credentials: Credentials | None, *, wall: Wall
     ) -> "AsyncIterator[Coinbase]":
         """Yield a gateway, and close its connections at the end. Raises GatewayError."""
-        if gate.config.mode is Mode.PAPER:
-            raise SettingError("--dialect coinbase has no mode Paper yet: use Live, or binance")
-        if credentials is None:
-            raise SettingError("mode Live needs the exchange's keys")
         if settings.handover is None:
             raise SettingError("--dialect coinbase needs --handover DIRECTORY, shared with the bot")
         where = addresses(gate.config.exchange.base_url)
-        signer = Signer.of(credentials)
+        paper = gate.config.mode is Mode.PAPER
+        if not paper and credentials is None:
+            raise SettingError("mode Live needs the exchange's keys")
+        signer = None if paper or credentials is None else Signer.of(credentials)
         host, _ = address(settings.listen)
         now = dt.datetime.fromtimestamp(wall() / 1000, dt.UTC)
-        handover = hand_over(settings.handover, host, now=now)
+        state = settings.state
+        kept = None if state is None else state.with_name(state.name + ".handover")
+        handover = hand_over(settings.handover, host, now=now, kept=kept)
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(settings.egress()))
-            yield cls(gate, session=session, where=where, signer=signer, handover=handover)
+            market = Upstream(session, where, signer, ServerClock(wall))
+            instruments = Instruments(market)
+            if signer is None:
+                await load(instruments, gate.limits, str)
+                side = await _paper_side(stack, instruments, gate, settings.state)
+            else:
+                side = _AccountSide(session, where, signer)
+            yield cls(
+                gate,
+                session=session,
+                where=where,
+                market=market,
+                instruments=instruments,
+                side=side,
+                handover=handover,
+            )
 
     def application(self) -> web.Application:
         """Return what the bot connects to."""
@@ -121,7 +160,8 @@ class Coinbase:
             group.create_task(self._account.run())
             group.create_task(self._user_stream.follow(self._account))
             group.create_task(self._measure_clock())
-            group.create_task(follow_permissions(self._gate, self._queries.may_withdraw))
+            if self._venue is None:  # Paper has no key
+                group.create_task(follow_permissions(self._gate, self._queries.may_withdraw))
 
     async def _measure_clock(self) -> None:
         """Measure the clock now and then, the first time before tokens can be refused for it."""
@@ -134,3 +174,23 @@ class Coinbase:
 
     def _quoted(self, name: str, depth: Depth) -> None:
         self._markets.quoted(name, depth)
+        if self._venue is not None:
+            self._venue.quoted(name, depth)
+
+
+async def _paper_side(
+    stack: AsyncExitStack, instruments: Instruments, gate: Gate, state: Path | None
+) -> _AccountSide:
+    # Imported here: only Paper needs a whole exchange.
+    from tradingbot_gateway.coinbase.paper import paper_application, paper_venue  # noqa: PLC0415
+
+    venue, signer = paper_venue(
+        instruments.known(),
+        paper_balance_of(gate.config.exchange, gate.limits.money),
+        wall=gate.wall,
+        state=beside(state),
+    )
+    url = await serve(stack, paper_application(venue))
+    # No proxy on the way to the own process.
+    session = await stack.enter_async_context(open_session(Egress()))
+    return _AccountSide(session, addresses(url), signer, venue)

@@ -73,8 +73,33 @@ _PATTERNS = tuple(
     if "{" in each.path
 )
 
+_NOT_LISTED = "it is not on its list of calls"
+_WHY = {
+    ("POST", f"{V3}/orders/edit"): (
+        "an order keeps its id when it is changed, and its fills do not say under which terms they"
+        " were made; cancel the order, and send another one"
+    ),
+}
+"""Of calls that clients may expect to pass."""
+
+
+def why_refused(method: str, path: str) -> str:
+    """Return why a call that is not in the table is refused."""
+    return _WHY.get((method, path), _NOT_LISTED)
+
+
 STREAM_PATHS = ("/", "/ws")
 """WebSockets: market channels are passed through, the user channel is the gateway's own."""
+
+
+BEST_BID_ASK = f"{V3}/best_bid_ask"
+
+
+def public_twin(path: str) -> str | None:
+    """Return the path of the same data of the market without a key, or None if there is none."""
+    twin = path.replace(f"{V3}/", f"{V3}/market/", 1)
+    found = find("GET", twin)
+    return None if found is None or found.signed else twin
 
 
 def find(method: str, path: str) -> Allowed | None:

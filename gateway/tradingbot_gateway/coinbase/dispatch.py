@@ -1,8 +1,10 @@
 """One call of the bot over REST, to the answer that the bot gets."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qs
 
 from tradingbot_exchange.coinbase.authentication import SignedRequest
 from tradingbot_exchange.coinbase.errors import ApiError, RateLimitedError
@@ -11,11 +13,15 @@ from tradingbot_exchange.coinbase.order_requests import parse_json
 
 from tradingbot_gateway.answers import REFUSED_HEADER, Answer, NotSentError, encode_json
 from tradingbot_gateway.coinbase.account import Account
-from tradingbot_gateway.coinbase.calls import Allowed, Treatment
+from tradingbot_gateway.coinbase.calls import BEST_BID_ASK, Allowed, Treatment, public_twin
 from tradingbot_gateway.coinbase.proof import Gatekeeper
 from tradingbot_gateway.coinbase.queries import Queries
 from tradingbot_gateway.coinbase.rates import BOT_READS, Rate
-from tradingbot_gateway.coinbase.refusals import OrderRefusedError, RefusalError
+from tradingbot_gateway.coinbase.refusals import (
+    OrderRefusedError,
+    RefusalError,
+    UnknownProductError,
+)
 from tradingbot_gateway.coinbase.trading import Trading
 from tradingbot_gateway.coinbase.translation import Tag
 from tradingbot_gateway.coinbase.upstream import Upstream
@@ -45,8 +51,12 @@ class Dispatch:
         tag: Tag,
         upstream: Upstream,
         market: Upstream,
+        quoted: Callable[[str], Awaitable[object]] | None,
     ) -> None:
-        """`upstream` has the account, `market` the prices: one exchange, except in Paper."""
+        """`upstream` has the account, `market` the prices: one exchange, except in Paper.
+
+        `quoted`: in Paper, it returns when the account's exchange has the quotes of a product.
+        """
         self._gate = gate
         self._gatekeeper = gatekeeper
         self._account = account
@@ -55,6 +65,7 @@ class Dispatch:
         self._tag = tag
         self._upstream = upstream
         self._market = market
+        self._quoted = quoted
         self._bot_rate = Rate(BOT_READS, gate.wall)
 
     async def answer(self, call: Allowed, request: SignedRequest, body: bytes) -> Answer:
@@ -92,6 +103,12 @@ class Dispatch:
             return await self._trading.cancel(sent)
         if not self._bot_rate.take():
             raise RateLimitedError
+        if self._quoted is not None:
+            twin = public_twin(path)
+            if twin is not None:  # the account's exchange knows quotes alone
+                return await self._market.public(method, twin, request.query)
+            if path == BEST_BID_ASK:
+                await self._quote(request.query, self._quoted)
         asked = self._gate.wall()
         body = sent if method == "POST" else None
         answer = await self._upstream.call(method, path, request.query, body)
@@ -107,6 +124,12 @@ class Dispatch:
         else:
             await self._show_orders(shown, asked)
         return answer.with_body(shown)
+
+    async def _quote(self, query: str, quoted: Callable[[str], Awaitable[object]]) -> None:
+        """Have quotes of the products that a query names. Those that can't be traded have none."""
+        for name in parse_qs(query).get("product_ids", ()):
+            with suppress(UnknownProductError):
+                await quoted(name)
 
     async def _show_orders(self, shown: dict[str, Any], asked: int) -> None:
         """Count what the bot is about to learn, and show its orders as it has sent them."""

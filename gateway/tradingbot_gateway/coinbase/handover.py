@@ -1,27 +1,40 @@
-"""What the bot gets: a certificate authority and a key of its own, made at each start.
+"""What the bot gets: a certificate authority and a key of its own.
 
 Coinbase's clients want TLS and a well-formed private key. The gateway keeps the authority's key
-nowhere, and its certificate's key in memory. The bot's key opens nothing but this gateway.
+nowhere. The bot's key opens nothing but this gateway.
+
+A bot reads the files when it starts. If a gateway restarts alone, in the pod of a bot that goes on,
+its bot must still reach it, or could not sell. So what was made is kept beside the ledger, if there
+is one, and handed over again; a start without it makes everything again.
 """
 
 import datetime as dt
 import ipaddress
+import json
+import logging
 import os
+import re
 import secrets
 import ssl
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tradingbot_api.gateway_pod import BUNDLE_FILE, CA_FILE, KEY_FILE, SECRET_FILE
 
-from tradingbot_gateway.errors import SettingError
+from tradingbot_gateway.errors import SettingError, StateFileError
 
-CA_FILE, KEY_FILE, SECRET_FILE = "ca.crt", "api-key", "api-secret"
+log = logging.getLogger(__name__)
+
 _DAYS = 3650
+_KEPT_DAYS = 365
+"""After this time, a start makes everything again."""
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""Names of certificates in a directory of authorities, as OpenSSL looks for them."""
 _NAMES = ("localhost",)
 _ADDRESSES = ("127.0.0.1", "::1")
 _PEM = serialization.Encoding.PEM
@@ -36,22 +49,98 @@ class Handover:
     tls: ssl.SSLContext = field(repr=False)
 
 
-def hand_over(directory: Path, host: str, *, now: dt.datetime) -> Handover:
-    """Make an authority, a certificate and a key, and write what the bot needs to `directory`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What one start has made. `chain` has the certificate and its key; texts are PEM."""
 
-    `host`: the address that the gateway listens on for the bot, beside those of loopback. Raises
-    SettingError if the directory can't be written.
+    host: str
+    time: float
+    authority: str
+    chain: str = field(repr=False)
+    key_name: str
+    secret: str = field(repr=False)
+
+    def handover(self) -> Handover:
+        """Return what the gateway needs of it. Raises ValueError, ssl.SSLError."""
+        key = serialization.load_pem_private_key(self.secret.encode(), None)
+        public = key.public_key().public_bytes(
+            _PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return Handover(self.key_name, public.decode(), _context(self.chain.encode()))
+
+
+def hand_over(
+    directory: Path, host: str, *, now: dt.datetime, kept: Path | None = None
+) -> Handover:
+    """Write what the bot needs to `directory`: an authority and a key, made here or before.
+
+    `host`: the address that the gateway listens on for the bot, beside those of loopback. `kept`: a
+    file with what an earlier start has made. Raises SettingError if the directory can't be written,
+    StateFileError if the file can't.
     """
+    made = None if kept is None else _kept(kept, host, now)
+    if made is None:
+        made = _make(host, now)
+        if kept is not None:
+            _keep(kept, made)
+    handover = made.handover()
+    bundle = "".join((*_public_authorities(), made.authority))
+    for file, content in (
+        (CA_FILE, made.authority),
+        (BUNDLE_FILE, bundle),
+        (KEY_FILE, made.key_name),
+        (SECRET_FILE, made.secret),
+    ):
+        _write(directory / file, content.encode())
+    return handover
+
+
+def _make(host: str, now: dt.datetime) -> _Made:
     authority, certificate, private = _certificates(host, now)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = f"organizations/tradingbot-gateway/apiKeys/{secrets.token_hex(8)}"
     secret = key.private_bytes(
         _PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    for file, content in ((CA_FILE, authority), (KEY_FILE, name.encode()), (SECRET_FILE, secret)):
-        _write(directory / file, content)
-    public = key.public_key().public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return Handover(name, public.decode(), _context(certificate + private))
+    return _Made(
+        host=host,
+        time=now.timestamp(),
+        authority=authority.decode(),
+        chain=(certificate + private).decode(),
+        key_name=f"organizations/tradingbot-gateway/apiKeys/{secrets.token_hex(8)}",
+        secret=secret.decode(),
+    )
+
+
+def _kept(path: Path, host: str, now: dt.datetime) -> _Made | None:
+    """Return what an earlier start has made, None if there is nothing that can be used."""
+    try:
+        made = _Made(**json.loads(path.read_bytes()))
+        made.handover()
+        age = dt.timedelta(seconds=now.timestamp() - made.time)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, ssl.SSLError) as error:
+        log.warning("what was handed over before can't be used: %s", type(error).__name__)
+        return None
+    usable = made.host == host and dt.timedelta() <= age < dt.timedelta(days=_KEPT_DAYS)
+    return made if usable else None
+
+
+def _keep(path: Path, made: _Made) -> None:
+    try:
+        _replace(path, json.dumps(asdict(made)).encode(), mode=0o600)
+    except OSError as error:
+        raise StateFileError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _public_authorities() -> list[str]:
+    """Return the authorities that this machine trusts: a bot has other addresses to reach, too."""
+    found = ssl.create_default_context().get_ca_certs(binary_form=True)
+    if found:
+        return [ssl.DER_cert_to_PEM_cert(each) for each in found]
+    directory = ssl.get_default_verify_paths().capath  # OpenSSL reads it when it needs one
+    files = sorted(Path(directory).iterdir()) if directory else []
+    return [each.read_text() for each in files if _HASHED.fullmatch(each.name)]
 
 
 def _certificates(host: str, now: dt.datetime) -> tuple[bytes, bytes, bytes]:
@@ -140,13 +229,17 @@ def _context(chain: bytes) -> ssl.SSLContext:
 
 def _write(path: Path, content: bytes) -> None:
     """Replace a file at once. The other containers of the pod read it as other users."""
-    following = path.with_name(path.name + ".next")
     try:
-        descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-            file.write(content)
-        following.replace(path)
+        _replace(path, content, mode=0o644)
     except OSError as error:
         raise SettingError(
             f"--handover {path.parent}: cannot write {path.name}: {error.strerror or error}"
         ) from error
+
+
+def _replace(path: Path, content: bytes, *, mode: int) -> None:
+    following = path.with_name(path.name + ".next")
+    descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+        file.write(content)
+    following.replace(path)

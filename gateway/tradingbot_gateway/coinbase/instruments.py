@@ -22,6 +22,8 @@ _SPOT = "SPOT"
 _UNLIMITED = Decimal(10**12)
 _FEE = Decimal("0.006")
 """The taker's fee of the first tier. Only Paper uses it."""
+_MOST_ORDERS = 500
+"""Open orders of a product. Stops have no limit of their own."""
 
 
 class Instruments:
@@ -110,4 +112,6 @@ def read_instrument(product: Mapping[str, Any]) -> Instrument | None:
         maker_fee=_FEE,
         taker_fee=_FEE,
         fee_in_quote=True,
+        max_orders=_MOST_ORDERS,
+        max_stops=_MOST_ORDERS,
     )

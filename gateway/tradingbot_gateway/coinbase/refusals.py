@@ -35,8 +35,8 @@ ATTACHED_ORDERS = Failure(
 class RefusalError(ApiError):
     """A call that is not on the list. `control` names what refused."""
 
-    def __init__(self, what: str) -> None:
-        text = f"The risk gateway refuses {what}: it is not on its list of calls."
+    def __init__(self, what: str, why: str) -> None:
+        text = f"The risk gateway refuses {what}: {why}."
         super().__init__(403, "PERMISSION_DENIED", text)
         self.control = NOT_ALLOWED
 

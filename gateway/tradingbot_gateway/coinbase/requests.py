@@ -17,6 +17,9 @@ from tradingbot_gateway.sending import core_order
 _CLIENT_ID = re.compile(r"[!-.0-~]+")
 """Printable ASCII without a space and without a slash."""
 
+_NOT_SENT = frozenset({"preview_id"})
+"""What is judged is what is sent, and not what a preview of another order may have said."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -45,7 +48,10 @@ def read_submission(body: Mapping[str, object], tag: Tag) -> Submission:
     return Submission(
         request=Request(orders=orders, group=client_id if len(orders) > 1 else None),
         client_id=client_id,
-        body={**body, "client_order_id": tag.marked(client_id)},
+        body={
+            **{name: value for name, value in body.items() if name not in _NOT_SENT},
+            "client_order_id": tag.marked(client_id),
+        },
         ends_at_once=form in {"market_market_ioc", "sor_limit_ioc", "limit_limit_fok"},
     )
 

@@ -12,13 +12,13 @@ from tradingbot_gateway.answers import Answer, encode_json
 from tradingbot_gateway.coinbase.queries import MINUTE_MS, Queries
 from tradingbot_gateway.coinbase.refusals import LOCKED, refused
 from tradingbot_gateway.coinbase.requests import Submission, read_submission
-from tradingbot_gateway.coinbase.translation import Tag, own_body
+from tradingbot_gateway.coinbase.translation import Tag, is_protection, own_body
 from tradingbot_gateway.coinbase.upstream import Upstream
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.risk.actions import Cancel, Place
-from tradingbot_gateway.risk.types import Order
+from tradingbot_gateway.risk.types import Order, Purpose
 from tradingbot_gateway.risk.verdicts import Refused, Release
 from tradingbot_gateway.sending import Sending
 
@@ -133,12 +133,39 @@ class Trading:
     # Cancels
 
     async def cancel(self, body: Mapping[str, object]) -> Answer:
-        """Send a cancel of the bot, which is never refused. Raises ApiError, UnreachableError."""
+        """Send a cancel of the bot, which is never refused. Raises ApiError, UnreachableError.
+
+        Of the bot's own orders alone: those of the gateway, of people and of other bots on the
+        account do not exist for the bot.
+        """
         ids = parse_cancel(body)
-        answer = await self._upstream.call("POST", CANCEL, body={"order_ids": ids})
-        if answer.succeeded:
-            await self._count_canceled(ids)
-        return answer
+        others = await self._others(ids)
+        own = [each for each in ids if each not in others]
+        answer = Answer(200, encode_json({"results": []}), _JSON)
+        if own:
+            answer = await self._upstream.call("POST", CANCEL, body={"order_ids": own})
+            if not answer.succeeded:
+                return answer
+            await self._count_canceled(own)
+        return answer if not others else answer.with_body(_with_unknown(answer.json(), ids, others))
+
+    async def _others(self, ids: Iterable[str]) -> frozenset[str]:
+        """Return those ids of orders that are not the bot's."""
+        orders = self._gate.desk.ledger.state.orders.values()
+        own = {each.exchange_id for each in orders if each.purpose is Purpose.BOT}
+        unknown = {each for each in ids if each not in own}
+        if not unknown:
+            return frozenset()
+        try:
+            views = await self._queries.orders([("order_ids", each) for each in sorted(unknown)])
+        except UnreachableError as error:
+            log.warning("canceled orders could not be read: %s", error)
+            return frozenset()  # better that a cancel passes than that one of the bot does not
+        return frozenset(unknown - {view["order_id"] for view in views if self._is_bots(view)})
+
+    def _is_bots(self, view: Json) -> bool:
+        client_id = self._tag.original(str(view.get("client_order_id")))
+        return client_id is not None and not is_protection(client_id)
 
     async def _count_canceled(self, ids: Iterable[str]) -> None:
         """Count the end of canceled orders, so that the bot can enter again at once."""
@@ -187,6 +214,14 @@ class Trading:
             "the exchange did not take an order of the gateway",
             extra={"purpose": place.purpose.value, "status": answer.status},
         )
+
+
+def _with_unknown(body: Json, ids: Iterable[str], others: frozenset[str]) -> Json:
+    """Return the answer to a cancel with a result for each of the bot's ids, in their order."""
+    unknown = {"success": False, "failure_reason": "UNKNOWN_CANCEL_ORDER"}
+    found = {each["order_id"]: each for each in body["results"]}
+    results = ({**unknown, "order_id": each} if each in others else found.get(each) for each in ids)
+    return {**body, "results": [each for each in results if each is not None]}
 
 
 def _is_refused(answer: Answer) -> bool:

@@ -45,8 +45,11 @@ _GATEWAY_PARTS = {
     "TRADINGBOT_GATEWAY_PROXY_URL": "exchange.proxyURL",
     "TRADINGBOT_GATEWAY_CA_BUNDLE": "exchange.caBundle",
     "TRADINGBOT_GATEWAY_DIALECT": "exchange.dialect",
+    "TRADINGBOT_GATEWAY_HANDOVER": "exchange.dialect",
 }
-_ONLY_ONE_OF_THEM = frozenset({*manifests.CREDENTIAL_VARIABLES, BASE_URL_ENV, *PROXY_ENV, *CA_ENV})
+_ONLY_ONE_OF_THEM = frozenset(
+    (*manifests.CREDENTIAL_VARIABLES, BASE_URL_ENV, *gateway.HANDOVER_ENV, *PROXY_ENV, *CA_ENV)
+)
 """Variables of the bot that it has only with a gateway, or only without one."""
 _SETTINGS_OF_THE_GATEWAY = frozenset({"dialect", "quoteCurrency", "paperBalance"})
 _VOLUMES = {CLAIM_VOLUME: "pod.storage", CA_VOLUME: "exchange.caBundle"}
@@ -130,6 +133,11 @@ def _without_gateway(template: JsonObject) -> JsonObject:
     containers = [
         {
             **{name: value for name, value in found.items() if name != "ports"},
+            "volumeMounts": [
+                each
+                for each in mappings(found.get("volumeMounts"))
+                if each.get("name") not in gateway.VOLUMES
+            ],
             "env": [
                 each
                 for each in mappings(found.get("env"))

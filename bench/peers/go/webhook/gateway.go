@@ -104,10 +104,7 @@ func gatewayDialect(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 	case !hasGateway(spec):
 	case dialectOf(spec.Exchange) == "":
 		r.add(field.Required(dialectPath, "enforcement: Gateway needs the API that a Custom exchange"+
-			" speaks; if that is not Binance, use enforcement: Bot"), dialectNeeds...)
-	case dialectOf(spec.Exchange) == "Coinbase":
-		r.invalid(enforcementPath, "Gateway", "a gateway in a bot's pod can't speak the API of Coinbase yet;"+
-			" use Bot", dialectNeeds...)
+			" speaks; if that is neither Binance nor Coinbase, use enforcement: Bot"), dialectNeeds...)
 	}
 }
 
@@ -147,7 +144,7 @@ func paperBalance(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 // breaksGatewaySchema is for a spec whose every field has the right form.
 func breaksGatewaySchema(spec *v1.TradingBotSpec) bool {
 	return isAnothersDialect(spec.Exchange) ||
-		hasGateway(spec) && dialectOf(spec.Exchange) != "Binance" ||
+		hasGateway(spec) && dialectOf(spec.Exchange) == "" ||
 		hasDoubles(spec.RiskManagement.AllowedSymbols) || hasDoubles(balanceAssets(spec.Exchange))
 }
 
@@ -156,22 +153,21 @@ func limitsKeptByBot(r *report, spec *v1.TradingBotSpec, _ time.Time) {
 		return
 	}
 	detail := "Bot in mode Live: only the bot itself keeps these limits, and it has the keys"
-	switch dialectOf(spec.Exchange) {
-	case "":
-		detail += "; use Gateway, with exchange.dialect, if the exchange speaks the API of Binance"
-	case "Binance":
+	if dialectOf(spec.Exchange) == "" {
+		detail += "; use Gateway, with exchange.dialect, if the exchange speaks the API of Binance or Coinbase"
+	} else {
 		detail += "; use Gateway"
 	}
 	r.warn(enforcementPath.String(), detail)
 }
 
-// hasGateway: the default is Gateway for Binance, and Bot for other exchanges.
+// hasGateway: the default is Gateway for Binance and Coinbase, and Bot for Custom.
 func hasGateway(spec *v1.TradingBotSpec) bool {
 	chosen, exchange := spec.RiskManagement.Enforcement, spec.Exchange
 	if chosen != nil {
 		return *chosen == "Gateway"
 	}
-	return *exchange.Name == "Binance" && (exchange.Dialect == nil || *exchange.Dialect == "Binance")
+	return *exchange.Name != "Custom" && (exchange.Dialect == nil || *exchange.Dialect == *exchange.Name)
 }
 
 func isAnothersDialect(exchange *v1.Exchange) bool {

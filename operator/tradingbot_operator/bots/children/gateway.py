@@ -12,17 +12,30 @@ by itself; it is restarted only after STARTUP_SECONDS, which loses nothing.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tradingbot_api.enforcement import dialect_of
 from tradingbot_api.entry_grant import ANNOTATION
-from tradingbot_api.exchange import Exchange
+from tradingbot_api.exchange import Dialect, Exchange
 from tradingbot_api.gateway_pod import (
+    BUNDLE_FILE,
+    CA_FILE,
+    CA_FILE_ENV,
     CONTAINER,
     DRAIN_PORT,
     EXCHANGE_PORT,
+    KEY_FILE,
+    KEY_FILE_ENV,
     PLACEHOLDER,
     REPORT_PORT,
+    SECRET_FILE,
+    SECRET_FILE_ENV,
 )
 from tradingbot_api.model import JsonObject
-from tradingbot_api.pod_parts import BASE_URL_ENV, CONFIG_DIRECTORY, TEMPORARY_DIRECTORY
+from tradingbot_api.pod_parts import (
+    BASE_URL_ENV,
+    CONFIG_DIRECTORY,
+    GATEWAY_DIRECTORY,
+    TEMPORARY_DIRECTORY,
+)
 from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
 from tradingbot_operator import CONFIG_KEY
@@ -33,7 +46,22 @@ TEMPORARY_VOLUME = "gateway-tmp"
 GRANT_VOLUME = "gateway-grant"
 GRANT_DIRECTORY = "/etc/tradingbot-grant"
 GRANT_FILE = "entries"
-VOLUMES = frozenset({STATE_VOLUME, TEMPORARY_VOLUME, GRANT_VOLUME})
+HANDOVER_VOLUME = "gateway-handover"
+VOLUMES = frozenset({STATE_VOLUME, TEMPORARY_VOLUME, GRANT_VOLUME, HANDOVER_VOLUME})
+
+_HANDED_OVER = {
+    CA_FILE_ENV: CA_FILE,
+    KEY_FILE_ENV: KEY_FILE,
+    SECRET_FILE_ENV: SECRET_FILE,
+}
+_TRUST = {
+    "SSL_CERT_FILE": BUNDLE_FILE,
+    "REQUESTS_CA_BUNDLE": BUNDLE_FILE,
+    "NODE_EXTRA_CA_CERTS": CA_FILE,
+}
+"""How HTTP clients find authorities: the last one adds to those of the image, the others replace
+them. A bot may set them by itself."""
+HANDOVER_ENV = frozenset(_HANDED_OVER)
 
 STARTUP_SECONDS = 600
 _PREFIX = "TRADINGBOT_GATEWAY_"
@@ -96,6 +124,7 @@ def sidecar(
             {"name": GRANT_VOLUME, "mountPath": GRANT_DIRECTORY, "readOnly": True},
             {"name": STATE_VOLUME, "mountPath": STATE_DIRECTORY},
             {"name": TEMPORARY_VOLUME, "mountPath": TEMPORARY_DIRECTORY},
+            *handover_mounts(spec.exchange, read_only=False),
             *ca_mounts,
         ],
     }
@@ -129,6 +158,8 @@ def _settings(spec: TradingBotSpec, *, ca_file: str) -> Iterator[JsonObject]:
         "GRANT_FILE": f"{GRANT_DIRECTORY}/{GRANT_FILE}",
         "STATE": f"{STATE_DIRECTORY}/ledger.jsonl",
     }
+    if hands_over(exchange):
+        found["HANDOVER"] = GATEWAY_DIRECTORY
     if exchange.proxy_url is not None:
         found["PROXY_URL"] = exchange.proxy_url
     if exchange.ca_bundle is not None:
@@ -145,21 +176,42 @@ def _pod_uid() -> JsonObject:
     }
 
 
-def bot_variables(keys: dict[str, str]) -> Iterator[JsonObject]:
+def hands_over(exchange: Exchange) -> bool:
+    """Return whether a bot needs files of its gateway: a private key, and an authority for TLS."""
+    return dialect_of(exchange) is Dialect.COINBASE
+
+
+def bot_variables(spec: TradingBotSpec, keys: dict[str, str]) -> Iterator[JsonObject]:
     """Yield what the bot has in place of the exchange's keys, and where it finds the gateway."""
     for name in keys:
         yield {"name": name, "value": PLACEHOLDER}
-    yield {"name": BASE_URL_ENV, "value": f"http://127.0.0.1:{EXCHANGE_PORT}"}
+    if not hands_over(spec.exchange):
+        yield {"name": BASE_URL_ENV, "value": f"http://127.0.0.1:{EXCHANGE_PORT}"}
+        return
+    yield {"name": BASE_URL_ENV, "value": f"https://127.0.0.1:{EXCHANGE_PORT}"}
+    own = {each.name for each in (spec.pod and spec.pod.env) or ()}
+    for name, file in (_HANDED_OVER | _TRUST).items():
+        if name not in own:
+            yield {"name": name, "value": f"{GATEWAY_DIRECTORY}/{file}"}
 
 
-def volumes() -> Iterator[JsonObject]:
-    """Yield the gateway's own volumes. The bot mounts none, so it can't touch the books."""
+def handover_mounts(exchange: Exchange, *, read_only: bool) -> Iterator[JsonObject]:
+    """Yield where the files are that the gateway hands to the bot."""
+    if hands_over(exchange):
+        mount = {"name": HANDOVER_VOLUME, "mountPath": GATEWAY_DIRECTORY}
+        yield {**mount, "readOnly": True} if read_only else mount
+
+
+def volumes(exchange: Exchange) -> Iterator[JsonObject]:
+    """Yield the gateway's volumes. The bot mounts none of them but what is handed over."""
     yield {"name": STATE_VOLUME, "emptyDir": {"sizeLimit": "256Mi"}}
     # The kubelet writes the annotation into the file within a second of its change.
     field = {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{ANNOTATION}']"}
     items = [{"path": GRANT_FILE, "fieldRef": field}]
     yield {"name": GRANT_VOLUME, "downwardAPI": {"items": items}}
     yield {"name": TEMPORARY_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}
+    if hands_over(exchange):
+        yield {"name": HANDOVER_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}
 
 
 def without_proxy(exchange: Exchange) -> Exchange:

@@ -300,7 +300,7 @@ def _pod(bot: Bot, spec: TradingBotSpec, surroundings: Surroundings) -> JsonObje
         "volumes": [
             {"name": "config", "configMap": {"name": child_name("ConfigMap", bot.meta.name)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
-            *(gateways.volumes() if with_gateway else ()),
+            *(gateways.volumes(spec.exchange) if with_gateway else ()),
             *pod_options.volumes(bot.meta.name, spec),
         ],
     }
@@ -341,7 +341,7 @@ def _container(spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
         **({} if with_gateway else {"ports": [port]}),
         "env": [
             *(
-                gateways.bot_variables(credential_keys(exchange))
+                gateways.bot_variables(spec, credential_keys(exchange))
                 if with_gateway
                 else _credential_variables(exchange)
             ),
@@ -357,6 +357,7 @@ def _container(spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "tmp", "mountPath": TEMPORARY_DIRECTORY},
+            *(gateways.handover_mounts(exchange, read_only=True) if with_gateway else ()),
             *pod_options.mounts(seen),
         ],
     }
