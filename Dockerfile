@@ -60,6 +60,7 @@ COPY certs certs
 COPY exchange exchange
 COPY gateway gateway
 COPY kubeconfig kubeconfig
+COPY process process
 COPY cli cli
 # --no-deps: the dependencies were installed above.
 RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \

@@ -19,7 +19,7 @@ REPOSITORY ?=
 TAG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install postgresql up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway generate built-in-types picture crds lock npm-files browser lint-page lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
+.PHONY: help install postgresql up down clean status restart tour crash calm test coverage test-clients e2e-cluster e2e-cluster-parts storm soak breaches lint lint-types lint-style bench bench-webhooks bench-operator bench-exchange bench-gateway bench-registry generate built-in-types picture crds lock npm-files browser lint-page lint-imports lint-generated lint-words lint-workflows wheel chart-package chart-push install-yaml image-push sbom release-artifacts release-check release-notes
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,7 +116,7 @@ lint-workflows: install ## run actionlint and zizmor alone, on .github
 lint-page: install ## check the types of the registry's page alone (needs npm; not part of lint)
 	@PYTHONPATH=hack .venv/bin/python hack/page_types.py
 
-bench: bench-webhooks bench-operator bench-exchange bench-gateway ## run the benchmarks
+bench: bench-webhooks bench-operator bench-exchange bench-gateway bench-registry ## run the benchmarks
 
 bench-webhooks: install ## compare the webhooks with a peer in Go (bench/results/webhooks.json)
 	@PYTHONPATH=hack .venv/bin/python -m bench webhooks
@@ -129,6 +129,9 @@ bench-exchange: install ## measure the simulated exchange (bench/results/exchang
 
 bench-gateway: install ## compare the gateway with a proxy in Go (bench/results/gateway.json)
 	@PYTHONPATH=hack .venv/bin/python -m bench gateway
+
+bench-registry: install ## compare the registry with FastAPI and axum (bench/results/registry.json; needs cargo)
+	@PYTHONPATH=hack .venv/bin/python -m bench registry
 
 generate: install ## write the generated files: CRDs, chart templates, reference pages
 	@PYTHONPATH=hack .venv/bin/python -m codegen.generate

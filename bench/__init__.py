@@ -1,4 +1,4 @@
-"""Benchmarks against peers in Go. `docs/benchmarks.md` explains them."""
+"""Benchmarks against peers in Go, Rust and Python. `docs/benchmarks.md` explains them."""
 
 import sys
 from pathlib import Path

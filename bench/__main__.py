@@ -1,4 +1,4 @@
-"""Measure the webhooks, the operator or the gateway against a peer in Go, or the exchange alone.
+"""Measure a part of the product against its peers, or the exchange alone.
 
 Prints a table and writes it as JSON.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.exchange.benchmark import exchange
 from bench.gateway.benchmark import gateway
 from bench.operator.benchmark import add_operator_arguments, operator
+from bench.registry.benchmark import registry
 from bench.webhooks.benchmark import webhooks
 
 RESULTS = Path(__file__).parent / "results"
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument(
         "benchmark",
         nargs="?",
-        choices=["webhooks", "operator", "exchange", "gateway"],
+        choices=["webhooks", "operator", "exchange", "gateway", "registry"],
         default="webhooks",
     )
     parser.add_argument(
@@ -37,6 +38,8 @@ def main() -> None:
         exchange(quick=arguments.quick, results=RESULTS, say=_say)
     elif arguments.benchmark == "gateway":
         gateway(quick=arguments.quick, results=RESULTS, say=_say)
+    elif arguments.benchmark == "registry":
+        registry(quick=arguments.quick, results=RESULTS, say=_say)
     else:
         webhooks(quick=arguments.quick, results=RESULTS, say=_say)
 

@@ -1,4 +1,4 @@
-"""Bots in mode Live with a gateway, as local pods, on a simulated exchange that speaks TLS."""
+"""Bots in mode Live with a gateway, their default, as local pods, on an exchange that has TLS."""
 
 import itertools
 import ssl
@@ -79,7 +79,6 @@ class LiveBot:
                     },
                     "mode": "Live",
                     "riskManagement": {
-                        "enforcement": "Gateway",
                         "maxPositionSize": "1000",
                         "dailyLossLimit": "500",
                         "maxOrdersPerMinute": 100000,

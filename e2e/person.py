@@ -212,8 +212,12 @@ def sample(name: str) -> Object:
 
 
 def sample_bot(**changes: Any) -> Object:
-    """The sample bot, with fields of its spec replaced or (None) left out."""
+    """The sample bot, with fields of its spec replaced or (None) left out.
+
+    It keeps its limits itself: most tests are not about a gateway.
+    """
     bot = deepcopy(sample("tradingbot.yaml"))
+    bot["spec"]["riskManagement"]["enforcement"] = "Bot"
     bot["spec"] = {
         key: value for key, value in {**bot["spec"], **changes}.items() if value is not None
     }

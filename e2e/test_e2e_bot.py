@@ -18,13 +18,20 @@ def operator_writes(person: Person) -> list[str]:
 
 
 def test_an_applied_bot_is_defaulted_runs_and_reports_its_children(person: Person) -> None:
-    assert "created" in person.apply(sample("secret.yaml"), sample_bot()).stdout
+    sent = sample("tradingbot.yaml")
+    assert "enforcement" not in sent["spec"]["riskManagement"]
+    assert "created" in person.apply(sample("secret.yaml"), sent).stdout
     bot = person.await_phase(BOT, "Running")
     assert bot["spec"]["mode"] == "Paper"
     assert bot["spec"]["resources"] == {"limits": {"cpu": "500m", "memory": "256Mi"}}
     assert bot["status"]["effective"] == {
-        "riskManagement": {"takeProfitPercentage": "5", "enforcement": "Bot"},
+        "riskManagement": {"takeProfitPercentage": "5", "enforcement": "Gateway"},
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+        "exchange": {
+            "dialect": "Binance",
+            "quoteCurrency": "USDT",
+            "paperBalance": [{"asset": "USDT", "amount": "10000"}],
+        },
     }
     assert condition(bot, "Ready")["status"] == "True"
     assert bot["status"]["deployedResources"] == [
@@ -37,6 +44,10 @@ def test_an_applied_bot_is_defaulted_runs_and_reports_its_children(person: Perso
         (owner,) = found["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["uid"]) == ("TradingBot", bot["metadata"]["uid"])
         assert owner["controller"]
+        if child == "deployment":
+            pod = found["spec"]["template"]["spec"]
+            assert [container["name"] for container in pod["initContainers"]] == ["gateway"]
+            assert sent["spec"]["exchange"]["apiKeySecret"] not in repr(pod["containers"])
 
 
 def test_kubectl_wait_and_get_show_a_ready_bot(person: Person) -> None:

@@ -4,7 +4,9 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from tradingbot_api.contract import BotConfig, RiskReport
 from tradingbot_api.trading_day import calendar_day, trading_day
 from tradingbot_api.tradingbot import Schedule
 from tradingbot_dev.control_plane.ports import Ports
+from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs" / "examples" / "bot.py"
@@ -148,6 +151,30 @@ def test_it_reports_takes_up_a_changed_bot_json_and_ends_when_asked(
 
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(timeout=10) == 0
+
+
+def test_behind_a_gateway_it_leaves_the_report_and_its_port_to_it(volume: Volume) -> None:
+    with socket.create_server(("", 0)) as gateway:
+        environment = {
+            **os.environ,
+            "TRADINGBOT_CONFIG": str(volume.file),
+            "PORT": str(gateway.getsockname()[1]),
+            "EXCHANGE_BASE_URL": "http://127.0.0.1:8081",
+        }
+        process = subprocess.Popen([sys.executable, str(EXAMPLE)], env=environment)
+        try:
+            eventually(lambda: catches_sigterm(process.pid))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=STUCK_SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def catches_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (caught,) = re.findall(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
+    return bool(int(caught, 16) & 1 << (signal.SIGTERM - 1))
 
 
 def test_a_bot_json_that_is_none_changes_nothing(running: Running, volume: Volume) -> None:

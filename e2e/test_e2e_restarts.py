@@ -104,6 +104,26 @@ def test_each_restart_names_what_it_is_for(person: Person) -> None:
         assert any(f"a change of {cause}" in told for told in messages(person, "Restarting"))
 
 
+def test_a_bot_in_live_loses_its_keys_by_a_word_only(person: Person) -> None:
+    name = person.running_bot(mode="Live", updatePolicy="Immediate")["metadata"]["name"]
+    before, running = deployment(person), pods(person)
+
+    person.patched("tradingbot", name, {"spec": {"riskManagement": {"enforcement": None}}})
+
+    (kept,) = eventually(lambda: person.warnings(name, "EnforcementKept"))
+    assert kept.startswith("spec.riskManagement.enforcement is not set")
+    assert deployment(person)["metadata"]["generation"] == before["metadata"]["generation"]
+    assert pods(person) == running
+
+    person.patched("tradingbot", name, {"spec": {"riskManagement": {"enforcement": "Gateway"}}})
+
+    (told,) = eventually(lambda: messages(person, "Restarting"))
+    assert "a change of riskManagement.enforcement" in told
+    eventually(lambda: len(pods(person)) == 1 and not pods(person) & running)
+    conditions = (person.get("tradingbot", name) or {})["status"]["conditions"]
+    assert "EnforcementKept" not in {found["type"] for found in conditions}
+
+
 # ---- admission of others
 
 

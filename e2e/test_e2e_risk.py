@@ -93,6 +93,16 @@ def test_positions_above_the_limits_are_reported_and_stop_nothing(
     person.await_phase(BOT, "Running")
 
 
+def test_the_profit_of_a_running_bot_is_reported_to_the_registry(
+    person: Person, bots: SimulatedBots
+) -> None:
+    running(person, bots)
+    report(person, bots, day_pnl="17.25")
+    eventually(lambda: person.asset(BOT) is not None)
+    path = f"reports?asset={person.asset(BOT)['id']}"
+    eventually(lambda: [found["dayPnL"] for found in person.registry(path)["reports"]] == ["17.25"])
+
+
 def test_a_halt_survives_a_killed_operator_and_lost_children(
     person: Person, bots: SimulatedBots
 ) -> None:

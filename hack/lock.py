@@ -14,6 +14,8 @@ OUTPUTS = {
     "requirements-dev.txt": ["pyproject.toml", "--extra", "dev"],
     "strategies/requirements.txt": ["strategies/pyproject.toml"],
     "exchange/clients/requirements.txt": ["exchange/clients/requirements.in"],
+    "bench/peers/fastapi/requirements.txt": ["bench/peers/fastapi/requirements.in"],
+    "bench/peers/wsgi/requirements.txt": ["bench/peers/wsgi/requirements.in"],
     "hack/control-plane/go-requirements.txt": [
         "hack/control-plane/go-requirements.in",
         "--no-annotate",  # an annotation would name that file, and nothing else needs Go

@@ -4,10 +4,10 @@ import pytest
 from admission_cases import BOT, NOW, changed
 from hypothesis import given
 from objects import Object, valid_bots
-from tradingbot_api import enforcement
 from tradingbot_api.admission.review import KINDS, defaulted, review
 from tradingbot_api.contract import BotConfig
 from tradingbot_api.effective import effective, effective_values
+from tradingbot_api.enforcement import default_enforcement
 from tradingbot_api.exchange import Dialect, Enforcement, ExchangeName
 from tradingbot_api.model import ObjectMeta
 from tradingbot_api.tradingbot import TradingBotSpec
@@ -139,8 +139,8 @@ def test_a_balance_that_live_does_not_use_restarts_no_bot() -> None:
     assert with_balance == without
 
 
-@pytest.mark.parametrize("exchange", ["Binance", "Coinbase", "Custom"])
-def test_without_a_word_a_bot_keeps_its_limits_itself(exchange: str) -> None:
+@pytest.mark.parametrize("exchange", ["Coinbase", "Custom"])
+def test_without_a_word_a_bot_of_another_exchange_keeps_its_limits_itself(exchange: str) -> None:
     spec = spec_of(changed(BOT, {"spec.exchange.name": exchange}))
 
     assert effective_values(spec).risk_management.enforcement == "Bot"
@@ -148,17 +148,27 @@ def test_without_a_word_a_bot_keeps_its_limits_itself(exchange: str) -> None:
     assert set(BotConfig.of(effective(spec), META).content()["exchange"]) == {"name"}
 
 
-def test_a_dialect_that_has_a_gateway_is_the_default_of_its_own_exchange(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(enforcement, "GATEWAY_BY_DEFAULT", frozenset({Dialect.BINANCE}))
+def test_without_a_word_a_bot_of_binance_is_the_bot_that_asks_for_a_gateway() -> None:
+    silent, asking = (effective(spec_of(bot)) for bot in (BOT, changed(BOT, GATEWAY)))
 
-    default = enforcement.default_enforcement
-    assert default(ExchangeName.BINANCE, None) is Enforcement.GATEWAY
-    assert default(ExchangeName.BINANCE, Dialect.BINANCE) is Enforcement.GATEWAY
-    assert default(ExchangeName.COINBASE, None) is Enforcement.BOT
-    assert default(ExchangeName.CUSTOM, None) is Enforcement.BOT
-    assert default(ExchangeName.CUSTOM, Dialect.BINANCE) is Enforcement.BOT
+    assert silent == asking
+    assert effective_values(silent).risk_management.enforcement == "Gateway"
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect", "default"),
+    [
+        (ExchangeName.BINANCE, None, Enforcement.GATEWAY),
+        (ExchangeName.BINANCE, Dialect.BINANCE, Enforcement.GATEWAY),
+        (ExchangeName.COINBASE, None, Enforcement.BOT),
+        (ExchangeName.CUSTOM, None, Enforcement.BOT),
+        (ExchangeName.CUSTOM, Dialect.BINANCE, Enforcement.BOT),
+    ],
+)
+def test_a_gateway_is_the_default_of_the_exchange_that_its_dialect_is_named_after(
+    name: ExchangeName, dialect: Dialect | None, default: Enforcement
+) -> None:
+    assert default_enforcement(name, dialect) is default
 
 
 @given(valid_bots)

@@ -103,8 +103,8 @@ def plainly_sound(configs: Iterable[tuple[AssetType, Mapping[str, Any]]]) -> boo
             text = to_json(config)
         except ValueError:
             return False
-        # Half the bytes, as some numbers are written longer elsewhere; and no deeper than brackets.
-        if (
+        # Half the bytes, as some numbers are written longer elsewhere. Each level takes two.
+        if len(text) > 2 * MAX_CONFIG_DEPTH and (
             len(text) > MAX_CONFIG_BYTES // 2
             or text.count(b"{") + text.count(b"[") > MAX_CONFIG_DEPTH
         ):

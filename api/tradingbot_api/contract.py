@@ -47,7 +47,7 @@ MAX_REPORT_BYTES = 64 * 1024
 
 MAX_REPORTED_POSITIONS = 1_000_000
 
-_SIGNED_DECIMAL = DECIMAL_PATTERN.replace("^", "^-?", 1)
+SIGNED_DECIMAL_PATTERN = DECIMAL_PATTERN.replace("^", "^-?", 1)
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _INSTANT: str = get_args(Instant)[1].pattern
 
@@ -120,7 +120,9 @@ def _decimal(pattern: str, detail: str) -> Wire:
     )
 
 
-SignedMoney = Annotated[Decimal, _decimal(_SIGNED_DECIMAL, 'must be a decimal such as "-12.5"')]
+SignedMoney = Annotated[
+    Decimal, _decimal(SIGNED_DECIMAL_PATTERN, 'must be a decimal such as "-12.5"')
+]
 Exposure = Annotated[Decimal, _decimal(DECIMAL_PATTERN, 'must be a decimal such as "950"')]
 TradingDay = Annotated[
     date,

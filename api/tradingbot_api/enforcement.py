@@ -10,9 +10,8 @@ from typing import Protocol
 from tradingbot_api.exchange import Dialect, Enforcement, Exchange, ExchangeName, PaperBalance
 from tradingbot_api.tradingbot import Mode, TradingBotSpec
 
-GATEWAY_BY_DEFAULT: frozenset[Dialect] = frozenset()
-"""Dialects of exchanges whose bots get a gateway unless they say otherwise. Empty: each bot
-asks for it."""
+GATEWAY_BY_DEFAULT = frozenset({Dialect.BINANCE})
+"""Dialects of exchanges whose bots get a gateway unless they say otherwise."""
 
 PAPER_AMOUNT = "10000"
 """Of the quote currency, in mode Paper."""

@@ -250,8 +250,9 @@ class RiskManagement(RiskLimits):
         " it alone has the keys of the exchange, and reports the risk; not with the API of"
         f" {NOT_IN_PODS}. Bot: the bot has the keys,"
         " keeps the limits and reports by itself; only the daily loss halt is enforced from"
-        " outside. A change restarts the bot. Default: by exchange; computed, not stored, and shown"
-        " in status.effective.",
+        " outside. A change restarts the bot. Default: Gateway for Binance, Bot for other"
+        " exchanges; computed, not stored, and shown in status.effective. A bot in mode Live that"
+        " runs with Bot keeps it until this is set.",
     )
 
 

@@ -1,6 +1,7 @@
 """The two sides of every comparison, and what their processes use, read from /proc."""
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,20 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
+class Cores:
+    """The core of the servers, and the core of the load generator."""
+
+    server: int
+    load: int
+
+    @classmethod
+    def choose(cls) -> "Cores":
+        """Return the first and the last core of this process: one core may be both."""
+        usable = sorted(os.sched_getaffinity(0))
+        return cls(server=usable[0], load=usable[-1])
+
+
+@dataclass(frozen=True)
 class Usage:
     """Resources that a process and its children have used so far."""
 
@@ -19,6 +34,18 @@ class Usage:
     peak_rss_mb: float
     pss_mb: float
     processes: int
+
+
+# Set before the program starts, so that all of its threads are on that core.
+_PINNED = (
+    "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])});"
+    " os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
+def pinned(core: int, command: list[str]) -> list[str]:
+    """Return `command` pinned to one core."""
+    return [sys.executable, "-I", "-S", "-c", _PINNED, str(core), *command]
 
 
 def usage_of(pid: int) -> Usage:

@@ -32,3 +32,8 @@ class Series:
 
 
 Measured = dict[str, Series]
+
+
+def quantile(values: list[float], percent: int) -> float:
+    """Return the value that `percent` of the values do not exceed."""
+    return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]

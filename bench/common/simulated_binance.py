@@ -3,13 +3,9 @@
 Run as a module. The API key and the sockets' ports come from the command line.
 """
 
-import http.client
-import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -20,15 +16,16 @@ from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.binance.app import application
 from tradingbot_exchange.binance.limits import RateLimits
 from tradingbot_exchange.binance.spot import Settings
-from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.server import serve
 from tradingbot_exchange.venue import ApiKey
+from tradingbot_process.listening import listen
+
+from bench.common.local_http import free_port, wait_for
 
 KEY = "bench-key"
 SECRET = "bench-secret"
 BALANCES = {"BTC": Decimal(100_000_000), "USDT": Decimal(900_000_000)}
-_START_SECONDS = 60
 _NO_LIMIT = 1_000_000_000
 
 
@@ -50,42 +47,6 @@ def simulated_binance(core: int | None = None) -> Iterator[tuple[int, int]]:
     finally:
         server.terminate()
         server.wait()
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def wait_for(port: int, path: str, server: subprocess.Popen[bytes]) -> None:
-    """Wait until a server answers with 200. Raises RuntimeError if it ends, or after a minute."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            get(port, path)
-        except (OSError, http.client.HTTPException, ValueError):
-            time.sleep(0.02)
-        else:
-            return
-    raise RuntimeError(f"{server.args!r} did not start")
-
-
-def get(port: int, path: str) -> dict[str, str]:
-    """Return the JSON of an answer with 200. Raises ValueError for another one."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-        if response.status != http.client.OK:
-            raise ValueError(f"{path}: answered {response.status}")
-        answer: dict[str, str] = json.loads(body) if body.startswith(b"{") else {}
-        return answer
-    finally:
-        connection.close()
 
 
 def main(port: int) -> None:

@@ -12,8 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
+from bench.common.local_http import get
 from bench.common.series import Measured, Say, Series
-from bench.common.simulated_binance import get, simulated_binance
+from bench.common.simulated_binance import simulated_binance
 from bench.exchange.engine import Plan
 from bench.exchange.rest_orders import requests
 

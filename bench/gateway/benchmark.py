@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.common.peer import build
 from bench.common.processes import Usage, usage_of
-from bench.common.series import Measured, Say, Series
+from bench.common.series import Measured, Say, Series, quantile
 from bench.common.simulated_binance import simulated_binance
 from bench.gateway import report
 from bench.gateway.load import Bot, send
@@ -55,11 +55,6 @@ class Orders:
     def measured(self) -> Measured:
         """Return the series by name."""
         return {"p50_ms": self.p50, "p99_ms": self.p99, "cpu_us_per_order": self.cpu_us}
-
-
-def quantile(values: list[float], percent: int) -> float:
-    """Return the value that `percent` of the values do not exceed."""
-    return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
 
 
 def gateway(*, quick: bool, results: Path, say: Say) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 
-from bench.common.simulated_binance import get
+from bench.common.local_http import get
 from bench.gateway.servers import Way
 
 CONNECTIONS = 8

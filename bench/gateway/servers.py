@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tradingbot_api.contract import bot_json
 
-from bench.common.simulated_binance import KEY, SECRET, free_port, wait_for
+from bench.common.local_http import free_port, wait_for
+from bench.common.simulated_binance import KEY, SECRET
 
 BOT_KEY = BOT_SECRET = "tradingbot-placeholder"
 

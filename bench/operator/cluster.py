@@ -158,6 +158,7 @@ def _secret(number: int) -> Json:
 def _variant(number: int) -> Json:
     bot = sample_bot(number)
     bot["metadata"]["namespace"] = NAMESPACE
+    bot["spec"]["riskManagement"]["enforcement"] = "Bot"  # the operator in Go adds no gateway
     # Through text, so that only JSON types are left.
     found: Json = json.loads(json.dumps(defaulted("TradingBot", bot)))
     return found

@@ -6,14 +6,14 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.common.processes import Usage
+from bench.common.processes import Cores, Usage
 from bench.common.series import Measured, Say
 from bench.webhooks import report
 from bench.webhooks.creates import measure_creates
 from bench.webhooks.offline import measure_validate
 from bench.webhooks.parity import Parity, check
 from bench.webhooks.peer import GoPrograms, build_go_programs
-from bench.webhooks.servers import Cores, make_certificates, running
+from bench.webhooks.servers import make_certificates, running
 from bench.webhooks.throughput import FULL, QUICK, Key, Plan, make_load, measure
 
 

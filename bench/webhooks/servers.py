@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from tradingbot_dev.control_plane.ports import Ports
 from tradingbot_dev.product.system import tradingbot_path
 
-from bench.common.processes import ServerName, Usage, usage_of
+from bench.common.processes import ServerName, Usage, pinned, usage_of
 from bench.webhooks.reviews import Endpoint
 
 _PATHS = {
@@ -38,19 +37,6 @@ class Server:
     def usage(self) -> Usage:
         """Return the usage of the process tree, from /proc."""
         return usage_of(self.process.pid)
-
-
-@dataclass(frozen=True)
-class Cores:
-    """The core of the servers, and the core of the load generator."""
-
-    server: int
-    load: int
-
-    @classmethod
-    def choose(cls) -> "Cores":
-        usable = sorted(os.sched_getaffinity(0))
-        return cls(server=usable[0], load=usable[-1])
 
 
 def make_certificates(directory: Path) -> None:
@@ -96,22 +82,13 @@ def running(
 def _start(
     command: list[str], environment: Mapping[str, str], log: int, core: int | None
 ) -> subprocess.Popen[bytes]:
-    launcher = [sys.executable, "-I", "-S", "-c", _PINNED, str(core)] if core is not None else []
     return subprocess.Popen(
-        [*launcher, *command], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        command if core is None else pinned(core, command),
+        env=environment,
+        stdout=log,
+        stderr=log,
+        stdin=subprocess.DEVNULL,
     )
-
-
-# Set before the program starts, so that all of its threads are on that core.
-_PINNED = (
-    "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])});"
-    " os.execv(sys.argv[2], sys.argv[2:])"
-)
-
-
-def pinned(core: int, command: list[str]) -> list[str]:
-    """Return `command` pinned to one core."""
-    return [sys.executable, "-I", "-S", "-c", _PINNED, str(core), *command]
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, *, log: Path) -> None:

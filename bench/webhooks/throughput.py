@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.common.processes import NAMES, ServerName
+from bench.common.processes import NAMES, Cores, ServerName, pinned
 from bench.common.series import Measured, Say, Series
 from bench.webhooks.peer import GoPrograms
 from bench.webhooks.reviews import ENDPOINTS, WORKLOADS, Endpoint, Workload
-from bench.webhooks.servers import Cores, Server, pinned
+from bench.webhooks.servers import Server
 
 CONNECTIONS = 8
 

@@ -158,7 +158,7 @@ def test_a_crash_at_any_step_leaves_the_old_pair_or_the_new_one(
 
         monkeypatch.setattr(directory, function, step)
 
-    for function in ("_write", "_flush_directory", "_point"):
+    for function in ("_write", "flush", "_point"):
         counted(function)
     try:
         ensured(folder, names="other.example")

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tradingbot_process.files import flush
+
 from tradingbot_certs.errors import StorageError
 from tradingbot_certs.state import Stored
 
@@ -95,7 +97,7 @@ class DirectoryStore:
                 for name, content in files.items():
                     if content is not None:
                         _write(generation / name, content, mode=_mode(name))
-                _flush_directory(generation)
+                flush(generation)
                 _point(data, generation.name)
             except OSError:
                 shutil.rmtree(generation, ignore_errors=True)
@@ -106,7 +108,7 @@ class DirectoryStore:
                     link.unlink(missing_ok=True)
                 elif not _points(link, f"{_DATA}/{name}"):
                     _point(link, f"{_DATA}/{name}")
-            _flush_directory(self._path)
+            flush(self._path)
             self._remove_generations_except({generation.name, previous})
 
     def _remove_generations_except(self, keep: set[str]) -> None:
@@ -141,14 +143,6 @@ def _point(link: Path, target: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from tradingbot_process.listening import listen
 
 from tradingbot_certs.authority import renewal
-from tradingbot_certs.errors import CertSettingsError
 from tradingbot_certs.rotation import View
 from tradingbot_certs.state import Phase
 
@@ -81,18 +81,20 @@ class Status:
 
 
 class HealthServer:
-    """Serves `status` from a thread while the context lasts. Port 0 serves nothing."""
+    """Serves `status` from a thread while the context lasts. Port 0 serves nothing.
+
+    Raises ListenError.
+    """
 
     def __init__(self, host: str, port: int, *, status: Status) -> None:
         self._server: ThreadingHTTPServer | None = None
         if port:
-            try:
-                self._server = ThreadingHTTPServer((host, port), _handler(status))
-            except OSError as error:
-                raise CertSettingsError(
-                    f"cannot listen on {host}:{port}: {error.strerror}."
-                    " Choose another --health-port"
-                ) from error
+            sock = listen(host, port, setting="--health-port")
+            self._server = ThreadingHTTPServer(
+                sock.getsockname()[:2], _handler(status), bind_and_activate=False
+            )
+            self._server.socket.close()  # unbound; of one family
+            self._server.socket = sock
 
     def __enter__(self) -> Self:
         if self._server is not None:

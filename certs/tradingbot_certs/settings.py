@@ -106,7 +106,9 @@ class CertSettings(BaseSettings):
         description="Seconds between two checks of certificates and caBundles.",
     )
     health_host: str = Field(
-        default="127.0.0.1", description="Address that /healthz, /readyz and /metrics listen on."
+        default="127.0.0.1",
+        description="Address that /healthz, /readyz and /metrics listen on."
+        " Empty: all addresses, IPv4 and IPv6.",
     )
     health_port: int = Field(
         default=8083,

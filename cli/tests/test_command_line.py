@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tradingbot_cli import flags, logs
 from tradingbot_cli.errors import UsageError
-from tradingbot_cli.main import COMMANDS, main
+from tradingbot_cli.main import COMMANDS, imported, main
 from tradingbot_cli.service import PARTS, Part
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
@@ -137,6 +138,15 @@ def test_a_command_imports_only_its_own_part(arguments: list[str], forbidden: se
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
     )
     assert forbidden & set(done.stderr.split()) == set()
+
+
+def test_imports_are_not_searched_for_garbage_and_what_runs_then_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "collected.py").write_text("import gc\nduring = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert imported("collected").during is False
+    assert gc.isenabled()
 
 
 def test_flags_win_over_variables_which_win_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,3 +385,19 @@ def test_what_a_caller_may_not_look_at_is_said_once() -> None:
     some = list(judge_caller(Caller("https://a", "v1.37.0", ("get leases in a",))))
     assert some[1].status == Status.UNKNOWN
     assert "get leases in a" in some[1].message
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("v1.28.15-gke.100", Status.WARNING),
+        ("v1.29.0", Status.OK),
+        ("v2.0.0", Status.OK),
+        ("unknown", Status.OK),
+    ],
+)
+def test_a_kubernetes_that_runs_no_gateways_is_a_warning(version: str, status: Status) -> None:
+    found, *_ = judge_caller(Caller("https://a", version))
+
+    assert found.status == status
+    assert ("1.29" in found.message.replace(version, "")) is (status is Status.WARNING)

@@ -187,9 +187,14 @@ def test_json_shows_the_effective_values_of_an_admitted_bot(
         {
             "riskManagement": {
                 "takeProfitPercentage": f"{2 * float(stop):g}",
-                "enforcement": "Bot",
+                "enforcement": "Gateway",
             },
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+            "exchange": {
+                "dialect": "Binance",
+                "quoteCurrency": "USDT",
+                "paperBalance": [{"asset": "USDT", "amount": "10000"}],
+            },
         },
         *[None] * (len(found) - 1),
     ]

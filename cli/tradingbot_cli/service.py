@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from tradingbot_cli import logs
 from tradingbot_cli.flags import add_flags, load
-from tradingbot_cli.main import SERVICES
+from tradingbot_cli.main import SERVICES, imported
 
 
 class Part(NamedTuple):
@@ -35,7 +34,7 @@ def run(name: str, arguments: list[str], *, epilog: str = "") -> int:
     """
     part = PARTS[name]
     module, _, class_name = part.settings.partition(":")
-    settings_class: Any = getattr(import_module(module), class_name)
+    settings_class: Any = getattr(imported(module), class_name)
     parser = argparse.ArgumentParser(
         prog=f"tradingbot {name}",
         description=SERVICES[name] + ".",
@@ -49,5 +48,5 @@ def run(name: str, arguments: list[str], *, epilog: str = "") -> int:
     log_settings = load(logs.LogSettings, given)
     settings = load(settings_class, given)
     logs.configure(log_settings)
-    import_module(part.run).run(settings)
+    imported(part.run).run(settings)
     return 0

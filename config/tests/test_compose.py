@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator, validators
+from rendered import kustomized, of_kind
 from tradingbot_exchange.settings import ExchangeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,13 @@ SCRIPT = (ROOT / "hack" / "kind" / "up.sh").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 EXCHANGES = ("binance", "coinbase")
+
+
+def settings_of(name: str) -> ExchangeSettings:
+    command, *flags = SERVICES[name]["command"]
+    assert command == "exchange"
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    return ExchangeSettings.model_validate(given)
 
 
 def schema() -> dict[str, Any]:
@@ -42,10 +50,7 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
 
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_an_exchange_starts_with_these_flags(name: str) -> None:
-    command = SERVICES[name]["command"]
-    assert command[0] == "exchange"
-    flags = dict(flag.removeprefix("--").split("=", 1) for flag in command[1:])
-    settings = ExchangeSettings.model_validate(flags)
+    settings = settings_of(name)
     assert settings.dialect.value == name
     (published,) = SERVICES[name]["ports"]
     assert published.endswith(f":{settings.port}")
@@ -67,17 +72,15 @@ def test_every_service_has_a_health_check_and_is_published_on_loopback_only() ->
 
 
 def test_the_script_gives_each_demo_bot_its_keys_and_the_address_of_its_exchange() -> None:
-    for path in (ROOT / "config" / "samples" / "demo").glob("*.yaml"):
-        bot = yaml.safe_load(path.read_text())
-        if bot["kind"] != "TradingBot":
-            continue
-        name, exchange = bot["metadata"]["name"], bot["spec"]["exchange"]
+    assert "kubectl kustomize config/samples/demo-cluster" in SCRIPT
+    for name, bot in of_kind(kustomized("samples/demo-cluster"), "TradingBot").items():
+        exchange = bot["spec"]["exchange"]
         dialect = exchange["name"].lower()
         accounts = re.findall(rf"secret_of (\S+) /keys/{dialect}", SCRIPT)
         assert f"--account={','.join(accounts)}" in SERVICES[dialect]["command"]
         assert f"secret_of {name} /keys/{dialect}.yaml" in SCRIPT
         assert exchange["apiKeySecret"] == f"{name}-keys"
-        assert f"{exchange['baseURL']}#http://{dialect}:8070#" in SCRIPT
+        assert exchange["baseURL"] == f"http://{dialect}:{settings_of(dialect).port}"
 
 
 def test_the_script_is_a_shell_script() -> None:

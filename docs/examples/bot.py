@@ -110,8 +110,9 @@ def main() -> None:
             self.end_headers()
             self.wfile.write(body or b"")
 
-    server = ThreadingHTTPServer((HOST, PORT), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    if "EXCHANGE_BASE_URL" not in os.environ:  # else a gateway in the pod reports, on that port
+        server = ThreadingHTTPServer((HOST, PORT), Page)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     while not stop.wait(1):
         bot.turn(datetime.now(UTC))
     bot.book.cancel_entries()

@@ -14,12 +14,14 @@ from pathlib import Path
 import yaml
 from person import Object, Person, eventually
 from port_forward import forwarded
+from tradingbot_cli.orders.entries import Entry, parse
 from tradingbot_dev.control_plane.plane import kubectl_path
 from tradingbot_dev.product.exchanges import SimulatedExchange
 from tradingbot_node.cluster import Node
 
 DEMO = Path(__file__).parents[2] / "config" / "samples" / "demo-cluster"
-ARBITRAGE, MAKER, FOLLOWER = "arbitrage", "market-maker", "trend-follower"
+ARBITRAGE, CARELESS, MAKER = "arbitrage", "careless", "market-maker"
+FOLLOWER = "trend-follower"
 CONTROL_PORT = 8071
 _MARKETS = "markets"
 # Half an hour of the past, and half an hour to come.
@@ -52,6 +54,16 @@ class PodDemo:
     def day_pnl(self, name: str) -> Decimal:
         return Decimal(self.risk(name).get("dayPnL", "0"))
 
+    def decisions(self, name: str) -> list[Entry]:
+        """What the gateway of a bot has decided, all of it."""
+        log = self.person.kubectl("logs", f"deploy/{name}", "-c", "gateway").stdout
+        return [entry for line in log.splitlines() if (entry := parse(line.encode())) is not None]
+
+    def bids(self) -> dict[str, Decimal]:
+        """The prices in USDT at which something can be sold at Binance, by asset."""
+        prices = self.binance.market()["symbols"]
+        return {asset: Decimal(prices[f"{asset}-USDT"]["bid"]) for asset in ("BTC", "ETH")}
+
 
 def rendered() -> list[Object]:
     """The objects of the kustomization, as `kubectl apply -k` applies them."""
@@ -67,7 +79,10 @@ def exchanges(person: Person, node: Node, directory: Path) -> Iterator[PodDemo]:
     person.applied(_markets(), *map(on_its_market, filter(_is_no_bot, rendered())))
     with ExitStack() as stack:
         found = []
-        for dialect, accounts in (("binance", (ARBITRAGE, MAKER)), ("coinbase", (FOLLOWER,))):
+        for dialect, accounts in (
+            ("binance", (ARBITRAGE, CARELESS, MAKER)),
+            ("coinbase", (FOLLOWER,)),
+        ):
             waited = person.kubectl("rollout", "status", f"deploy/{dialect}", "--timeout=3m")
             assert waited.returncode == 0, waited.stderr
             create_secrets(person, dialect)

@@ -10,32 +10,35 @@ from decimal import Decimal
 from zlib import crc32
 
 import pytest
+from drop_copies import fills, gained, moved
+from gateway_orders import open_orders
 from installation import Installation
 from namespaces import restricted_namespace
 from person import Object, Person, eventually
 from pod_demo import (
     ARBITRAGE,
+    CARELESS,
     FOLLOWER,
     MAKER,
     PodDemo,
     exchanges,
     fall_at_once,
-    profit,
     rendered,
 )
+from port_forward import forwarded
 from real_bots import a_day_that_ends_soon, await_condition
+from tradingbot_api.gateway_pod import EXCHANGE_PORT
+from tradingbot_cli.orders.entries import Kind
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
 
-DAY_SECONDS = 20
+DAY_SECONDS = 30
 """What the market maker's trading day has left at least, to trade and to be halted, besides twice
-the time in which the other two bots have started."""
+the time in which the other bots have started."""
 NEXT_CANDLE = 90.0
 """Seconds in which a candle of a minute closes and the bot sees that."""
 STATUS_INTERVAL = 90.0
 """Seconds in which the operator writes figures that have changed, and has a minute for that."""
 LAST_DIGIT = Decimal("0.00000001")
-MONEY = Decimal(10_000)
-"""What each account begins with."""
 WORTH_NOTHING = Decimal(10)
 SMALLEST = Decimal("0.0001")
 """Bitcoins that are too few to be sold."""
@@ -54,6 +57,8 @@ class Story:
 
     demo: PodDemo
     ends: datetime
+    maker: str
+    """HOST:PORT of the market maker's gateway, until the first halt."""
 
     @property
     def person(self) -> Person:
@@ -67,20 +72,20 @@ def story(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> It
         exchanges(person, product.node, tmp_path_factory.mktemp("demo")) as demo,
     ):
         begun = datetime.now(UTC)
-        demo.apply(
-            ARBITRAGE, FOLLOWER, schedule={"dayStart": f"{begun - timedelta(hours=1):%H:%M}"}
-        )
-        for name in (ARBITRAGE, FOLLOWER):
+        others = (ARBITRAGE, CARELESS, FOLLOWER)
+        demo.apply(*others, schedule={"dayStart": f"{begun - timedelta(hours=1):%H:%M}"})
+        for name in others:
             await_condition(person, "RiskReported", "True", name=name)
         started = datetime.now(UTC) - begun
         schedule, ends = a_day_that_ends_soon(seconds=DAY_SECONDS + 2 * started.seconds)
         demo.apply(MAKER, schedule=schedule)
-        yield Story(demo, ends)
+        await_condition(person, "RiskReported", "True", name=MAKER)
+        with forwarded(product.node, person.namespace, f"deploy/{MAKER}", EXCHANGE_PORT) as port:
+            yield Story(demo, ends, f"127.0.0.1:{port}")
 
 
 def test_all_run_and_trade_in_confined_pods(story: Story) -> None:
     demo = story.demo
-    await_condition(story.person, "RiskReported", "True", name=MAKER)
     # The follower buys when a candle of a minute has closed after this: one such candle turns the
     # averages.
     demo.coinbase.begin({"type": "spike", "percent": "10", "over": "1s"})
@@ -88,10 +93,10 @@ def test_all_run_and_trade_in_confined_pods(story: Story) -> None:
         {"type": "crash", "symbol": "ETH-BTC", "percent": "1", "over": "1s"}
     )
     levels = int(declared(MAKER)["spec"]["strategy"]["parameters"]["levels"])
-    eventually(lambda: len(bids(demo)) == levels)
-    fill_all_bids(demo)
-    eventually(lambda: demo.binance.statement(MAKER)["fills"])
-    eventually(lambda: balance(demo, ARBITRAGE, "USDT") > MONEY)
+    eventually(lambda: len(bids(story)) == levels)
+    fill_all_bids(story)
+    eventually(lambda: fills(demo.decisions(MAKER)))
+    eventually(lambda: moved(demo.decisions(ARBITRAGE))["USDT"] > 0)
     demo.binance.end(opened["id"])
     # The crash must not meet it halfway through a cycle.
     eventually(lambda: holds_money_only(demo, ARBITRAGE))
@@ -104,20 +109,29 @@ def test_all_run_and_trade_in_confined_pods(story: Story) -> None:
     assert "executable file not found" in refused.stderr
 
 
-def test_a_crash_halts_the_market_maker_with_the_figures_of_the_exchange(story: Story) -> None:
+def test_an_order_beyond_a_limit_is_refused_and_both_logs_say_why(story: Story) -> None:
+    limit = "maxPositionSize is 1000"
+    eventually(lambda: limit in story.person.kubectl("logs", f"deploy/{CARELESS}").stdout)
+    refused = [one for one in story.demo.decisions(CARELESS) if one.kind is Kind.REFUSALS]
+    assert limit in refused[0].text("reason")
+
+
+def test_a_crash_halts_the_market_maker_with_the_figures_of_its_gateways_fills(
+    story: Story,
+) -> None:
     demo, person = story.demo, story.person
-    eventually(lambda: is_fully_invested(demo))
+    eventually(lambda: is_fully_invested(story))
+    entries = demo.decisions(MAKER)  # its pod ends with the halt
     fall_at_once(demo.binance, "20")
     left = (story.ends - datetime.now(UTC)).total_seconds()
     halted = person.await_phase(MAKER, "Halted", seconds=left)
 
-    risk, statement = halted["status"]["risk"], demo.binance.statement(MAKER)
-    figure, line = Decimal(risk["dayPnL"]), statement["symbols"]["BTC-USDT"]
+    risk, marks = halted["status"]["risk"], demo.bids()
+    figure = Decimal(risk["dayPnL"])
     assert figure <= -100
-    # Realized and unrealized profit are rounded, each by itself.
-    assert abs(figure - profit(statement, "USDT")) <= LAST_DIGIT
-    held = Decimal(line["position"])
-    assert abs(Decimal(risk["exposure"]) - held * Decimal(line["mark"])) <= LAST_DIGIT
+    assert abs(figure - gained(entries, marks, "USDT")) <= LAST_DIGIT  # a report is rounded
+    held = moved(entries)["BTC"]
+    assert abs(Decimal(risk["exposure"]) - held * marks["BTC"]) <= LAST_DIGIT
     assert datetime.fromisoformat(risk["resumesAt"]) == story.ends
     reached = f"DailyLossLimit: dayPnL {figure:f} reached the limit of 100"
     (event,) = person.await_events(MAKER, "Halted")
@@ -126,11 +140,13 @@ def test_a_crash_halts_the_market_maker_with_the_figures_of_the_exchange(story: 
     assert f"Day Pn L:        {risk['dayPnL']}" in described
     assert f"Exposure:        {risk['exposure']}" in described
     assert reached in described
-
     eventually(lambda: not person.items("pod", bot=MAKER))
-    # At the lower price there would be room for a bid.
-    assert bids(demo) == [], "no entry is left"
-    assert 0 <= held - stopped(demo) < SMALLEST, "what can be sold has a stop"
+    assert demo.binance.statement(MAKER)["fills"] == [], "in Paper, no order leaves the pod"
+
+
+def test_the_bot_that_knows_no_limit_is_halted_as_well(story: Story) -> None:
+    (halted,) = story.person.await_events(CARELESS, "Halted")
+    assert "reached the limit of 80" in halted
 
 
 def test_parameters_of_the_strategies_are_checked(story: Story) -> None:
@@ -149,22 +165,23 @@ def test_the_trend_follower_has_bought_when_a_candle_closed(story: Story) -> Non
     assert {fill["side"] for fill in fills} == {"BUY"}
 
 
-def test_the_profit_of_the_arbitrage_is_that_of_its_account(story: Story) -> None:
+def test_the_profit_of_the_arbitrage_is_that_of_its_fills(story: Story) -> None:
     demo = story.demo
+
+    def by_fills() -> Decimal:
+        return gained(demo.decisions(ARBITRAGE), demo.bids(), "USDT")
+
     # What a cycle leaves over has fallen with the market, so this may be a loss.
-    eventually(lambda: gained(demo, ARBITRAGE) != 0)
-
-    def is_that_of_the_exchange() -> bool:
-        return abs(demo.day_pnl(ARBITRAGE) - gained(demo, ARBITRAGE)) <= LAST_DIGIT
-
-    eventually(is_that_of_the_exchange, seconds=STATUS_INTERVAL)
+    eventually(lambda: by_fills() != 0)
+    eventually(
+        lambda: abs(demo.day_pnl(ARBITRAGE) - by_fills()) <= LAST_DIGIT, seconds=STATUS_INTERVAL
+    )
     printed = story.person.kubectl("get", "tbot", ARBITRAGE).stdout
     assert f"{demo.day_pnl(ARBITRAGE):f}" in printed
 
 
 def test_the_next_trading_day_starts_the_market_maker_again(story: Story) -> None:
     demo, person = story.demo, story.person
-    before = demo.binance.statement(MAKER)["symbols"]["BTC-USDT"]["position"]
     left = (story.ends - datetime.now(UTC)).total_seconds()
     person.await_phase(MAKER, "Running", seconds=max(left, 0) + STUCK_SECONDS)
     assert datetime.now(UTC) >= story.ends
@@ -172,12 +189,10 @@ def test_the_next_trading_day_starts_the_market_maker_again(story: Story) -> Non
     risk = demo.risk(MAKER)
     assert datetime.fromisoformat(risk["dayEndsAt"]) == story.ends + timedelta(days=1)
     assert "haltReason" not in risk
-    # The loss was that of the day before: positions count from the price when the day began.
+    # In Paper, a new pod has a new account.
     eventually(lambda: "dayPnL" in demo.risk(MAKER))
     assert abs(demo.day_pnl(MAKER)) < 1
-    eventually(lambda: bids(demo))
-    after = demo.binance.statement(MAKER)["symbols"]["BTC-USDT"]["position"]
-    assert after == before
+    eventually(lambda: any(entry.kind is Kind.ORDERS for entry in demo.decisions(MAKER)))
 
 
 def declared(name: str) -> Object:
@@ -186,57 +201,39 @@ def declared(name: str) -> Object:
     return bot
 
 
-def bids(demo: PodDemo) -> list[Decimal]:
+def bids(story: Story) -> list[Decimal]:
     """The prices of the market maker's entry orders, the best one first."""
-    orders = demo.binance.orders(MAKER)
+    orders = open_orders(story.maker)
     return sorted((Decimal(o["price"]) for o in orders if o["side"] == "BUY"), reverse=True)
 
 
-def fill_all_bids(demo: PodDemo) -> None:
+def fill_all_bids(story: Story) -> None:
     """Let prices fall until the market's ask is below the last bid.
 
     So the crash meets a bot that holds all that it may: only the price changes. A report that is
     made from two reads of the exchange, one before the crash and one after it, is whole all the
     same.
     """
-    ask = Decimal(demo.binance.market()["symbols"]["BTC-USDT"]["ask"])
-    percent = (100 * (1 - (bids(demo)[-1] - 1) / ask)).quantize(Decimal("0.0001"))
-    fall_at_once(demo.binance, f"{percent:f}")
+    ask = Decimal(story.demo.binance.market()["symbols"]["BTC-USDT"]["ask"])
+    percent = (100 * (1 - (bids(story)[-1] - 1) / ask)).quantize(Decimal("0.0001"))
+    fall_at_once(story.demo.binance, f"{percent:f}")
 
 
-def is_fully_invested(demo: PodDemo) -> bool:
+def is_fully_invested(story: Story) -> bool:
     """Whether the market maker has no bid any more, and a stop for all that it holds."""
-    position = Decimal(demo.binance.statement(MAKER)["symbols"]["BTC-USDT"]["position"])
-    return not bids(demo) and position - stopped(demo) < SMALLEST
+    position = moved(story.demo.decisions(MAKER))["BTC"]
+    return not bids(story) and position - stopped(story) < SMALLEST
 
 
-def stopped(demo: PodDemo) -> Decimal:
+def stopped(story: Story) -> Decimal:
     """How many bitcoins of the market maker have a stop."""
-    orders = demo.binance.orders(MAKER)
-    return sum((Decimal(one["quantity"]) for one in orders if one["stopPrice"]), Decimal(0))
-
-
-def balance(demo: PodDemo, account: str, asset: str) -> Decimal:
-    held = demo.binance.statement(account)["balances"].get(asset, {"free": "0", "held": "0"})
-    return Decimal(held["free"]) + Decimal(held["held"])
-
-
-def gained(demo: PodDemo, account: str) -> Decimal:
-    """What the account is worth by its balances, less what it began with."""
-    prices = demo.binance.market()["symbols"]
-    coins = (
-        balance(demo, account, asset) * Decimal(prices[f"{asset}-USDT"]["bid"])
-        for asset in ("BTC", "ETH")
-    )
-    return balance(demo, account, "USDT") + sum(coins, Decimal(0)) - MONEY
+    stops = [one for one in open_orders(story.maker) if Decimal(one["stopPrice"])]
+    return sum((Decimal(one["origQty"]) for one in stops), Decimal(0))
 
 
 def holds_money_only(demo: PodDemo, account: str) -> bool:
-    prices = demo.binance.market()["symbols"]
-    return all(
-        balance(demo, account, asset) * Decimal(prices[f"{asset}-USDT"]["bid"]) < WORTH_NOTHING
-        for asset in ("BTC", "ETH")
-    )
+    held, prices = moved(demo.decisions(account)), demo.bids()
+    return all(held[asset] * price < WORTH_NOTHING for asset, price in prices.items())
 
 
 def verdict(story: Story, *, image: str = "", annotation: str = "") -> str:

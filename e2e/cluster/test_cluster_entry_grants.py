@@ -39,7 +39,6 @@ def bot() -> Object:
             "exchange": reached_by(NAME),
             "mode": "Live",
             "riskManagement": {
-                "enforcement": "Gateway",
                 "maxPositionSize": ENOUGH,
                 "dailyLossLimit": "500",
                 "priceCollarPercentage": "50",

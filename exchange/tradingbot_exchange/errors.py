@@ -9,10 +9,6 @@ class SettingError(ExchangeError):
     """Settings do not fit together, or one has a value that can't be used."""
 
 
-class ListenError(ExchangeError):
-    """The server can't listen on an address."""
-
-
 class MarketFileError(ExchangeError):
     """The file of candles can't be read or used. The message has the line."""
 

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib import import_module
-from ipaddress import ip_address
 
 import uvloop
 from aiohttp import web
+from tradingbot_process.listening import BACKLOG, base_url, is_loopback_only, listen
 
 from tradingbot_exchange.assembly import Choices, simulated_venue
 from tradingbot_exchange.control.app import control_app
@@ -22,7 +22,6 @@ from tradingbot_exchange.faults.middleware import FaultMiddleware
 from tradingbot_exchange.faults.requests import REQUEST_FAULTS, RequestFaults
 from tradingbot_exchange.faults.stream_faults import OpenStreams
 from tradingbot_exchange.keys import api_keys, keys_text, make_keys, read_keys, write_keys
-from tradingbot_exchange.listening import BACKLOG, listen
 from tradingbot_exchange.market.replay import parse_time
 from tradingbot_exchange.settings import ExchangeSettings
 from tradingbot_exchange.simulated import SimulatedVenue
@@ -207,11 +206,9 @@ def _say(
     seed: int,
 ) -> None:
     """Log where the exchange is and what it simulates."""
-    host, port = public.getsockname()[:2]
-    scheme = "http" if settings.tls_cert is None else "https"
-    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-    control_url = f"http://{_CONTROL_HOST}:{control.getsockname()[1]}"
-    if not ip_address(host).is_loopback:
+    url = base_url(public, tls=settings.tls_cert is not None)
+    control_url = base_url(control, tls=False)
+    if not is_loopback_only(settings.host):
         log.warning("the exchange can be reached from other machines: %s", url)
     log.info(
         "simulated %s listens on %s, its control port on %s",

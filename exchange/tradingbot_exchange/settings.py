@@ -30,7 +30,7 @@ class ExchangeSettings(BaseSettings):
     host: str = Field(
         default="127.0.0.1",
         description="Address to listen on. Keys and orders are simulated, but an address other"
-        " than loopback is reached by other machines.",
+        " than loopback is reached by other machines. Empty: all addresses, IPv4 and IPv6.",
     )
     port: int = Field(
         default=8070, ge=0, le=65535, description="TCP port of the exchange; 0 takes a free one."

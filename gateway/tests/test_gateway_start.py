@@ -60,7 +60,11 @@ def ended(*arguments: str, keys: bool = True) -> subprocess.CompletedProcess[str
         (("--state", "none/ledger"), "cannot write none/ledger: No such file", 1),
         (("--ca-bundle", "none.pem"), "--ca-bundle none.pem can't be used", 1),
         (("--api-key-file", "none"), "cannot read none: No such file", 1),
-        (("--listen", "no.such.host.example:1"), "cannot listen on no.such.host.example", 1),
+        (
+            ("--listen", "no.such.host.example:1"),
+            "host 'no.such.host.example' can't be resolved",
+            1,
+        ),
     ],
 )
 def test_a_start_that_is_not_possible_says_why_in_one_line(

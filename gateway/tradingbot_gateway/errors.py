@@ -21,10 +21,6 @@ class StateFileError(GatewayError):
     """The ledger's file can't be read or written, or belongs to another bot or version."""
 
 
-class ListenError(GatewayError):
-    """The gateway can't listen on an address."""
-
-
 class UnreachableError(GatewayError):
     """The exchange did not answer, or answered nothing that can be used."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from tradingbot_api.model import JsonObject
+from tradingbot_process.files import flush
 
 from tradingbot_gateway.errors import StateFileError
 from tradingbot_gateway.risk.events import DURABLE, EVENT, Event
@@ -88,7 +89,7 @@ class Journal:
             _write(descriptor, json.dumps(head, separators=(",", ":")).encode() + b"\n")
             os.fsync(descriptor)
             following.replace(self.path)
-            _flush_directory(self.path.parent)
+            flush(self.path.parent)
         except OSError as error:
             raise self._failed("write", error) from error
         self._close_file()
@@ -143,11 +144,3 @@ def _write(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,15 +15,13 @@ from typing import Protocol
 import uvloop
 from aiohttp import web
 from tradingbot_api.contract import BotConfig
-from tradingbot_exchange.errors import ListenError as ExchangeListenError
-from tradingbot_exchange.listening import listen
 from tradingbot_exchange.market.symbols import DialectName
+from tradingbot_process.listening import listen
 
 from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.configuration import ConfigFile
 from tradingbot_gateway.credentials import Credentials, read_credentials
 from tradingbot_gateway.drop_copy import DropCopy
-from tradingbot_gateway.errors import ListenError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.grants import GRANTED, GrantFile, Permission
 from tradingbot_gateway.journal import Journal
@@ -75,10 +73,7 @@ def _sockets(settings: GatewaySettings) -> Iterator[tuple[socket.socket, ...]]:
     try:
         for name in names:
             host, port = address(getattr(settings, name))
-            try:
-                opened.append(listen(host, port, setting="--" + name.replace("_", "-")))
-            except ExchangeListenError as error:
-                raise ListenError(str(error)) from error
+            opened.append(listen(host, port, setting="--" + name.replace("_", "-")))
         yield tuple(opened)
     finally:
         for sock in opened:

@@ -39,10 +39,12 @@ secret_of() { # BOT FILE
     rm /tmp/name /tmp/secret /tmp/bare
 }
 secret_of arbitrage /keys/binance.yaml
+secret_of careless /keys/binance.yaml
 secret_of market-maker /keys/binance.yaml
 secret_of trend-follower /keys/coinbase.yaml
-kubectl kustomize config/samples/demo |
-    sed 's#http://127.0.0.1:24691#http://binance:8070#; s#http://127.0.0.1:24693#http://coinbase:8070#' |
+# The exchanges of config/samples/demo-cluster are containers here.
+kubectl kustomize config/samples/demo-cluster |
+    yq 'select(.kind == "TradingBot" or .kind == "ConfigMap")' |
     kubectl apply --filename -
 kubectl --namespace default get tradingbots
 

@@ -14,7 +14,8 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 RECORDING = IMAGES / "first-minute.txt"
 PICTURE = RECORDING.with_suffix(".svg")
 TITLE = (
-    "kubectl in a terminal: a bot is applied, a dangerous change is refused, a loss halts the bot"
+    "kubectl in a terminal: a dangerous change is refused, an order beyond a limit is refused,"
+    " a loss halts bots"
 )
 
 

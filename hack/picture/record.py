@@ -1,99 +1,71 @@
-"""Record the commands of the picture against the whole product on a control plane of its own."""
+"""Record the commands of the picture against a system of its own, which `make up` would start."""
 
-import json
 import shlex
-import threading
+import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from tradingbot_dev.processes.waiting import wait_until
-from tradingbot_dev.product.system import System, temporary_system
+from tradingbot_dev.product import lifecycle
+from tradingbot_dev.product.crash import crash
+from tradingbot_dev.product.demo import CARELESS, Demo
+from tradingbot_dev.product.system import System
+from tradingbot_dev.progress import Progress
 
-BOT = "arb-bot-binance"
-SECONDS = 60.0
-CHECK = "kubectl get tbot"
-REASON = f"kubectl get tbot {BOT} -o jsonpath='{{.status.risk.haltReason}}'"
+SECONDS = 240.0
+COLUMNS = 108
+BOTS = "kubectl get tbot"
 PATCH = (
-    f"kubectl patch tbot {BOT} --type=merge"
+    f"kubectl patch tbot {CARELESS} --type=merge"
     """ -p '{"spec":{"riskManagement":{"maxPositionSize":"0","stopLossPercentage":"150"}}}'"""
 )
+LOG = f"kubectl logs deploy/{CARELESS} --tail=2"
+REASON = f"kubectl get tbot {CARELESS} -o jsonpath='{{.status.risk.haltReason}}'"
 CONTINUATION = " \\\n    "
 
 
 def record() -> str:
     """Return what a user types, with what the real commands print."""
-    bot = _ReportingBot()
-    with (
-        bot.server,
-        temporary_system(environment={"TRADINGBOT_OPERATOR_RISK_URL": bot.risk_url}) as system,
-    ):
-        threading.Thread(target=bot.server.serve_forever, daemon=True).start()
-        system.plane.kubectl("apply", "-f", "config/samples/secret.yaml", check=True)
-        bot.day_pnl = "-41.30"
-        parts = [
-            "# Apply a bot. The operator creates its Deployment, ConfigMap and Service.\n"
-            + _run(system, "kubectl apply -f config/samples/tradingbot.yaml"),
-            _run(system, CHECK, until=lambda shown: "-41.30" in shown and "True" in shown),
-            "# A dangerous change is refused, with every mistake at once.\n" + _run(system, PATCH),
-            "# The bot loses more than its dailyLossLimit of 200: it is halted until the next day.",
-        ]
-        bot.day_pnl = "-203.75"
-        parts[-1] += "\n" + _run(system, CHECK, until=lambda shown: "Halted" in shown)
-        parts.append(_run(system, REASON))
-        bot.server.shutdown()
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as directory:
+        state = Path(directory) / "local"
+        try:
+            return _record(lifecycle.up(state, progress=progress).system, progress)
+        finally:
+            lifecycle.clean(state)
+
+
+def _record(system: System, progress: Progress) -> str:
+    parts = [
+        "# make up has started bots on simulated exchanges.\n"
+        + _run(system, BOTS, until=lambda shown: " 0.00000000" not in shown),
+        "# A dangerous change is refused, with every mistake at once.\n" + _run(system, PATCH),
+        "# This bot knows no limit. The gateway in its pod does.\n"
+        + _run(system, LOG, until=lambda shown: shown.endswith("}")),
+    ]
+    crash(Demo(system), progress=progress)
+    parts.append(
+        "# The market falls by 20 %. At their dailyLossLimit, bots are halted until the next day.\n"
+        + _run(system, BOTS, until=lambda shown: "Stopping" not in shown)
+    )
+    parts.append(_run(system, REASON))
     return "\n\n".join(parts) + "\n"
 
 
-def _run(system: System, command: str, *, until: Callable[[str], bool] | None = None) -> str:
+def _run(system: System, command: str, *, until: Callable[[str], bool] = bool) -> str:
     """Run a kubectl command, again until its output is as wanted; return both."""
     shown = ""
 
     def is_done() -> bool:
         nonlocal shown
         done = system.plane.kubectl(*shlex.split(command)[1:])
-        shown = "\n".join(line.rstrip() for line in (done.stdout + done.stderr).splitlines())
-        return until is None or until(shown)
+        shown = (done.stderr + done.stdout).strip()
+        return until(shown)
 
     wait_until(is_done, what=command, seconds=SECONDS)
-    return f"$ {command.replace(' -p ', f'{CONTINUATION}-p ')}\n{shown}"
+    lines = [part for line in shown.splitlines() for part in _wrapped(line.rstrip())]
+    return "\n".join((f"$ {command.replace(' -p ', f'{CONTINUATION}-p ')}", *lines))
 
 
-class _ReportingBot:
-    """Reports a profit as a bot would: on the simulated node no process runs in a pod."""
-
-    def __init__(self) -> None:
-        self.day_pnl = "0"
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-
-    @property
-    def risk_url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/{{name}}/risk"
-
-    def report(self) -> bytes:
-        now = datetime.now(UTC)
-        fields = {
-            "tradingDay": now.date().isoformat(),
-            "dayPnL": self.day_pnl,
-            "openPositions": 1,
-            "exposure": "950",
-            "configHash": "unknown",
-            "time": now.isoformat(),
-        }
-        return json.dumps(fields).encode()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        bot = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = bot.report()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None: ...
-
-        return Handler
+def _wrapped(line: str) -> list[str]:
+    return [line[at : at + COLUMNS] for at in range(0, len(line), COLUMNS)] or [""]

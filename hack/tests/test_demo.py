@@ -1,6 +1,7 @@
 """The demo's texts and picture are made from what the API server and the exchanges say."""
 
 import io
+import json
 import os
 import pty
 import time
@@ -11,26 +12,31 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console
+from tradingbot_cli.orders.entries import parse
 from tradingbot_dev.control_plane.ports import DEFAULT_BASE, Ports
 from tradingbot_dev.errors import CommandFailedError
-from tradingbot_dev.product import demo, exchanges, live, tour
+from tradingbot_dev.product import demo, demo_view, exchanges, live, tour
 from tradingbot_dev.product.demo_view import (
     Halt,
+    Refusal,
     View,
     account_lines,
     bot_line,
+    decision_rows,
+    exchange_lines,
+    gateway_lines,
     halt_lines,
     order_lines,
 )
 from tradingbot_dev.progress import Progress
-from tradingbot_dev.toolchain import strategies_environment
+from tradingbot_dev.toolchain.locked_environment import LockedEnvironment
 
 STORED: dict[str, Any] = {
     "metadata": {"name": "maker"},
     "spec": {
         "strategy": {"type": "MarketMaking"},
         "exchange": {"name": "Binance"},
-        "riskManagement": {"dailyLossLimit": "100"},
+        "riskManagement": {"enforcement": "Gateway", "dailyLossLimit": "100"},
     },
     "status": {"phase": "Halted", "risk": {"dayPnL": "-179.87024997", "exposure": "718.2"}},
 }
@@ -51,11 +57,34 @@ HALT = Halt(
     since="2026-11-30T17:29:14Z",
     resumes_at="2026-12-01T00:00:00Z",
     event="Warning  Halted  DailyLossLimit",
-    orders=tuple(order_lines([LIMIT, STOP])),
-    account=tuple(account_lines(STATEMENT)),
+    account=tuple(exchange_lines(STATEMENT, [LIMIT, STOP])),
+)
+REASON = "MaxPositionSize: the position in BTC could be worth 1200 USDT"
+DECIDED = parse(
+    json.dumps(
+        {
+            "time": "2026-11-30T17:29:13Z",
+            "bot": "default/maker",
+            "verdict": "refused",
+            "symbol": "BTC-USDT",
+            "side": "BUY",
+            "type": "MARKET",
+            "quoteSize": "400",
+            "control": "MaxPositionSize",
+            "reason": REASON,
+        }
+    ).encode()
+)
+assert DECIDED is not None
+REFUSAL = Refusal(
+    bot="maker", reason=REASON, logged=(f"ERROR {REASON}",), row=decision_rows([DECIDED])[1]
 )
 VIEW = View(
-    bots=(bot_line(STORED),), prices=("binance: BTC-USDT 48000",), fallen=True, halts=(HALT,)
+    bots=(bot_line(STORED),),
+    prices=("binance: BTC-USDT 48000",),
+    fallen=True,
+    refusals=(REFUSAL,),
+    halts=(HALT,),
 )
 
 
@@ -76,14 +105,23 @@ def test_a_statement_shows_positions_and_the_profit_of_each_currency() -> None:
 
 def test_a_bot_that_has_not_reported_has_empty_figures() -> None:
     fresh = bot_line({**STORED, "status": {}})
-    assert fresh.cells == ("maker", "MarketMaking", "Binance", "", "", "-100", "")
+    assert fresh.cells == ("maker", "MarketMaking", "Binance", "Gateway", "", "", "-100", "")
 
 
 def test_a_halt_says_why_until_when_and_what_is_left() -> None:
     said = "\n".join(halt_lines(HALT))
-    for part in (HALT.reason, HALT.event, HALT.resumes_at, "left at the exchange", HALT.orders[0]):
+    for part in (HALT.reason, HALT.event, HALT.resumes_at, "left at the exchange", *HALT.account):
         assert part in said
-    assert "no order is left" in "\n".join(halt_lines(replace(HALT, orders=())))
+    assert "no order is left" in list(exchange_lines(STATEMENT, []))
+
+
+def test_a_halt_of_a_bot_with_a_gateway_has_the_rows_of_tradingbot_orders() -> None:
+    assert DECIDED is not None
+    said = "\n".join(gateway_lines("maker", [DECIDED]))
+    assert "tradingbot orders maker" in said
+    assert "2026-11-30T17:29:13Z  default/maker         refused     BUY   BTC-USDT" in said
+    assert said.count("\n") == 3, "with the heading"
+    assert list(gateway_lines("maker", [])) == [said.rpartition("\n")[2]]
 
 
 def test_text_and_live_view_show_the_same() -> None:
@@ -91,7 +129,9 @@ def test_text_and_live_view_show_the_same() -> None:
     console.print(live.drawn(VIEW))
     assert isinstance(console.file, io.StringIO)
     for shown in (tour.demo_text(VIEW), console.file.getvalue()):
-        for part in ("maker", "-179.87", "Halted", "48000", HALT.orders[0], "make calm"):
+        for part in ("maker", "-179.87", "Halted", "Gateway", "48000", "make calm"):
+            assert part in shown
+        for part in (*HALT.account, REASON):
             assert part in shown
     assert "make crash" in tour.demo_text(replace(VIEW, fallen=False))
 
@@ -118,7 +158,10 @@ def test_the_demo_in_the_repository_has_the_addresses_and_accounts_of_make_up(
         "Binance": f"http://127.0.0.1:{ports.binance}",
         "Coinbase": f"http://127.0.0.1:{ports.coinbase}",
     }
-    accounts = {"Binance": ["arbitrage", "market-maker"], "Coinbase": ["trend-follower"]}
+    accounts = {
+        "Binance": ["arbitrage", "careless", "market-maker"],
+        "Coinbase": ["trend-follower"],
+    }
     listed = yaml.safe_load((demo.DIRECTORY / "kustomization.yaml").read_text())["resources"]
     found: dict[str, list[str]] = {}
     for name in listed:
@@ -126,6 +169,7 @@ def test_the_demo_in_the_repository_has_the_addresses_and_accounts_of_make_up(
         exchange = bot["spec"]["exchange"]
         assert exchange["baseURL"] == urls[exchange["name"]]
         assert bot["spec"]["mode"] == "Paper"
+        assert demo_view.has_gateway(bot) == (exchange["name"] == "Binance")
         found.setdefault(exchange["name"], []).append(bot["metadata"]["name"])
     assert found == accounts
 
@@ -135,21 +179,19 @@ def test_a_key_shows_its_secret_in_no_text() -> None:
     assert "s3cret" not in f"{key} {key!r}"
 
 
-def test_the_environment_of_the_strategies_is_created_once_and_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_of_a_lock_file_is_created_once_and_whole(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.txt"
     lock.write_text("not a requirement\n")
-    monkeypatch.setattr(strategies_environment, "LOCK", lock)
+    locked = LockedEnvironment("mine", lock, "the packages")
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     progress = Progress(io.StringIO())
-    with pytest.raises(CommandFailedError, match="could not install"):
-        strategies_environment.install(progress=progress, environment=cache)
-    broken = strategies_environment.directory(cache)
+    with pytest.raises(CommandFailedError, match="could not install the packages"):
+        locked.install(progress=progress, environment=cache)
+    broken = locked.directory(cache)
     assert [path.name for path in broken.parent.iterdir()] == ["lock"]
 
     lock.write_text("")
-    assert strategies_environment.directory(cache) != broken
-    assert strategies_environment.install(progress=progress, environment=cache)
-    assert strategies_environment.python(cache).exists()
-    assert not strategies_environment.install(progress=progress, environment=cache)
+    assert locked.directory(cache) != broken
+    assert locked.install(progress=progress, environment=cache)
+    assert locked.python(cache).exists()
+    assert not locked.install(progress=progress, environment=cache)

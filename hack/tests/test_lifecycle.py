@@ -114,7 +114,7 @@ def test_up_starts_everything_and_its_tour_shows_what_really_happened(checkout: 
     assert "deployment.apps/arb-bot-binance" in said
     assert 'spec.riskManagement.maxPositionSize: Invalid value: "0"' in said
     assert "price-history" in said
-    assert "Three bots trade on simulated exchanges" in said
+    assert "Four bots trade on simulated exchanges" in said
     assert "make crash" in said
     assert f"export KUBECONFIG={checkout.state / 'kubeconfig'}" in said
     assert "\033" not in said, "no colours where nobody looks"
@@ -152,6 +152,7 @@ def walker(running: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     """Run the example bot as the only local pod."""
     image = next(image for image in IMAGES if "example" in image)
     text = SAMPLE_BOT.read_text().replace("ghcr.io/example/arb-bot:latest", f"{image}:1")
+    text = text.replace("  riskManagement:", "  riskManagement:\n    enforcement: Bot")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
     table = ProcessTable(run=running.state / "run", log=running.state / "log")
     demo = ("arbitrage", "market-maker", "trend-follower")

@@ -84,6 +84,7 @@ def test_dependency_updates_cover_every_module_and_dockerfile() -> None:
         one["package-ecosystem"]: one for one in loaded(ROOT / ".github/dependabot.yml")["updates"]
     }
     assert set(updates["gomod"]["directories"]) == tracked("go.mod")
+    assert set(updates["cargo"]["directories"]) == tracked("Cargo.toml")
     assert set(updates["docker"]["directories"]) == tracked("*Dockerfile")
     assert set(updates["pip"]["directories"]) == tracked("*requirements.txt")
 

@@ -86,7 +86,7 @@ def run(command: str, state: Path) -> int:
         case "assets":
             find_assets(progress=progress)
             find_helm(progress=progress)
-            strategies_environment.install(progress=progress)
+            strategies_environment.STRATEGIES.install(progress=progress)
         case "status":
             running = lifecycle.status(state)
             for name, pid in running.items():

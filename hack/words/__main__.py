@@ -12,7 +12,9 @@ from words.check import check, read_list
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = "hack/words/refused.toml"
-SUFFIXES = {".md", ".py", ".yaml", ".yml", ".txt", ".tpl", ".toml", ".sh", ".go", ".json", ""}
+SUFFIXES = {
+    *(".md", ".py", ".yaml", ".yml", ".txt", ".tpl", ".toml", ".sh", ".go", ".rs", ".json", ""),
+}
 # These consist of refused phrases.
 OWN = {LIST, "hack/tests/test_words.py"}
 # Written by tools, or a text of others.

@@ -53,7 +53,10 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def bot_body(spec: JsonObject | None = None, **parts: Any) -> JsonObject:
-    """Return a stored bot; `spec` and `parts` are merge patches on a minimal one."""
+    """Return a stored bot; `spec` and `parts` are merge patches on a minimal one.
+
+    It keeps its limits itself: most tests are not about a gateway.
+    """
     body = {
         "apiVersion": API_VERSION,
         "kind": "TradingBot",
@@ -73,7 +76,11 @@ def bot_body(spec: JsonObject | None = None, **parts: Any) -> JsonObject:
                 "parameters": {"minProfitThreshold": "0.005"},
             },
             "exchange": {"name": "Binance", "apiKeySecret": SECRET},
-            "riskManagement": {"maxPositionSize": "1000", "dailyLossLimit": "200"},
+            "riskManagement": {
+                "enforcement": "Bot",
+                "maxPositionSize": "1000",
+                "dailyLossLimit": "200",
+            },
         },
     }
     return dict(merged(body, {"spec": spec or {}, **parts}))

@@ -38,6 +38,7 @@ BOT_JSON, REPORT = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DO
 def sample() -> Bot:
     body = yaml.safe_load((ROOT / "config/samples/tradingbot.yaml").read_text(encoding="utf-8"))
     body["metadata"]["namespace"] = "trading"
+    body["spec"]["riskManagement"]["enforcement"] = "Bot"
     return Bot.read(body, now=NOW)
 
 

@@ -175,7 +175,10 @@ def test_a_balance_that_live_does_not_use_is_no_restart() -> None:
 
 def test_an_old_kubernetes_gets_a_clear_refusal_and_no_pod() -> None:
     refusal = too_old({"major": "1", "minor": "28+"})
-    assert refusal.startswith("enforcement: Gateway needs Kubernetes 1.29 or later")
+    assert refusal.startswith(
+        "enforcement: Gateway, the default for Binance, needs Kubernetes 1.29"
+    )
+    assert "Set spec.riskManagement.enforcement to Bot" in refusal
     old = Surroundings(gateway=GatewayImage("registry.example/operator:1", RESOURCES, refusal))
     subject = guarded()
 

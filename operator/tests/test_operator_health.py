@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from operator_harness import bot_body
 from tradingbot_operator.cluster.cache import Store
-from tradingbot_operator.health import HealthPortError, health_server
+from tradingbot_operator.health import health_server
 from tradingbot_operator.metrics import Metrics
+from tradingbot_process.listening import ListenError
 
 
 def free_port() -> int:
@@ -143,7 +144,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(HealthPortError) as caught:
+        with pytest.raises(ListenError) as caught:
             asyncio.run(main(port))
     message = str(caught.value)
     assert f"127.0.0.1:{port}" in message

@@ -132,7 +132,8 @@ def events() -> set[Words]:
                 ):
                     found |= {("Normal", word) for value in values if (word := text(value))}
     # A bot that fails says so with the reason of its condition.
-    found |= {("Warning", "ChildRefused"), ("Warning", "ForeignPods"), ("Warning", "LimitExceeded")}
+    of_conditions = ("ChildRefused", "EnforcementKept", "ForeignPods", "LimitExceeded")
+    found |= {("Warning", reason) for reason in of_conditions}
     return found | {
         ("Warning", reason.value) for reason, phase in PHASE_OF_STOP.items() if phase == "Failed"
     }

@@ -15,8 +15,12 @@ from tradingbot_api.model import JsonObject
 from tradingbot_dev.control_plane.plane import ControlPlane
 from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.differences import differences
+from tradingbot_operator.bots.children.gateway import GatewayImage
+from tradingbot_operator.bots.children.surroundings import Surroundings
 from tradingbot_operator.bots.plan import plan
 from tradingbot_operator.cluster.resource_paths import path_of
+from tradingbot_operator.gateway_discovery import resources_of
+from tradingbot_operator.settings import OperatorSettings
 
 NAMESPACE = "restricted"
 NEEDED: tuple[JsonObject, ...] = (
@@ -48,6 +52,11 @@ NEEDED: tuple[JsonObject, ...] = (
 )
 """What the corpus's bot with everything names, and what no pod is admitted without."""
 
+SURROUNDINGS = Surroundings(
+    gateway=GatewayImage("registry.example/operator:1", resources_of(OperatorSettings()))
+)
+"""Most bots of the corpus do not say who keeps their limits: they have a gateway."""
+
 SCHEDULING = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
 
 
@@ -65,7 +74,7 @@ def children_of(case: Case) -> dict[str, JsonObject]:
     meta = {"uid": "10000000-0000-0000-0000-000000000001", "name": "bot", "namespace": NAMESPACE}
     subject = Bot.read({**body, "metadata": meta}, now=NOW)
     assert subject.invalid_fields == ()
-    manifests = plan(subject, observed(), NOW).manifests
+    manifests = plan(subject, observed(), NOW, SURROUNDINGS).manifests
     return {manifest["kind"]: manifest for manifest in manifests}
 
 

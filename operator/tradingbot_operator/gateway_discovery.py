@@ -7,11 +7,11 @@ without a restart of the pods on its nodes, and an operator's image stays that o
 import asyncio
 import logging
 import os
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
+from tradingbot_api.gateway_pod import OLDEST_KUBERNETES, is_too_old
 from tradingbot_api.model import JsonObject
 
 from tradingbot_operator.bots.children.gateway import GatewayImage
@@ -24,9 +24,6 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-OLDEST = (1, 29)
-"""The first version with native sidecars without a feature gate."""
-
 PAUSES = (1.0, 2.0, 4.0)
 """Seconds between two attempts to read something."""
 
@@ -34,7 +31,6 @@ Sleep = Callable[[float], Awaitable[None]]
 
 _REFUSED = frozenset({401, 403})
 _CONTAINER = "operator"
-_NUMBER = re.compile(r"[0-9]+")
 
 
 async def discover(
@@ -85,16 +81,14 @@ def resources_of(settings: OperatorSettings) -> JsonObject:
 
 def too_old(version: JsonObject) -> str:
     """Return why a Kubernetes of this version can't run a gateway, empty if it can."""
-    numbers = [_NUMBER.match(str(version.get(name, ""))) for name in ("major", "minor")]
-    if None in numbers:
+    major, minor = (str(version.get(name, "")) for name in ("major", "minor"))
+    if not is_too_old(major, minor):
         return ""
-    found = tuple(int(number[0]) for number in numbers if number is not None)
-    if found >= OLDEST:
-        return ""
-    needed, is_ = (".".join(map(str, each)) for each in (OLDEST, found))
+    needed = ".".join(map(str, OLDEST_KUBERNETES))
     return (
-        f"enforcement: Gateway needs Kubernetes {needed} or later, for native sidecars; this is"
-        f" {is_}. Set spec.riskManagement.enforcement to Bot, or upgrade and restart the operator"
+        f"enforcement: Gateway, the default for Binance, needs Kubernetes {needed} or later, for"
+        f" native sidecars; this is {major}.{minor}. Set spec.riskManagement.enforcement to Bot, or"
+        " upgrade and restart the operator"
     )
 
 

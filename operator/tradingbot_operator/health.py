@@ -6,13 +6,10 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from tradingbot_process.listening import BACKLOG, listen
 
 from tradingbot_operator.metrics import Metrics
 from tradingbot_operator.metrics_access import MetricsAccess
-
-
-class HealthPortError(RuntimeError):
-    """The operator can't listen on the health port."""
 
 
 @asynccontextmanager
@@ -29,7 +26,7 @@ async def health_server(
     """Serve while the body runs.
 
     `unready` returns why the operator is not ready, `unhealthy` why it must be restarted; empty if
-    neither is so. `refresh` is called before metrics are served.
+    neither is so. `refresh` is called before metrics are served. Raises ListenError.
     """
     access = MetricsAccess(host, metrics_token_file)
 
@@ -61,13 +58,8 @@ async def health_server(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise HealthPortError(
-                f"can't serve health at {host}:{port}: {error.strerror or error};"
-                " set --health-port to a free one"
-            ) from error
+        sock = listen(host, port, setting="--health-port")
+        await web.SockSite(runner, sock, backlog=BACKLOG).start()
         yield
     finally:
         await runner.cleanup()

@@ -5,6 +5,7 @@
     informer -------------------> asset_registries > reconcile_asset_registry ---> registry
     reconcile of a bot ---------> asset_syncs -----> BotAssets.sync -------------> registry
     reconcile of a bot ---------> grant_writes ----> Grants.work ----------------> API server
+    each 15 seconds ------------> reports ---------> registry_reports.send ------> registry
     what is reported              work queue         work                          written to
 
 All work passes the gate and needs the lease. The informer runs in a standby, too, so that it acts
@@ -21,6 +22,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import uvloop
 from tradingbot_api.entry_grant import GatewayMoment
@@ -36,6 +38,7 @@ from tradingbot_operator.bots.credentials import Secrets
 from tradingbot_operator.bots.digest_keys import load_digest_keys
 from tradingbot_operator.bots.entry_grants.grants import Grants, NotStoredError
 from tradingbot_operator.bots.reconcile import reconcile
+from tradingbot_operator.bots.registry_reports import reports_of, send
 from tradingbot_operator.bots.registry_sync import BotAssets
 from tradingbot_operator.bots.replica_sets import ReplicaSets
 from tradingbot_operator.bots.stops.orphans import Orphans
@@ -146,6 +149,9 @@ class Operator:
         self.grant_writes: WorkQueue[NamespacedName] = WorkQueue(
             "grant", self.gate.through(self.grants.work), transient=TRANSIENT
         )
+        self.reports: WorkQueue[str] = WorkQueue(
+            "report", self.gate.through(self._report), transient=TRANSIENT
+        )
         recorder = Recorder(self.api)
         self.context = Context(
             api=self.api,
@@ -163,7 +169,10 @@ class Operator:
             replica_sets=ReplicaSets(self.api),
             again_in=self.bots.add_after,
         )
-        self.queues = (self.bots, self.asset_syncs, self.asset_registries, self.grant_writes)
+        self.queues: tuple[WorkQueue[Any], ...] = (
+            *(self.bots, self.asset_syncs, self.asset_registries, self.grant_writes),
+            self.reports,
+        )
         self.asset_registry_context = AssetRegistryContext(
             api=self.api,
             store=self.store,
@@ -259,12 +268,14 @@ class Operator:
         surroundings = replace(self.context.surroundings, gateway=gateway)
         self.context = replace(self.context, surroundings=surroundings)
         self.secrets.keys = await load_digest_keys(self.api, namespace)
+        self.reports.add("day PnL")
         work: tuple[Coroutine[None, None, None], ...] = (
             self.orphans.run(self.settings.resync_interval),
             self.bots.run(self.settings.workers),
             self.asset_syncs.run(ASSET_WORKERS),
             self.grant_writes.run(GRANT_WORKERS),
             self.asset_registries.run(ASSET_REGISTRY_WORKERS),
+            self.reports.run(1),
             self.poller.run(),
             self.secrets.run(),
             watch_for_clock_jumps(utc_now, self._on_clock_jump),
@@ -309,6 +320,11 @@ class Operator:
 
     async def _sync_asset(self, key: NamespacedName) -> float | None:
         return await self.assets.sync(key)
+
+    async def _report(self, _: str) -> float | None:
+        if self.client is None:
+            return None
+        return await send(self.client, reports_of(self.poller.states(), utc_now()))
 
     async def _reconcile_asset_registry(self, key: NamespacedName) -> float | None:
         declared = self.store.declared("AssetRegistry", *key)

@@ -6,11 +6,11 @@ would need TLS, the operator two more permissions, and the token would be worth 
 """
 
 import hmac
-import ipaddress
 from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
+from tradingbot_process.addresses import is_loopback
 
 
 class MetricsAccess:
@@ -21,7 +21,7 @@ class MetricsAccess:
     """
 
     def __init__(self, host: str, token_file: str) -> None:
-        self._open = _is_loopback(host)
+        self._open = is_loopback(host)
         self._file = Path(token_file) if token_file else None
 
     def refusal(self, authorization: str | None) -> web.Response | None:
@@ -51,10 +51,3 @@ class MetricsAccess:
             return self._file.read_bytes().strip()
         except OSError:
             return b""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

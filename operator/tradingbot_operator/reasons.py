@@ -31,6 +31,7 @@ class Reason(StrEnum):
     NAME_CONFLICT = "NameConflict"
     NOTHING_WAITS = "NothingWaits"
     NOT_AVAILABLE = "NotAvailable"
+    NOT_IN_SPEC = "NotInSpec"
     NOT_OURS = "NotOurs"
     NOT_READ = "NotRead"
     NOT_RECONCILED = "NotReconciled"

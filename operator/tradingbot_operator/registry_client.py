@@ -133,6 +133,10 @@ class RegistryClient:
             if error.status != 404:  # noqa: PLR2004
                 raise
 
+    async def report(self, reports: list[JsonObject]) -> None:
+        """Replace the last reports of assets. Those that no asset has are dropped."""
+        await self._request("POST", "reports", body={"reports": reports})
+
     async def release(self, asset: OwnedAsset) -> None:
         """Hand an asset over to users: it is kept unchanged, and no controller manages it."""
         kept = asset.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_COMPUTED)

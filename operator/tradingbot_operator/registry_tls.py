@@ -11,11 +11,12 @@ Two protections against impostors:
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tradingbot_process.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +68,7 @@ def may_carry_token(url: str) -> bool:
     parts = urlsplit(url)
     if parts.scheme == "https":
         return True
-    try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return parts.hostname == "localhost"
+    return is_loopback(parts.hostname or "")
 
 
 def cluster_domain(resolv_conf: Path = RESOLV_CONF) -> str:

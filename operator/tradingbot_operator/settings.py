@@ -65,7 +65,9 @@ class OperatorSettings(BaseSettings):
         " is sent over https or to this machine only.",
     )
     health_host: str = Field(
-        "127.0.0.1", description="Listen address of /healthz, /readyz and /metrics."
+        "127.0.0.1",
+        description="Listen address of /healthz, /readyz and /metrics."
+        " Empty: all addresses, IPv4 and IPv6.",
     )
     health_port: int = Field(
         8082, description="Port of /healthz, /readyz and /metrics.", ge=0, le=65535

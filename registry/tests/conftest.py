@@ -1,7 +1,8 @@
 """Parts that the registry's tests share.
 
 What a registry answers does not depend on its database: a test of that takes `api`, `database` or
-`database_url`, and runs on SQLite and on PostgreSQL.
+`database_url`, and runs on SQLite and on PostgreSQL. The tests of the page run on SQLite: the page
+asks the REST API alone, and nothing that it shows depends on which database answered.
 """
 
 import os
@@ -11,25 +12,45 @@ from pathlib import Path
 import pytest
 from page_harness import running_browser
 from playwright.sync_api import Browser
-from postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
 from registry_harness import Api, TickingClock
+from tradingbot_dev.processes.postgresql_server import (
+    MISSING,
+    PostgresqlServer,
+    postgresql_server,
+    programs,
+)
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.storage.engine import Database
 
-TABLES = ("asset_tag", "dependency", "pending_dependency", "tag", "asset", "change", "receipt")
+TABLES = (
+    "report",
+    "asset_tag",
+    "dependency",
+    "pending_dependency",
+    "tag",
+    "asset",
+    "change",
+    "receipt",
+)
 SEQUENCES = ("asset_seq_seq", "change_seq_seq", "tag_id_seq")
 FEW = 500
 """Assets of a test, below which to delete its rows takes an eighth of what new files take."""
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgresqlServer]:
-    """A server with an empty registry. Without the package, tests are skipped; in CI they fail."""
+def postgresql_programs() -> Path:
+    """The programs of the server. Without the package, tests are skipped; in CI they fail."""
     found = programs()
     if found is None:
         assert not os.environ.get("CI"), MISSING
         pytest.skip(MISSING)
-    with postgresql_server(found) as server:
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_programs: Path) -> Iterator[PostgresqlServer]:
+    """A server with an empty registry."""
+    with postgresql_server(postgresql_programs) as server:
         server.execute("CREATE DATABASE registry")
         yield server
 

@@ -2,7 +2,10 @@
 
 import uuid
 
+import marshmallow as ma
 from registry_harness import ASSETS, MERGE_PATCH, Api, refusal
+from tradingbot_registry.rest.read_only import ReferenceSchema
+from tradingbot_registry.rest.responses import AssetSchema, ReachedSchema
 
 FULL = {
     "name": "orders-db",
@@ -211,3 +214,17 @@ def test_a_patch_is_a_merge_patch_by_its_media_type(api: Api) -> None:
     response = api.client.patch(f"{ASSETS}/{asset['id']}", json={"name": "b"})
     refusal(response, 415, "unsupported-media-type")
     assert response.headers["Accept-Patch"] == MERGE_PATCH
+
+
+def test_assets_are_written_as_the_document_says(api: Api) -> None:
+    api.upsert("crd/a/b", "b", status="Failed", secretRef={"name": "s", "key": "k"})
+    ref = api.client.get(f"{ASSETS}/by-ref/crd/a/b").json
+    asset = api.add("a", ref["id"], "x/y/z", tags=["t"], config={"n": [1, 2.5, 2**70]})
+    assert list(asset) == keys_of(AssetSchema)
+    assert list(asset["causedBy"][0]) == keys_of(ReferenceSchema)
+    reached = api.client.get(f"{ASSETS}/{asset['id']}/dependencies").json
+    assert list(reached[0]) == keys_of(ReachedSchema)
+
+
+def keys_of(schema: type[ma.Schema]) -> list[str]:
+    return [field.data_key or name for name, field in schema().fields.items()]

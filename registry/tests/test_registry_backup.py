@@ -247,8 +247,8 @@ from pathlib import Path
 from typing import Any
 from tradingbot_registry.maintenance import backup
 step, database, file = sys.argv[1:]
-steps = {"copy": "check_file", "checked": "sync", "kept": "sync"}
-real = {name: getattr(backup, name) for name in ("check_file", "sync")}
+steps = {"copy": "check_file", "checked": "flush", "kept": "flush"}
+real = {name: getattr(backup, name) for name in ("check_file", "flush")}
 calls = [0]
 def die(*arguments):
     calls[0] += 1

@@ -10,7 +10,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ State = dict[str, Any] | None
 """Description and dependencies of an asset; None: it does not exist."""
 
 
+class BusyError(Exception):
+    """The registry has refused a write since others wait for too long."""
+
+
 @dataclass
 class Writer:
     """A client that creates, changes and deletes assets of its own until nobody answers.
@@ -48,7 +52,8 @@ class Writer:
         try:
             connection = server.connection()
             while True:
-                self._write(connection)
+                with suppress(BusyError):
+                    self._write(connection)
         except (OSError, http.client.HTTPException, json.JSONDecodeError):
             return
 
@@ -59,6 +64,7 @@ class Writer:
             targets = self.random.sample(living, min(len(living), 2))
             body = BODY | {"description": "0", "dependsOn": targets}
             status, asset = ask(connection, "POST", ASSETS, body)
+            self._refuse_busy(status)
             assert status == 201, asset
             self._done(asset["id"], {"description": "0", "dependsOn": sorted(targets)})
             return
@@ -66,6 +72,7 @@ class Writer:
         if action == "delete":
             self.under_way = (asset, GONE)
             status, answer = ask(connection, "DELETE", f"{ASSETS}/{asset}")
+            self._refuse_busy(status)
             assert status in {204, 409}, answer  # 409: others depend on it.
             self._done(asset, GONE if status == 204 else self.states[asset])
             return
@@ -84,8 +91,15 @@ class Writer:
             )
             response = connection.getresponse()
             status, answer = response.status, response.read()
+        self._refuse_busy(status)
         assert status == 200, answer
         self._done(asset, wanted)
+
+    def _refuse_busy(self, status: int) -> None:
+        """Raise BusyError for 503: nothing was changed, since the machine is too slow."""
+        if status == 503:
+            self.under_way = None
+            raise BusyError
 
     def _done(self, asset: str, state: State) -> None:
         self.states[asset] = state

@@ -211,6 +211,7 @@ def test_a_full_disk_refuses_writes_whole_and_still_reads(
     asset = api.add("kept", config={"n": 1})
     with database.connection_context():
         pages = database.pragma("page_count")
+    database.release()  # The pragma is one of new connections.
     monkeypatch.setattr(database, "_pragmas", [*database._pragmas, ("max_page_count", pages)])
     big = {"blob": "x" * 15_000}
     before = api.find()

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import marshmallow as ma
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from registry_harness import ASSETS, Api
 from tradingbot_registry.refusals import RefusedError
 from tradingbot_registry.rest.problems import KINDS, HTTPError
+from tradingbot_registry.rest.schema import Schema
 from tradingbot_registry.storage.engine import Database
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -205,6 +207,17 @@ def test_query_parameters_that_repeat_are_documented_so(document: Any) -> None:
     delete = document["paths"][f"{ASSETS}/{{asset_id}}"]["delete"]["parameters"]
     names = [parameter["name"] for parameter in delete]
     assert names == ["force", "dry_run", "If-Match", "If-None-Match"]
+
+
+def test_no_schema_is_copied_with_the_documentation_of_views() -> None:
+    def below(kind: type[ma.Schema]) -> Iterator[type[ma.Schema]]:
+        for each in kind.__subclasses__():
+            yield each
+            yield from below(each)
+
+    ours = [each for each in below(ma.Schema) if each.__module__.startswith("tradingbot_")]
+    assert [each for each in ours if not issubclass(each, Schema)] == []
+    assert len(ours) > 20
 
 
 def test_metrics_count_requests_by_route_and_assets_by_type_and_status(api: Api) -> None:

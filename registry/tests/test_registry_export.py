@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from old_databases import old_database
-from postgresql_server import PostgresqlServer
 from registry_harness import DEADLINE_SECONDS, Api, TickingClock
+from tradingbot_dev.processes.postgresql_server import PostgresqlServer
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.errors import MaintenanceError
 from tradingbot_registry.maintenance.checking import check_database, check_file

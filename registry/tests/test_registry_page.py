@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, expect
 from registry_harness import ASSETS, MERGE_PATCH, Server, serving
 
 BOTS = 400
+REPORTED_AT = f"{datetime.now(UTC) - timedelta(days=2, hours=1):%Y-%m-%dT%H:%M:%S.000000Z}"
 CHAINS = 25
 CHAIN = ("store", "queue", "service", "report")
 
@@ -69,6 +71,8 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inventory]:
             for place, kind in enumerate(CHAIN)
         ]
         found += batch(server.call, chains) + batch(server.call, bots)
+        reported = {"externalRef": "tradingbot/desk/bot-0", "dayPnL": "-12.5", "at": REPORTED_AT}
+        assert server.call("POST", "/api/v1/reports", {"reports": [reported]})[0] == 200
         yield Inventory(server, {asset["name"]: asset["id"] for asset in found})
 
 
@@ -175,10 +179,13 @@ def test_bots_have_their_phase_and_what_they_depend_on(visitor: Visitor) -> None
     visitor.open("?view=bots")
     rows = visitor.page.locator("tbody tr")
     texts = [" ".join(row.split()) for row in rows.all_inner_texts()]
-    assert [text.split()[:4] for text in texts] == [
-        [f"bot-{number}", "in", "desk", phase]
-        for number, phase in enumerate(("Running", "Degraded", "Stopping"))
+    assert [" ".join(text.split()[:6]) for text in texts] == [
+        "bot-0 in desk Running -12.5 2",
+        "bot-1 in desk Degraded not known",
+        "bot-2 in desk Stopping not known",
     ]
+    age = rows.first.get_by_text("2 days ago")
+    expect(age).to_have_attribute("datetime", REPORTED_AT)
     visitor.follow("binance")
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("binance")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from registry_harness import ASSETS, Api, refusal
+from tradingbot_registry.inventory import filters, listing
 from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
@@ -237,3 +238,59 @@ def test_a_cursor_with_what_no_name_has_is_refused(api: Api, text: str) -> None:
     digest, _, seq = json.loads(base64.urlsafe_b64decode(cursor + "=="))
     made = base64.urlsafe_b64encode(json.dumps([digest, text, seq]).encode()).decode().rstrip("=")
     refusal(api.client.get(f"{path}&cursor={made}"), 422, "invalid")
+
+
+BROAD = [
+    "",
+    "tag=even",
+    "tag=even&tag=third",
+    "any_tag=even&any_tag=third",
+    "status=Active&tag=third",
+    "type=Other&effective_status=Active&q=a1",
+    "namespace=b&tag=even",
+    "updated_since=2026-01-01T00:00:20Z&tag=third",
+    "external_ref_prefix=s/b/&status=Active",
+]
+
+
+@pytest.mark.parametrize("sort", ["", "sort=-created_at", "sort=name", "sort=-status,name"])
+def test_every_way_to_a_page_finds_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    """By a walk or from the index of a filter: which one is quicker must not show."""
+    for number in range(24):
+        tags = [tag for tag, of in (("even", 2), ("third", 3)) if number % of == 0]
+        namespace = "b" if number % 4 else "a"
+        status = "Active" if number % 5 else "Draft"
+        api.upsert(f"s/{namespace}/n{number}", f"a{number}", tags=tags, status=status)
+    for query in BROAD:
+        found = {}
+        for quicker in (True, False):
+            monkeypatch.setattr(listing, "_is_quicker_driven", lambda *_, q=quicker: q)
+            shown = pages(api, f"{ASSETS}?{query}&{sort}&page_size=3")
+            found[quicker] = [name for page in shown for name in page]
+        assert found[True] == found[False], query
+        assert found[True] == api.find(f"{query}&{sort}&page_size=500"), query
+        total = cursor_total(api.client.get(f"{ASSETS}?{query}&{sort}&page_size=1"))
+        assert total == {"total": len(found[True]), "more": False}
+
+
+def cursor_total(response: TestResponse) -> Any:
+    header = json.loads(response.headers["X-Pagination"])
+    return {name: header[name] for name in ("total", "more")}
+
+
+def test_a_total_is_counted_up_to_a_limit_or_on_request(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        api.add(f"a{number}", tags=["t"] if number else [])
+    monkeypatch.setattr(listing, "MANY", 3)
+    monkeypatch.setattr(filters, "LIMITS", (4, 40))
+    for query, exact in (("", 5), ("tag=t", 4), ("tag=t&status=Draft", 4)):
+        response = api.client.get(f"{ASSETS}?{query}&page_size=2")
+        assert cursor_total(response) == {"total": 3, "more": True}
+        assert 'rel="next"' in response.headers["Link"]
+        assert 'rel="last"' not in response.headers["Link"]
+        response = api.client.get(f"{ASSETS}?{query}&page_size=2&exact_total=true")
+        assert cursor_total(response) == {"total": exact, "more": False}

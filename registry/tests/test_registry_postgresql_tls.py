@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgresql_server import NOBODY, PostgresqlServer, postgresql_server, programs
 from registry_harness import ASSETS, Api, TickingClock, refusal, refused_start, serving
 from tradingbot_certs.authority import Names, certificate_pem, issue_authority, issue_serving
+from tradingbot_dev.processes.postgresql_server import (
+    NOBODY,
+    PostgresqlServer,
+    on_loopback,
+    postgresql_server,
+)
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.errors import DatabaseUnusableError
 from tradingbot_registry.settings import RegistrySettings
@@ -39,20 +43,12 @@ class Remote:
 
 
 @pytest.fixture(scope="module")
-def remote(
-    postgresql: PostgresqlServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Remote]:
-    assert postgresql.process is not None  # PostgreSQL is installed.
-    found = programs()
-    assert found is not None
+def remote(postgresql_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     certificates = tmp_path_factory.mktemp("tls")
     authority = certificates / "ca.crt"
     authority.write_bytes(certificate_pem(AUTHORITY.certificate))
     pair = issue_serving(authority=AUTHORITY, names=Names.parse(["127.0.0.1"]), now=NOW)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {"listen_addresses": "127.0.0.1", "port": str(port)}
-    with postgresql_server(found, settings) as server:
+    with postgresql_server(postgresql_programs, on_loopback()) as server:
         server.execute(
             "CREATE DATABASE registry",
             f"CREATE ROLE app LOGIN PASSWORD '{SECRET}'",
@@ -71,7 +67,7 @@ def remote(
         )
         server.stop(signal.SIGINT)
         server.start()
-        yield Remote(server, port, authority)
+        yield Remote(server, int(server.settings["port"]), authority)
 
 
 @pytest.fixture

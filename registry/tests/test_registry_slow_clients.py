@@ -12,9 +12,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from registry_harness import ASSETS, DEADLINE_SECONDS, Server, serving
 from test_registry_tls import issued, trusting
+from tradingbot_registry.storage.sqlite import database_path
 
 CLIENTS = 200
 
@@ -62,15 +64,22 @@ def slow_clients(server: Server) -> Iterator[None]:
             thread.join()
 
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_slow_clients_do_not_keep_others_waiting(tmp_path: Path, tls: bool) -> None:
+@pytest.mark.parametrize(
+    ("database", "tls"),
+    [("sqlite_file", False), ("sqlite_file", True), ("empty_postgresql", False)],
+    indirect=["database"],
+    ids=["sqlite", "tls", "postgresql"],
+)
+def test_slow_clients_do_not_keep_others_waiting(
+    database_url: str, tmp_path: Path, tls: bool
+) -> None:
     issued(tmp_path / "certs")
     context: ssl.SSLContext | None = trusting() if tls else None
     settings = {"TRADINGBOT_REGISTRY_THREADS": "2"}
     if tls:
         settings["TRADINGBOT_REGISTRY_CERT_DIR"] = str(tmp_path / "certs")
     with (
-        serving(tmp_path / "r.db", tmp_path / "log", tls=context, **settings) as server,
+        serving(database_url, tmp_path / "log", tls=context, **settings) as server,
         slow_clients(server),
     ):
         assert server.call("GET", "/healthz") == (200, "ok\n")
@@ -82,18 +91,33 @@ def test_slow_clients_do_not_keep_others_waiting(tmp_path: Path, tls: bool) -> N
     assert log.rstrip().endswith("returned")
 
 
-def test_health_answers_while_every_thread_waits_for_the_database(tmp_path: Path) -> None:
-    with serving(tmp_path / "r.db", tmp_path / "log", TRADINGBOT_REGISTRY_THREADS="1") as server:
-        lock = sqlite3.connect(tmp_path / "r.db", isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
-        writer = connected(server)
-        body = json.dumps({"name": "a", "type": "Other"})
-        writer.sendall(
-            f"POST {ASSETS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
-        assert server.call("GET", "/healthz") == (200, "ok\n")
-        lock.execute("ROLLBACK")
+@contextmanager
+def locked(database_url: str) -> Iterator[None]:
+    """Keep writers of the database waiting, as another process can."""
+    if database_url.startswith("sqlite"):
+        file = sqlite3.connect(database_path(database_url), isolation_level=None)
+        file.execute("BEGIN IMMEDIATE")
+        yield
+        file.execute("ROLLBACK")
+        file.close()
+        return
+    with psycopg.connect(database_url) as session:
+        session.execute("LOCK TABLE asset")
+        yield
+
+
+def test_health_answers_while_every_thread_waits_for_the_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    with serving(database_url, tmp_path / "log", TRADINGBOT_REGISTRY_THREADS="1") as server:
+        with locked(database_url):
+            writer = connected(server)
+            body = json.dumps({"name": "a", "type": "Other"})
+            writer.sendall(
+                f"POST {ASSETS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            assert server.call("GET", "/healthz") == (200, "ok\n")
         assert answer(writer)[0] == 201
 
 

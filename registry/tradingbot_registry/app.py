@@ -24,6 +24,7 @@ from tradingbot_registry.rest import (
     page,
     query_fields,
     read_only,
+    reports,
 )
 from tradingbot_registry.rest.body import MAX_BODY
 from tradingbot_registry.rest.json_text import JsonText
@@ -35,7 +36,13 @@ from tradingbot_registry.storage.database import CONNECTIONS, open_database, sta
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.migrations import migrate
 
-BLUEPRINTS = (assets.blueprint, by_ref.blueprint, batch.blueprint, overview.blueprint)
+BLUEPRINTS = (
+    assets.blueprint,
+    by_ref.blueprint,
+    batch.blueprint,
+    overview.blueprint,
+    reports.blueprint,
+)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -194,7 +194,7 @@ class StorageError(RefusedError):
     def __init__(
         self, reason: str, *, busy: bool = False, again: bool = False, cause: str = ""
     ) -> None:
-        super().__init__(f"nothing was changed: the database can't write: {reason}")
+        super().__init__(f"nothing was changed: the database can't do this: {reason}")
         self.reason = reason
         self.busy = busy
         self.again = again

@@ -4,16 +4,14 @@ One process because SQLite has one writer; threads because most requests wait fo
 read.
 """
 
-import ipaddress
 import logging
-import os
 import resource
 import socket
 import time
 from datetime import timedelta
-from typing import Any
 
 from flask import Flask
+from tradingbot_process.listening import BACKLOG, base_url, is_loopback_only, listen
 
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.auth.gate import Gate
@@ -30,15 +28,13 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 20
 """How long requests may take to finish after SIGTERM; under Kubernetes' grace period of 30."""
 
-BACKLOG = 1024
-
 
 def run(settings: RegistrySettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises RegistryError."""
+    """Serve until SIGTERM or SIGINT. Raises RegistryError or ListenError."""
     check_address(settings)
     gate = _gate(settings)
     certificate = ServingCertificate(settings.cert_dir) if settings.cert_dir else None
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port, setting="--port")
     # The database last: a registry that can't start must not migrate it.
     database = prepared_database(
         settings.database_url,
@@ -47,9 +43,7 @@ def run(settings: RegistrySettings) -> None:
         connections=settings.threads + 1,
     )
     app = create_app(database, gate=gate, keep=timedelta(days=settings.history_days))
-    host, port = listener.getsockname()[:2]
-    scheme = "https" if certificate else "http"
-    base = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    base = base_url(listener, tls=certificate is not None)
     log.info(
         "registry listens on %s, its documentation is at %s/api/v1/docs",
         base,
@@ -68,10 +62,10 @@ def check_address(settings: RegistrySettings) -> None:
     """Raise AddressError for an address that other machines reach without authentication or TLS."""
     if settings.auth_mode is not AuthMode.NONE and settings.cert_dir is not None:
         return
-    addresses = {str(found[4][0]) for found in _resolve(settings.host, settings.port)}
-    if all(ipaddress.ip_address(address).is_loopback for address in addresses):
+    if is_loopback_only(settings.host):
         return
-    reached = f"host {settings.host} can be reached from other machines and"
+    where = f"host {settings.host}" if settings.host else "a registry on all addresses"
+    reached = f"{where} can be reached from other machines and"
     if settings.auth_mode is AuthMode.NONE:
         raise AddressError(
             f"{reached} auth mode is none: use --host 127.0.0.1, or --auth-mode kubernetes"
@@ -80,30 +74,6 @@ def check_address(settings: RegistrySettings) -> None:
         f"{reached} callers' tokens would travel in the clear: give --cert-dir, or use --host"
         " 127.0.0.1 behind something that serves TLS"
     )
-
-
-def _resolve(host: str, port: int) -> list[Any]:
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise AddressError(f"host {host!r} can't be resolved: {error.strerror}") from error
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises AddressError."""
-    family, kind, protocol, _, address = _resolve(host, port)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise AddressError(
-            f"can't listen on {host} port {port}: {os.strerror(error.errno or 0)};"
-            " choose another --port, or stop what uses it"
-        ) from error
-    return listener
 
 
 def _gate(settings: RegistrySettings) -> Gate | None:

@@ -42,7 +42,7 @@ class RegistrySettings(DatabaseSettings):
     host: str = Field(
         default="127.0.0.1",
         description="Address to listen on. An address other than loopback needs --auth-mode"
-        " kubernetes and --cert-dir.",
+        " kubernetes and --cert-dir. Empty: all addresses, IPv4 and IPv6.",
     )
     port: int = Field(
         default=8090, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one."

@@ -25,6 +25,7 @@ from tradingbot_strategies.catalog import strategy
 from tradingbot_strategies.coinbase import Coinbase
 from tradingbot_strategies.exchange import NotAcceptedError
 from tradingbot_strategies.orders import ClientIds, NewCover, NewOrder, Role
+from tradingbot_strategies.records import Records
 from tradingbot_strategies.trader import Trader
 from tradingbot_strategies.view import Style
 
@@ -45,6 +46,7 @@ class Lab:
     now: int = START
     venue: SimulatedVenue = field(init=False)
     exchange: Any = field(init=False)
+    calls: Calls = field(init=False)
 
     @property
     def symbol(self) -> str:
@@ -66,8 +68,8 @@ async def lab(dialect: DialectName) -> AsyncIterator[Lab]:
     app, client, adapter = DIALECTS[dialect]
     async with TestServer(app(made.venue)) as server, ClientSession() as session:
         root = str(server.make_url("")).rstrip("/")
-        calls = Calls(client(session, root, lambda: made.now))
-        made.exchange = adapter(calls, clock=lambda: made.now, has_keys=True)
+        made.calls = Calls(client(session, root, lambda: made.now))
+        made.exchange = adapter(made.calls, clock=lambda: made.now, has_keys=True)
         yield made
 
 
@@ -172,6 +174,29 @@ def test_a_protective_order_is_found_and_cancelled_as_one(dialect: DialectName) 
         assert await exchange.find(symbol, "tb0123456789-c-1-9") is None
 
     on(dialect, test)
+
+
+def test_what_the_bots_own_gateway_has_sold_is_no_position_any_more() -> None:
+    async def test(made: Lab) -> None:
+        ids = ClientIds("trading", "bot", started=START)
+        (market,) = (await made.exchange.markets([made.symbol])).values()
+        records = Records(made.exchange, ids, {made.symbol: market}, made.money)
+        await records.load()
+
+        async def trade(client_id: str, side: Side, quantity: str, **more: str) -> Decimal:
+            request = {"symbol": "BTCUSDT", "side": side.value, "type": "MARKET"}
+            request |= {"quantity": quantity, "newClientOrderId": client_id, **more}
+            await made.calls.write("private_post_order", request)
+            records.distrust(made.symbol)
+            await records.refresh(made.now)
+            return records.account.positions()["BTC"].quantity
+
+        held = await trade(ids.new(Role.ENTRY, "B0"), Side.BUY, "0.01")
+        assert await trade("tbgw-1-0-1", Side.SELL, "0.004") == held - D("0.004")
+        # That of another bot on the account has a tag.
+        assert await trade("tbgw-2-0-1", Side.SELL, "0.001", strategyId="7") == held - D("0.004")
+
+    on(DialectName.BINANCE, test)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tradingbot_api.gateway_pod import PROTECTION_PREFIX
 from tradingbot_exchange.engine.types import Side
 
 from tradingbot_strategies.calls import Calls, number, optional, plain
@@ -254,10 +255,11 @@ def market(info: Mapping[str, Any], *, maker: Decimal, taker: Decimal) -> Market
 def state(symbol: str, row: Mapping[str, Any]) -> OrderState:
     """Read an order of openOrders, allOrders, order, or a report of a cancelled one."""
     listed = str(row.get("orderListId", -1))
+    client_id = row.get("origClientOrderId") or row["clientOrderId"]
     return OrderState(
         symbol=symbol,
         order_ids=(str(row["orderId"]),),
-        client_id=row.get("origClientOrderId") or row["clientOrderId"],
+        client_id=client_id,
         side=Side(row["side"]),
         open=row["status"] in _OPEN,
         price=optional(row["price"]),
@@ -266,6 +268,8 @@ def state(symbol: str, row: Mapping[str, Any]) -> OrderState:
         filled=number(row["executedQty"]),
         created=int(row.get("time") or row.get("transactTime") or 0),
         list_id="" if listed == "-1" else listed,
+        # A gateway takes its tag from what its own bot sees: with a tag, it is another bot's.
+        of_gateway=client_id.startswith(PROTECTION_PREFIX) and "strategyId" not in row,
     )
 
 

@@ -80,6 +80,8 @@ class OrderState(NamedTuple):
     created: int
     list_id: str = ""
     """The exchange's id of the OCO list, if it is one."""
+    of_gateway: bool = False
+    """Whether the bot's own risk gateway has sent it: a stop of the bot's position."""
 
     @property
     def remaining(self) -> Decimal:

@@ -12,11 +12,13 @@ from tradingbot_exchange.engine.types import Side
 
 from tradingbot_strategies.account import Account, OwnFill
 from tradingbot_strategies.exchange import Exchange, RawFill
-from tradingbot_strategies.orders import ClientIds, Label, OrderState
+from tradingbot_strategies.orders import ClientIds, Label, OrderState, Role
 from tradingbot_strategies.view import ZERO, Market
 
 logger = logging.getLogger(__name__)
 
+_STOPPED = Label(Role.COVER, "")
+"""Of what the bot's gateway has sold at a stop. It has no tag, so it is taken from the last lot."""
 READ_ALL_EVERY = 30_000
 """Milliseconds after which fills are read although nothing seems to have changed."""
 
@@ -61,7 +63,11 @@ class Records:
         """
         orders: list[OrderState] = []
         for symbol in self._markets:
-            mine = [o for o in await self._exchange.open_orders(symbol) if self._learn(o)]
+            mine = [
+                order
+                for order in await self._exchange.open_orders(symbol)
+                if self._learn(order) and not order.of_gateway
+            ]
             state = sorted((order.order_ids[0], order.filled) for order in mine)
             if state != self._last_seen.get(symbol):
                 self._dirty.add(symbol)
@@ -106,16 +112,19 @@ class Records:
 
     def _learn(self, order: OrderState) -> bool:
         """Remember whose an order is. Return whether it is the bot's."""
-        label = self._ids.label(order.client_id)
+        label = self._label(order)
         for order_id in order.order_ids:
             self._labels[order.symbol, order_id] = label
         return label is not None
+
+    def _label(self, order: OrderState) -> Label | None:
+        return _STOPPED if order.of_gateway else self._ids.label(order.client_id)
 
     async def _own(self, raw: RawFill) -> OwnFill | None:
         key = raw.symbol, raw.order_id
         if key not in self._labels:
             order = await self._exchange.order(*key)
-            self._labels[key] = self._ids.label(order.client_id) if order else None
+            self._labels[key] = self._label(order) if order else None
         label = self._labels[key]
         if label is None:
             return None

@@ -42,7 +42,7 @@ def test_outside_strings_all_is_counted_wherever_slices_end(value: Any, size: in
     [
         (b"[" + b"{}," * (MAX_CONTAINERS - 2) + b"{}]", False),
         (b"[" + b"{}," * (MAX_CONTAINERS - 1) + b"{}]", True),
-        (b"[" * (MAX_CONTAINERS + 1), True),
+        (b"[" * (2 * MAX_CONTAINERS + 1), True),
         (b"[" + b"0," * (MAX_VALUES - 2) + b"0]", False),
         (b"[" + b"0," * MAX_VALUES + b"0]", True),
         (b'["' + b"{[,:" * MAX_VALUES + b'"]', False),

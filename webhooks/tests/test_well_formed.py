@@ -90,7 +90,10 @@ def test_what_is_said_to_be_clean_has_nothing_that_would_be_found(obj: dict[str,
     if not isinstance(quick, wire.TypedCreation):
         return
     definition: Kind = KINDS[obj["kind"]]
-    for rule in definition.rules:
+    rules = (
+        rule for part in definition.parts if part.is_in(quick.object.spec) for rule in part.rules
+    )
+    for rule in rules:
         if isinstance(rule, ItemRule) and rule.clean is not None and rule.clean(quick.object.spec):
             holder: Any = quick.object.model_dump(by_alias=True)
             for name in rule.items:

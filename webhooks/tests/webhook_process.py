@@ -246,12 +246,13 @@ class Lines(logging.Formatter):
 handler = logging.StreamHandler(sys.stderr)
 handler.setFormatter(Lines())
 logging.basicConfig(level=logging.INFO, handlers=[handler])
+from tradingbot_process.listening import ListenError
 from tradingbot_webhooks.errors import WebhookError
 from tradingbot_webhooks.server import run
 from tradingbot_webhooks.settings import WebhookSettings
 try:
     run(WebhookSettings())
-except WebhookError as error:
+except (ListenError, WebhookError) as error:
     sys.exit(f"error: {error}")
 """
 

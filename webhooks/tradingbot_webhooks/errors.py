@@ -5,10 +5,6 @@ class WebhookError(RuntimeError):
     """Base of this package's errors. Its text is one line that says what to do."""
 
 
-class ListenError(WebhookError):
-    """Raised when the server cannot listen on a port."""
-
-
 class CertificateError(WebhookError):
     """Raised when there is no certificate with a matching key."""
 

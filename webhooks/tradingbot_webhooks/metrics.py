@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 from tradingbot_api.admission.review import KINDS
 from tradingbot_api.errors import SHOWN_KEY, FieldError, MapKey, cut
 
@@ -14,24 +22,62 @@ _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5
 _OTHER = "other"
 
 
+@dataclass(slots=True)
+class _Durations:
+    """How many reviews are in each bucket, the last of which has no bound, and their sum."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
+    seconds: float = 0.0
+
+
+class _Reviews(Collector):
+    """The reviews that were answered, and how long they took.
+
+    The library's counters take a lock for each of the four numbers of a review: 4 % of the time of
+    a whole review. These are read by the event loop that writes them.
+    """
+
+    def __init__(self) -> None:
+        self._answered: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
+        self._durations: defaultdict[str, _Durations] = defaultdict(_Durations)
+
+    def add(self, labels: tuple[str, str, str, str], seconds: float) -> None:
+        """Count a review: its endpoint, kind, operation and verdict."""
+        self._answered[labels] += 1
+        durations = self._durations[labels[0]]
+        durations.counts[bisect_left(_BUCKETS, seconds)] += 1
+        durations.seconds += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both metrics."""
+        reviews = CounterMetricFamily(
+            "tradingbot_webhook_reviews",
+            "Reviews answered",
+            labels=["endpoint", "kind", "operation", "verdict"],
+        )
+        for labels, count in self._answered.items():
+            reviews.add_metric(labels, count)
+        yield reviews
+        durations = HistogramMetricFamily(
+            "tradingbot_webhook_review_duration_seconds",
+            "Time from a complete request to its answer",
+            labels=["endpoint"],
+        )
+        # As text: the form that the format of Prometheus asks for.
+        bounds = [*map(str, _BUCKETS), "+Inf"]
+        for endpoint, found in self._durations.items():
+            buckets = zip(bounds, accumulate(found.counts), strict=True)
+            durations.add_metric([endpoint], [*buckets], found.seconds)
+        yield durations
+
+
 class Metrics:
     """The metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._reviews = Counter(
-            "tradingbot_webhook_reviews",
-            "Reviews answered",
-            ["endpoint", "kind", "operation", "verdict"],
-            registry=self.registry,
-        )
-        self._duration = Histogram(
-            "tradingbot_webhook_review_duration_seconds",
-            "Time from a complete request to its answer",
-            ["endpoint"],
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
+        self._reviews = _Reviews()
+        self.registry.register(self._reviews)
         self._rejections = Counter(
             "tradingbot_webhook_rejections",
             "Field errors for which objects were denied",
@@ -56,20 +102,13 @@ class Metrics:
             registry=self.registry,
         )
         self._fields: set[str] = set()
-        self._series: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
 
     def reviewed(
         self, *, endpoint: str, kind: str, operation: str, verdict: str, seconds: float
     ) -> None:
         kind = kind if kind in KINDS else _OTHER
         operation = operation if operation in _OPERATIONS else _OTHER
-        key = (endpoint, kind, operation, verdict)
-        series = self._series.get(key)
-        if series is None:  # a lookup by labels takes longer than counting
-            series = (self._reviews.labels(*key), self._duration.labels(endpoint))
-            self._series[key] = series
-        series[0].inc()
-        series[1].observe(seconds)
+        self._reviews.add((endpoint, kind, operation, verdict), seconds)
 
     def rejected(self, kind: str, errors: tuple[FieldError, ...]) -> None:
         for error in errors:

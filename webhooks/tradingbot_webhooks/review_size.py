@@ -26,8 +26,8 @@ def is_too_complex(body: bytes) -> bool:
     Takes no time for usual reviews, and some milliseconds for 3 MiB. In invalid JSON, at least the
     values that a parser makes before it fails are counted.
     """
-    if len(body) <= MAX_CONTAINERS:
-        return False  # each takes a byte
+    if len(body) <= 2 * MAX_CONTAINERS:
+        return False  # each takes two bytes, except those that are open where a parser gives up
     if _is_over(*_counts(body)):  # more than there are, as strings are counted too
         return _is_over(*_exact(body))
     return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import resource
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import uvloop
+from tradingbot_process.listening import listen
 
 from tradingbot_webhooks.app import AdmissionApp
-from tradingbot_webhooks.errors import ListenError
 from tradingbot_webhooks.health import HealthApp
 from tradingbot_webhooks.http.room import Limits
 from tradingbot_webhooks.http.server import HttpServer
@@ -48,37 +47,10 @@ class Lifecycle:
 
 
 def run(settings: WebhookSettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises WebhookError if the server cannot start."""
+    """Serve until SIGTERM or SIGINT. Raises WebhookError or ListenError at the start."""
     listening = listen(settings.host, settings.port, setting="--port")
     health = listen(settings.health_host, settings.health_port, setting="--health-port")
     uvloop.run(_serve(settings, listening=listening, health=health))
-
-
-def listen(host: str, port: int, *, setting: str) -> socket.socket:
-    """Return a bound and listening socket. Raises ListenError, which names the `setting` to
-    change."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-            sock.listen(2048)
-        except OSError:
-            sock.close()
-            raise
-    except OSError as error:
-        hint = {
-            errno.EADDRINUSE: "the port is taken by another process",
-            errno.EACCES: "ports under 1024 need privileges",
-        }.get(error.errno or 0, error.strerror or str(error))
-        raise ListenError(
-            f"cannot listen on {host}:{port}: {hint}. Choose another {setting}"
-        ) from error
-    sock.setblocking(False)
-    return sock
 
 
 async def _serve(

@@ -20,7 +20,10 @@ class WebhookSettings(BaseSettings):
         env_prefix="TRADINGBOT_WEBHOOKS_", frozen=True, extra="ignore"
     )
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on with TLS.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on with TLS. Empty: all addresses, IPv4 and IPv6.",
+    )
     port: int = Field(default=9443, ge=0, le=65535, description="Port to listen on with TLS.")
     cert_dir: Path = Field(
         default=Path("/etc/tradingbot/tls"),
@@ -30,7 +33,9 @@ class WebhookSettings(BaseSettings):
         default=2.0, gt=0, description="Seconds between two checks of the certificate's files."
     )
     health_host: str = Field(
-        default="127.0.0.1", description="Address of /healthz, /readyz and /metrics (plain HTTP)."
+        default="127.0.0.1",
+        description="Address of /healthz, /readyz and /metrics (plain HTTP)."
+        " Empty: all addresses, IPv4 and IPv6.",
     )
     health_port: int = Field(
         default=8081, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics."

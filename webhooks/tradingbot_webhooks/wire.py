@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -124,18 +124,22 @@ class _AnyReview(_Review):
     request: AdmissionRequest
 
 
-class _BotReview(_Review):
+class _CreationReview(_Review):
+    request: TypedCreation
+
+
+class _BotReview(_CreationReview):
     request: BotCreation
 
 
-class _AssetRegistryReview(_Review):
+class _AssetRegistryReview(_CreationReview):
     request: AssetRegistryCreation
 
 
 _ANY = TypeAdapter(_AnyReview)
-_CREATIONS: Mapping[bytes, TypeAdapter[_BotReview] | TypeAdapter[_AssetRegistryReview]] = {
-    b"TradingBot": TypeAdapter(_BotReview),
-    b"AssetRegistry": TypeAdapter(_AssetRegistryReview),
+_CREATIONS = {
+    b"TradingBot": TypeAdapter(_BotReview).validator,
+    b"AssetRegistry": TypeAdapter(_AssetRegistryReview).validator,
 }
 _KIND = re.compile(rb'"kind":"(TradingBot|AssetRegistry)"')
 _UID = re.compile(
@@ -166,9 +170,10 @@ def parse(body: bytes) -> TypedCreation | AdmissionRequest:
     kind = _KIND.search(body, 0, _BEGIN) if len(body) <= _QUICK else None
     if kind is not None and b'"operation":"CREATE"' in body:
         try:
-            return _CREATIONS[kind[1]].validate_json(body, context=STRINGS_ALONE).request
+            review: _CreationReview = _CREATIONS[kind[1]].validate_json(body, context=STRINGS_ALONE)
         except ValidationError:  # errors, and whole numbers, are found in plain JSON
             return parse_plain(body)
+        return review.request
     return parse_plain(body)
 
 

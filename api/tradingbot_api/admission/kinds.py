@@ -18,7 +18,7 @@ from tradingbot_api.rules import gateway as gateway_rules
 from tradingbot_api.rules import pod as pod_rules
 from tradingbot_api.rules import strategies as strategy_rules
 from tradingbot_api.rules import tradingbot as tradingbot_rules
-from tradingbot_api.rules.findings import ItemRule, Rule
+from tradingbot_api.rules.findings import Part
 from tradingbot_api.tradingbot import (
     NAME_LENGTH,
     NAME_PATTERN,
@@ -72,7 +72,7 @@ class Kind:
 
     model: type[Model]
     spec_model: type[Model]
-    rules: tuple[Rule | ItemRule, ...]
+    parts: tuple[Part, ...]
     name: NameForm
     update_errors: Callable[[Any, Any], Iterable[FieldError]]
     """Mistakes of a step from one spec to another; parts that are malformed are None."""
@@ -80,8 +80,6 @@ class Kind:
     """What the schema lets nobody change."""
     ruled_by_schema: tuple[Path, ...]
     """Whatever a rule has against a value there, the schema has too."""
-    breaks_schema: Callable[[Any], bool]
-    """Whether the schema refuses the creation of a spec whose every field has the right form."""
     spec_parser: TypeAdapter[Any]
     list_keys: Mapping[Path, str]
     """Lists whose items are known by the value of a key and not by their place, and that key."""
@@ -95,18 +93,11 @@ class Kind:
     """Mistakes in the parameters of a built-in strategy, each with the paths that it is about.
     Takes the spec, the annotations, the repositories of images that run these strategies, and on an
     update the spec and the annotations of the stored object."""
-    part_rules: tuple[tuple[Callable[[Any], bool], tuple[Rule | ItemRule, ...]], ...] = ()
-    """Rules that concern one part of a spec, each group with a check whether the spec has that
-    part. Most specs do not have it, and are not asked."""
 
-    def rules_for(self, spec: Any) -> tuple[Rule | ItemRule, ...]:
-        """Return the rules that can find something in a spec, which is typed as far as it is
-        valid."""
-        rules = self.rules
-        for concern, more in self.part_rules:
-            if concern(spec):
-                rules = (*rules, *more)
-        return rules
+    def breaks_schema(self, spec: Any) -> bool:
+        """Return whether the schema refuses the creation of a spec whose every field has the right
+        form."""
+        return any(part.is_in(spec) and part.breaks_schema(spec) for part in self.parts)
 
 
 def bot_update_errors(old: TradingBotSpec, new: TradingBotSpec) -> Iterable[FieldError]:
@@ -123,23 +114,22 @@ def has_pod(spec: TradingBotSpec) -> bool:
     return spec.pod is not None
 
 
-def bot_breaks_schema(spec: TradingBotSpec) -> bool:
-    """Whether the schema refuses the creation of a bot whose every field has the right form."""
-    return (
-        tradingbot_rules.breaks_schema(spec)
-        or gateway_rules.breaks_schema(spec)
-        or pod_rules.has_doubles(spec.pod)
-    )
-
-
 KINDS: Mapping[str, Kind] = {
     "TradingBot": Kind(
         model=TradingBot,
         spec_model=TradingBotSpec,
-        rules=tradingbot_rules.RULES,
-        part_rules=(
-            (gateway_rules.concern, gateway_rules.RULES),
-            (has_pod, (*pod_rules.RULES, *gateway_rules.POD_RULES)),
+        parts=(
+            *tradingbot_rules.PARTS,
+            Part(
+                gateway_rules.RULES,
+                is_in=gateway_rules.concern,
+                breaks_schema=gateway_rules.breaks_schema,
+            ),
+            Part(
+                (*pod_rules.RULES, *gateway_rules.POD_RULES),
+                is_in=has_pod,
+                breaks_schema=lambda spec: pod_rules.has_doubles(spec.pod),
+            ),
         ),
         name=NameForm(
             NAME_PATTERN,
@@ -151,14 +141,13 @@ KINDS: Mapping[str, Kind] = {
         parameter_errors=strategy_rules.parameter_errors,
         immutable=(EXCHANGE_NAME, pod_rules.STORAGE_SIZE, pod_rules.STORAGE_CLASS),
         ruled_by_schema=(gateway_rules.DIALECT, gateway_rules.ENFORCEMENT),
-        breaks_schema=bot_breaks_schema,
         spec_parser=TypeAdapter(TradingBotSpec),
         list_keys={},
     ),
     "AssetRegistry": Kind(
         model=AssetRegistry,
         spec_model=AssetRegistrySpec,
-        rules=assetregistry_rules.RULES,
+        parts=(assetregistry_rules.WHOLE,),
         name=NameForm(
             DNS_LABEL,
             assetregistry.NAME_LENGTH,
@@ -168,7 +157,6 @@ KINDS: Mapping[str, Kind] = {
         update_errors=assetregistry_rules.forbidden_transitions,
         immutable=(),
         ruled_by_schema=(),
-        breaks_schema=assetregistry_rules.has_doubles,
         spec_parser=TypeAdapter(AssetRegistrySpec),
         list_keys={assetregistry_rules.ASSETS: "name"},
     ),

@@ -49,7 +49,7 @@ from tradingbot_api.errors import (
     dotted,
 )
 from tradingbot_api.model import JsonObject, Model
-from tradingbot_api.rules.findings import Finding, ItemRule, touches
+from tradingbot_api.rules.findings import Finding, ItemRule, Part, touches
 from tradingbot_api.rules.tradingbot import PARAMETERS
 from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
 
@@ -215,7 +215,13 @@ def _run_rules(
     broken: list[Path] = []
     if schema_errors:
         broken = [e.path for e in schema_errors if e.reason is not ErrorReason.FORBIDDEN]
-    for rule in definition.rules_for(spec):
+    for part in definition.parts:
+        if part.is_in(spec):
+            yield from _run_part(part, spec, broken, now)
+
+
+def _run_part(part: Part, spec: Any, broken: list[Path], now: datetime) -> Iterator[Result]:
+    for rule in part.rules:
         if isinstance(rule, ItemRule):
             if broken or rule.clean is None or not rule.clean(spec):
                 yield from _run_on_items(rule, spec, broken, now)

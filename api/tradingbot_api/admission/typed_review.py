@@ -74,14 +74,18 @@ def is_complete(model: Model) -> bool:
 @cache
 def _parts(model: type[Model]) -> tuple[frozenset[str], tuple[str, ...], tuple[str, ...]]:
     """Return the attributes with a default, those that are models, and those that are lists of
-    models."""
+    models. Models without any default inside are left out."""
     fields = fields_of(model).values()
     return (
         frozenset(field.attribute for field in fields if field.has_default),
-        tuple(field.attribute for field in fields if field.type.model is not None),
+        tuple(field.attribute for field in fields if _has_default_in(field.type.model)),
         tuple(
             field.attribute
             for field in fields
-            if field.type.items is not None and field.type.items.model is not None
+            if field.type.items is not None and _has_default_in(field.type.items.model)
         ),
     )
+
+
+def _has_default_in(model: type[Model] | None) -> bool:
+    return model is not None and any(_parts(model))

@@ -11,7 +11,8 @@ well, and are worth a warning.
 
 from tradingbot_api.credentials.cel import may_be_secret, name_rule, value_rule
 from tradingbot_api.credentials.names import identifies, names_credential
-from tradingbot_api.credentials.suspects import Suspect, detect, detect_in, is_plainly_clean
+from tradingbot_api.credentials.quick_search import is_plainly_clean
+from tradingbot_api.credentials.suspects import Suspect, detect, detect_in
 from tradingbot_api.credentials.texts import name_of_flag
 
 __all__ = [

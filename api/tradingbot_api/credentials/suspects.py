@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from string import ascii_letters, digits
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,7 +14,6 @@ from tradingbot_api.credentials.names import may_be_measure, names_credential, w
 from tradingbot_api.credentials.vocabulary import (
     ABOUT_AFTER,
     DESCRIBES,
-    HINTS,
     IDENTIFIES,
     OF_A_PRIVATE_KEY,
 )
@@ -32,54 +30,6 @@ _LONGEST_PHRASE = 24 * 9
 _MODE = re.compile("[A-Za-z]{2,12}")
 _NESTED = 2
 """JSON inside a text is read, and inside a text of that."""
-
-_MARKS = ("@", "basic ", "digest ", "putty", "jdbc:oracle", "sig=", "ature=")
-_ELEVEN_WORDS = re.compile(texts.ELEVEN_WORDS, re.ASCII)
-_BYTES = re.compile(r",\s?[0-9]{1,3}+,(?:\s?[0-9]{1,3}+,){30}", re.ASCII)
-"""Every credential that is known by its value has one of these in it, or what RUN finds, or one of
-_MARKS or HINTS in lower case. _BYTES begins with a literal, which is searched for much faster than
-a boundary."""
-
-
-def _classes(characters: str, others: str) -> bytes:
-    """Return a table for bytes.translate that maps `characters` to x, digits that are none of them
-    to a blank, and all else to `others`."""
-    table = {**dict.fromkeys(digits, " "), **dict.fromkeys(characters, "x")}
-    return "".join(table.get(chr(code), others) for code in range(256)).encode()
-
-
-_OF_A_RUN = _classes(f"{ascii_letters}{digits}_+/-", " ")
-_RUN_LENGTH = b"x" * 15
-_SHORT = 256
-"""Characters of a text in which a search costs less than to prepare a quicker one."""
-_OF_A_WORD = bytes(code if chr(code) in ascii_letters else ord(" ") for code in range(256))
-_OF_A_PHRASE = _classes(ascii_letters, "-")
-_JOINED = _classes("x-", " ")
-_PHRASE_LENGTH = b"x" * (11 * 3 + 10)
-
-
-def _has_hint(folded: str) -> bool:
-    """Return whether one of HINTS, which are letters, is in an ASCII text in lower case. The many
-    words of a long text are few different ones."""
-    if len(folded) >= _SHORT:
-        folded = b" ".join({*folded.encode().translate(_OF_A_WORD).split()}).decode()
-    return any(map(folded.__contains__, HINTS))
-
-
-def _has_run(text: str) -> bool:
-    """Return whether RUN is in an ASCII text. Many texts have no 15 of its characters in a row,
-    which costs a tenth of the search."""
-    may = len(text) < _SHORT or _RUN_LENGTH in text.encode().translate(_OF_A_RUN)
-    return may and RUN.search(text) is not None
-
-
-def _has_phrase(text: str) -> bool:
-    """Return whether _ELEVEN_WORDS is in an ASCII text: eleven words of at least three letters,
-    without digits, and with at most three other characters between two of them."""
-    if len(text) < len(_PHRASE_LENGTH):
-        return False
-    parts = text.encode().translate(_OF_A_PHRASE).replace(b"----", b" ").translate(_JOINED)
-    return _PHRASE_LENGTH in parts and _ELEVEN_WORDS.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +69,6 @@ def _is_secret_of(name: str, value: str) -> bool:
         return False
     # `authorization: rbac` names a mode; the header has a scheme or a token behind that name.
     return words_of(name)[-1:] != ["authorization"] or _MODE.fullmatch(value) is None
-
-
-def is_plainly_clean(text: str) -> bool:
-    """Return whether `text`, JSON or names and values in lines, plainly holds no suspect.
-
-    Quick, for the many objects that hold none. False also where there only might be one.
-    """
-    folded = text.lower()
-    return (
-        text.isascii()  # a name in letters of full width has other bytes
-        and not _has_hint(folded)
-        and not any(map(folded.__contains__, _MARKS))
-        and not _has_run(text)
-        and not _has_phrase(text)
-        and _BYTES.search(text) is None
-    )
 
 
 def _by_value(name: str, text: str, nested: int) -> Suspect | None:

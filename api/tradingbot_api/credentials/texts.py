@@ -67,8 +67,7 @@ _NOT_A_BEARER = frozenset(
     }
 )
 
-ELEVEN_WORDS = r"\b(?:[A-Za-z]{3,8}+[^A-Za-z0-9]{1,3}+){11}"
-_WORDS_IN_A_ROW = re.compile(ELEVEN_WORDS + "[A-Za-z]{3,8}", re.ASCII)
+_WORDS_IN_A_ROW = re.compile(r"\b(?:[A-Za-z]{3,8}+[^A-Za-z0-9]{1,3}+){11}[A-Za-z]{3,8}", re.ASCII)
 _LETTERS = re.compile(r"[A-Za-z]+")
 _SHORTEST_PHRASE = 12
 _SHORTEST_TEXT = 12 * 4 - 1

@@ -18,7 +18,7 @@ from tradingbot_api.asset import (
 )
 from tradingbot_api.assetregistry import Asset, AssetRegistrySpec
 from tradingbot_api.errors import FieldError, FieldWarning, Path
-from tradingbot_api.rules.findings import Finding, ItemRule, Rule, duplicates, paths
+from tradingbot_api.rules.findings import Finding, ItemRule, Part, Rule, duplicates, paths
 
 ASSETS: Path = ("spec", "assets")
 MAX_STORED_BYTES = 512 * 1024
@@ -141,12 +141,15 @@ def _each_after_what_it_needs(assets: list[Asset]) -> bool:
     return True
 
 
-RULES = (
-    Rule(paths("assets"), bounded_size),
-    Rule(paths("assets.*.name"), unique_names),
-    ItemRule(ASSETS, unique_tags, needs=("tags",), clean=has_unique_tags),
-    ItemRule(ASSETS, sound_config, needs=("type", "config"), clean=has_sound_configs),
-    Rule(paths("assets.*.name", "assets.*.dependsOn"), dependencies),
+WHOLE = Part(
+    (
+        Rule(paths("assets"), bounded_size),
+        Rule(paths("assets.*.name"), unique_names),
+        ItemRule(ASSETS, unique_tags, needs=("tags",), clean=has_unique_tags),
+        ItemRule(ASSETS, sound_config, needs=("type", "config"), clean=has_sound_configs),
+        Rule(paths("assets.*.name", "assets.*.dependsOn"), dependencies),
+    ),
+    breaks_schema=has_doubles,
 )
 
 

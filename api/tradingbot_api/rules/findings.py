@@ -44,6 +44,29 @@ class ItemRule:
     be found. It is asked first, being faster than to ask of each item."""
 
 
+def always(_: Any) -> bool:
+    """Return True: the part is the whole spec."""
+    return True
+
+
+def never(_: Any) -> bool:
+    """Return False: the schema accepts whatever the rules find."""
+    return False
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rules about a part of a spec. They are not asked of a spec without that part, as most
+    specs are."""
+
+    rules: tuple[Rule | ItemRule, ...]
+    is_in: Callable[[Any], bool] = always
+    """Whether a spec, typed as far as it is valid, has the part."""
+    breaks_schema: Callable[[Any], bool] = never
+    """Whether the schema refuses the creation of a spec that has the part, and whose every field
+    has the right form."""
+
+
 def paths(*names: str) -> tuple[Path, ...]:
     """Paths below `spec` from their dotted form: `paths("exchange.name", "assets.*.tags")`."""
     return tuple(("spec", *name.split(".")) for name in names)

@@ -3,12 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from tradingbot_api.enforcement import (
-    GATEWAY_BY_DEFAULT,
-    dialect_of,
-    has_gateway,
-    quote_currency_of,
-)
+from tradingbot_api.enforcement import dialect_of, has_gateway, quote_currency_of
 from tradingbot_api.errors import FieldError, FieldWarning, Path
 from tradingbot_api.exchange import (
     DIALECT_IS_ANOTHERS,
@@ -40,13 +35,13 @@ def concern(spec: TradingBotSpec) -> bool:
     have none of the fields that the rules are about."""
     exchange, risk = spec.exchange, spec.risk_management
     return (
-        bool(GATEWAY_BY_DEFAULT)
-        or exchange is None
+        exchange is None
         or exchange.dialect is not None
         or exchange.paper_balance is not None
         or risk is None
         or risk.enforcement is not None
         or risk.allowed_symbols is not None
+        or spec.mode is Mode.LIVE
     )
 
 
@@ -106,16 +101,18 @@ def paper_balance(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
 
 def limits_kept_by_the_bot(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """Warn of real money without limits that hold against the bot."""
-    if not GATEWAY_BY_DEFAULT or spec.mode is not Mode.LIVE or has_gateway(spec):
+    if spec.mode is not Mode.LIVE or has_gateway(spec):
         return
-    advice = "use Gateway"
-    if dialect_of(spec.exchange) is None:
-        advice += ", with exchange.dialect, if the exchange speaks the API of Binance"
-    yield FieldWarning(
-        ENFORCEMENT,
+    detail = (
         f"{Enforcement.BOT.value} in mode Live: only the bot itself keeps these limits, and it has"
-        f" the keys; {advice}",
+        " the keys"
     )
+    spoken = dialect_of(spec.exchange)
+    if spoken is None:
+        detail += "; use Gateway, with exchange.dialect, if the exchange speaks the API of Binance"
+    elif spoken is not NOT_IN_PODS:
+        detail += "; use Gateway"
+    yield FieldWarning(ENFORCEMENT, detail)
 
 
 def has_doubles(spec: TradingBotSpec) -> bool:
@@ -163,7 +160,10 @@ def address_of_the_gateway(spec: TradingBotSpec, _: datetime) -> Iterator[Findin
         return
     for index, found in enumerate((spec.pod and spec.pod.env) or ()):
         if found.name == BASE_URL_ENV:
-            detail = f"{BASE_URL_ENV} is set by the operator to the gateway's address"
+            detail = (
+                f"{BASE_URL_ENV} is set by the operator to the gateway's address (enforcement:"
+                " Gateway)"
+            )
             yield FieldError.forbidden((*POD, "env", index, "name"), detail)
 
 

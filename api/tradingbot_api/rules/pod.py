@@ -322,10 +322,8 @@ def _is_inside(path: str, directory: str) -> bool:
     return commonpath((path, directory)) == directory
 
 
-def has_doubles(pod: Pod | None) -> bool:
+def has_doubles(pod: Pod) -> bool:
     """Whether the schema refuses `pod` for an item that is in a list twice."""
-    if pod is None:
-        return False
     lists = (
         [found.name for found in pod.image_pull_secrets or ()],
         [found.name for found in pod.env or ()],

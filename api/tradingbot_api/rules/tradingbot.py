@@ -1,6 +1,6 @@
 """What makes a bot dangerous or senseless though each of its fields is well-formed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from tradingbot_api.errors import FieldError, FieldWarning, Path
 from tradingbot_api.exchange import ExchangeName
 from tradingbot_api.image import is_pinned
 from tradingbot_api.quantity import parse_quantity, plain_text
-from tradingbot_api.rules.findings import Finding, ItemRule, Rule, credential, paths
+from tradingbot_api.rules.findings import Finding, ItemRule, Part, Rule, credential, paths
 from tradingbot_api.schedule import overlapping, week_intervals
 from tradingbot_api.tradingbot import (
     PARAMETER_KEY,
@@ -47,26 +47,34 @@ def parameter(where: Path, value: str | None, _: datetime) -> Iterator[Finding]:
         yield credential(where, suspect, WHERE_CREDENTIALS_BELONG)
 
 
+def has_parameters(spec: TradingBotSpec) -> bool:
+    """Whether a spec, typed as far as it is valid, has a parameter."""
+    return spec.strategy is not None and bool(spec.strategy.parameters)
+
+
 def has_sound_parameters(spec: TradingBotSpec) -> bool:
     """Whether `parameter` plainly has nothing against any of them."""
     parameters = spec.strategy.parameters
-    if not parameters:
-        return True
     keys = "\n".join([*parameters, ""])
     return (
         keys.count("\n") == len(parameters)
         and PARAMETER_KEYS.fullmatch(keys) is not None
-        and is_plainly_clean("\n".join([keys, *parameters.values()]))
+        and _is_plainly_clean(parameters)
     )
 
 
 def holds_credential(spec: TradingBotSpec) -> bool:
-    """Whether a parameter is a credential."""
+    """Whether a parameter is a credential. The schema knows some of these; the others are refused
+    with all other mistakes as well."""
     parameters = spec.strategy.parameters
-    if not parameters or is_plainly_clean("\n".join([*parameters, *parameters.values()])):
+    if _is_plainly_clean(parameters):
         return False
     suspects = (detect(key, value) for key, value in parameters.items())
     return any(suspect is not None and suspect.certain for suspect in suspects)
+
+
+def _is_plainly_clean(parameters: Mapping[str, str]) -> bool:
+    return is_plainly_clean("\n".join([*parameters, *parameters.values()]))
 
 
 def distinct_key_paths(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
@@ -105,6 +113,12 @@ def requests_within_limits(spec: TradingBotSpec, _: datetime) -> Iterator[Findin
             )
 
 
+def has_hours(spec: TradingBotSpec) -> bool:
+    """Whether a spec, typed as far as it is valid, has a window or a blackout."""
+    schedule = spec.schedule
+    return schedule is not None and bool(schedule.windows or schedule.blackouts)
+
+
 def window_form(where: Path, window: Window, _: datetime) -> Iterator[Finding]:
     """Require that a window has a length and names each day once."""
     for place, day in enumerate(window.days):
@@ -126,18 +140,13 @@ def has_sound_windows(spec: TradingBotSpec) -> bool:
     return True
 
 
-def breaks_schema(spec: TradingBotSpec) -> bool:
-    """Whether some window names a day twice, or a parameter is a credential. The schema does not
-    know every credential; what it does not know is refused with all other mistakes as well."""
-    return any(
-        len(set(window.days)) < len(window.days) for window in spec.schedule.windows
-    ) or holds_credential(spec)
+def has_double_days(spec: TradingBotSpec) -> bool:
+    """Whether some window names a day twice, which the schema refuses."""
+    return any(len(set(window.days)) < len(window.days) for window in spec.schedule.windows)
 
 
 def window_overlaps(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """No minute of the week belongs to two windows."""
-    if not spec.schedule.windows:
-        return
     spans = [
         week_intervals(dict.fromkeys(window.days), window.start, window.end)
         for window in spec.schedule.windows
@@ -169,10 +178,8 @@ def has_sound_blackouts(spec: TradingBotSpec) -> bool:
 
 def past_blackouts(spec: TradingBotSpec, now: datetime) -> Iterator[Finding]:
     """Blackouts that are over have no effect."""
-    if not spec.schedule.blackouts:
-        return
     ends = [datetime.fromisoformat(blackout.to) for blackout in spec.schedule.blackouts]
-    if max(ends) <= now:
+    if ends and max(ends) <= now:
         yield FieldWarning(
             (*SCHEDULE, "blackouts"),
             "all blackouts are in the past; remove them or mend their dates",  # words: allow
@@ -228,16 +235,18 @@ def fraction_like(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
 def stops_within_daily_limit(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
     """Warn if one stop, or all of them, lose more than the daily limit."""
     risk = spec.risk_management
-    one_stop = Decimal(risk.max_position_size) * Decimal(risk.stop_loss_percentage) / HUNDRED
+    percents = Decimal(risk.max_position_size) * Decimal(risk.stop_loss_percentage)
     limit = Decimal(risk.daily_loss_limit)
-    path = (*RISK, "stopLossPercentage")
+    if percents * risk.max_open_positions <= limit * HUNDRED:
+        return
+    path, one_stop = (*RISK, "stopLossPercentage"), percents / HUNDRED
     if one_stop > limit:
         yield FieldWarning(
             path,
             f"one stop of a full position loses {plain_text(one_stop)}, more than dailyLossLimit"
             f" ({risk.daily_loss_limit}): the first already halts the day",
         )
-    elif one_stop * risk.max_open_positions > limit:
+    else:
         yield FieldWarning(
             path,
             f"{risk.max_open_positions} stops at once lose"
@@ -258,18 +267,13 @@ def profit_above_loss(spec: TradingBotSpec, _: datetime) -> Iterator[Finding]:
         )
 
 
-RULES = (
-    ItemRule(PARAMETERS, parameter, clean=has_sound_parameters),
+_RULES = (
     Rule(
         paths("exchange.apiKeyPath", "exchange.apiSecretPath", "exchange.passphrasePath"),
         distinct_key_paths,
     ),
     Rule(paths("exchange.name", "exchange.baseURL", "mode"), base_url),
     Rule(paths("resources"), requests_within_limits),
-    ItemRule((*SCHEDULE, "windows"), window_form, clean=has_sound_windows),
-    Rule(paths("schedule.windows"), window_overlaps),
-    ItemRule((*SCHEDULE, "blackouts"), blackout_form, clean=has_sound_blackouts),
-    Rule(paths("schedule.blackouts"), past_blackouts),
     Rule(paths("strategy.image", "mode"), unpinned_image),
     Rule(paths("resources.limits.memory"), small_memory),
     Rule(
@@ -296,6 +300,24 @@ RULES = (
     Rule(
         paths("riskManagement.stopLossPercentage", "riskManagement.takeProfitPercentage"),
         profit_above_loss,
+    ),
+)
+PARTS = (
+    Part(_RULES),
+    Part(
+        (ItemRule(PARAMETERS, parameter, clean=has_sound_parameters),),
+        is_in=has_parameters,
+        breaks_schema=holds_credential,
+    ),
+    Part(
+        (
+            ItemRule((*SCHEDULE, "windows"), window_form, clean=has_sound_windows),
+            Rule(paths("schedule.windows"), window_overlaps),
+            ItemRule((*SCHEDULE, "blackouts"), blackout_form, clean=has_sound_blackouts),
+            Rule(paths("schedule.blackouts"), past_blackouts),
+        ),
+        is_in=has_hours,
+        breaks_schema=has_double_days,
     ),
 )
 

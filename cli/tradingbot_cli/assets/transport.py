@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from tradingbot_kubeconfig.source import KubeconfigError
+from tradingbot_process.addresses import is_loopback
 from tradingbot_registry.auth.gate import FORWARDED_AUTHORIZATION
 
 from tradingbot_cli.errors import CommandError, UsageError
@@ -92,7 +92,7 @@ class AtUrl:
             raise UsageError("--url must be http://HOST:PORT or https://HOST:PORT")
         if parts.username or parts.password:
             raise UsageError("--url may not have a password; give --token-file")
-        if token and parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if token and parts.scheme == "http" and not is_loopback(parts.hostname):
             raise UsageError("a token is not sent unencrypted: use https, or a port on localhost")
         self._url = url.rstrip("/")
         self._token = token
@@ -267,13 +267,6 @@ def _context(ca_file: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"CA file {ca_file}: can't be read as PEM") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _why(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
+from tradingbot_api.gateway_pod import OLDEST_KUBERNETES, is_too_old
 from tradingbot_api.model import JsonObject
 
 from tradingbot_cli.doctor.expected import CERTS
@@ -29,7 +30,15 @@ _OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
 
 def judge_caller(caller: Caller) -> Iterator[Finding]:
     """Judge whether the API server answers, and whether the caller has all permissions."""
-    yield ok(API_SERVER, f"{caller.server} answers, Kubernetes {caller.kubernetes}")
+    answers = f"{caller.server} answers, Kubernetes {caller.kubernetes}"
+    major, _, rest = caller.kubernetes.removeprefix("v").partition(".")
+    if is_too_old(major, rest):
+        needed = ".".join(map(str, OLDEST_KUBERNETES))
+        message = f"{answers}: bots with a risk gateway, the default for Binance, need {needed}"
+        todo = "upgrade the cluster, or set spec.riskManagement.enforcement of these bots to Bot"
+        yield warning(API_SERVER, "OldKubernetes", message, todo)
+    else:
+        yield ok(API_SERVER, answers)
     if caller.not_allowed:
         lacking = listed(caller.not_allowed, most=20)
         message = f"you may not {lacking}: the checks that need this are unknown"

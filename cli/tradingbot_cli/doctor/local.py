@@ -8,9 +8,10 @@ whose Deployments were deleted calls its webhooks through a Service, so it is no
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+
+from tradingbot_process.addresses import is_loopback
 
 from tradingbot_cli.doctor.facts import Facts
 from tradingbot_cli.doctor.findings import OPERATOR_LEASE, REGISTRY, Finding, not_applicable
@@ -28,7 +29,7 @@ def is_local(facts: Facts) -> bool:
     hosts = {trust.host for trust in facts.trusts}
     return (
         bool(hosts)
-        and all(map(_is_loopback, hosts))
+        and all(map(is_loopback, hosts))
         and all(found is None for found in facts.deployments.values())
     )
 
@@ -54,10 +55,3 @@ def _inapplicable(finding: Finding) -> str:
     if finding.check == OPERATOR_LEASE:
         return "a local control plane, and no Lease: the operator runs without leader election"
     return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tradingbot_api.model import JsonObject
+if TYPE_CHECKING:
+    from tradingbot_api.model import JsonObject
 
 
 class Kind(StrEnum):

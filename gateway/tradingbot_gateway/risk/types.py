@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
+from tradingbot_api import gateway_pod
 from tradingbot_exchange.engine.types import Instrument, Level, OrderType, Side
 
 ZERO = Decimal(0)
@@ -158,7 +159,7 @@ class Request:
     replaces: str | None = None
 
 
-PROTECTION_PREFIX = "tbgw-"
+PROTECTION_PREFIX = gateway_pod.PROTECTION_PREFIX
 """With which the client ids of the gateway's own orders begin."""
 
 

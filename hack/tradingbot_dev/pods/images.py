@@ -16,6 +16,7 @@ from tradingbot_dev.toolchain import strategies_environment
 JsonObject = dict[str, Any]
 
 _HACK = Path(__file__).resolve().parents[2]
+_CARELESS = _HACK.parent / "config" / "samples" / "demo-cluster" / "careless.py"
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ IMAGES: Mapping[str, LocalImage] = {
         entrypoint=(sys.executable, "-m", "tradingbot_dev.pods.example_bot"),
         environment={"TRADINGBOT_RISK_HOST": "{address}", "PYTHONPATH": str(_HACK)},
     ),
+    # In a cluster, the demo mounts this program into the image of the strategies.
+    "ghcr.io/example/careless-bot": LocalImage(entrypoint=(sys.executable, str(_CARELESS))),
     "tradingbot-strategies": LocalImage(
-        entrypoint=(str(strategies_environment.python()), "-m", "tradingbot_strategies"),
+        entrypoint=(str(strategies_environment.STRATEGIES.python()), "-m", "tradingbot_strategies"),
         arguments=("run",),
         environment={
             "TRADINGBOT_RISK_HOST": "{address}",

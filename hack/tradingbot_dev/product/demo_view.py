@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
-from tradingbot_dev.product.demo import Demo
+from tradingbot_cli.orders.entries import Entry, Kind
+from tradingbot_cli.orders.table import table
+from tradingbot_cli.terminal import Paint
+
+from tradingbot_dev.product.demo import BOT, Demo
 from tradingbot_dev.product.exchanges import SimulatedExchange
 
-HEADINGS = ("BOT", "STRATEGY", "EXCHANGE", "PHASE", "DAY-PNL", "LIMIT", "EXPOSURE")
+HEADINGS = ("BOT", "STRATEGY", "EXCHANGE", "ENFORCEMENT", "PHASE", "DAY-PNL", "LIMIT", "EXPOSURE")
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,8 @@ class BotLine:
     name: str
     strategy: str
     exchange: str
+    enforcement: str
+    """Who keeps the limits: `Gateway`, or the `Bot` itself."""
     phase: str
     day_pnl: str
     limit: str
@@ -26,14 +33,26 @@ class BotLine:
     @property
     def cells(self) -> tuple[str, ...]:
         return (
-            *(self.name, self.strategy, self.exchange, self.phase),
+            *(self.name, self.strategy, self.exchange, self.enforcement, self.phase),
             *(money(self.day_pnl), f"-{self.limit}", money(self.exposure)),
         )
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """The newest order of a bot that its gateway has refused."""
+
+    bot: str
+    reason: str
+    logged: tuple[str, ...]
+    """The last lines in the bot's own log."""
+    row: str
+    """The line of `tradingbot orders`."""
+
+
+@dataclass(frozen=True)
 class Halt:
-    """A halted bot: why, until when, and what it has at the exchange."""
+    """A halted bot: why, until when, and what became of its account."""
 
     bot: str
     reason: str
@@ -41,10 +60,8 @@ class Halt:
     resumes_at: str
     event: str
     """The event of the halt, empty if there is none (any more)."""
-    orders: tuple[str, ...]
-    """What rests at the exchange."""
     account: tuple[str, ...]
-    """The exchange's own statement."""
+    """What the gateway did last, or the exchange's statement and what rests there."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +72,35 @@ class View:
     prices: tuple[str, ...]
     fallen: bool
     """Whether the market is in a crash."""
+    refusals: tuple[Refusal, ...]
     halts: tuple[Halt, ...]
 
 
-def observe(demo: Demo) -> View:
-    """Read the state of the demo. Raises LocalClusterError if an exchange does not run."""
+def observe(demo: Demo, *, decisions: Mapping[str, Sequence[Entry]] = MappingProxyType({})) -> View:
+    """Read the state of the demo. Raises LocalClusterError if an exchange does not run.
+
+    `decisions` are those of the gateways of halted bots, by bot: their logs end with their pods.
+    """
     bots = demo.stored()
     exchanges = demo.exchanges
     return View(
         bots=tuple(map(bot_line, bots)),
         prices=tuple(map(_prices, exchanges.all)),
         fallen=any(exchange.has_crashed() for exchange in exchanges.all),
+        refusals=tuple(
+            refusal for bot in bots if has_gateway(bot) for refusal in _refusals(demo, bot)
+        ),
         halts=tuple(
-            _halt(demo, bot) for bot in bots if "haltedSince" in bot["status"].get("risk", {})
+            _halt(demo, bot, decisions.get(bot["metadata"]["name"], ()))
+            for bot in bots
+            if "haltedSince" in bot["status"].get("risk", {})
         ),
     )
+
+
+def has_gateway(bot: Mapping[str, Any]) -> bool:
+    """Return whether a gateway keeps the limits of a bot. The demo's bots all say it."""
+    return bool(bot["spec"]["riskManagement"].get("enforcement") == "Gateway")
 
 
 def bot_line(bot: Mapping[str, Any]) -> BotLine:
@@ -79,6 +110,7 @@ def bot_line(bot: Mapping[str, Any]) -> BotLine:
         name=bot["metadata"]["name"],
         strategy=spec["strategy"]["type"],
         exchange=spec["exchange"]["name"],
+        enforcement="Gateway" if has_gateway(bot) else "Bot",
         phase=bot["status"].get("phase", ""),
         day_pnl=risk.get("dayPnL", ""),
         limit=str(spec["riskManagement"]["dailyLossLimit"]),
@@ -91,7 +123,21 @@ def money(text: str) -> str:
     return f"{Decimal(text):.2f}" if text else ""
 
 
-def _halt(demo: Demo, bot: Mapping[str, Any]) -> Halt:
+def _refusals(demo: Demo, bot: Mapping[str, Any]) -> Iterable[Refusal]:
+    """Yield the newest refusal of a bot's gateway, if there is one."""
+    name = bot["metadata"]["name"]
+    refused = [entry for entry in demo.decisions(name) if entry.kind is Kind.REFUSALS]
+    if refused:
+        logged = demo.log(name, BOT, lines=2)
+        yield Refusal(
+            bot=name,
+            reason=refused[-1].text("reason"),
+            logged=tuple(line.decode(errors="replace") for line in logged),
+            row=decision_rows(refused[-1:])[1],
+        )
+
+
+def _halt(demo: Demo, bot: Mapping[str, Any], decisions: Sequence[Entry]) -> Halt:
     name, risk = bot["metadata"]["name"], bot["status"]["risk"]
     exchange = demo.exchanges.of(name)
     events = [event for event in demo.events(name) if event.get("reason") == "Halted"]
@@ -101,9 +147,35 @@ def _halt(demo: Demo, bot: Mapping[str, Any]) -> Halt:
         since=risk["haltedSince"],
         resumes_at=risk.get("resumesAt", ""),
         event=f"{events[-1]['type']}  Halted  {events[-1]['message']}" if events else "",
-        orders=tuple(order_lines(exchange.orders(name))),
-        account=tuple(account_lines(exchange.statement(name))),
+        account=tuple(
+            gateway_lines(name, decisions)
+            if has_gateway(bot)
+            else exchange_lines(exchange.statement(name), exchange.orders(name))
+        ),
     )
+
+
+def gateway_lines(bot: str, decisions: Sequence[Entry]) -> Iterable[str]:
+    """Yield what the gateway of a halted bot did last."""
+    if decisions:
+        yield f"the last fills and refusals of its gateway, as in tradingbot orders {bot}:"
+        yield from (f"  {row}" for row in decision_rows(decisions))
+    yield "its account of mode Paper was in the gateway, and ended with its pod"
+
+
+def decision_rows(decisions: Iterable[Entry]) -> list[str]:
+    """Return the heading and the rows that `tradingbot orders` prints."""
+    return list(table(decisions, paint=Paint(color=False)))
+
+
+def exchange_lines(
+    statement: Mapping[str, Any], orders: Sequence[Mapping[str, Any]]
+) -> Iterable[str]:
+    """Yield what a halted bot without a gateway has at the exchange."""
+    yield "the exchange's statement:"
+    yield from (f"  {line}" for line in account_lines(statement))
+    yield "left at the exchange, without the bot:" if orders else "no order is left"
+    yield from (f"  {line}" for line in order_lines(orders))
 
 
 def order_lines(orders: Iterable[Mapping[str, Any]]) -> Iterable[str]:
@@ -156,8 +228,5 @@ def halt_lines(halt: Halt) -> Sequence[str]:
         halt.reason,
         *([f"event: {halt.event}"] if halt.event else []),
         f"halted since {halt.since}; the next trading day resumes it, at {halt.resumes_at}",
-        "the exchange's statement:",
-        *(f"  {line}" for line in halt.account),
-        "left at the exchange, without the bot:" if halt.orders else "no order is left",
-        *(f"  {line}" for line in halt.orders),
+        *halt.account,
     ]

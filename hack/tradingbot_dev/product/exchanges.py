@@ -162,7 +162,7 @@ class Exchanges:
         return (
             SimulatedExchange(
                 dialect="binance",
-                accounts=("arbitrage", "market-maker"),
+                accounts=("arbitrage", "careless", "market-maker"),
                 money="USDT",
                 port=ports.binance,
                 control_port=ports.binance_control,

@@ -52,7 +52,7 @@ def up(state: Path, *, progress: Progress) -> Outcome:
     plane = system.plane
     with only_one(state):
         _demand_room(state)
-        strategies_environment.install(progress=progress)
+        strategies_environment.STRATEGIES.install(progress=progress)
         programs = _programs(system)
         known = {program.name for program in programs} | set(process_names(plane.table))
         running = plane.table.all_running()
@@ -228,6 +228,7 @@ def _apply_demo(system: System, progress: Progress) -> None:
     progress.update("starting the bots of the demo")
     bots.apply()
     bots.await_reports()
+    bots.await_refusal()
     applied.write_text(addresses)
 
 

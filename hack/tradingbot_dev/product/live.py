@@ -48,12 +48,14 @@ def drawn(view: View) -> Group:
     for heading in HEADINGS:
         bots.add_column(heading, justify="right" if heading in _NUMBERS else "left")
     for line in view.bots:
-        name, strategy, exchange, phase, profit, limit, exposure = line.cells
+        name, strategy, exchange, enforcement, phase, profit, limit, exposure = line.cells
         sign = "red" if line.day_pnl and Decimal(line.day_pnl) < 0 else "green"
         bots.add_row(
-            *(name, strategy, exchange, Text(phase, style=_COLOURS.get(phase, ""))),
+            *(name, strategy, exchange, enforcement, Text(phase, style=_COLOURS.get(phase, ""))),
             *(Text(profit, style=sign), limit, exposure),
         )
+    refused = "\n".join(f"{refusal.bot}: {refusal.reason}" for refusal in view.refusals)
+    refusals = [Panel(Text(refused), title="refused orders", title_align="left")] if refused else []
     halts = [
         Panel(Text("\n".join(halt_lines(halt))), title=f"{halt.bot} is halted", border_style="red")
         for halt in view.halts
@@ -63,6 +65,7 @@ def drawn(view: View) -> Group:
     return Group(
         Panel(bots, title="kubectl get tbot", title_align="left"),
         Panel(market, title="simulated exchanges", title_align="left"),
+        *refusals,
         *halts,
         Text(f"q leaves; in another terminal: {hint}", style="dim"),
     )

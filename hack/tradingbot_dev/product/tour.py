@@ -13,7 +13,7 @@ from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.control_plane.plane import kubectl_path
 from tradingbot_dev.product import demo_view, manifests
 from tradingbot_dev.product.demo import Demo
-from tradingbot_dev.product.demo_view import Halt, View
+from tradingbot_dev.product.demo_view import Halt, Refusal, View
 from tradingbot_dev.product.manifests import ROOT, Manifest
 from tradingbot_dev.product.system import System
 
@@ -58,13 +58,24 @@ def demo_text(view: View) -> str:
     rows = [demo_view.HEADINGS, *(line.cells for line in view.bots)]
     hint = "to end the crash: make calm" if view.fallen else "to let the market fall: make crash"
     bots = _section(
-        "Three bots trade on simulated exchanges", _table(rows), "\n".join(view.prices), hint
+        "Four bots trade on simulated exchanges", _table(rows), "\n".join(view.prices), hint
     )
-    return "\n".join((bots, *map(halt_text, view.halts)))
+    return "\n".join((bots, *map(_refusal_text, view.refusals), *map(halt_text, view.halts)))
+
+
+def _refusal_text(refusal: Refusal) -> str:
+    """Return an order beyond a limit, as the bot and as its gateway tell it."""
+    return _section(
+        f"An order of {refusal.bot} is refused",
+        f"$ kubectl logs deploy/{refusal.bot} --tail=2",
+        "\n".join(refusal.logged),
+        f"$ tradingbot orders {refusal.bot} --only refusals | tail -n 1",
+        refusal.row,
+    )
 
 
 def halt_text(halt: Halt) -> str:
-    """Return why a bot is halted, what it has at the exchange, and when it resumes."""
+    """Return why a bot is halted, when it resumes, and what became of its account."""
     return _section(f"{halt.bot} is halted", "\n".join(demo_view.halt_lines(halt)))
 
 

@@ -13,6 +13,7 @@ from tradingbot_api.strategies.checked import DEFAULT_STRATEGY_IMAGES
 from tradingbot_api.tradingbot import TradingBotSpec
 
 from tradingbot_operator import UNREADABLE
+from tradingbot_operator.bots.kept_enforcement import with_kept_enforcement
 
 
 def read_meta(body: JsonObject) -> ObjectMeta:
@@ -56,6 +57,8 @@ class Bot:
     status: JsonObject
     unreadable: str = ""
     """Why the stored object can't be read; then only its name is known."""
+    keeps_enforcement: bool = False
+    """Whether it has the enforcement that it ran with, and not the default."""
 
     @classmethod
     def read(
@@ -79,6 +82,8 @@ class Bot:
         meta = read_meta(body)
         with_defaults = defaulted("TradingBot", body)
         status = status_of(body)
+        kept = with_kept_enforcement(with_defaults, status)
+        with_defaults = kept or with_defaults
         has_run = bool(status.get("configHash"))
         errors = review(
             "TradingBot",
@@ -94,7 +99,8 @@ class Bot:
                 with_defaults["spec"]
             )
             spec = effective(declared)
-        return cls(meta, spec, tuple(error.field for error in errors), status)
+        invalid = tuple(error.field for error in errors)
+        return cls(meta, spec, invalid, status, keeps_enforcement=kept is not None)
 
     @property
     def key(self) -> NamespacedName:

@@ -7,9 +7,16 @@ from uuid import UUID
 
 import peewee
 
+from tradingbot_registry.inventory.record import Record
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.models import Asset, Dependency, PendingDependency, rows
+from tradingbot_registry.storage.models import (
+    Asset,
+    Dependency,
+    PendingDependency,
+    insert_rows,
+    rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +71,11 @@ def _gone(db: Database, src: int) -> dict[str, str]:
 
 def current(db: Database, seq: int) -> Targets:
     """Return the current dependencies of the asset."""
-    resolved = Dependency.select(Dependency.dst).where(Dependency.src == seq)
-    pending = PendingDependency.select(PendingDependency.ref).where(PendingDependency.src == seq)
+    resolved = db.query("SELECT dst FROM dependency WHERE src = ?", seq)
+    pending = db.query("SELECT ref FROM pending_dependency WHERE src = ?", seq)
     return Targets(
-        resolved=frozenset(dst for (dst,) in rows(db, resolved)),
-        pending=frozenset(ref for (ref,) in rows(db, pending)),
+        resolved=frozenset(dst for (dst,) in resolved),
+        pending=frozenset(ref for (ref,) in pending),
     )
 
 
@@ -81,16 +88,14 @@ def replace(db: Database, seq: int, depends_on: Sequence[str]) -> None:
     """Replace the dependencies of the asset by `depends_on`. Cycles are checked afterwards."""
     new, old = find(db, depends_on, src=seq), current(db, seq)
     gone, dropped = old.resolved - new.resolved, old.pending - new.pending
-    Dependency.delete().where((Dependency.src == seq) & Dependency.dst.in_(list(gone))).execute(db)
-    PendingDependency.delete().where(
-        (PendingDependency.src == seq) & PendingDependency.ref.in_(list(dropped))
-    ).execute(db)
-    added = [{"src": seq, "dst": dst} for dst in sorted(new.resolved - old.resolved)]
-    if added:
-        Dependency.insert_many(added).execute(db)
-    waiting = [{"src": seq, "ref": ref} for ref in sorted(new.pending - old.pending)]
-    if waiting:
-        PendingDependency.insert_many(waiting).execute(db)
+    if gone:
+        db.query("DELETE FROM dependency WHERE src = ? AND dst IN ??", seq, list(gone))
+    for ref in dropped:
+        db.query("DELETE FROM pending_dependency WHERE src = ? AND ref = ?", seq, ref)
+    added = sorted(new.resolved - old.resolved)
+    insert_rows(db, Dependency, [{"src": seq, "dst": dst} for dst in added])
+    waiting = sorted(new.pending - old.pending)
+    insert_rows(db, PendingDependency, [{"src": seq, "ref": ref} for ref in waiting])
 
 
 # Any number of assets may depend on one, and a statement takes a limited number of values: what
@@ -117,14 +122,14 @@ def resolve(db: Database, seq: int, ref: str) -> None:
     PendingDependency.delete().where(PendingDependency.ref == ref).execute(db)
 
 
-def detach(db: Database, asset: Asset, *, unresolve: bool) -> None:
+def detach(db: Database, asset: Record, *, unresolve: bool) -> None:
     """Remove the edges to the asset.
 
     With `unresolve` their sources wait for the asset's reference, if it has one.
     """
     if unresolve and asset.external_ref:
         sources = Dependency.select(
-            Dependency.src, peewee.Value(asset.external_ref), peewee.Value(str(asset.id))
+            Dependency.src, peewee.Value(asset.external_ref), peewee.Value(asset.id)
         ).where(Dependency.dst == asset.seq)
         columns = [PendingDependency.src, PendingDependency.ref, PendingDependency.target_id]
         PendingDependency.insert_from(sources, columns).on_conflict_ignore().execute(db)

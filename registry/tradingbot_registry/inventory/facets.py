@@ -4,13 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import peewee
-
-from tradingbot_registry.inventory.graph import affected
-from tradingbot_registry.inventory.listing import Listing, selected
-from tradingbot_registry.inventory.record import effective_status
+from tradingbot_registry.inventory.filters import Listing, selection
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.models import Asset, AssetTag, Tag, rows
 
 MAX_TAGS = 200
 """Tags that are listed, the most frequent ones."""
@@ -33,41 +28,23 @@ class Facets:
 
 def count(db: Database, listing: Listing) -> Facets:
     """Count the assets that the filters of `listing` select. To be called in one snapshot."""
-    found = rows(
-        db,
-        selected(
-            db,
-            listing,
-            Asset.type,
-            Asset.status,
-            Asset.managed_by,
-            Asset.seq.in_(affected()),
-            peewee.fn.COUNT(Asset.seq),
-        ).group_by(Asset.type, Asset.status, Asset.managed_by, peewee.SQL("4")),
+    text, values = selection(db, listing).walked()
+    columns = "asset.type, asset.status, asset.managed_by, asset.effective_status"
+    found = db.query(f"SELECT {columns}, COUNT(*) {text} GROUP BY {columns}", *values)
+    tags = db.query(
+        "SELECT tag.name, COUNT(*) FROM asset_tag JOIN tag ON tag.id = asset_tag.tag"  # noqa: S608
+        f" WHERE asset_tag.asset IN (SELECT asset.seq {text})"
+        f" GROUP BY tag.name ORDER BY 2 DESC, tag.name LIMIT {MAX_TAGS + 1}",
+        *values,
     )
-    tags = rows(db, _tags(db, listing))
     return Facets(
         total=sum(row[-1] for row in found),
         type=_sums((row[0], row[-1]) for row in found),
         status=_sums((row[1], row[-1]) for row in found),
-        effective_status=_sums(
-            (effective_status(row[1], has_causes=bool(row[3])), row[-1]) for row in found
-        ),
+        effective_status=_sums((row[3], row[-1]) for row in found),
         managed_by=_sums((row[2], row[-1]) for row in found),
         tag=tuple((str(name), int(number)) for name, number in tags[:MAX_TAGS]),
         more_tags=len(tags) > MAX_TAGS,
-    )
-
-
-def _tags(db: Database, listing: Listing) -> Any:
-    number = peewee.fn.COUNT(AssetTag.asset)
-    return (
-        Tag.select(Tag.name, number)
-        .join(AssetTag, on=(AssetTag.tag == Tag.id))
-        .where(AssetTag.asset.in_(selected(db, listing, Asset.seq)))
-        .group_by(Tag.name)
-        .order_by(number.desc(), Tag.name)
-        .limit(MAX_TAGS + 1)
     )
 
 

@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 import peewee
 from tradingbot_api.asset import AssetStatus
 
+from tradingbot_registry.inventory.effective import UNHEALTHY
+from tradingbot_registry.inventory.record import Record
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
     Asset,
     Dependency,
     has_ref_prefix,
-    in_namespaces,
     rows,
 )
 
@@ -114,7 +115,7 @@ class Causes:
     more: bool = False
 
 
-def reference(asset: Asset) -> Reference:
+def reference(asset: Asset | Record) -> Reference:
     """Return the asset as other assets refer to it."""
     return Reference(
         id=str(asset.id),
@@ -201,7 +202,7 @@ def filtered(db: Database, depths: Mapping[int, int], wanted: Walk) -> Iterable[
     if wanted.statuses:
         query = query.where(Asset.status.in_(list(wanted.statuses)))
     if wanted.namespaces:
-        query = query.where(in_namespaces(Asset.external_ref, wanted.namespaces))
+        query = query.where(Asset.namespace.in_(list(wanted.namespaces)))
     return [
         seq for part in batched(depths) for (seq,) in rows(db, query.where(Asset.seq.in_(part)))
     ]
@@ -250,24 +251,30 @@ def _depths(seq: int, ends: Adjacency) -> dict[int, int]:
     return depths
 
 
+# CROSS JOIN: SQLite joins in this order then, and not from the index of all unhealthy assets.
+_UNHEALTHY_EDGES = f"""WITH RECURSIVE reach(seq) AS (
+    SELECT seq FROM asset WHERE seq IN ??
+    UNION SELECT d.dst FROM reach CROSS JOIN dependency d CROSS JOIN asset target
+        WHERE d.src = reach.seq AND target.seq = d.dst AND target.effective_status IN {UNHEALTHY}
+)
+SELECT d.src, d.dst, target.status FROM reach CROSS JOIN dependency d CROSS JOIN asset target
+    WHERE d.src = reach.seq AND target.seq = d.dst AND target.effective_status IN {UNHEALTHY}"""  # noqa: S608
+
+
 def causes(db: Database, seqs: Sequence[int]) -> dict[int, Causes]:
     """Return, for each asset that has any, the Failed and Inactive assets that it depends on.
 
-    All assets are handled in one traversal, in time linear in the graph below them.
+    All assets are handled in one traversal, in time linear in the unhealthy graph below them.
     """
     if not seqs:
         return {}
-    reach = reached_from(seqs, Direction.DEPENDENCIES)
-    query = (
-        Asset.select(Asset.seq)
-        .join(reach, on=(Asset.seq == reach.c.seq))
-        .where(Asset.status.in_(CAUSES))
-        .with_cte(reach)
-    )
-    bad = {seq for (seq,) in rows(db, query)}
-    if not bad:
-        return {}
-    found = _oldest_below(edges_from(db, seqs, reach, Direction.DEPENDENCIES), bad, seqs)
+    ends: dict[int, list[int]] = {}
+    bad: set[int] = set()
+    for start, end, status in db.query(_UNHEALTHY_EDGES, list(seqs)):
+        ends.setdefault(start, []).append(end)
+        if status in CAUSES:
+            bad.add(end)
+    found = _oldest_below(ends, bad, seqs)
     listed = {seq for seqs_below in found.values() for seq in seqs_below[:MAX_CAUSES]}
     references = references_to(db, listed)
     return {
@@ -303,19 +310,6 @@ def _oldest_below(
             stack.append((seq, True))
             stack.extend((end, False) for end in below if end not in begun)
     return {seq: first[seq] for seq in origins}
-
-
-def affected() -> Any:
-    """Return a query for the `seq` of each asset that depends on a Failed or Inactive one."""
-    first = (
-        Dependency.select(Dependency.src.alias("seq"))
-        .join(Asset, on=(Dependency.dst == Asset.seq))
-        .where(Asset.status.in_(CAUSES))
-        .cte("affected", recursive=True, columns=("seq",))
-    )
-    step = Dependency.select(Dependency.src).join(first, on=(Dependency.dst == first.c.seq))
-    reach = first.union(step)
-    return reach.select_from(reach.c.seq)
 
 
 def references_to(db: Database, seqs: Iterable[int]) -> dict[int, Reference]:

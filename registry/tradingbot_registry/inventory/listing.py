@@ -1,71 +1,24 @@
 """A page of the inventory: filter, order and total."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import reduce
-from operator import and_, or_
 from typing import Any
 
 import peewee
-from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory.graph import affected
-from tradingbot_registry.inventory.loading import records
-from tradingbot_registry.inventory.record import EffectiveStatus, Record, seen_from
+from tradingbot_registry.inventory.filters import MANY, Listing, Selection, Sort, selection
+from tradingbot_registry.inventory.loading import by_seqs
+from tradingbot_registry.inventory.record import Record, seen_from
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.folding import folded
-from tradingbot_registry.storage.models import (
-    Asset,
-    AssetTag,
-    Tag,
-    has_ref_prefix,
-    in_namespaces,
-    rows,
-)
+from tradingbot_registry.storage.models import Asset, rows
 
 SORT_COLUMNS = {
-    "created_at": Asset.seq,
-    "updated_at": Asset.updated_at,
-    "name": Asset.name,
-    "type": Asset.type,
-    "status": Asset.status,
+    "created_at": "seq",
+    "updated_at": "updated_at",
+    "name": "name",
+    "type": "type",
+    "status": "status",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """One key of the order."""
-
-    key: str
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Parameters of a page.
-
-    All filters must match. Of the values of one filter any may match, except `tag`: an asset must
-    have all of them.
-    """
-
-    type: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    effective_status: tuple[str, ...] = ()
-    managed_by: tuple[str, ...] = ()
-    tag: tuple[str, ...] = ()
-    any_tag: tuple[str, ...] = ()
-    q: str | None = None
-    updated_since: datetime | None = None
-    external_ref_prefix: str | None = None
-    namespace: tuple[str, ...] = ()
-    sort: tuple[Sort, ...] = (Sort("created_at"),)
-    page: int = 1
-    page_size: int = 50
-    after: tuple[Any, ...] | None = None
-    """A position of `positions`: the page begins behind it, and `page` is not used."""
-    with_causes: bool = True
-    """Whether the assets' causes and effective status are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +30,8 @@ class Page:
     page_size: int
     total: int | None
     """Number of all assets that match; None for a page behind a position, which counts none."""
+    more: bool
+    """Whether there are more than `total`, which were not counted."""
     end: tuple[Any, ...] | None
 
     @property
@@ -85,144 +40,126 @@ class Page:
         return -(-(self.total or 0) // self.page_size)
 
 
-def find(db: Database, listing: Listing) -> Page:
-    """Return the page. To be called in one snapshot, else the total may not match."""
-    query = selected(db, listing)
-    order = [sort_key.column for sort_key in _order(listing)]
-    chosen = query.order_by(*order)
-    total = None
-    if listing.after is None:
-        total = query.count(db)
-        chosen = chosen.offset((listing.page - 1) * listing.page_size)
-    else:
-        chosen = chosen.where(_behind(_order(listing), listing.after))
-    # One more than is shown, to know whether there are more.
-    found = list(chosen.limit(listing.page_size + 1).execute(db))
-    shown = found[: listing.page_size]
-    items = tuple(records(db, shown, with_causes=listing.with_causes))
-    if listing.namespace:
-        items = tuple(seen_from(asset, listing.namespace) for asset in items)
-    return Page(
-        items=items,
-        page=listing.page,
-        page_size=listing.page_size,
-        total=total,
-        end=_position(listing, shown[-1]) if len(found) > len(shown) else None,
-    )
-
-
-def selected(db: Database, listing: Listing, *columns: Any) -> Any:
-    """Return the query for these columns of all assets that match the filters."""
-    query = Asset.select(*columns)
-    conditions = _conditions(db, listing)
-    return query.where(reduce(and_, conditions)) if conditions else query
-
-
 @dataclass(frozen=True, slots=True)
 class _Key:
     """A column of the order."""
 
-    field: Any
+    column: str
     descending: bool
 
-    @property
-    def column(self) -> Any:
-        return self.field.desc() if self.descending else self.field.asc()
 
-    def behind(self, value: Any) -> Any:
-        return self.field < value if self.descending else self.field > value
+def find(db: Database, listing: Listing) -> Page:
+    """Return the page. To be called in one snapshot, else the total may not match."""
+    chosen, order = selection(db, listing), _order(listing)
+    lead, total = chosen.lead, None
+    driven = lead is not None and lead.in_order and order[0].column == "seq"
+    choice = lead is not None and not driven
+    if listing.after is None or choice:
+        total = _total(db, listing, chosen)
+    if choice and total is not None:
+        driven = _is_quicker_driven(db, listing, chosen, total)
+    seqs, end = _seqs(db, listing, chosen, order, driven=driven)
+    items = tuple(by_seqs(db, seqs, with_causes=listing.with_causes))
+    if listing.namespace:
+        items = tuple(seen_from(asset, listing.namespace) for asset in items)
+    if listing.after is not None:
+        total = None
+    more = total is not None and total > MANY and not listing.exact_total
+    return Page(
+        items=items,
+        page=listing.page,
+        page_size=listing.page_size,
+        total=MANY if more else total,
+        more=more,
+        end=end,
+    )
+
+
+def _total(db: Database, listing: Listing, chosen: Selection) -> int:
+    """Return the number of assets that match, at most one more than `MANY` unless it is exact."""
+    if not listing.exact_total and chosen.lead is not None and len(chosen.filters) == 1:
+        return chosen.size
+    text, values = chosen.driven()
+    limit = "" if listing.exact_total else f" LIMIT {MANY + 1}"
+    ((total,),) = db.query(f"SELECT COUNT(*) FROM (SELECT 1 {text}{limit}) AS found", *values)  # noqa: S608
+    return int(total)
+
+
+def _is_quicker_driven(db: Database, listing: Listing, chosen: Selection, total: int) -> bool:
+    """Whether it takes less to sort all matches than to walk until there are enough of them."""
+    ((last,),) = db.query("SELECT COALESCE(MAX(seq), 0) FROM asset")
+    shown = listing.page_size + (listing.page - 1) * listing.page_size
+    walk = min(int(last), shown * int(last) // max(total, 1))
+    return total <= MANY and chosen.size + 2 * total < walk
+
+
+def _seqs(
+    db: Database, listing: Listing, chosen: Selection, order: list[_Key], *, driven: bool
+) -> tuple[list[int], tuple[Any, ...] | None]:
+    """Return the `seq` of the assets of the page, and the position at its end; None: the last."""
+    if driven:
+        # A sort, unless `lead` has the order: by an index that has it, this would be a walk.
+        place = "lead.seq" if chosen.lead is not None and chosen.lead.in_order else "+lead.seq"
+        columns = [place if key.column == "seq" else f"+asset.{key.column}" for key in order]
+        text, values = chosen.driven(with_rows=len(order) > 1)
+    else:
+        columns = [f"asset.{key.column}" for key in order]
+        text, values = chosen.walked()
+    if listing.after is not None:
+        condition, position = _behind(columns, order, listing.after)
+        text, values = f"{text} AND {condition}", [*values, *position]
+    sorting = ", ".join(
+        f"{column} {'DESC' if key.descending else 'ASC'}"
+        for column, key in zip(columns, order, strict=True)
+    )
+    # One more than is shown, to know whether there are more.
+    statement = f"SELECT {', '.join(columns)} {text} ORDER BY {sorting} LIMIT ?"
+    values.append(listing.page_size + 1)
+    if listing.after is None and listing.page > 1:
+        statement += " OFFSET ?"
+        values.append((listing.page - 1) * listing.page_size)
+    found = db.query(statement, *values)
+    shown = found[: listing.page_size]
+    return [row[-1] for row in shown], shown[-1] if len(found) > len(shown) else None
 
 
 def _order(listing: Listing) -> list[_Key]:
-    """Return the columns of the order, the last of which is unique.
+    """Return the columns of the order, the last of which is `seq`.
 
-    Without a unique one, equal rows could change places between pages.
+    Without it, equal rows could change places between pages.
     """
     order: list[_Key] = []
     for sort in (*listing.sort, Sort("created_at")):
         order.append(_Key(SORT_COLUMNS[sort.key], sort.descending))
-        if order[-1].field is Asset.seq:
+        if order[-1].column == "seq":
             break
     return order
 
 
 def position_types(listing: Listing) -> tuple[type, ...]:
     """Return the types of the values of a position."""
-    return tuple(int if key.field is Asset.seq else str for key in _order(listing))
+    return tuple(int if key.column == "seq" else str for key in _order(listing))
 
 
-def _position(listing: Listing, asset: Asset) -> tuple[Any, ...]:
-    return tuple(key.field.db_value(getattr(asset, key.field.name)) for key in _order(listing))
-
-
-def _behind(order: list[_Key], position: tuple[Any, ...]) -> Any:
-    """Return the condition for the rows behind a position.
+def _behind(
+    columns: Sequence[str], order: list[_Key], position: tuple[Any, ...]
+) -> tuple[str, list[Any]]:
+    """Return the condition for the rows behind a position, and its values.
 
     The first part, which the others imply, lets an index find the place.
     """
-    # As they are stored: the fields have converted them already.
-    values = [peewee.Value(value, converter=False) for value in position]
+    beyond = ["<" if key.descending else ">" for key in order]
     alternatives = [
-        reduce(
-            and_,
-            [
-                *(key.field == value for key, value in zip(order[:at], values, strict=False)),
-                order[at].behind(values[at]),
-            ],
+        " AND ".join(
+            [*(f"{column} = ?" for column in columns[:at]), f"{columns[at]} {beyond[at]} ?"]
         )
         for at in range(len(order))
     ]
-    first, value = order[0].field, values[0]
-    begin = first <= value if order[0].descending else first >= value
-    return begin & reduce(or_, alternatives)
-
-
-def _conditions(db: Database, listing: Listing) -> list[Any]:
-    conditions: list[Any] = []
-    for column, values in (
-        (Asset.type, listing.type),
-        (Asset.status, listing.status),
-        (Asset.managed_by, listing.managed_by),
-    ):
-        if values:
-            conditions.append(column.in_(list(values)))
-    if listing.effective_status:
-        conditions.append(
-            reduce(or_, [_effectively(status) for status in listing.effective_status])
-        )
-    if listing.tag:
-        conditions.append(_carries(listing.tag, at_least=len(listing.tag)))
-    if listing.any_tag:
-        conditions.append(_carries(listing.any_tag, at_least=1))
-    if listing.q:
-        conditions.append(db.contains(Asset.search, folded(listing.q)))
-    if listing.updated_since is not None:
-        conditions.append(Asset.updated_at >= listing.updated_since)
-    if listing.external_ref_prefix:
-        conditions.append(has_ref_prefix(listing.external_ref_prefix))
-    if listing.namespace:
-        conditions.append(in_namespaces(Asset.external_ref, listing.namespace))
-    return conditions
-
-
-def _effectively(status: str) -> Any:
-    if status == EffectiveStatus.FAILED:
-        return Asset.status == AssetStatus.FAILED
-    if status == EffectiveStatus.DEGRADED:
-        return (Asset.status != AssetStatus.FAILED) & Asset.seq.in_(affected())
-    return (Asset.status == status) & Asset.seq.not_in(affected())
-
-
-def _carries(names: Collection[str], *, at_least: int) -> Any:
-    # One query for any number of tags: a condition for each would exceed what SQLite can nest.
-    carriers = (
-        AssetTag.select(AssetTag.asset)
-        .join(Tag, on=(AssetTag.tag == Tag.id))
-        .where(Tag.name.in_(list(names)))
-        .group_by(AssetTag.asset)
-        .having(peewee.fn.COUNT(AssetTag.tag) >= at_least)
-    )
-    return Asset.seq.in_(carriers)
+    values = [value for at in range(len(order)) for value in position[: at + 1]]
+    if len(order) == 1:
+        return alternatives[0], values
+    begin = f"{columns[0]} {beyond[0]}= ?"
+    return f"{begin} AND ({' OR '.join(alternatives)})", [position[0], *values]
 
 
 def counts(db: Database) -> list[tuple[str, str, int]]:

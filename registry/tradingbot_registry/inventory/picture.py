@@ -14,7 +14,7 @@ from tradingbot_registry.inventory.graph import (
 )
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.models import Asset, Dependency, in_namespaces, rows
+from tradingbot_registry.storage.models import Asset, Dependency, rows
 
 MAX_EDGES = 50_000
 """Dependencies of one picture: each asset may have a thousand."""
@@ -77,7 +77,7 @@ def _edges_among(
 def _oldest(db: Database, view: View) -> list[int]:
     query = Asset.select(Asset.seq).order_by(Asset.seq).limit(view.limit + 1)
     if view.namespaces:
-        query = query.where(in_namespaces(Asset.external_ref, view.namespaces))
+        query = query.where(Asset.namespace.in_(list(view.namespaces)))
     return [seq for (seq,) in rows(db, query)]
 
 

@@ -5,7 +5,6 @@ import json
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -113,8 +112,8 @@ class Record:
     depends_on: tuple[str, ...]
     unresolved: tuple[str, ...]
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: str
+    updated_at: str
     effective_status: EffectiveStatus
     caused_by: tuple[Reference, ...]
     more_causes: bool
@@ -146,15 +145,6 @@ def seen_from(asset: Record, namespaces: Collection[str]) -> Record:
     seen = tuple(c for c in asset.caused_by if namespace_of(c.external_ref) in namespaces)
     more = asset.more_causes or len(seen) < len(asset.caused_by)
     return replace(asset, caused_by=seen, more_causes=more)
-
-
-def effective_status(status: str, *, has_causes: bool) -> EffectiveStatus:
-    """Return `status` with dependencies taken into account: a healthy asset on a failed one is
-    Degraded.
-    """
-    if status == AssetStatus.FAILED or not has_causes:
-        return EffectiveStatus(status)
-    return EffectiveStatus.DEGRADED
 
 
 def same_json(one: object, other: object) -> bool:

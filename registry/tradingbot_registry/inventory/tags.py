@@ -1,20 +1,26 @@
 """Tags of an asset. All functions run inside a write."""
 
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.models import AssetTag, Tag, rows
+
+_CARRIED = (
+    "SELECT tag.name, tag.id FROM asset_tag JOIN tag ON tag.id = asset_tag.tag"
+    " WHERE asset_tag.asset = ?"
+)
+_DROP_UNUSED = (
+    "DELETE FROM tag WHERE id IN ??"
+    " AND NOT EXISTS (SELECT 1 FROM asset_tag WHERE asset_tag.tag = tag.id)"
+)
 
 
 def replace(db: Database, seq: int, wanted: frozenset[str]) -> None:
     """Replace the asset's tags by `wanted`, and delete tags that no asset has any more."""
-    carried = AssetTag.select(AssetTag.tag).where(AssetTag.asset == seq)
-    old = dict(rows(db, Tag.select(Tag.name, Tag.id).where(Tag.id.in_(carried))))
+    old = dict(db.query(_CARRIED, seq))
     gone = [old[name] for name in old.keys() - wanted]
     if gone:
-        AssetTag.delete().where((AssetTag.asset == seq) & AssetTag.tag.in_(gone)).execute(db)
-        in_use = AssetTag.select(AssetTag.tag)
-        Tag.delete().where(Tag.id.in_(gone) & Tag.id.not_in(in_use)).execute(db)
-    new = sorted(wanted - old.keys())
-    if new:
-        Tag.insert_many([{"name": name} for name in new]).on_conflict_ignore().execute(db)
-        named = rows(db, Tag.select(Tag.id).where(Tag.name.in_(new)))
-        AssetTag.insert_many([{"asset": seq, "tag": tag} for (tag,) in named]).execute(db)
+        db.query("DELETE FROM asset_tag WHERE asset = ? AND tag IN ??", seq, gone)
+        db.query(_DROP_UNUSED, gone)
+    for name in sorted(wanted - old.keys()):
+        db.query("INSERT INTO tag (name) VALUES (?) ON CONFLICT DO NOTHING", name)
+        db.query(
+            "INSERT INTO asset_tag (asset, tag) SELECT ?, id FROM tag WHERE name = ?", seq, name
+        )

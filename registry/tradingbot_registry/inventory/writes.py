@@ -6,7 +6,7 @@ one removes its dependency. What depends on the asset alone is decided before, o
 the caller has read; a write of another version fails and the caller reads again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,13 +15,23 @@ from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus
 
-from tradingbot_registry.inventory import cycles, edges, history, lifecycle, loading, tags
+from tradingbot_registry.inventory import (
+    cycles,
+    edges,
+    effective,
+    history,
+    lifecycle,
+    loading,
+    reports,
+    tags,
+)
 from tradingbot_registry.inventory.graph import Direction, Some, batched, neighbours
 from tradingbot_registry.inventory.graph import reference as reference_to
 from tradingbot_registry.inventory.history import NOBODY, Origin
 from tradingbot_registry.inventory.precondition import UNCONDITIONAL, Precondition
 from tradingbot_registry.inventory.receipts import Receipts, Repeatable
 from tradingbot_registry.inventory.record import ExternalRef, ManagedBy, Record, Wanted, same_json
+from tradingbot_registry.inventory.reports import Figures
 from tradingbot_registry.refusals import (
     CycleError,
     DependentsError,
@@ -97,6 +107,13 @@ class Writes:
         return self._commit(
             lambda: self.receipts.answer_once(self.database, request, self.clock(), unit)
         )
+
+    def report(self, figures: Mapping[str, Figures]) -> list[str]:
+        """Store the last report of each external reference. Returns those that no asset has.
+
+        It is not a change: nobody is told.
+        """
+        return write(self.database, lambda: reports.store(self.database, figures))
 
     def create(
         self, wanted: Wanted, *, ref: ExternalRef | None = None, asset_id: UUID | None = None
@@ -175,11 +192,11 @@ class Writes:
         def unit() -> Deletion:
             db = self.database
             if isinstance(target, UUID):
-                asset = loading.by_id(db, target)
+                asset = loading.by_id(db, target, with_causes=False)
                 precondition.check(asset.version)
                 _check_deletable(asset)
             else:
-                asset = loading.by_ref(db, target)
+                asset = loading.by_ref(db, target, with_causes=False)
                 precondition.check(asset.version)
             deletion = Deletion(
                 reference_to(asset),
@@ -211,12 +228,15 @@ class Writes:
 
     def _insert(self, wanted: Wanted, ref: ExternalRef | None, asset_id: UUID) -> Record:
         db = self.database
-        if ref is not None and loading.find_ref(db, ref) is not None:
+        if ref is not None and rows(
+            db, Asset.select(Asset.seq).where(Asset.external_ref == str(ref))
+        ):
             raise StaleError
         now = self.clock()
         seq = Asset.insert(
             id=asset_id,
             status=wanted.status or AssetStatus.DRAFT,
+            effective_status=wanted.status or AssetStatus.DRAFT,
             external_ref=ref and str(ref),
             version=1,
             created_at=now,
@@ -225,6 +245,7 @@ class Writes:
         ).execute(db)
         tags.replace(db, seq, wanted.tags or frozenset())
         edges.replace(db, seq, wanted.depends_on)
+        effective.settle(db, [seq])
         new = self._record(asset_id)
         history.created(db, new, self.origin, now)
         if ref is not None:
@@ -260,6 +281,8 @@ class Writes:
             lifecycle.check_ready(db, seq)
         if status == AssetStatus.INACTIVE and "status" in changed and not force:
             lifecycle.check_unneeded(db, seq, ref_prefix=blocked_by_prefix)
+        if changed & {"status", "dependsOn"}:
+            effective.settle(db, [seq])
         after = self._record(UUID(before.id))
         history.updated(db, before, after, self.origin, now)
         return after
@@ -279,7 +302,7 @@ class Writes:
         if written != 1:
             raise StaleError
 
-    def _delete(self, asset: Asset, deletion: Deletion) -> None:
+    def _delete(self, asset: Record, deletion: Deletion) -> None:
         db = self.database
         if not deletion.allowed:
             raise DependentsError(
@@ -288,15 +311,14 @@ class Writes:
                 deletion.dependents.total,
             )
         now = self.clock()
-        history.deleted(db, loading.record(db, asset, with_causes=False), self.origin, now)
+        history.deleted(db, asset, self.origin, now)
         with self._rewiring(edges.dependents_of(asset.seq), now):
             edges.detach(db, asset, unresolve=deletion.unresolve)
         tags.replace(db, asset.seq, frozenset())
         Asset.delete().where(Asset.seq == asset.seq).execute(db)
 
     def _record(self, asset_id: UUID) -> Record:
-        asset = loading.by_id(self.database, asset_id)
-        return loading.record(self.database, asset, with_causes=self.with_causes)
+        return loading.by_id(self.database, asset_id, with_causes=self.with_causes)
 
     def _check_acyclic(self, seq: int) -> None:
         cycle = cycles.cycle_through(self.database, seq)
@@ -312,6 +334,7 @@ class Writes:
         touched = Asset.update(version=Asset.version + 1, updated_at=now)
         for part in batched(before):
             touched.where(Asset.seq.in_(part)).execute(db)
+        effective.settle(db, [*before])
         history.rewired(db, before, history.wiring(db, [*before]), self.origin, now)
 
 
@@ -357,7 +380,7 @@ def _check_editable(asset: Record, changed: frozenset[str]) -> None:
         )
 
 
-def _check_deletable(asset: Asset) -> None:
+def _check_deletable(asset: Record) -> None:
     if asset.managed_by != ManagedBy.USER:
         raise OwnerError(
             f"this asset is managed by {asset.managed_by}, which would create it again: delete"

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from tradingbot_process.files import flush
+
 from tradingbot_registry.errors import MaintenanceError
 from tradingbot_registry.maintenance.checking import check_file, unreadable
 from tradingbot_registry.maintenance.findings import Report
@@ -18,7 +20,6 @@ from tradingbot_registry.maintenance.new_file import (
     io_errors,
     new_file,
     scratch_file,
-    sync,
 )
 from tradingbot_registry.maintenance.sqlite_structure import DAMAGE
 from tradingbot_registry.storage.reading import existing_file, reading_uri
@@ -83,10 +84,10 @@ def restore(database: Path, file: Path, *, now: datetime, with_faults: bool = Fa
                 " `tradingbot registry check`, or restore it as it is with --with-faults"
             )
         with io_errors(target):
-            sync(staged)
+            flush(staged)
             if not target.exists():
                 create_from(staged, target)
-                sync(target.parent)
+                flush(target.parent)
                 return None
             kept = beside(target, f".before-restore-{now:%Y%m%dT%H%M%SZ}")
             with _exclusively(target, kept):
@@ -175,8 +176,8 @@ def _exchange(target: Path, staged: Path, kept: Path) -> None:
     for suffix in ("", *LOG_FILES):
         if beside(target, suffix).exists() and not beside(kept, suffix).exists():
             beside(kept, suffix).hardlink_to(beside(target, suffix))
-    sync(target.parent)
+    flush(target.parent)
     for suffix in LOG_FILES:
         beside(target, suffix).unlink(missing_ok=True)
     staged.replace(target)
-    sync(target.parent)
+    flush(target.parent)

@@ -14,6 +14,7 @@ import peewee
 from pydantic import ValidationError
 
 from tradingbot_registry.errors import DatabaseUnusableError, SchemaError
+from tradingbot_registry.inventory import effective
 from tradingbot_registry.maintenance import rows
 from tradingbot_registry.maintenance.acyclic import find_cycle
 from tradingbot_registry.maintenance.findings import Findings, Report, report_of
@@ -27,7 +28,7 @@ from tradingbot_registry.storage.migrations import MIGRATIONS, schema_version
 from tradingbot_registry.storage.reading import open_to_read
 
 NEWEST = MIGRATIONS[-1].version
-SEARCHABLE, WITH_HISTORY, WITH_RECEIPTS = 3, 4, 5
+SEARCHABLE, WITH_HISTORY, WITH_RECEIPTS, WITH_EFFECTIVE_STATUS = 3, 4, 5, 7
 """The versions of the schema that brought these."""
 
 TABLES = {"asset": 1, "dependency": 1, "pending_dependency": 1, "tag": 1, "change": 4}
@@ -67,7 +68,7 @@ def check_database(
     try:
         with snapshot(database) as db:
             if structure is not None:
-                with _damage(found, "structure"):
+                with _damage(db, found, "structure"):
                     structure(db, version, found)
             report = check_content(db, version, found)
     except peewee.DatabaseError:
@@ -89,6 +90,7 @@ def check_content(db: Database, version: int, found: Findings) -> Report:
     checks: list[tuple[str, int, Callable[[Database, int, Findings], None]]] = [
         ("asset", 1, _check_assets),
         ("dependency", 1, _check_edges),
+        ("effective status", WITH_EFFECTIVE_STATUS, _check_effective_status),
         ("tag", 1, _check_tags),
         ("change", WITH_HISTORY, _check_changes),
         ("history", WITH_HISTORY, _check_history),
@@ -96,10 +98,10 @@ def check_content(db: Database, version: int, found: Findings) -> Report:
     ]
     for name, since, check in checks:
         if version >= since:
-            with _damage(found, name):
+            with _damage(db, found, name):
                 check(db, version, found)
     counts: dict[str, int] = {}
-    with _damage(found, "tables"):
+    with _damage(db, found, "tables"):
         for table, since in TABLES.items():
             if version >= since:
                 counts[table] = rows.number(db, f"SELECT count(*) FROM {table}")  # noqa: S608
@@ -118,13 +120,15 @@ def unreadable(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def _damage(found: Findings, what: str) -> Iterator[None]:
+def _damage(db: Database, found: Findings, what: str) -> Iterator[None]:
     """Make a finding of a failed read, and let the other checks run."""
     try:
-        yield
+        # A savepoint: in PostgreSQL, nothing can be read after a failure until one is undone.
+        with db.atomic():
+            yield
     except (peewee.PeeweeException, sqlite3.Error, UnicodeDecodeError) as error:
         known = storage_error(error)
-        reason = known.reason if known else str(error)
+        reason = (known.cause or known.reason) if known else str(error)
         found.add(INTEGRITY, f"{what} can't be read to its end: {reason}")
 
 
@@ -174,6 +178,15 @@ def _check_edges(db: Database, version: int, found: Findings) -> None:  # noqa: 
         " JOIN asset t ON t.external_ref = p.ref",
     ):
         found.add("links", f"asset {rows.uuid_of(asset_id)} waits for {ref}, which exists")
+
+
+def _check_effective_status(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
+    for asset_id, stored, right in effective.wrong(db):
+        found.add(
+            "effective-status",
+            f"asset {rows.uuid_of(asset_id)} is {right} and stored as {stored}: an export and its"
+            " import into a new database compute it",
+        )
 
 
 def _name(db: Database, seq: int) -> str:

@@ -14,6 +14,7 @@ import peewee
 from pydantic import ValidationError
 
 from tradingbot_registry.errors import MaintenanceError
+from tradingbot_registry.inventory.effective import settle_everything
 from tradingbot_registry.inventory.graph import batched
 from tradingbot_registry.maintenance.checking import NEWEST, check_content
 from tradingbot_registry.maintenance.findings import Findings, Report
@@ -43,6 +44,7 @@ from tradingbot_registry.storage.models import (
     PendingDependency,
     Receipt,
     Tag,
+    insert_rows,
     rows,
 )
 
@@ -84,6 +86,7 @@ def read_export(database: Database, stream: BinaryIO) -> Report:
                         " nothing was imported"
                     ) from error
         database.continue_numbers()
+        settle_everything(database)
         report = check_content(database, NEWEST, Findings())
         if report.faults:
             raise MaintenanceError(
@@ -182,7 +185,7 @@ def _pieces(lines: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _put_assets(db: Database, lines: Sequence[AssetLine]) -> None:
-    _insert(
+    insert_rows(
         db,
         Asset,
         [
@@ -190,6 +193,7 @@ def _put_assets(db: Database, lines: Sequence[AssetLine]) -> None:
                 **_columns(line, but={"tags"}),
                 "secret_ref": line.secret_ref and line.secret_ref.model_dump(),
                 "search": search_text(line.name, line.description),
+                "effective_status": line.status,
             }
             for line in lines
         ],
@@ -203,7 +207,7 @@ def _put_assets(db: Database, lines: Sequence[AssetLine]) -> None:
         for part in batched(names)
         for name, tag in rows(db, Tag.select(Tag.name, Tag.id).where(Tag.name.in_(part)))
     }
-    _insert(
+    insert_rows(
         db,
         AssetTag,
         [
@@ -216,7 +220,7 @@ def _put_assets(db: Database, lines: Sequence[AssetLine]) -> None:
 
 def _put_dependencies(db: Database, lines: Sequence[DependencyLine]) -> None:
     seqs = _seqs(db, {end for line in lines for end in (line.source, line.target)})
-    _insert(
+    insert_rows(
         db,
         Dependency,
         [{"src": seqs[line.source], "dst": seqs[line.target]} for line in lines],
@@ -225,7 +229,7 @@ def _put_dependencies(db: Database, lines: Sequence[DependencyLine]) -> None:
 
 def _put_pending(db: Database, lines: Sequence[PendingLine]) -> None:
     seqs = _seqs(db, {line.source for line in lines})
-    _insert(
+    insert_rows(
         db,
         PendingDependency,
         [
@@ -240,7 +244,7 @@ def _put_pending(db: Database, lines: Sequence[PendingLine]) -> None:
 
 
 def _put_changes(db: Database, lines: Sequence[ChangeLine]) -> None:
-    _insert(
+    insert_rows(
         db,
         Change,
         [{"seq": line.number, **_columns(line, but={"number"})} for line in lines],
@@ -248,7 +252,7 @@ def _put_changes(db: Database, lines: Sequence[ChangeLine]) -> None:
 
 
 def _put_receipts(db: Database, lines: Sequence[ReceiptLine]) -> None:
-    _insert(db, Receipt, [_columns(line) for line in lines])
+    insert_rows(db, Receipt, [_columns(line) for line in lines])
 
 
 _WRITERS: dict[str, Any] = {
@@ -264,18 +268,12 @@ def _columns(line: Line, *, but: Collection[str] = ()) -> dict[str, Any]:
     return {name: value for name, value in line if name != "kind" and name not in but}
 
 
-def _insert(db: Database, model: Any, items: list[dict[str, Any]]) -> None:
-    # A statement takes a limited number of values.
-    for begin in range(0, len(items), 50):
-        model.insert_many(items[begin : begin + 50]).execute(db)
-
-
 def _seqs(db: Database, ids: set[Any]) -> dict[Any, int]:
     """Return the `seq` of the assets. Raises LineError if one does not exist."""
     found = {
-        row.id: row.seq
+        asset_id: seq
         for part in batched(sorted(ids))
-        for row in Asset.select(Asset.id, Asset.seq).where(Asset.id.in_(part)).execute(db)
+        for asset_id, seq in rows(db, Asset.select(Asset.id, Asset.seq).where(Asset.id.in_(part)))
     }
     missing = ids - found.keys()
     if missing:

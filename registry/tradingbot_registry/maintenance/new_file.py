@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tradingbot_process.files import flush
+
 from tradingbot_registry.errors import MaintenanceError
 
 OWNER_ONLY = 0o600
@@ -25,12 +27,12 @@ def new_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
         raise MaintenanceError(f"{path} exists; name another file, or give --overwrite")
     with scratch_file(path) as partial, io_errors(path):
         yield partial
-        sync(partial)
+        flush(partial)
         if replace:
             partial.replace(path)
         else:
             create_from(partial, path)
-        sync(path.parent)
+        flush(path.parent)
 
 
 @contextmanager
@@ -104,12 +106,3 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def sync(path: Path) -> None:
-    """Let a file, or the names in a directory, survive a power failure."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,17 +1,18 @@
 """`/api/v1/assets`: the inventory, by id."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID
 
-from flask import Response, current_app, request, url_for
+from flask import Response, request, url_for
 
 from tradingbot_registry.inventory.graph import Direction, Walk
 from tradingbot_registry.inventory.listing import position_types
 from tradingbot_registry.inventory.record import Record, Wanted, seen_from
 from tradingbot_registry.inventory.writes import Deletion
 from tradingbot_registry.rest import paging, reading
+from tradingbot_registry.rest.asset_json import answer, asset_json, parts_json
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
     DELETE_ERRORS,
@@ -135,7 +136,7 @@ class Assets(GuardedView):
         headers=paging.HEADERS,
     )
     @blueprint.refuses()
-    def get(self, wanted: ListRequest) -> tuple[Any, int, Mapping[str, str]]:
+    def get(self, wanted: ListRequest) -> Response:
         """Find assets."""
         listing = wanted.listing
         if wanted.cursor is not None:
@@ -143,7 +144,7 @@ class Assets(GuardedView):
             after = decode(wanted.cursor, paging.identity(listing), kinds)
             listing = replace(listing, after=after)
         page = store().reads.page(listing)
-        return _listed(page.items, wanted.fields), 200, paging.of_list(page, listing)
+        return answer(parts_json(page.items, wanted.fields), 200, paging.of_list(page, listing))
 
     @blueprint.documents(operationId="createAsset")
     @blueprint.takes(NoQuery, location="query")
@@ -159,7 +160,7 @@ class Assets(GuardedView):
 
         def carry_out() -> tuple[Any, Mapping[str, str]]:
             asset = writes().create(wanted)
-            return AssetSchema().dump(asset), tagged(asset) | location(asset)
+            return asset_json(asset), tagged(asset) | location(asset)
 
         return answered(request, 201, carry_out)
 
@@ -301,22 +302,14 @@ def _walk(asset_id: UUID, direction: Direction, query: Mapping[str, Any]) -> Any
     if query["cursor"] is not None:
         wanted = replace(wanted, after=decode(query["cursor"], identity, (int, int)))
     page = store().reads.walk(asset_id, wanted)
-    steps = [{**asdict(step.asset), "depth": step.depth} for step in page.items]
-    return steps, 200, paging.of_walk(page, wanted, identity)
-
-
-def _listed(assets: Sequence[Record], names: tuple[str, ...] | None) -> Any:
-    schema = AssetSchema(many=True)
-    if names is not None:
-        attributes = {field.data_key or name: name for name, field in schema.fields.items()}
-        schema = AssetSchema(many=True, only=[attributes[name] for name in names])
-    return current_app.json.response(schema.dump(assets))
+    steps = [{**step.asset.as_json(), "depth": step.depth} for step in page.items]
+    return answer(steps, 200, paging.of_walk(page, wanted, identity))
 
 
 def shown(asset: Record, namespaces: frozenset[str] | None) -> Any:
     """Return the answer with an asset as readers of these namespaces see it; None: of all."""
     seen = asset if namespaces is None else seen_from(asset, namespaces)
-    return not_modified(request, seen) or (seen, 200, tagged(seen))
+    return not_modified(request, seen) or answer(asset_json(seen), 200, tagged(seen))
 
 
 def location(asset: Record) -> dict[str, str]:
@@ -333,7 +326,7 @@ def _change(asset_id: UUID, wanted: Callable[[Record], Wanted], *, force: bool) 
         return writes().change(before, wanted(before), force=force)
 
     asset = until_current(attempt)
-    return asset, 200, tagged(asset)
+    return answer(asset_json(asset), 200, tagged(asset))
 
 
 def _preview(deletion: Deletion) -> Any:

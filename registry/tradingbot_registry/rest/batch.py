@@ -22,6 +22,7 @@ from tradingbot_registry.refusals import (
     pointer,
 )
 from tradingbot_registry.rest import reading
+from tradingbot_registry.rest.asset_json import asset_json
 from tradingbot_registry.rest.batch_items import MAX_ITEMS, BatchSchema, Operation
 from tradingbot_registry.rest.blueprint import (
     BY_ID_ERRORS,
@@ -107,10 +108,14 @@ class Batch(GuardedView):
             until_current(lambda: _apply(items))
             assets = store().reads.assets([item.id for item in items])
             results = [
-                {"op": item.op, "id": str(item.id), "asset": assets.get(str(item.id))}
+                {
+                    "op": item.op,
+                    "id": str(item.id),
+                    "asset": asset_json(assets[str(item.id)]) if str(item.id) in assets else None,
+                }
                 for item in items
             ]
-            return BatchAnswerSchema().dump({"items": results}), {}
+            return {"items": results}, {}
 
         return answered(request, 200, carry_out)
 

@@ -17,6 +17,7 @@ from tradingbot_registry.rest.requests import (
     PatchSchema,
     depends_on_item,
 )
+from tradingbot_registry.rest.schema import Schema
 
 MAX_ITEMS = 500
 
@@ -93,7 +94,7 @@ def _op(operation: Operation) -> fields.String:
     )
 
 
-class BatchCreateSchema(ma.Schema):
+class BatchCreateSchema(Schema):
     """Create an asset."""
 
     op = _op(Operation.CREATE)
@@ -108,7 +109,7 @@ class BatchCreateSchema(ma.Schema):
     asset = _asset("BatchAsset", "The asset, as for createAsset.")
 
 
-class _ExistingSchema(ma.Schema):
+class _ExistingSchema(Schema):
     """An operation on an asset that there is."""
 
     id = fields.UUID(
@@ -167,7 +168,7 @@ class ItemField(fields.Field[dict[str, Any]]):
         return {**ITEMS[op]().load(value), "op": op}
 
 
-class BatchSchema(ma.Schema):
+class BatchSchema(Schema):
     """Operations. Creations are done first, then updates, then deletions."""
 
     items = fields.List(

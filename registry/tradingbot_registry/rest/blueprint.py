@@ -66,6 +66,13 @@ WRITE_ERRORS: Kinds = (
     StorageFullError,
     OutcomeUnknownError,
 )
+REPORT_ERRORS: Kinds = (
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    StorageFullError,
+    OutcomeUnknownError,
+)
 REPEATED_ERRORS: Kinds = (KeyReusedError, AnswerGoneError)
 HISTORY_ERRORS: Kinds = (HistoryGoneError,)
 BY_ID_ERRORS: Kinds = (AssetNotFoundError,)
@@ -101,7 +108,11 @@ class RestBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         self, schema: type[ma.Schema], *, location: str = "json", **options: Any
     ) -> Callable[[F], F]:
         """Pass the validated content of `location` to the view as its first argument."""
-        decorate: Callable[[F], F] = self.arguments(schema, location=location, **options)
+        decorate: Callable[[F], F] = self.arguments(
+            schema(),  # Once: a class is instantiated for each request.
+            location=location,
+            **options,
+        )
         return decorate
 
     def reads(

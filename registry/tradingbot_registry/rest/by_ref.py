@@ -8,6 +8,7 @@ from tradingbot_api.asset import REFERENCE_PATTERN
 
 from tradingbot_registry.inventory.record import ExternalRef, Record
 from tradingbot_registry.rest import reading
+from tradingbot_registry.rest.asset_json import answer, asset_json
 from tradingbot_registry.rest.assets import (
     ETAG,
     IF_NONE_MATCH,
@@ -118,7 +119,8 @@ class ReferredAsset(GuardedView):
             return writes().change(before, wanted, as_owner=True, **query), False
 
         asset, new = until_current(attempt)
-        return asset, (201 if new else 200), tagged(asset) | (location(asset) if new else {})
+        headers = tagged(asset) | (location(asset) if new else {})
+        return answer(asset_json(asset), 201 if new else 200, headers)
 
     @blueprint.documents(operationId="deleteAssetByRef")
     @blueprint.takes(OwnersDeleteQuery, location="query")

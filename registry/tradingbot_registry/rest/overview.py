@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from flask import Response, current_app, request
 
-from tradingbot_registry.inventory.listing import Listing
+from tradingbot_registry.inventory.filters import Listing
 from tradingbot_registry.inventory.picture import View
 from tradingbot_registry.rest.blueprint import BY_ID_ERRORS, HISTORY_ERRORS, RestBlueprint
 from tradingbot_registry.rest.drawing import dot, mermaid

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import request, url_for
 
+from tradingbot_registry.inventory.filters import MANY, Listing
 from tradingbot_registry.inventory.graph import Walk, WalkPage
-from tradingbot_registry.inventory.listing import Listing, Page
+from tradingbot_registry.inventory.listing import Page
 from tradingbot_registry.rest.cursor import encode
 
 
@@ -24,8 +25,15 @@ def _headers(summary: str, example: Mapping[str, Any], links: str) -> dict[str, 
 
 HEADERS = _headers(
     "page_size; next_cursor, null on the last page; without `cursor` also page, total and"
-    " total_pages",
-    {"page": 1, "page_size": 50, "total": 120, "total_pages": 3, "next_cursor": "WyJrN2pC"},
+    f" total_pages, which count up to {MANY} assets, and more, whether there are more than these",
+    {
+        "page": 1,
+        "page_size": 50,
+        "total": 120,
+        "more": False,
+        "total_pages": 3,
+        "next_cursor": "WyJrN2pC",
+    },
     "The first, previous, next and last page; with `cursor` the next one",
 )
 WALK_HEADERS = _headers(
@@ -38,7 +46,7 @@ WALK_HEADERS = _headers(
 def identity(wanted: Listing | Walk) -> Listing | Walk:
     """Return what a cursor is bound to: the query, whatever its page."""
     if isinstance(wanted, Listing):
-        return replace(wanted, page=1, page_size=1, after=None, with_causes=True)
+        return replace(wanted, page=1, page_size=1, after=None, with_causes=True, exact_total=False)
     return replace(wanted, page_size=1, after=None)
 
 
@@ -51,14 +59,19 @@ def of_list(page: Page, listing: Listing) -> dict[str, str]:
         "page": page.page,
         "page_size": page.page_size,
         "total": page.total,
+        "more": page.more,
         "total_pages": page.pages,
         "next_cursor": cursor,
     }
-    places = {"first": 1, "prev": page.page - 1, "next": page.page + 1, "last": page.pages}
+    places = {"first": 1, "prev": page.page - 1}
+    if page.end is not None:
+        places["next"] = page.page + 1
+    if not page.more:
+        places["last"] = page.pages
     links = {
         relation: {"page": number}
         for relation, number in places.items()
-        if 1 <= number <= page.pages
+        if number >= 1 and (page.more or number <= page.pages)
     }
     return _paged(summary, links)
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import marshmallow as ma
 from marshmallow import fields
 from tradingbot_api.asset import AssetStatus
 
@@ -10,9 +9,10 @@ from tradingbot_registry.inventory.record import ManagedBy
 from tradingbot_registry.refusals import InvalidError
 from tradingbot_registry.rest.problems import KINDS
 from tradingbot_registry.rest.read_only import EXAMPLE_REF, ReferenceSchema
+from tradingbot_registry.rest.schema import Schema
 
 
-class ComplaintSchema(ma.Schema):
+class ComplaintSchema(Schema):
     """One thing that is wrong with a request."""
 
     pointer = fields.String(
@@ -37,7 +37,7 @@ def _status(description: str) -> dict[str, Any]:
     return {"description": description, "enum": list(AssetStatus)}
 
 
-class ProblemSchema(ma.Schema):
+class ProblemSchema(Schema):
     """A problem (RFC 9457). The fields that are not required belong to some types."""
 
     type = fields.String(

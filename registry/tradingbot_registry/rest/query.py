@@ -8,13 +8,15 @@ import marshmallow as ma
 from marshmallow import fields, validate
 from tradingbot_api.asset import REFERENCE_PATTERN, AssetStatus, AssetType
 
+from tradingbot_registry.inventory.filters import MANY, Listing, Sort
 from tradingbot_registry.inventory.graph import Direction
-from tradingbot_registry.inventory.listing import SORT_COLUMNS, Listing, Sort
+from tradingbot_registry.inventory.listing import SORT_COLUMNS
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
 from tradingbot_registry.rest.asset_fields import NO_NUL, Whole
 from tradingbot_registry.rest.cursor import MAX_CURSOR
 from tradingbot_registry.rest.query_fields import MomentField, NumberField, SortField
 from tradingbot_registry.rest.responses import AssetSchema
+from tradingbot_registry.rest.schema import Schema
 
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 1_000_000
@@ -40,7 +42,7 @@ def _any_of(kind: Any, description: str) -> fields.List[Any]:
     )
 
 
-class Query(ma.Schema):
+class Query(Schema):
     """Parameters of a call."""
 
     error_messages = {"unknown": "Unknown parameter."}  # noqa: RUF012
@@ -187,6 +189,13 @@ class ListQuery(FilterQuery):
         validate=validate.Range(min=1, max=MAX_PAGE_SIZE),
         metadata={"description": "Assets per page."},
     )
+    exact_total = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": f"Count all assets that match, also beyond {MANY}. That takes a time"
+            " which grows with their number."
+        },
+    )
     cursor = CURSOR
     fields_ = FieldsField(
         data_key="fields",
@@ -302,6 +311,22 @@ class ChangesQuery(Query):
         validate=validate.Range(min=0, max=MAX_WAIT),
         metadata={
             "description": "Seconds to wait for a change if there is none after `since` yet."
+        },
+    )
+    namespace = _namespaces()
+
+
+class ReportsQuery(Query):
+    """Whose reports."""
+
+    asset = fields.List(
+        fields.UUID(),
+        required=True,
+        error_messages={"required": "Required value."},
+        validate=validate.Length(min=1, max=MAX_PAGE_SIZE),
+        metadata={
+            "description": "Id of an asset, such as those of a page of the list. Repeat it for"
+            f" more, at most {MAX_PAGE_SIZE}."
         },
     )
     namespace = _namespaces()

@@ -6,7 +6,8 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from tradingbot_registry.inventory.listing import SORT_COLUMNS, Sort
+from tradingbot_registry.inventory.filters import Sort
+from tradingbot_registry.inventory.listing import SORT_COLUMNS
 from tradingbot_registry.rfc3339 import parse
 
 _NUMBER = re.compile("[0-9]{1,9}")

@@ -12,6 +12,7 @@ from marshmallow import fields
 
 from tradingbot_registry.inventory.graph import MAX_CAUSES
 from tradingbot_registry.inventory.record import EffectiveStatus, ManagedBy
+from tradingbot_registry.rest.schema import Schema
 from tradingbot_registry.rfc3339 import text_of
 
 EXAMPLE_ID = "7f0f3c1e-6f0a-4a54-9d6b-0d6f3c1b2a11"
@@ -42,7 +43,7 @@ def moment_field(description: str, data_key: str) -> MomentField:
     )
 
 
-class AnswerSchema(ma.Schema):
+class AnswerSchema(Schema):
     """An object of answers: it has all of its fields, always."""
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
@@ -64,7 +65,7 @@ class ReferenceSchema(AnswerSchema):
     )
 
 
-class Identity(ma.Schema):
+class Identity(Schema):
     """What an asset is, for ever."""
 
     id = fields.String(
@@ -84,7 +85,7 @@ class Identity(ma.Schema):
     )
 
 
-class Owner(ma.Schema):
+class Owner(Schema):
     """Who manages an asset."""
 
     managed_by = fields.String(
@@ -97,7 +98,7 @@ class Owner(ma.Schema):
     )
 
 
-class Computed(ma.Schema):
+class Computed(Schema):
     """What the registry computes."""
 
     effective_status = fields.String(

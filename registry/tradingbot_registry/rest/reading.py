@@ -12,6 +12,7 @@ from tradingbot_api.asset import AssetStatus, AssetType
 
 from tradingbot_registry.inventory.record import ManagedBy, Record, Wanted, same_json
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
+from tradingbot_registry.rest.asset_json import asset_json
 from tradingbot_registry.rest.body import NUL_REFUSED, complaints, merge_patch, messages_of
 from tradingbot_registry.rest.read_only import COMPUTED, IDENTITY
 from tradingbot_registry.rest.requests import (
@@ -20,7 +21,6 @@ from tradingbot_registry.rest.requests import (
     UpsertSchema,
     WantedSchema,
 )
-from tradingbot_registry.rest.responses import AssetSchema
 
 FREE_TEXT = ("description", "config")
 """Fields whose texts no pattern limits."""
@@ -49,8 +49,7 @@ def upserted(document: Any, ref: str, before: Record | None) -> Wanted:
 
 
 def _shown(asset: Record) -> dict[str, Any]:
-    shown: dict[str, Any] = AssetSchema().dump(asset)
-    return shown
+    return asset_json(asset)
 
 
 def _read(

@@ -26,6 +26,7 @@ from tradingbot_registry.inventory.record import (
 from tradingbot_registry.refusals import Complaint, InvalidError
 from tradingbot_registry.rest.asset_fields import REQUIRED, Whole, asset_field, unique
 from tradingbot_registry.rest.read_only import Computed, Identity, Owner, names
+from tradingbot_registry.rest.schema import Schema
 
 MAX_DEPENDENCIES = 1000
 
@@ -46,7 +47,7 @@ def _plain(name: str) -> None:
         )
 
 
-class SecretRefSchema(ma.Schema):
+class SecretRefSchema(Schema):
     """The credential of an asset: a key in a Kubernetes Secret."""
 
     name = asset_field("name", model=SecretRefModel, required=True, example="orders-db")
@@ -69,7 +70,7 @@ def depends_on_item(pattern: str = DEPENDENCY_PATTERN) -> fields.String:
     )
 
 
-class WantedSchema(ma.Schema):
+class WantedSchema(Schema):
     """Common fields of all bodies that describe an asset."""
 
     also_documented: ClassVar[Mapping[str, Any]] = {

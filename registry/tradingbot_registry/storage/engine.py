@@ -32,11 +32,42 @@ class Database(peewee.Database):
     """Whether other replicas write to it: then a change may come from elsewhere."""
     place: str
     """Where it is, for messages: without credentials."""
+    has_statistics: ClassVar[bool]
+    """Whether it chooses between indexes by statistics."""
+    member_of_list: ClassVar[str]
+    """SQL for `IN` and a list of integers, which is one value."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._writers = threading.Lock()
         self._writer: int | None = None
+        self._texts: dict[str, str] = {}
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a constant statement, and return its rows.
+
+        `?` is the place of a value, and `IN ??` that of a list of integers, of any length. For what
+        runs often: peewee takes longer to write a statement than SQLite to execute it.
+        """
+        text = self._texts.get(statement)
+        if text is None:
+            text = statement.replace("IN ??", self.member_of_list).replace("?", self.param)
+            self._texts[statement] = text
+        adapted = [self.list_value(value) if isinstance(value, list) else value for value in values]
+        cursor = self.execute_sql(text, adapted)  # type: ignore[no-untyped-call]
+        return [] if cursor.description is None else list(cursor.fetchall())
+
+    @staticmethod
+    def collected(column: str, source: str, *, order: str) -> str:
+        """Return SQL for a list of the values of a column, as one value.
+
+        Read it with `texts` of `inventory.loading`.
+        """
+        raise NotImplementedError
+
+    def list_value(self, integers: list[int]) -> Any:
+        """Return the value that a list of integers is for the driver."""
+        raise NotImplementedError
 
     @property
     def writing(self) -> bool:
@@ -73,8 +104,12 @@ class Database(peewee.Database):
     def check(self) -> None:
         """Raise SchemaError if the database can't hold the registry's texts."""
 
-    def contains(self, column: Any, text: str) -> Any:
-        """Return the condition that the column has this text in it, character by character."""
+    def contains_text(self, column: str) -> str:
+        """Return the condition that the column has the text `?`, character by character."""
+        raise NotImplementedError
+
+    def without_index(self, column: str) -> str:
+        """Return the column such that no index is used for it, if there are no statistics."""
         raise NotImplementedError
 
     def continue_numbers(self) -> None:

@@ -121,6 +121,52 @@ ORDERS = Migration(
     ("CREATE INDEX asset_name ON asset (name)", "CREATE INDEX asset_type ON asset (type)"),
 )
 
+# What a list is filtered by is a column, and its index has the order of a page.
+_EFFECTIVE_STATUS = """UPDATE asset SET effective_status =
+    CASE WHEN status <> 'Failed' AND seq IN (
+        WITH RECURSIVE affected(seq) AS (
+            SELECT d.src FROM dependency d JOIN asset cause ON cause.seq = d.dst
+                WHERE cause.status IN ('Failed', 'Inactive')
+            UNION SELECT d.src FROM affected JOIN dependency d ON d.dst = affected.seq
+        ) SELECT seq FROM affected
+    ) THEN 'Degraded' ELSE status END"""
+_FILTERS = (
+    "DROP INDEX asset_status",
+    "DROP INDEX asset_type",
+    "DROP INDEX asset_tag_tag",
+    "CREATE INDEX asset_status ON asset (status, seq)",
+    "CREATE INDEX asset_effective_status ON asset (effective_status, seq)",
+    "CREATE INDEX asset_type ON asset (type, seq)",
+    "CREATE INDEX asset_managed_by ON asset (managed_by, seq)",
+    "CREATE INDEX asset_namespace ON asset (namespace, seq)",
+    "CREATE INDEX asset_tag_tag ON asset_tag (tag, asset)",
+)
+
+FILTERS = Migration(
+    7,
+    (
+        "ALTER TABLE asset ADD COLUMN effective_status TEXT NOT NULL DEFAULT ''",
+        """ALTER TABLE asset ADD COLUMN namespace TEXT GENERATED ALWAYS AS (
+            substr(external_ref, instr(external_ref, '/') + 1,
+                instr(substr(external_ref, instr(external_ref, '/') + 1), '/') - 1)
+        ) VIRTUAL""",
+        _EFFECTIVE_STATUS,
+        *_FILTERS,
+    ),
+)
+
+# What bots report all the time.
+REPORTS = Migration(
+    8,
+    (
+        """CREATE TABLE report (
+            asset INTEGER PRIMARY KEY REFERENCES asset (seq) ON DELETE CASCADE,
+            day_pnl TEXT NOT NULL,
+            at TEXT NOT NULL
+        )""",
+    ),
+)
+
 MIGRATIONS: tuple[Migration, ...] = (
     INITIAL,
     GONE_TARGETS,
@@ -128,6 +174,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     HISTORY,
     RECEIPTS,
     ORDERS,
+    FILTERS,
+    REPORTS,
 )
 
 
@@ -206,7 +254,30 @@ POSTGRESQL_BEGINNING = Migration(
 )
 
 # The registry knows PostgreSQL since version 6 of the schema. The numbers are the same.
-POSTGRESQL_MIGRATIONS: tuple[Migration, ...] = (POSTGRESQL_BEGINNING,)
+POSTGRESQL_MIGRATIONS: tuple[Migration, ...] = (
+    POSTGRESQL_BEGINNING,
+    Migration(
+        7,
+        (
+            """ALTER TABLE asset ADD COLUMN effective_status TEXT COLLATE "C"
+                NOT NULL DEFAULT ''""",
+            """ALTER TABLE asset ADD COLUMN namespace TEXT COLLATE "C"
+                GENERATED ALWAYS AS (split_part(external_ref, '/', 2)) STORED""",
+            _EFFECTIVE_STATUS,
+            *_FILTERS,
+        ),
+    ),
+    Migration(
+        REPORTS.version,
+        (
+            """CREATE TABLE report (
+                asset BIGINT PRIMARY KEY REFERENCES asset (seq) ON DELETE CASCADE,
+                day_pnl TEXT COLLATE "C" NOT NULL,
+                at TEXT COLLATE "C" NOT NULL
+            )""",
+        ),
+    ),
+)
 
 
 def migrations_of(database: Database) -> tuple[Migration, ...]:

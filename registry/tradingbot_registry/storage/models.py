@@ -8,7 +8,7 @@ ForeignKeyField would query rows of other tables implicitly.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -51,12 +51,15 @@ class Asset(peewee.Model):
     name = peewee.TextField()
     type = peewee.TextField()
     status = peewee.TextField()
+    effective_status = peewee.TextField()
     description = peewee.TextField()
     search = peewee.TextField()
     config = JSONText()
     secret_ref = JSONText(null=True)
     managed_by = peewee.TextField()
     external_ref = peewee.TextField(null=True, unique=True)
+    namespace = peewee.TextField(null=True)
+    """Of `external_ref`, computed by the database."""
     version = peewee.IntegerField()
     created_at = TimestampField()
     updated_at = TimestampField()
@@ -121,6 +124,14 @@ class Change(peewee.Model):
     after = JSONText(null=True)
 
 
+class Report(peewee.Model):
+    """The last report of an asset, whose `seq` is `asset`."""
+
+    asset = peewee.IntegerField(primary_key=True)
+    day_pnl = peewee.TextField()
+    at = TimestampField()
+
+
 class Receipt(peewee.Model):
     """The answer to a request that may be repeated with the same key."""
 
@@ -137,6 +148,23 @@ class Receipt(peewee.Model):
 def rows(db: peewee.Database, query: Any) -> list[tuple[Any, ...]]:
     """Return the rows of the query as tuples."""
     return list(query.tuples().execute(db))
+
+
+def insert_rows(db: peewee.Database, model: Any, items: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows with the same columns, in one statement that the driver repeats.
+
+    `insert_many` writes the statement again for each set of rows, which takes most of its time.
+    """
+    if not items:
+        return
+    columns = [model._meta.fields[name] for name in items[0]]  # noqa: SLF001
+    table = model._meta.table_name  # noqa: SLF001
+    names = ", ".join(f'"{column.column_name}"' for column in columns)
+    places = ", ".join([db.param] * len(columns))
+    values = [[column.db_value(item[column.name]) for column in columns] for item in items]
+    statement = f'INSERT INTO "{table}" ({names}) VALUES ({places})'  # noqa: S608
+    with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        db.cursor().executemany(statement, values)  # type: ignore[no-untyped-call]
 
 
 LAST_CHARACTER = "\U0010ffff"

@@ -5,7 +5,6 @@ serializable transactions would let two writes happen at once; but no two may cl
 together, and who follows the changes must not see a number before a lower one.
 """
 
-import ipaddress
 import logging
 import os
 import select
@@ -19,6 +18,7 @@ import peewee
 import psycopg
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
 from psycopg.conninfo import conninfo_to_dict
+from tradingbot_process.addresses import is_loopback
 
 from tradingbot_registry.errors import DatabaseURLError, SchemaError
 from tradingbot_registry.refusals import OutcomeUnknownError, StorageError, StorageFullError
@@ -39,14 +39,17 @@ IDLE_SECONDS = 10
 CONNECTION_SECONDS = 900
 """Age after which a connection is replaced: by one to another primary, or with a new password."""
 
+# Not a setting of the connection: a pooler between may give each transaction another one.
+_WAIT_FOR_LOCKS = f"SET LOCAL lock_timeout = '{TURN_SECONDS:.0f}s'"
+
 BEGIN = {
     None: "BEGIN",
-    READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    READ: f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_WAIT_FOR_LOCKS}",
     # READ COMMITTED: a statement sees all that was committed before the lock was free. The first
-    # statement of REPEATABLE READ would be the wait for the lock.
+    # statement of REPEATABLE READ would be the wait for the lock. Not READ WRITE: that would
+    # override the server's `default_transaction_read_only`.
     WRITE: (
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
-        f" SET LOCAL lock_timeout = '{TURN_SECONDS:.0f}s';"
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; {_WAIT_FOR_LOCKS};"
         f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s';"
         f" SELECT pg_advisory_xact_lock({WRITE_LOCK})"
     ),
@@ -55,7 +58,8 @@ BEGIN = {
 DEFAULTS = {
     "application_name": "tradingbot-registry",
     "connect_timeout": str(CONNECT_SECONDS),
-    "target_session_attrs": "read-write",
+    # A standby may not have yet what was answered. A primary that is read-only has it, and is read.
+    "target_session_attrs": "primary",
     "tcp_user_timeout": str(SILENT_SECONDS * 1000),
     "keepalives_idle": "30",
     "keepalives_interval": "5",
@@ -63,6 +67,8 @@ DEFAULTS = {
 }
 
 EXAMPLE = "postgresql://USER@HOST:5432/DATABASE"
+
+READ_ONLY = "its server is read-only now"
 
 
 class UnreachableError(peewee.OperationalError):
@@ -73,6 +79,8 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
     """A database of a server, with a bounded number of connections."""
 
     shared = True
+    has_statistics = True
+    member_of_list = "= ANY(?)"
 
     def __init__(self, parameters: dict[str, str], password_file: Path | None, most: int) -> None:
         super().__init__(
@@ -102,9 +110,22 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
         if found != "UTF8":
             raise SchemaError(f"its encoding is {found}: create it with ENCODING 'UTF8'")
 
-    def contains(self, column: Any, text: str) -> Any:
-        """Return the condition that the column has this text in it, character by character."""
-        return peewee.fn.STRPOS(column, text) > 0
+    @staticmethod
+    def collected(column: str, source: str, *, order: str) -> str:
+        """Return SQL for a list of the values of a column, as one value: an array, or NULL."""
+        return f"(SELECT array_agg({column} ORDER BY {order}) FROM {source})"  # noqa: S608
+
+    def list_value(self, integers: list[int]) -> list[int]:
+        """Return the value that a list of integers is for the driver."""
+        return integers
+
+    def contains_text(self, column: str) -> str:
+        """Return the condition that the column has the text `?`, character by character."""
+        return f"strpos({column}, ?) > 0"
+
+    def without_index(self, column: str) -> str:
+        """Return the column: PostgreSQL chooses by its statistics."""
+        return column
 
     def continue_numbers(self) -> None:
         """Let new rows be numbered after all that are there, which may have come with numbers."""
@@ -150,12 +171,23 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
         return bool(poll.poll(0))
 
     def begin(self, kind: str | None = None) -> None:
-        """Begin a transaction of that kind, `READ` or `WRITE`."""
+        """Begin a transaction of that kind, `READ` or `WRITE`.
+
+        Raises StorageError for a write on a server that is read-only.
+        """
         try:
             self.execute_sql(BEGIN[kind])  # type: ignore[no-untyped-call]
-        except peewee.PeeweeException:
+            if kind == WRITE:
+                self._check_writable()
+        except (peewee.PeeweeException, StorageError):
             self.rollback()
             raise
+
+    def _check_writable(self) -> None:
+        # Servers since version 14 report this; an older one refuses the first change.
+        info = self.connection().info  # type: ignore[no-untyped-call]
+        if info.parameter_status("default_transaction_read_only") == "on":
+            raise StorageError(READ_ONLY, busy=True)
 
     def commit(self) -> None:
         """Commit. Raises OutcomeUnknownError if a write's answer was lost."""
@@ -239,10 +271,7 @@ def _is_here(found: dict[str, str], environment: Any) -> bool:
 
 
 def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in {"", "localhost"} or host.startswith(("/", "@"))
+    return not host or host.startswith(("/", "@")) or is_loopback(host)
 
 
 def place(parameters: dict[str, str]) -> str:
@@ -284,16 +313,18 @@ def failure(cause: psycopg.Error | UnreachableError) -> StorageError | None:
         case "53100":
             return StorageFullError()
         case "55P03":
-            return StorageError("another process holds its write lock", busy=True, cause=said)
+            return StorageError("another session holds a lock", busy=True, cause=said)
         case "40001" | "40P01":
             return StorageError("another writer came between", busy=True, again=True, cause=said)
         case "25006":
-            return StorageError("its server is read-only now", busy=True, cause=said)
+            return StorageError(READ_ONLY, busy=True, cause=said)
         case "42501":
             return StorageError("the registry's user may not do this there", cause=said)
         case "53200" | "53300" | "53400" | "57014":
             return StorageError("its server has too much to do", busy=True, cause=said)
-        case "58030" | "XX001" | "XX002":
+        case "58P01" | "XX001" | "XX002":
+            return StorageError("a file of its server is damaged; restore a backup", cause=said)
+        case "58030":
             return StorageError("the disk of its server fails", cause=said)
         case str(state) if not state.startswith(("08", "57P", "25P03")):
             return None

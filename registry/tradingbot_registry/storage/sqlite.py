@@ -10,8 +10,10 @@ writers, one in a hundred waits for a second.
 """
 
 import errno
+import json
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -40,32 +42,79 @@ class SqliteFile(Database, peewee.SqliteDatabase):
     """A SQLite database file."""
 
     shared = False
+    has_statistics = False
+    member_of_list = "IN (SELECT value FROM json_each(?))"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.place = unquote(urlsplit(self.database).path)
         self._held: sqlite3.Connection | None = None
+        self._kept = threading.local()
         # SQLite's own functions know no case outside ASCII. A migration needs this one.
         self.register_function(search_text, "search_text", 2)
 
     def hold(self) -> None:
-        """Keep the file open in this process.
+        """Keep the file open in this process, and a connection of each thread for its next request.
 
         The process that closes the last connection of a file checkpoints the write-ahead log and
-        syncs the disk: without this, at the end of each request.
+        syncs the disk: without this, at the end of each request. A new connection has to read the
+        schema, and whatever it needs of the file.
         """
         if self._held is None:
-            self._held = self._connect()  # type: ignore[attr-defined]
+            self._held = super()._connect()  # type: ignore[misc]
 
     def release(self) -> None:
         """Undo `hold`. To be called in the same thread."""
         if self._held is not None:
             self._held.close()
             self._held = None
+        self._kept_by_thread(None)
 
-    def contains(self, column: Any, text: str) -> Any:
-        """Return the condition that the column has this text in it, character by character."""
-        return peewee.fn.INSTR(column, text) > 0
+    def _connect(self) -> Any:
+        """Return the connection that this thread kept, if it is to the file of that name."""
+        return self._kept_by_thread(self._file()) or super()._connect()  # type: ignore[misc]
+
+    def _close(self, conn: sqlite3.Connection) -> None:
+        if self._held is None or conn.in_transaction:
+            super()._close(conn)  # type: ignore[misc]
+        else:
+            self._kept.connection = conn
+
+    def _kept_by_thread(self, file: tuple[int, int] | None) -> sqlite3.Connection | None:
+        """Return the kept connection, or close it if `file` is another one than it is to."""
+        kept = self._kept.__dict__
+        conn: sqlite3.Connection | None = kept.pop("connection", None)
+        former, kept["file"] = kept.get("file"), file
+        if conn is None or (self._held is not None and file is not None and file == former):
+            return conn
+        conn.close()
+        return None
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return what tells the file from another one of its name; None: there is none."""
+        try:
+            found = os.stat(self.place)  # noqa: PTH116 - a Path takes longer than the call
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    @staticmethod
+    def collected(column: str, source: str, *, order: str) -> str:
+        """Return SQL for a list of the values of a column, as one value: JSON."""
+        ordered = f"SELECT {column} AS each FROM {source} ORDER BY {order}"  # noqa: S608
+        return f"(SELECT json_group_array(each) FROM ({ordered}))"  # noqa: S608
+
+    def list_value(self, integers: list[int]) -> str:
+        """Return the value that a list of integers is for the driver."""
+        return json.dumps(integers)
+
+    def contains_text(self, column: str) -> str:
+        """Return the condition that the column has the text `?`, character by character."""
+        return f"instr({column}, ?) > 0"
+
+    def without_index(self, column: str) -> str:
+        """Return the column such that no index is used for it."""
+        return f"+{column}"
 
     def continue_numbers(self) -> None:
         """Do nothing: SQLite numbers rows after the highest number by itself."""

@@ -47,6 +47,7 @@ _IDLE: Final = AnswerState.IDLE
 _DUE: Final = AnswerState.DUE
 _AWAITED: Final = AnswerState.AWAITED
 _CLOSED: Final = AnswerState.CLOSED
+_BAD_REQUEST: Final = HTTPStatus.BAD_REQUEST.value
 # See `request_reader` for the reason.
 
 
@@ -181,7 +182,7 @@ class AnswerQueue:
         self._current = None
         self.state = _IDLE
         close = answer.close or request.close or self._shared.draining
-        if answer.code >= HTTPStatus.BAD_REQUEST:
+        if answer.code >= _BAD_REQUEST:
             self._shared.application.refused(answer.code)
         else:
             self.is_served = True

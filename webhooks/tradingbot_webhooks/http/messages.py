@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 TEXT = b"text/plain; charset=utf-8"
 JSON = b"application/json"
 
+_OK: Final = HTTPStatus.OK.value  # see `request_reader` for the reason
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
 }
-_JSON_HEAD = _STATUS_LINES[200] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+_JSON_HEAD = _STATUS_LINES[_OK] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Answer:
     def encoded(self, *, close: bool, without_body: bool = False) -> bytes:
         """Return the answer as bytes, in one piece: two writes would be two TLS records."""
         body = self.body
-        if self.code == HTTPStatus.OK and self.media_type is JSON and not close:
+        if self.code == _OK and self.media_type is JSON and not close:
             return _JSON_HEAD % (len(body), body)
         lines = [
             _STATUS_LINES[self.code],

@@ -31,6 +31,9 @@ var (
 	dialectNeeds = []string{
 		"spec.riskManagement.enforcement", "spec.exchange.name", "spec.exchange.dialect",
 	}
+	keptByBotNeeds = []string{
+		"spec.riskManagement.enforcement", "spec.exchange.name", "spec.exchange.dialect", "spec.mode",
+	}
 	symbolNeeds = []string{
 		"spec.riskManagement.allowedSymbols", "spec.exchange.quoteCurrency", "spec.exchange.name",
 		"spec.exchange.dialect",
@@ -148,10 +151,27 @@ func breaksGatewaySchema(spec *v1.TradingBotSpec) bool {
 		hasDoubles(spec.RiskManagement.AllowedSymbols) || hasDoubles(balanceAssets(spec.Exchange))
 }
 
-// hasGateway: the default is Bot for every exchange.
+func limitsKeptByBot(r *report, spec *v1.TradingBotSpec, _ time.Time) {
+	if spec.Mode != "Live" || hasGateway(spec) {
+		return
+	}
+	detail := "Bot in mode Live: only the bot itself keeps these limits, and it has the keys"
+	switch dialectOf(spec.Exchange) {
+	case "":
+		detail += "; use Gateway, with exchange.dialect, if the exchange speaks the API of Binance"
+	case "Binance":
+		detail += "; use Gateway"
+	}
+	r.warn(enforcementPath.String(), detail)
+}
+
+// hasGateway: the default is Gateway for Binance, and Bot for other exchanges.
 func hasGateway(spec *v1.TradingBotSpec) bool {
-	chosen := spec.RiskManagement.Enforcement
-	return chosen != nil && *chosen == "Gateway"
+	chosen, exchange := spec.RiskManagement.Enforcement, spec.Exchange
+	if chosen != nil {
+		return *chosen == "Gateway"
+	}
+	return *exchange.Name == "Binance" && (exchange.Dialect == nil || *exchange.Dialect == "Binance")
 }
 
 func isAnothersDialect(exchange *v1.Exchange) bool {

@@ -29,6 +29,7 @@ var botRules = []struct {
 	{dialectNeeds, gatewayDialect},
 	{symbolNeeds, allowedSymbols},
 	{balanceNeeds, paperBalance},
+	{keptByBotNeeds, limitsKeptByBot},
 	{[]string{"spec.resources"}, requestsWithinLimits},
 	{nil, windowForms},
 	{[]string{"spec.schedule.windows"}, windowOverlaps},

@@ -55,7 +55,7 @@ class GatewayImage:
             return self.problem
         return (
             "The operator does not know the image of the risk gateway: set"
-            " TRADINGBOT_OPERATOR_GATEWAY_IMAGE"
+            " TRADINGBOT_OPERATOR_GATEWAY_IMAGE, or spec.riskManagement.enforcement to Bot"
         )
 
 

@@ -46,6 +46,8 @@ def bot_status(
         status["effective"] = effective_values(bot.spec).model_dump(
             by_alias=True, exclude_none=True
         )
+    elif "effective" in bot.status:
+        status["effective"] = bot.status["effective"]  # what it ran with: see kept_enforcement
     if overridden := observed.overrides.status():
         status["overriddenFields"] = overridden
     if plan.config_hash is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from tradingbot_operator.bots import kept_enforcement
 from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.overrides import Overrides
 from tradingbot_operator.bots.observed import Children, Credentials, Observed, running_since
@@ -29,7 +30,7 @@ def condition_states(
 ) -> Iterator[ConditionState]:
     """Yield all conditions of `bot`.
 
-    `Reconciling`, `Stalled`, and the last four, only while they hold; `GatewayReady` only with
+    `Reconciling`, `Stalled`, and the last five, only while they hold; `GatewayReady` only with
     `enforcement: Gateway`.
     """
     blocked, reported = stop_blocked(plan, observed, now), _reported(bot, observed)
@@ -47,6 +48,7 @@ def condition_states(
     yield reported
     yield from gateway_ready(bot, plan, observed)
     yield ConditionState("RegistrySynced", registry.status, registry.reason, registry.message)
+    yield from _enforcement_kept(bot)
     yield from _limit_exceeded(observed.risk)
     yield from _foreign_fields(observed.children)
     yield from _overridden(observed.overrides)
@@ -165,6 +167,14 @@ def _halted(bot: Bot, risk: Risk | None) -> ConditionState:
         )
     message = f"{risk.halt.reason}; the bot resumes at {rfc3339(risk.day.ends)}"
     return ConditionState("RiskHalted", "True", Reason.DAILY_LOSS_LIMIT, message)
+
+
+def _enforcement_kept(bot: Bot) -> Iterator[ConditionState]:
+    """Yield that the bot does not have the default of `enforcement`."""
+    if bot.keeps_enforcement:
+        yield ConditionState(
+            "EnforcementKept", "True", Reason.NOT_IN_SPEC, kept_enforcement.MESSAGE
+        )
 
 
 def _limit_exceeded(risk: Risk | None) -> Iterator[ConditionState]:

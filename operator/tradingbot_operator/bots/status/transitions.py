@@ -31,6 +31,7 @@ _TROUBLES = frozenset({"ExchangeUnreachable", "KeysRefused", "PricesStale"})
 
 _WARNED_OF = (
     ("ChildrenApplied", "False", "ChildRefused"),
+    ("EnforcementKept", "True", "EnforcementKept"),
     ("ForeignPods", "True", "ForeignPods"),
     ("LimitExceeded", "True", "LimitExceeded"),
 )

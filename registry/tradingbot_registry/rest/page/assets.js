@@ -49,7 +49,7 @@ export function View({ data, query, go }) {
   const total = pagination.total ?? null;
   const filtered = FILTERS.some((name) => query.has(name));
   const said = total === null ? `${counted(assets.length, "asset")} on this page`
-    : `${counted(total, "asset")}${filtered ? ` of ${facets.total.toLocaleString("en")}` : ""}`;
+    : `${pagination.more ? "more than " : ""}${counted(total, "asset")}${filtered ? ` of ${facets.total.toLocaleString("en")}` : ""}`;
   return h("div", { class: "filtered" }, [
     h(Filters, { facets, query, go }),
     h("section", { "aria-labelledby": "found" }, [

@@ -164,7 +164,8 @@ async function follow() {
       const query = since === null ? {} : { since, wait: WAIT_SECONDS, limit: "500" };
       const { data } = await get("changes", query);
       if (mine !== followed) return;
-      if (state.error !== null || data.changes.length > 0) load();
+      const reports = VIEWS.get(state.route.view)?.reports;
+      if (state.error !== null || data.changes.length > 0 || (reports && since !== null)) load();
       since = String(data.last);
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;

@@ -30,6 +30,18 @@ export function Time({ at }) {
   return h("time", { datetime: at, title: at }, text);
 }
 
+/**
+ * How long ago something was, in one unit.
+ * @param {{at: string}} properties
+ */
+export function Age({ at }) {
+  const seconds = Math.max(0, Math.round((Date.now() - new Date(at).valueOf()) / 1000));
+  /** @type {[number, string]} */
+  const [size, unit] = seconds < 60 ? [1, "s"] : seconds < 3600 ? [60, "min"]
+    : seconds < 86400 ? [3600, "h"] : [86400, "days"];
+  return h("time", { datetime: at, title: at }, `${Math.floor(seconds / size)} ${unit} ago`);
+}
+
 const SHOWN_TAGS = 6;
 
 /** @param {{tags: string[], shown?: number}} properties */
