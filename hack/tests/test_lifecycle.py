@@ -155,7 +155,7 @@ def walker(running: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     text = text.replace("  riskManagement:", "  riskManagement:\n    enforcement: Bot")
     (tmp_path / "bot.yaml").write_text(text.replace("arb-bot-binance", "walker"))
     table = ProcessTable(run=running.state / "run", log=running.state / "log")
-    demo = ("arbitrage", "market-maker", "trend-follower")
+    demo = ("arbitrage", "careless", "market-maker", "trend-follower")
     running.kubectl("delete", "tradingbots", "--ignore-not-found", *demo)
     wait_until(lambda: process_names(table) == [], what="the end of the demo", seconds=60)
     running.kubectl("apply", f"--filename={tmp_path / 'bot.yaml'}")

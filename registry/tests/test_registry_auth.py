@@ -174,6 +174,8 @@ def test_each_call_needs_its_verb(guarded: FlaskClient, cluster: Cluster) -> Non
         ("GET", "/api/v1/changes", {"list"}),
         ("GET", "/api/v1/graph", {"list"}),
         ("GET", "/api/v1/facets", {"list"}),
+        ("GET", "/api/v1/reports", {"list"}),
+        ("POST", "/api/v1/reports", {"update"}),
         ("GET", ref, {"get"}),
         ("PUT", ref, {"create", "update"}),
         ("DELETE", ref, {"delete"}),

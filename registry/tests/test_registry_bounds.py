@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from registry_harness import ASSETS, ON_SQLITE, Api, refusal
 from tradingbot_registry.inventory.cycles import MAX_CYCLE
+from tradingbot_registry.inventory.effective import settle_everything
 from tradingbot_registry.inventory.graph import MAX_CAUSES, MAX_NEIGHBOURS
 from tradingbot_registry.rest.query import MAX_PAGE_SIZE
 from tradingbot_registry.storage.engine import Database
@@ -38,6 +39,7 @@ def fill(
         cursor.executemany(row, [(seq, ids[seq].hex, f"a{seq}", status(seq)) for seq in ids])
         cursor.executemany(edge, list(edges))
         db.continue_numbers()
+        settle_everything(db)
     return ["", *(str(asset_id) for asset_id in ids.values())]
 
 

@@ -5,12 +5,23 @@ import json
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from registry_harness import ASSETS, DEADLINE_SECONDS, Server, ask, refused_start, serving
+from registry_harness import (
+    ASSETS,
+    DEADLINE_SECONDS,
+    SERVE,
+    Server,
+    ask,
+    environment,
+    refused_start,
+    serving,
+)
 
 BODY = {"name": "a", "type": "Other"}
 
@@ -26,6 +37,26 @@ def test_it_serves_and_a_stop_is_clean_and_quick(tmp_path: Path) -> None:
     assert log.rstrip().endswith("returned")
     assert log.count("listens on") == 1
     assert "uvicorn" not in log.lower()
+
+
+STOP_WHEN_IT_LISTENS = """
+import logging, os, signal
+class Stop(logging.Handler):
+    def emit(self, record):
+        if "listens on" in record.getMessage():
+            os.kill(os.getpid(), signal.SIGTERM)
+logging.getLogger("tradingbot_registry").addHandler(Stop())
+"""
+
+
+def test_a_stop_is_clean_as_soon_as_the_log_says_that_it_listens(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STOP_WHEN_IT_LISTENS + SERVE],
+        env=environment(tmp_path / "r.db"),
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0
 
 
 def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:

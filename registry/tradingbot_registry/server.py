@@ -8,6 +8,7 @@ import logging
 import resource
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from flask import Flask
@@ -44,17 +45,20 @@ def run(settings: RegistrySettings) -> None:
     )
     app = create_app(database, gate=gate, keep=timedelta(days=settings.history_days))
     base = base_url(listener, tls=certificate is not None)
-    log.info(
-        "registry listens on %s, its documentation is at %s/api/v1/docs",
-        base,
-        base,
-        extra={
-            "url": base,
-            "database": database.place,
-            "auth_mode": settings.auth_mode.value,
-        },
-    )
-    _serve(app, database, listener, certificate, threads=settings.threads)
+
+    def ready() -> None:
+        log.info(
+            "registry listens on %s, its documentation is at %s/api/v1/docs",
+            base,
+            base,
+            extra={
+                "url": base,
+                "database": database.place,
+                "auth_mode": settings.auth_mode.value,
+            },
+        )
+
+    _serve(app, database, listener, certificate, threads=settings.threads, ready=ready)
     log.info("registry stopped")
 
 
@@ -97,6 +101,7 @@ def _serve(
     certificate: ServingCertificate | None,
     *,
     threads: int,
+    ready: Callable[[], None],
 ) -> None:
     _allow_many_connections()
     store = app.extensions[EXTENSION].store
@@ -112,7 +117,8 @@ def _serve(
             tls=certificate and certificate.reloading_context(),
             drain_seconds=DRAIN_SECONDS,
             backlog=BACKLOG,
-        )
+        ),
+        ready=ready,
     )
     database.hold()
     try:

@@ -10,6 +10,7 @@ import io
 import logging
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -304,6 +305,16 @@ class Connection(H11Protocol):
 
 class Server(uvicorn.Server):
     """A server that returns after SIGTERM or SIGINT, instead of ending the process by it."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+        """`ready` is called once requests are served and signals are handled."""
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        await super().startup(sockets)
+        self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; what waits for a change is answered now."""

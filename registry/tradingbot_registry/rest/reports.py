@@ -18,6 +18,7 @@ from tradingbot_registry.rest.query import MAX_PAGE_SIZE, NoQuery, ReportsQuery
 from tradingbot_registry.rest.query_fields import MomentField
 from tradingbot_registry.rest.read_only import AnswerSchema, moment_field
 from tradingbot_registry.rest.request_context import GuardedView, ReadScope, store
+from tradingbot_registry.rest.schema import Schema
 
 MAX_REPORTS = MAX_PAGE_SIZE
 DAY_PNL = "Profit of the bot's trading day so far, in its quote currency; a loss is negative."
@@ -30,7 +31,7 @@ blueprint = RestBlueprint(
 )
 
 
-class ReportSchema(ma.Schema):
+class ReportSchema(Schema):
     """The last report of a bot."""
 
     external_ref = fields.String(
@@ -60,7 +61,7 @@ class ReportSchema(ma.Schema):
     )
 
 
-class ReportsSchema(ma.Schema):
+class PostedReportsSchema(Schema):
     """Reports of several bots."""
 
     reports = fields.List(
@@ -72,7 +73,7 @@ class ReportsSchema(ma.Schema):
     )
 
 
-class UnknownSchema(AnswerSchema):
+class DroppedReportsSchema(AnswerSchema):
     """What was not stored."""
 
     dropped = fields.List(
@@ -120,8 +121,8 @@ class Reports(GuardedView):
 
     @blueprint.documents(operationId="postReports")
     @blueprint.takes(NoQuery, location="query")
-    @blueprint.reads(ReportsSchema)
-    @blueprint.answers(200, UnknownSchema, description="The reports were stored.")
+    @blueprint.reads(PostedReportsSchema)
+    @blueprint.answers(200, DroppedReportsSchema, description="The reports were stored.")
     @blueprint.refuses(REPORT_ERRORS)
     def post(self, _: Any) -> Any:
         """Replace the last reports of assets.
@@ -140,7 +141,7 @@ def _loaded(document: Any) -> dict[str, Figures]:
             [Complaint(pointer("reports"), f"May have at most {MAX_REPORTS} items.")]
         )
     try:
-        loaded = ReportsSchema().load(document)["reports"]
+        loaded = PostedReportsSchema().load(document)["reports"]
     except ma.ValidationError as error:
         raise InvalidError([*complaints(messages_of(error))]) from error
     return {item["external_ref"]: Figures(item["day_pnl"], item["at"]) for item in loaded}
