@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from tradingbot_api.entry_grant import ANNOTATION
 from tradingbot_api.exchange import Exchange
 from tradingbot_api.gateway_pod import (
+    BOT_CONTAINER,
     CONTAINER,
     DRAIN_PORT,
     EXCHANGE_PORT,
@@ -34,6 +35,9 @@ GRANT_VOLUME = "gateway-grant"
 GRANT_DIRECTORY = "/etc/tradingbot-grant"
 GRANT_FILE = "entries"
 VOLUMES = frozenset({STATE_VOLUME, TEMPORARY_VOLUME, GRANT_VOLUME})
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+"""Annotation of a pod: the container that `kubectl logs` shows. Without it, kubectl also says which
+one it took."""
 
 STARTUP_SECONDS = 600
 _PREFIX = "TRADINGBOT_GATEWAY_"
@@ -160,6 +164,11 @@ def volumes() -> Iterator[JsonObject]:
     items = [{"path": GRANT_FILE, "fieldRef": field}]
     yield {"name": GRANT_VOLUME, "downwardAPI": {"items": items}}
     yield {"name": TEMPORARY_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}
+
+
+def annotations() -> dict[str, str]:
+    """Return the annotations of a pod that has the gateway beside the bot."""
+    return {DEFAULT_CONTAINER: BOT_CONTAINER}
 
 
 def without_proxy(exchange: Exchange) -> Exchange:
