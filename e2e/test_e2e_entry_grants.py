@@ -17,7 +17,8 @@ from tradingbot_dev.control_plane.components import LOCAL_PODS
 from tradingbot_dev.processes.table import ProcessTable
 from tradingbot_dev.product.system import System, temporary_system
 
-GRANT_SECONDS = 30
+GRANT_SECONDS = 60
+"""Two thirds of it are left at any time, in which a busy machine starts another pod."""
 STOPPED_WITHIN = 3.0
 """Seconds from a patch to the last entry that can pass."""
 ROUNDS = 3
@@ -159,19 +160,19 @@ def test_the_pod_after_that_of_a_lost_node_waits_and_the_limit_is_not_spent_twic
     old, name = lost["status"]["podIP"], lost["metadata"]["name"]
     with lost_kubelet(system) as command:
         bot.person.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+        # The lost pod trades on, and spends the whole limit.
+        eventually(lambda: bot.enter(old) == "MaxPositionSize")
+        spent = bot.held()
         with another_kubelet(command, tmp_path):
             new = eventually(lambda: bot.address)
             eventually(lambda: bot.enter(new) == "NotGranted")
             condition = eventually(lambda: bot.gateway_condition("EntriesNotGranted"))
             assert f"pod {name} may still let entries through" in condition["message"]
-            # The lost pod trades on, and spends the whole limit.
-            while (control := bot.enter(old)) == "":
-                assert bot.enter(new) == "NotGranted"
-            assert control == "MaxPositionSize"
-            spent = bot.held()
             seen: list[tuple[str, str]] = []
 
             def both() -> bool:
+                if not seen or seen[-1][0] != "NotGranted":
+                    bot.leave(old)  # so that the lost one can enter again
                 seen.append((bot.enter(old), bot.enter(new)))
                 return seen[-1][1] != "NotGranted"
 

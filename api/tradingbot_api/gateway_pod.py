@@ -8,6 +8,7 @@ OLDEST_KUBERNETES = (1, 29)
 _NUMBER = re.compile(r"[0-9]+")
 
 CONTAINER = "gateway"
+BOT_CONTAINER = "bot"
 REPORT_PORT = 8080
 """`GET /risk` for the operator, and the probes: at every address of the pod."""
 EXCHANGE_PORT = 8081

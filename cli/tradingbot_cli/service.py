@@ -23,7 +23,7 @@ PARTS = {
     "registry": Part("tradingbot_registry.settings:RegistrySettings", "tradingbot_registry.server"),
     "certs": Part("tradingbot_certs.settings:CertSettings", "tradingbot_certs.main"),
     "exchange": Part("tradingbot_exchange.settings:ExchangeSettings", "tradingbot_exchange.server"),
-    "gateway": Part("tradingbot_gateway.settings:GatewaySettings", "tradingbot_gateway.server"),
+    "gateway": Part("tradingbot_gateway.settings:GatewaySettings", "tradingbot_gateway.main"),
 }
 
 

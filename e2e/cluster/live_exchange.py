@@ -75,6 +75,17 @@ def live_exchange(
         yield SimulatedExchange(NAME, (account,), "USDT", 0, port, directory)
 
 
+def account_key(person: Person, account: str) -> tuple[str, str]:
+    """Return the account's real key and secret, which the bot must not find."""
+    shown = person.kubectl(
+        *("get", "secret", f"{account}-keys", "-o"),
+        'go-template={{index .data "api-key" | base64decode}} '
+        '{{index .data "api-secret" | base64decode}}',
+    )
+    key, secret = shown.stdout.split()
+    return key, secret
+
+
 def _certificate() -> tuple[Object, Object]:
     """The Secret of the exchange, and the ConfigMap with the authority that has signed it."""
     now = datetime.now(UTC)

@@ -17,7 +17,7 @@ from zlib import crc32
 import pytest
 from hostile_wire import Wire
 from installation import Installation
-from live_exchange import live_exchange, reached_by
+from live_exchange import account_key, live_exchange, reached_by
 from namespaces import restricted_namespace
 from order_log import OrderLog, untagged
 from person import Object, Person, condition, eventually, sample, sample_bot
@@ -105,24 +105,13 @@ def scene(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> It
         port = stack.enter_context(
             forwarded(product.node, person.namespace, "deploy/binance", 8070)
         )
-        account = Wire("127.0.0.1", port, *credentials(person), secure=True)
+        account = Wire("127.0.0.1", port, *account_key(person, BOT), secure=True)
         person.applied(hostile_bot())
         person.await_phase(BOT, "Running")
         scene = Scene(person, exchange, account, here / "bot.log")
         stack.enter_context(followed(product, person, scene.pod()["metadata"]["name"], scene.log))
         eventually(lambda: scene.said("all"), seconds=STUCK_SECONDS)
         yield scene
-
-
-def credentials(person: Person) -> tuple[str, str]:
-    """The account's real key, which the bot must not find."""
-    shown = person.kubectl(
-        *("get", "secret", f"{BOT}-keys", "-o"),
-        'go-template={{index .data "api-key" | base64decode}} '
-        '{{index .data "api-secret" | base64decode}}',
-    )
-    key, secret = shown.stdout.split()
-    return key, secret
 
 
 def followed(product: Installation, person: Person, pod: str, log: Path) -> ExitStack:

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -209,3 +210,32 @@ def test_the_bot_json_of_the_page_can_be_used(tmp_path: Path) -> None:
     (tmp_path / "bot.json").write_text(text[1])
     made = ended("--config", str(tmp_path / "bot.json"), keys=False)
     assert "no credential" in made.stderr  # which is looked for once bot.json has been read
+
+
+AUTHORITIES_OF_A_PROCESS = """
+import os, sys
+from tradingbot_gateway.settings import GatewaySettings
+assert "aiohttp" not in sys.modules
+from tradingbot_gateway import main
+from aiohttp import connector
+from tradingbot_gateway.connection import tls_context
+default = connector._SSL_CONTEXT_VERIFIED
+for context in (default, tls_context(None)):
+    print(context.cert_store_stats()["x509"])
+print(os.environ["SSL_CERT_FILE"])
+"""
+
+
+def test_a_process_loads_the_authorities_once_for_the_context_that_it_uses(tmp_path: Path) -> None:
+    certificate = str(certificate_for_loopback(tmp_path)[0])
+    environment = {**os.environ, "SSL_CERT_FILE": certificate}
+    environment.pop("SSL_CERT_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", AUTHORITIES_OF_A_PROCESS],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=environment,
+    )
+    assert done.stdout.split() == ["0", "1", certificate]

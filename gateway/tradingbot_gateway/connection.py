@@ -1,12 +1,12 @@
 """The gateway's way out: one pooled session, verified TLS, an optional proxy and CA bundle."""
 
 import ssl
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from tradingbot_gateway.errors import SettingError, UnreachableError
+from tradingbot_gateway.settings import Egress
 
 CONNECT_SECONDS = 5.0
 LONGEST_FRAME = 64 * 1024
@@ -27,14 +27,6 @@ STREAM_FAILURES = (
 """What can happen to a stream, malformed messages included: it ends, and begins again.
 
 A ledger that can't be written is not among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Egress:
-    """How the exchange is reached. A proxy's URL may hold a password."""
-
-    proxy: str | None = field(default=None, repr=False)
-    ca_bundle: Path | None = None
 
 
 def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:

@@ -1,17 +1,25 @@
 """The settings of the gateway."""
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from tradingbot_exchange.market.symbols import DialectName
 
-from tradingbot_gateway.connection import Egress
 from tradingbot_gateway.credentials import PLACEHOLDER
 
 _ADDRESS = re.compile(r"(?P<host>[^:\s\[\]]*|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5})")
 _PORTS = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """How the exchange is reached. A proxy's URL may hold a password."""
+
+    proxy: str | None = field(default=None, repr=False)
+    ca_bundle: Path | None = None
 
 
 class GatewaySettings(BaseSettings):

@@ -9,7 +9,7 @@ from tradingbot_dev.processes.table import Program
 from tradingbot_node.binaries import Binaries
 from tradingbot_node.host.commands import PATH, run
 from tradingbot_node.host.netns import ENTER
-from tradingbot_node.host.places import NO_PROXY, PODS
+from tradingbot_node.host.places import FIRST, NO_PROXY, Place
 from tradingbot_node.images.archive import write_image
 
 CONTAINERD = "containerd"
@@ -81,6 +81,12 @@ class Containerd:
     directory: Path
     binaries: Binaries
     network_plugins: Path
+    place: Place = FIRST
+
+    @property
+    def name(self) -> str:
+        """The name of the program."""
+        return f"{CONTAINERD}{self.place.suffix}"
 
     @property
     def socket(self) -> Path:
@@ -89,7 +95,7 @@ class Containerd:
     @property
     def program(self) -> Program:
         command = (*ENTER, str(self.binaries.containerd), f"--config={self._config}")
-        return Program(CONTAINERD, command, environment={"PATH": PATH, "NO_PROXY": NO_PROXY})
+        return Program(self.name, command, environment={"PATH": PATH, "NO_PROXY": NO_PROXY})
 
     def prepare(self) -> None:
         """Write the configuration of containerd and of the pods' network."""
@@ -104,7 +110,7 @@ class Containerd:
                 plugins=self.network_plugins,
             )
         )
-        network = _NETWORK.format(directory=self.directory, pods=PODS)
+        network = _NETWORK.format(directory=self.directory, pods=self.place.pods)
         (self.directory / "cni" / "pods.conflist").write_text(network)
 
     def ready(self) -> bool:

@@ -10,7 +10,14 @@ from tradingbot_dev.processes.table import Program
 from tradingbot_node.binaries import Binaries
 from tradingbot_node.host.commands import PATH
 from tradingbot_node.host.netns import ENTER
-from tradingbot_node.host.places import CGROUP, DNS_SERVICE_IP, NODE_IP, NODE_NAME, PODS
+from tradingbot_node.host.places import (
+    DNS_SERVICE_IP,
+    FIRST,
+    NODE_IP,
+    NODE_NAME,
+    PODS,
+    Place,
+)
 
 KUBELET = "kubelet"
 KUBE_PROXY = "kube-proxy"
@@ -25,14 +32,17 @@ class Kubelet:
     binaries: Binaries
     runtime: Path
     """The socket of containerd."""
+    place: Place = FIRST
+
+    @property
+    def program(self) -> Program:
+        name = f"{KUBELET}{self.place.suffix}"
+        return Program(name, (*ENTER, *self._kubelet()), environment={"PATH": PATH})
 
     @property
     def programs(self) -> tuple[Program, ...]:
-        environment = {"PATH": PATH}
-        return (
-            Program(KUBELET, (*ENTER, *self._kubelet()), environment=environment),
-            Program(KUBE_PROXY, (*ENTER, *self._kube_proxy()), environment=environment),
-        )
+        proxy = Program(KUBE_PROXY, (*ENTER, *self._kube_proxy()), environment={"PATH": PATH})
+        return (self.program, proxy)
 
     def prepare(self) -> None:
         """Write the configuration, and create the directories."""
@@ -44,10 +54,10 @@ class Kubelet:
         return (
             str(self.binaries.kubelet),
             f"--config={self._config}",
-            f"--kubeconfig={self.plane.client_kubeconfig(KUBELET)}",
+            f"--kubeconfig={self._kubeconfig}",
             f"--root-dir={self.directory}",
             f"--cert-dir={self.directory / 'pki'}",
-            f"--hostname-override={NODE_NAME}",
+            f"--hostname-override={self.place.name}",
             f"--node-ip={NODE_IP}",
         )
 
@@ -78,13 +88,15 @@ class Kubelet:
                 "x509": {"clientCAFile": str(self.plane.pki.ca)},
             },
             "authorization": {"mode": "Webhook"},
+            "port": self.place.port,
+            "healthzPort": self.place.port - 2,
             "containerRuntimeEndpoint": f"unix://{self.runtime}",
             "clusterDNS": [DNS_SERVICE_IP],
             "clusterDomain": "cluster.local",
             # The machine's name servers cannot be reached from the namespace.
             "resolvConf": str(self._resolver),
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": f"/{CGROUP}",
+            "cgroupRoot": f"/{self.place.cgroup}",
             # This kubelet does not limit the machine's own processes.
             "enforceNodeAllocatable": [],
             "oomScoreAdj": 0,
@@ -99,6 +111,13 @@ class Kubelet:
             "volumePluginDir": str(self.directory / "volume-plugins"),
             "shutdownGracePeriod": "0s",
         }
+
+    @property
+    def _kubeconfig(self) -> Path:
+        """Of the node's own client certificate. Another node has none, and takes that of the
+        administrator: what it may do is not what it is for."""
+        first = self.place is FIRST
+        return self.plane.client_kubeconfig(KUBELET) if first else self.plane.kubeconfig
 
     @property
     def _config(self) -> Path:

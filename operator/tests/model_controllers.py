@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from model_bot_cluster import ModelCluster, at
+from tradingbot_api.gateway_pod import BOT_CONTAINER
 from tradingbot_api.model import JsonObject, digest
-from tradingbot_operator.bots.pods import CONTAINER, controller_of
+from tradingbot_operator.bots.pods import controller_of
 from tradingbot_operator.cluster.cache import ObjectKey
 
 START_SECONDS = 2
@@ -215,7 +216,7 @@ class Controllers:
                 self._end(pod)
             elif _phase(pod) == "Pending" and now >= created + START_SECONDS * _SECOND:
                 state = {"running": {"startedAt": self.cluster.stamp()}}
-                container = {"name": CONTAINER, "ready": True, "state": state}
+                container = {"name": BOT_CONTAINER, "ready": True, "state": state}
                 address = f"10.244.0.{meta['uid'].removeprefix('uid-')}"
                 status = {"podIP": address, "containerStatuses": [container]}
                 self._patch(pod, status={"phase": "Running", **status})

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from operator_harness import NOW, SECRET, SECRET_VERSION, bot, merged, observed
 from tradingbot_api.model import JsonObject
+from tradingbot_operator import RESTART_HASH
 from tradingbot_operator.bots.bot import Bot
 from tradingbot_operator.bots.children.drift import corrected
-from tradingbot_operator.bots.children.gateway import GatewayImage
+from tradingbot_operator.bots.children.gateway import DEFAULT_CONTAINER, GatewayImage
 from tradingbot_operator.bots.children.manifests import Config, deployment, pod_template
 from tradingbot_operator.bots.children.surroundings import Surroundings
 from tradingbot_operator.bots.observed import Children, Running
@@ -167,6 +168,21 @@ def test_its_report_is_heard_while_it_is_not_ready() -> None:
     assert "publishNotReadyAddresses" not in made(bot())["Service"]["spec"]
 
 
+def annotations_of(subject: Bot) -> dict[str, str]:
+    metadata = made(subject)["Deployment"]["spec"]["template"]["metadata"]
+    return {key: value for key, value in metadata["annotations"].items() if key != RESTART_HASH}
+
+
+def test_kubectl_shows_the_bot_where_it_would_ask_which_container() -> None:
+    assert annotations_of(guarded()) == {DEFAULT_CONTAINER: "bot"}
+    assert annotations_of(bot()) == {}
+
+
+def test_a_user_may_have_kubectl_show_another_container() -> None:
+    own = {"pod": {"annotations": {DEFAULT_CONTAINER: "gateway", "team": "desk"}}}
+    assert annotations_of(guarded(own)) == own["pod"]["annotations"]
+
+
 def test_a_bot_without_a_gateway_has_the_pod_that_it_always_had() -> None:
     asked = bot({"riskManagement": {"enforcement": "Bot"}})
     assert made(asked)["Deployment"] == made(bot())["Deployment"]
@@ -208,6 +224,23 @@ def test_another_gateway_is_a_restart_by_its_name() -> None:
     other = Surroundings(gateway=GatewayImage("registry.example/operator:2", RESOURCES))
     old, new = running(guarded()), running(guarded(), other)
     assert restart_causes(old, new, observed(), secret=SECRET) == ("gateway",)
+
+
+def test_an_operator_that_declares_the_gateway_in_another_way_restarts_it_by_its_name() -> None:
+    subject = guarded()
+    new = running(subject)
+    template, config = new.unpacked()
+    annotations = dict(template["metadata"]["annotations"])
+    del annotations[DEFAULT_CONTAINER]
+    before = {**template, "metadata": {**template["metadata"], "annotations": annotations}}
+    old = Running.of(before, config, "earlier", SECRET_VERSION)
+    assert restart_causes(old, new, observed(), secret=SECRET) == ("gateway",)
+
+
+def test_an_annotation_of_the_user_is_a_restart_by_its_field() -> None:
+    own = {"pod": {"annotations": {DEFAULT_CONTAINER: "gateway"}}}
+    old, new = running(guarded()), running(guarded(own))
+    assert restart_causes(old, new, observed(), secret=SECRET) == ("pod.annotations",)
 
 
 def test_a_limit_is_no_restart() -> None:

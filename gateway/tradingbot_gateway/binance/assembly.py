@@ -31,14 +31,14 @@ from tradingbot_gateway.binance.translation import Tag
 from tradingbot_gateway.binance.upstream import Upstream
 from tradingbot_gateway.binance.user_stream import UserStream
 from tradingbot_gateway.binance.websocket_api import WebSocketApi
-from tradingbot_gateway.connection import Egress, open_session
+from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
-from tradingbot_gateway.settings import GatewaySettings
+from tradingbot_gateway.settings import Egress, GatewaySettings
 
 if TYPE_CHECKING:
     from tradingbot_gateway.paper import PaperVenue

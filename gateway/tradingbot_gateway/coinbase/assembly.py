@@ -32,14 +32,14 @@ from tradingbot_gateway.coinbase.translation import Tag
 from tradingbot_gateway.coinbase.upstream import Signer, Upstream
 from tradingbot_gateway.coinbase.user_stream import UserStream
 from tradingbot_gateway.coinbase.websockets import WebSockets
-from tradingbot_gateway.connection import Egress, open_session
+from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.credentials import Credentials
 from tradingbot_gateway.errors import SettingError, UnreachableError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
-from tradingbot_gateway.settings import GatewaySettings, address
+from tradingbot_gateway.settings import Egress, GatewaySettings, address
 
 if TYPE_CHECKING:
     from tradingbot_gateway.paper import PaperVenue

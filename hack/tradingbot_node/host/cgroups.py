@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tradingbot_dev.errors import NotReadyError
 
-from tradingbot_node.host.places import CGROUP
+from tradingbot_node.host.places import CGROUP, SPARE
 
 _ROOT = Path("/sys/fs/cgroup")
 _CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
@@ -24,6 +24,12 @@ def create() -> None:
             switch.write_text(f"+{controller}")
     for hierarchy in _hierarchies():
         (hierarchy / CGROUP).mkdir(exist_ok=True)
+
+
+def create_spare() -> None:
+    """Create the group of the second node inside that of the first one."""
+    for hierarchy in _hierarchies():
+        (hierarchy / SPARE.cgroup).mkdir(exist_ok=True)
 
 
 def kill_all() -> None:

@@ -1,5 +1,8 @@
-"""The directory, the network namespace and the addresses of the node. A machine has one node."""
+"""The directory, the network namespace and the addresses of the node. A machine has one node, which
+a test may give a second one.
+"""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 DIRECTORY = Path("/var/lib/tradingbot-node")
@@ -21,9 +24,27 @@ MACHINE_IP = "198.18.0.1"
 NODE_IP = "198.18.0.2"
 PREFIX = 30
 # Used inside the namespace only.
-PODS = "10.244.0.0/24"
+PODS, SPARE_PODS = "10.244.0.0/24", "10.244.1.0/24"
 SERVICES = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 DNS_SERVICE_IP = "10.96.0.10"
 
-NO_PROXY = ",".join(["127.0.0.1", "localhost", NODE_IP, PODS, SERVICES, ".svc"])
+NO_PROXY = ",".join(["127.0.0.1", "localhost", NODE_IP, PODS, SPARE_PODS, SERVICES, ".svc"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """What tells two nodes in the one network namespace apart."""
+
+    name: str
+    pods: str
+    """The addresses of its pods."""
+    port: int
+    """Of its kubelet."""
+    cgroup: str
+    suffix: str
+    """Behind the names of its programs."""
+
+
+FIRST = Place(NODE_NAME, PODS, 10250, CGROUP, "")
+SPARE = Place(f"{NODE_NAME}-spare", SPARE_PODS, 10270, f"{CGROUP}/spare", "-spare")

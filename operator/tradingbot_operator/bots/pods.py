@@ -17,7 +17,6 @@ from tradingbot_operator import BOT_LABEL, MANAGED_BY, RESTART_HASH
 from tradingbot_operator.cluster.ended_pods import FINISHED
 from tradingbot_operator.cluster.timestamps import instant
 
-CONTAINER = "bot"
 TEMPLATE_HASH = "pod-template-hash"
 LONGEST_PROBLEM = 300
 
@@ -166,7 +165,7 @@ def _whose(pod: JsonObject, bot: str, deployment: str | None, owners: Mapping[st
 def read_pod(pod: JsonObject) -> BotPod:
     """Read the parts of a pod that the operator uses."""
     meta, status = pod["metadata"], pod.get("status") or {}
-    container = _container(status, "containerStatuses", CONTAINER)
+    container = _container(status, "containerStatuses", gateway_pod.BOT_CONTAINER)
     gateway = _container(status, "initContainerStatuses", gateway_pod.CONTAINER)
     state = container.get("state") or {}
     gateway_runs = (gateway.get("state") or {}).get("running")

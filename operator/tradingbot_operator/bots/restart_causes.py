@@ -2,7 +2,8 @@
 
 image, resources      of the container
 riskManagement.enforcement    with or without a gateway
-gateway               the image or the resources of the gateway: settings of the operator
+gateway               the image or the resources of the gateway, which are settings of the operator,
+                      or another declaration of it by another version of the operator
 parameters, strategy, exchange, mode    of bot.json
 credentials           a value in the Secret, or the names of the Secret and its keys
 pod.FIELD             a field of spec.pod, or any other of the pod template
@@ -105,7 +106,7 @@ def causes_of(changes: Iterable[Difference], *, proxied: bool = False) -> Iterat
         steps = found.steps[2:]
         rest = steps[1:] if steps[0] == "spec" else steps
         if steps[0] == "metadata" and steps[1:]:
-            yield f"pod.{steps[1]}"
+            yield "gateway" if _is_of_gateway(found) else f"pod.{steps[1]}"
         elif rest[0] == "initContainers":
             yield _of_gateway(rest[2:], found)
         elif len(rest) < 3 or rest[0] != "containers":  # noqa: PLR2004 - the list, item and field
@@ -122,6 +123,12 @@ def _of_gateway(steps: tuple[Step, ...], found: Difference) -> str:
     return _GATEWAY_PARTS.get(next(iter(names), ""), "gateway") if steps else f"{found.path}"
 
 
+def _is_of_gateway(found: Difference) -> bool:
+    """Return whether the operator itself has added an annotation, or taken it away."""
+    is_new = MISSING in (found.declared, found.live)
+    return is_new and found.steps[-1] == gateway.DEFAULT_CONTAINER
+
+
 def _has_gateway(template: JsonObject) -> bool:
     containers = mappings(mapping(template.get("spec")).get("initContainers"))
     return any(found.get("name") == CONTAINER for found in containers)
@@ -129,7 +136,9 @@ def _has_gateway(template: JsonObject) -> bool:
 
 def _without_gateway(template: JsonObject) -> JsonObject:
     """Return a template without the gateway, and without what the bot has instead of keys."""
-    spec = mapping(template.get("spec"))
+    spec, metadata = mapping(template.get("spec")), mapping(template.get("metadata"))
+    annotations = {**mapping(metadata.get("annotations"))}
+    annotations.pop(gateway.DEFAULT_CONTAINER, None)
     containers = [
         {
             **{name: value for name, value in found.items() if name != "ports"},
@@ -150,7 +159,11 @@ def _without_gateway(template: JsonObject) -> JsonObject:
         found for found in mappings(spec.get("volumes")) if found.get("name") not in gateway.VOLUMES
     ]
     kept = {name: value for name, value in spec.items() if name != "initContainers"}
-    return {**template, "spec": {**kept, "containers": containers, "volumes": volumes}}
+    return {
+        **template,
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {**kept, "containers": containers, "volumes": volumes},
+    }
 
 
 def _without_gateway_settings(config: manifests.Config) -> manifests.Config:

@@ -16,6 +16,7 @@ from tradingbot_api.enforcement import dialect_of
 from tradingbot_api.entry_grant import ANNOTATION
 from tradingbot_api.exchange import Dialect, Exchange
 from tradingbot_api.gateway_pod import (
+    BOT_CONTAINER,
     BUNDLE_FILE,
     CA_FILE,
     CA_FILE_ENV,
@@ -48,6 +49,9 @@ GRANT_DIRECTORY = "/etc/tradingbot-grant"
 GRANT_FILE = "entries"
 HANDOVER_VOLUME = "gateway-handover"
 VOLUMES = frozenset({STATE_VOLUME, TEMPORARY_VOLUME, GRANT_VOLUME, HANDOVER_VOLUME})
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+"""Annotation of a pod: the container that `kubectl logs` shows. Without it, kubectl also says which
+one it took."""
 
 _HANDED_OVER = {
     CA_FILE_ENV: CA_FILE,
@@ -212,6 +216,11 @@ def volumes(exchange: Exchange) -> Iterator[JsonObject]:
     yield {"name": TEMPORARY_VOLUME, "emptyDir": {"sizeLimit": "16Mi"}}
     if hands_over(exchange):
         yield {"name": HANDOVER_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}
+
+
+def annotations() -> dict[str, str]:
+    """Return the annotations of a pod that has the gateway beside the bot."""
+    return {DEFAULT_CONTAINER: BOT_CONTAINER}
 
 
 def without_proxy(exchange: Exchange) -> Exchange:

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from tradingbot_api.contract import CONFIG_HASH, HALTED_UNTIL, BotConfig, bot_json
 from tradingbot_api.enforcement import has_gateway
 from tradingbot_api.exchange import Exchange
+from tradingbot_api.gateway_pod import BOT_CONTAINER
 from tradingbot_api.model import JsonObject, digest
 from tradingbot_api.pod_parts import CONFIG_DIRECTORY, TEMPORARY_DIRECTORY
 from tradingbot_api.quantity import one_spelling
@@ -247,7 +248,8 @@ def pod_template(
     so that hash stays if it is `running`.
     """
     metadata: JsonObject = {"labels": labels(bot)}
-    if added := added_annotations(spec):
+    of_gateway = gateways.annotations() if has_gateway(spec) else {}
+    if added := {**of_gateway, **added_annotations(spec)}:
         metadata["annotations"] = added
     pod = {"metadata": metadata, "spec": _pod(bot, spec, surroundings)}
     whole = spec.model_dump(by_alias=True, mode="json", exclude_none=True)
@@ -335,7 +337,7 @@ def _container(spec: TradingBotSpec, surroundings: Surroundings) -> JsonObject:
         seen = spec.model_copy(update={"exchange": gateways.without_proxy(exchange)})
     port = {"name": "http", "containerPort": PORT, "protocol": "TCP"}
     return {
-        "name": "bot",
+        "name": BOT_CONTAINER,
         "image": spec.strategy.image,
         **pod_options.container_fields(spec.pod),
         **({} if with_gateway else {"ports": [port]}),
