@@ -30,10 +30,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from tradingbot_exchange.documents import YamlError, listed, load, printable
+from tradingbot_exchange.documents import listed, printable
 from tradingbot_exchange.errors import KeysFileError
 from tradingbot_exchange.market.symbols import DialectName
 from tradingbot_exchange.venue import ApiKey
+from tradingbot_exchange.yaml_documents import YamlError, load
 
 _MAX_BYTES = 1 << 20
 _CHARACTERS = string.ascii_letters + string.digits

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tradingbot_exchange.documents import YamlError, listed, load, printable
+from tradingbot_exchange.documents import listed, printable
 from tradingbot_exchange.errors import ScenarioError
 from tradingbot_exchange.faults.model import (
     FAULT_TYPES,
@@ -23,6 +23,7 @@ from tradingbot_exchange.faults.model import (
     RequestFault,
     StreamFault,
 )
+from tradingbot_exchange.yaml_documents import YamlError, load
 
 _MAX_BYTES = 1 << 20
 _MAX_STEPS = 10_000
