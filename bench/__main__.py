@@ -4,8 +4,10 @@ Prints a table and writes it as JSON.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from bench.exchange.benchmark import exchange
 from bench.gateway.benchmark import gateway
@@ -30,6 +32,7 @@ def main() -> None:
     )
     add_operator_arguments(parser)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _unwind)
     if arguments.benchmark == "operator":
         operator(arguments, results=RESULTS, say=_say)
     elif arguments.only or arguments.bots:
@@ -42,6 +45,12 @@ def main() -> None:
         registry(quick=arguments.quick, results=RESULTS, say=_say)
     else:
         webhooks(quick=arguments.quick, results=RESULTS, say=_say)
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Leave all blocks, each of which ends its servers. A second signal does not disturb that."""
+    signal.signal(number, lambda *_: None)  # Not SIG_IGN, which a new process would inherit.
+    sys.exit(128 + number)
 
 
 def _say(text: str) -> None:

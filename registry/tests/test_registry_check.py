@@ -29,6 +29,8 @@ def fill(api: Api) -> None:
     b = api.add("b", a["id"], tags=["t", "u"])
     api.add("c", b["id"], "crd/default/x.y")
     api.upsert("crd/default/x.z", "z")
+    report = {"externalRef": "crd/default/x.z", "dayPnL": "-1.5", "at": "2026-12-01T10:00:00Z"}
+    api.client.post("/api/v1/reports", json={"reports": [report]})
     api.client.post(
         "/api/v1/assets", json={"name": "d", "type": "Other"}, headers={"Idempotency-Key": "k"}
     )
@@ -68,6 +70,7 @@ ON_A_SERVER = {
     "UPDATE asset SET search = 'x' WHERE seq = 1": {"search"},
     "DELETE FROM change WHERE action = 'deleted'": {"history"},
     "UPDATE change SET after = '{' WHERE seq = 1": {"bounds"},
+    "UPDATE report SET day_pnl = '1e3', at = 'now'": {"bounds"},
 }
 
 
@@ -124,6 +127,11 @@ FAULTS = {
     "an action": ("UPDATE change SET action = 'x' WHERE seq = 1", "bounds", "/action"),
     "an entry": ("UPDATE change SET after = '{' WHERE seq = 1", "bounds", "/after"),
     "a receipt": ("UPDATE receipt SET at = 'x'", "bounds", "receipt"),
+    "a profit": ("UPDATE report SET day_pnl = '1e3'", "bounds", "/dayPnL"),
+    "the time of a report": ("UPDATE report SET at = 'now'", "bounds", "/at"),
+    "a report of nothing": (
+        "INSERT INTO report VALUES (99, '1', '2026-12-01T10:00:00.000000Z')", "links", "of report",
+    ),
     "a missing index": ("DROP INDEX dependency_dst", "tables", "index dependency_dst is missing"),
     "a missing table": ("DROP TABLE pending_dependency", "tables", "pending_dependency is missing"),
     "another column": ("ALTER TABLE asset ADD COLUMN x TEXT", "tables", "table asset is not as"),

@@ -18,7 +18,13 @@ from tradingbot_registry.inventory import effective
 from tradingbot_registry.maintenance import rows
 from tradingbot_registry.maintenance.acyclic import find_cycle
 from tradingbot_registry.maintenance.findings import Findings, Report, report_of
-from tradingbot_registry.maintenance.records import AssetLine, ChangeLine, config_faults, faults
+from tradingbot_registry.maintenance.records import (
+    AssetLine,
+    ChangeLine,
+    ReportRow,
+    config_faults,
+    faults,
+)
 from tradingbot_registry.maintenance.sqlite_structure import INTEGRITY, check_structure
 from tradingbot_registry.refusals import StorageError
 from tradingbot_registry.storage.database import snapshot, storage_error
@@ -28,7 +34,7 @@ from tradingbot_registry.storage.migrations import MIGRATIONS, schema_version
 from tradingbot_registry.storage.reading import open_to_read
 
 NEWEST = MIGRATIONS[-1].version
-SEARCHABLE, WITH_HISTORY, WITH_RECEIPTS, WITH_EFFECTIVE_STATUS = 3, 4, 5, 7
+SEARCHABLE, WITH_HISTORY, WITH_RECEIPTS, WITH_EFFECTIVE_STATUS, WITH_REPORTS = 3, 4, 5, 7, 8
 """The versions of the schema that brought these."""
 
 TABLES = {"asset": 1, "dependency": 1, "pending_dependency": 1, "tag": 1, "change": 4}
@@ -95,6 +101,7 @@ def check_content(db: Database, version: int, found: Findings) -> Report:
         ("change", WITH_HISTORY, _check_changes),
         ("history", WITH_HISTORY, _check_history),
         ("receipt", WITH_RECEIPTS, _check_receipts),
+        ("report", WITH_REPORTS, _check_reports),
     ]
     for name, since, check in checks:
         if version >= since:
@@ -245,3 +252,13 @@ def _check_receipts(db: Database, version: int, found: Findings) -> None:  # noq
     except ValidationError as error:
         for fault in faults(error):
             found.add("bounds", f"receipt: {fault}")
+
+
+def _check_reports(db: Database, version: int, found: Findings) -> None:  # noqa: ARG001
+    # A report of no asset is a fault of the structure in SQLite; PostgreSQL lets none be stored.
+    for asset_id, fields in rows.reports(db):
+        try:
+            ReportRow.model_validate(fields)
+        except ValidationError as error:
+            for fault in faults(error):
+                found.add("bounds", f"report of {asset_id}: {fault}")

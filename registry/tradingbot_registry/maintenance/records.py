@@ -34,6 +34,7 @@ from tradingbot_api.asset import (
     plainly_sound,
 )
 from tradingbot_api.assetregistry import SecretRef, Tag
+from tradingbot_api.contract import SIGNED_DECIMAL_PATTERN
 
 from tradingbot_registry.inventory.history import Action
 from tradingbot_registry.inventory.record import MAX_NAME, ManagedBy, is_plain_name
@@ -184,6 +185,15 @@ class ReceiptLine(Line):
     digest: str
     at: Moment
     answer: Annotated[dict[str, Any] | list[Any], AfterValidator(_no_nul)]
+
+
+class ReportRow(BaseModel):
+    """The last report of an asset. No line of an export: the next one comes within seconds."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    day_pnl: Annotated[str, Field(alias="dayPnL", pattern=SIGNED_DECIMAL_PATTERN)]
+    at: Moment
 
 
 class EndLine(Line):

@@ -167,6 +167,13 @@ def receipts(db: Database) -> Iterator[ReceiptLine]:
             )
 
 
+def reports(db: Database) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Yield the id of each asset with a report, and the fields of a ReportRow, unchecked."""
+    for rows in pieces(db, "id, day_pnl, at", "report JOIN asset ON asset.seq = report.asset"):
+        for _, asset_id, day_pnl, at in rows:
+            yield uuid_of(asset_id), {"dayPnL": day_pnl, "at": at}
+
+
 def _names(model: Any, *, skip: set[str]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items() if name not in skip]
 
