@@ -327,3 +327,17 @@ def test_a_snapshot_is_json_and_says_which_instruments_it_needs() -> None:
 def test_what_is_not_a_snapshot_is_refused(saved: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="snapshot"):
         Engine.restore([BTC], saved)
+
+
+def test_a_snapshot_of_another_unit_is_refused() -> None:
+    fine = D("1E-18")
+    engine = Engine([replace(BTC, lot=D("1E-8"))], unit=fine)
+    engine.deposit("ada", "USDT", D("0.000000000000000001"), now=1)
+    saved = json.loads(json.dumps(engine.snapshot()))
+    instruments = engine.instruments()
+    again = Engine.restore(instruments, saved, unit=fine)
+    assert again.free("ada", "USDT") == D("1E-18")
+    with pytest.raises(ValueError, match=r"counts in units of 0\.0{17}1"):
+        Engine.restore(instruments, saved, unit=D("1E-17"))
+    with pytest.raises(RefusedError, match=r"amount must be a multiple of 0\.00000001, not"):
+        Engine([BTC]).deposit("ada", "USDT", D("1E-9"), now=1)

@@ -43,6 +43,27 @@ def request(form: str, *, client_id: str = "mine", side: str = "SELL", **members
     )
 
 
+def test_what_is_sent_is_what_was_judged() -> None:
+    sent = read_submission(
+        {
+            "client_order_id": "mine",
+            "product_id": "BTC-USD",
+            "side": "BUY",
+            "order_configuration": {"market_market_ioc": {"quote_size": "10"}},
+            "preview_id": "of-another-order",
+            "self_trade_prevention_id": "own",
+        },
+        TAG,
+    ).body
+    assert sent == {
+        "client_order_id": TAG.marked("mine"),
+        "product_id": "BTC-USD",
+        "side": "BUY",
+        "order_configuration": {"market_market_ioc": {"quote_size": "10"}},
+        "self_trade_prevention_id": "own",
+    }
+
+
 def view(form: str, client_id: str, **changes: Any) -> dict[str, Any]:
     return {
         "order_id": "an-id",

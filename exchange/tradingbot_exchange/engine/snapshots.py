@@ -121,8 +121,9 @@ def restore(instruments: Iterable[Instrument], saved: Mapping[str, Any], *, unit
 
 
 def _restore(state: State, saved: Mapping[str, Any]) -> None:
-    if Decimal(saved.get("unit", ASSET_UNIT)) != state.unit:
-        raise ValueError(f"the snapshot counts in units of {saved['unit']}, not {state.unit:f}")
+    unit = Decimal(saved.get("unit", ASSET_UNIT))
+    if unit != state.unit:
+        raise ValueError(f"the snapshot counts in units of {unit:f}, not {state.unit:f}")
     state.time, state.orders, state.lists = saved["time"], saved["orders"], saved["lists"]
     state.fees, state.outside = dict(saved["fees"]), dict(saved["outside"])
     symbols = [market["symbol"] for market in saved["markets"]]
