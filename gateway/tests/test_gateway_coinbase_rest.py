@@ -261,6 +261,14 @@ def test_a_question_that_fails_cancels_nothing_of_others(bot: Bot) -> None:
     bot.real("POST", f"{V3}/orders/batch_cancel", {"order_ids": [person]})
 
 
+def test_text_that_utf_8_does_not_have_is_answered_like_any_other(bot: Bot) -> None:
+    half = "\ud800"
+    answer = bot.cancel(half)
+    assert (answer.status, answer.body["results"][0]["success"]) == (200, False)
+    terms = {"base_size": "0.5", "rfq_disabled": half}
+    assert refusal(bot.order("market_market_ioc", **terms))[2] == "MaxPositionSize"
+
+
 def test_a_position_that_would_be_too_large_is_refused_with_its_figures(bot: Bot) -> None:
     answer = bot.order(base_size="0.02", client_id="too-large")
     assert refusal(answer) == (200, False, "MaxPositionSize")
