@@ -206,3 +206,25 @@ def test_products_of_tiny_prices_can_be_traded(tmp_path: Path) -> None:
     tiny = fine_product(price_increment="0.0000000001", base_increment="0.00000001")
     venue, _ = paper_venue({"BTC-USD": tiny}, {}, wall=lambda: 1, state=None)
     assert [each.symbol for each in venue.engine.instruments()] == ["BTC-USD"]
+
+
+def test_the_book_of_a_coin_of_which_there_are_many_is_whole() -> None:
+    changes = {
+        "price_increment": "0.00000001",
+        "base_increment": "1",
+        "base_min_size": "1",
+        "base_max_size": "99000000000",
+    }
+    venue, _ = paper_venue(
+        {"BTC-USD": fine_product(**changes)},
+        {"USD": Decimal(10_000)},
+        wall=lambda: 1_800_000_000_000,
+        state=None,
+    )
+    many = Decimal(90_000_000_000)
+    bids = tuple((Decimal(f"0.0000069{level}"), many) for level in (2, 1, 0))
+    asks = tuple((Decimal(f"0.0000070{level}"), many) for level in (0, 1, 2))
+    venue.quoted("BTC-USD", Depth(bids, asks, 0))
+    book = venue.engine.book("BTC-USD", 10)
+    assert [(each.price, each.quantity) for each in book.bids] == list(bids)
+    assert [(each.price, each.quantity) for each in book.asks] == list(asks)

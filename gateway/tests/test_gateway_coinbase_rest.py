@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -236,6 +237,36 @@ def test_cancels_reach_the_bots_own_orders_alone(bot: Bot) -> None:
     left = bot.real("GET", f"{V3}/orders/historical/batch?order_status=OPEN").body["orders"]
     assert {each["order_id"] for each in left} == {person, bracket}
     bot.real("POST", f"{V3}/orders/batch_cancel", {"order_ids": [person]})
+
+
+def test_a_question_that_fails_cancels_nothing_of_others(bot: Bot) -> None:
+    price = f"{bot.price() * Decimal('0.97'):.2f}"
+    terms = {"limit_limit_gtc": {"base_size": "0.001", "limit_price": price}}
+    order = {"product_id": PRODUCT, "side": "BUY", "order_configuration": terms}
+    ordered = bot.real("POST", f"{V3}/orders", {"client_order_id": "of-a-person", **order})
+    person = ordered.body["order_id"]
+    own = bot.order("limit_limit_gtc", base_size="0.0015", limit_price=price).body["order_id"]
+    many = (str(uuid.uuid4()) for _ in range(400))  # as one question, longer than servers take
+    endless = "x" * 9000
+    answer = bot.cancel(*many, person, endless, "a&b", "", own)
+    results = {each["order_id"]: each["success"] for each in answer.body["results"]}
+    assert len(results) == 405
+    assert [each for each, success in results.items() if success] == [own]
+    (left,) = bot.real("GET", f"{V3}/orders/historical/batch?order_status=OPEN").body["orders"]
+    assert left["order_id"] == person
+    bot.exchange.fault(type="server-error", match=f"GET {V3}/orders/historical/batch")
+    again = bot.cancel(person).body["results"][0]
+    assert (again["success"], again["failure_reason"]) == (False, "UNKNOWN_CANCEL_FAILURE_REASON")
+    bot.exchange.control("DELETE", "/faults")
+    bot.real("POST", f"{V3}/orders/batch_cancel", {"order_ids": [person]})
+
+
+def test_text_that_utf_8_does_not_have_is_answered_like_any_other(bot: Bot) -> None:
+    half = "\ud800"
+    answer = bot.cancel(half)
+    assert (answer.status, answer.body["results"][0]["success"]) == (200, False)
+    terms = {"base_size": "0.5", "rfq_disabled": half}
+    assert refusal(bot.order("market_market_ioc", **terms))[2] == "MaxPositionSize"
 
 
 def test_a_position_that_would_be_too_large_is_refused_with_its_figures(bot: Bot) -> None:

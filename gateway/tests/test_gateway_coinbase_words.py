@@ -18,6 +18,7 @@ from tradingbot_gateway.coinbase.translation import (
     Tag,
     exchange_orders,
     exchange_trade,
+    of_one_order,
     own_body,
     totals,
 )
@@ -240,6 +241,40 @@ def test_a_fill_in_the_quote_asset_is_counted_in_the_base_asset() -> None:
     }
     trade = exchange_trade(fill, D("0.00000001"))
     assert (trade.quantity, trade.fee, trade.fee_asset) == (D("0.01"), D("3.6"), "USD")
+
+
+@pytest.mark.parametrize(
+    ("executed", "known", "counted"),
+    [
+        ("0.03", (), ["0.01", "0.02"]),
+        ("0.03000002", (), ["0.01", "0.02000002"]),
+        ("0.02999999", ("2",), ["0.00999999", "0.02"]),
+        ("0.03000001", ("1", "2"), ["0.01", "0.02"]),
+        ("0.03000003", (), ["0.01", "0.02"]),  # another fill is still to come
+    ],
+)
+def test_fills_in_the_quote_asset_are_what_their_order_has_filled(
+    executed: str, known: tuple[str, ...], counted: list[str]
+) -> None:
+    lot = D("0.00000001")
+    trades = [
+        exchange_trade(
+            {
+                "entry_id": number,
+                "order_id": "an-id",
+                "product_id": "BTC-USD",
+                "price": "60000",
+                "size": size,
+                "size_in_quote": True,
+                "commission": "0",
+                "trade_time": "2026-11-30T16:00:00Z",
+            },
+            lot,
+        )
+        for number, size in (("1", "600"), ("2", "1200"))
+    ]
+    found = of_one_order(trades, D(executed), lot, known=known)
+    assert [trade.quantity for trade in found] == [D(each) for each in counted]
 
 
 def test_orders_of_others_are_none_of_the_bots() -> None:

@@ -25,14 +25,19 @@ def contents(directory: Path) -> dict[str, str]:
     return {each.name: each.read_text() for each in directory.iterdir()}
 
 
-def test_what_was_made_is_handed_over_again(directory: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "later", [dt.timedelta(days=30), dt.timedelta(days=800), dt.timedelta(hours=-1)]
+)
+def test_what_was_made_is_handed_over_again(
+    directory: Path, tmp_path: Path, later: dt.timedelta
+) -> None:
     kept = tmp_path / "ledger.handover"
     first = hand_over(directory, HOST, now=NOW, kept=kept)
     before = contents(directory)
     assert before.keys() == FILES
     for each in directory.iterdir():
         each.unlink()
-    again = hand_over(directory, HOST, now=NOW + dt.timedelta(days=30), kept=kept)
+    again = hand_over(directory, HOST, now=NOW + later, kept=kept)
     assert contents(directory) == before
     assert (again.key_name, again.public_key) == (first.key_name, first.public_key)
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -62,7 +67,7 @@ def test_what_can_not_be_used_is_made_again(directory: Path, tmp_path: Path, cha
     elif change == "another host":
         host = "127.64.0.9"
     else:
-        now += dt.timedelta(days=400 if change == "too old" else -2)
+        now += dt.timedelta(days=3300 if change == "too old" else -2)
     hand_over(directory, host, now=now, kept=kept)
     assert contents(directory)["api-secret"] != before["api-secret"]
     following = contents(directory)

@@ -115,6 +115,32 @@ def test_a_bot_opens_so_many_streams_and_no_more(gateway: Gateway) -> None:
     assert b" 429 " in said.partition(b"\r\n")[0]
 
 
+def test_a_cut_stream_lets_no_cancel_reach_the_orders_of_others(gateway: Gateway) -> None:
+    price = f"{gateway.price() * Decimal('0.98'):.2f}"
+    limit = {"type": "LIMIT", "timeInForce": "GTC", "price": price}
+    foreign = gateway.exchange.order(**limit, client_id="a-persons").body
+    assert gateway.order(**limit, newClientOrderId="the-bots").status == 200
+    gateway.exchange.fault(type="cut-streams", **{"for": "15s"})
+    eventually(lambda: gateway.report("/readyz").status == 503)
+    path = "/api/v3/order"
+    own_and_foreign = {"origClientOrderId": "the-bots", "orderId": foreign["orderId"]}
+    for parameters in (
+        {"orderId": foreign["orderId"]},
+        {"origClientOrderId": "a-persons"},
+        own_and_foreign,
+    ):
+        answer = gateway.signed("DELETE", path, symbol=SYMBOL, **parameters)
+        assert (answer.status, answer.body["code"]) == (400, -2011), parameters
+    assert gateway.report("/readyz").status == 503
+    assert gateway.signed("DELETE", path, symbol=SYMBOL, origClientOrderId="the-bots").status == 200
+    (left,) = gateway.open_orders()
+    assert left["id"] == foreign["orderId"]
+    canceled = gateway.exchange.signed("DELETE", path, symbol=SYMBOL, origClientOrderId="a-persons")
+    assert canceled.status == 200
+    gateway.exchange.control("DELETE", "/faults")
+    gateway.ready()
+
+
 def test_no_id_cancels_the_gateways_protection_or_the_orders_of_others(gateway: Gateway) -> None:
     gateway.buy()
     orders = gateway.open_orders()

@@ -70,6 +70,15 @@ def test_an_order_by_quote_quantity_counts_its_money() -> None:
     assert harness.control(order(BUY, "0.001", "100")) is Control.MAX_POSITION_SIZE
 
 
+@pytest.mark.parametrize("amount", ["9" * 21, "9" * 40])
+def test_a_quote_quantity_beyond_all_digits_is_refused(amount: str) -> None:
+    harness = Harness()
+    harness.holds("1", "100")
+    assert harness.control(order(BUY, None, type=OrderType.MARKET, quote_quantity=D(amount)))
+    harness.wait(2000)
+    assert harness.control(order(SELL, None, type=OrderType.MARKET, quote_quantity=D(amount)))
+
+
 def test_an_oco_counts_once() -> None:
     harness = Harness()
     harness.allowed(

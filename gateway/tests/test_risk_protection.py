@@ -9,7 +9,7 @@ from risk_samples import BUY, HOUR, MARKETS, SELL, D, Harness, market, order, se
 from tradingbot_exchange.engine.types import OrderType, Side
 from tradingbot_gateway.risk.actions import Cancel, Place
 from tradingbot_gateway.risk.desk import Desk
-from tradingbot_gateway.risk.events import Acknowledged, Balances, End, Lost
+from tradingbot_gateway.risk.events import Acknowledged, Balances, End, Found, Lost
 from tradingbot_gateway.risk.positions import Holding
 from tradingbot_gateway.risk.protection import levels
 from tradingbot_gateway.risk.types import Purpose
@@ -182,6 +182,29 @@ def test_a_cancel_without_an_answer_is_repeated() -> None:
     assert act(harness) == []
     harness.wait(1)
     assert Cancel in [type(action) for action in act(harness)]
+
+
+@pytest.mark.parametrize("stop_first", [False, True])
+def test_protection_of_another_gateway_is_kept_in_whatever_order_it_is_found(
+    stop_first: bool,
+) -> None:
+    other, harness = Harness(), Harness()
+    other.holds("2", "100")
+    place = placed(other)
+    harness.holds("2", "100")
+    for one in sorted(place.orders, key=lambda each: each.type, reverse=stop_first):
+        harness.desk.on(
+            Found(
+                time=harness.now,
+                order=one,
+                exchange_id=one.client_id,
+                group=place.group,
+                created=harness.now,
+                counted=D(2),
+            ),
+            harness.now,
+        )
+    assert act(harness) == []
 
 
 def test_protection_that_somebody_cancelled_is_placed_again() -> None:

@@ -84,8 +84,12 @@ class ServerClock:
 
 
 def encode_json(body: object) -> bytes:
-    """Return a body as exchanges write theirs: without spaces, in UTF-8."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return a body as exchanges write theirs: without spaces, in UTF-8.
+
+    Half a surrogate pair, which a bot's JSON may have and UTF-8 may not, becomes a question mark.
+    """
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="replace")
 
 
 async def send(

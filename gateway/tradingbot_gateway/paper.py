@@ -22,7 +22,7 @@ from tradingbot_exchange.engine.types import (
     Side,
     Trade,
 )
-from tradingbot_exchange.market.liquidity import FUNDS, HOUSE, Quote, requote
+from tradingbot_exchange.market.liquidity import HOUSE, Quote, requote
 from tradingbot_exchange.market.symbols import Symbol
 from tradingbot_exchange.venue import ApiKey, Candle, Listener
 
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 ACCOUNT = "paper"
 _MANY = 10**6
+_FUNDS = Decimal(10**18)
+"""What the rest of the market has of every asset: a book of small coins has 10^12 of them."""
 _ZERO = Decimal(0)
 
 
@@ -165,7 +167,7 @@ class PaperVenue:
             for asset in (each.instrument.base, each.instrument.quote)
         }
         for asset in sorted(assets):
-            self._engine.deposit(HOUSE, asset, FUNDS, now=now)
+            self._engine.deposit(HOUSE, asset, _FUNDS, now=now)
         for asset, amount in balances.items():
             self._engine.deposit(ACCOUNT, asset, amount, now=now)
         self._keep()

@@ -68,7 +68,7 @@ class Trading:
         if not name:
             raise errors.missing("symbol")
         if call.treatment is Treatment.CANCEL_REPLACE:
-            sent = self._replacing_own(sent)
+            sent = await self._replacing_own(sent)
         instrument = await self._markets.for_order(name)
         submission = read_submission(call, sent, instrument, self._tag, client_of=self._client_of)
         await self._admit(submission)
@@ -140,7 +140,8 @@ class Trading:
         if call.path == LIST:
             may_be_sent = await self._may_cancel_list(sent)
         else:
-            may_be_sent = self._may_cancel(sent.get("origClientOrderId"), sent.get("orderId"))
+            names = {"client_id": "origClientOrderId", "number": "orderId"}
+            may_be_sent = await self._may_cancel(sent, **names)
         if not may_be_sent:
             raise errors.unknown_cancel()
         answer = await self._upstream.call(
@@ -150,41 +151,66 @@ class Trading:
             self._canceled(answer)
         return answer
 
-    def _replacing_own(self, sent: Mapping[str, str]) -> Mapping[str, str]:
+    async def _replacing_own(self, sent: Mapping[str, str]) -> Mapping[str, str]:
         """Return a cancel-replace of an order of the bot.
 
         In the place of any other order it names one that does not exist, so that the exchange
         answers as it does then: the new order may be an exit.
         """
         number, client_id = "cancelOrderId", "cancelOrigClientOrderId"
-        if self._may_cancel(sent.get(client_id), sent.get(number)):
+        if await self._may_cancel(sent, client_id=client_id, number=number):
             return sent
         others = {name: text for name, text in sent.items() if name != number}
         return {**others, client_id: new_client_id()}
 
-    def _may_cancel(self, client_id: str | None, number: str | None) -> bool:
-        """Whether a cancel by either id may be sent. One without an id is the exchange's to refuse.
+    async def _may_cancel(self, sent: Mapping[str, str], *, client_id: str, number: str) -> bool:
+        """Whether a cancel by these ids may be sent. One without an id is the exchange's to refuse.
 
-        Open orders of the bot are known once the books are those of the exchange.
+        Open orders of the bot are known once the books are those of the exchange. Until then the
+        exchange is asked, which has the tag of each order.
         """
-        nothing_named = not (client_id or number)
-        return nothing_named or not self._gate.reconciled or self._is_own(client_id, number)
+        named = (("origClientOrderId", sent.get(client_id)), ("orderId", sent.get(number)))
+        asked = {name: value for name, value in named if value}
+        if not asked or self._is_own(sent.get(client_id), sent.get(number)):
+            return True
+        if self._gate.reconciled:
+            return False
+        view = await self._found(ORDER, {"symbol": sent.get("symbol", ""), **asked})
+        return view is not None and self._is_of_the_bot(view)
 
     def _is_own(self, client_id: str | None, number: str | None) -> bool:
         orders = self._gate.desk.ledger.state.orders
-        found = client_id or self._client_of(number or "")
-        tracked = orders.get(found or "")
+        found = self._client_of(number) if number else client_id
+        if found is None or client_id not in {None, "", found}:
+            return False
+        tracked = orders.get(found)
         return tracked is not None and tracked.purpose is Purpose.BOT
 
     async def _may_cancel_list(self, sent: Mapping[str, str]) -> bool:
         """As above. The books have no numbers of lists, so the exchange is asked for the orders."""
-        ids = {"listClientOrderId": "origClientOrderId", "orderListId": "orderListId"}
-        asked = {to: sent[name] for name, to in ids.items() if sent.get(name)}
-        if not self._gate.reconciled or not asked:
+        number, client_id = sent.get("orderListId"), sent.get("listClientOrderId")
+        if not (number or client_id):
             return True
-        answer = await self._upstream.call("GET", LIST, asked, Security.USER_DATA)
-        orders = answer.json()["orders"] if answer.succeeded else ()
-        return not orders or any(self._is_own(each["clientOrderId"], None) for each in orders)
+        asked = {"orderListId": number} if number else {"origClientOrderId": client_id or ""}
+        body = await self._found(LIST, asked)
+        if body is None or (client_id and body.get("listClientOrderId") != client_id):
+            return False
+        for each in body["orders"]:
+            ids = {"symbol": each["symbol"], "orderId": str(each["orderId"])}
+            if await self._may_cancel(ids, client_id="origClientOrderId", number="orderId"):
+                return True
+        return False
+
+    async def _found(self, path: str, asked: Mapping[str, str]) -> Json | None:
+        """Return an order or a list of the account; None if the exchange knows none.
+
+        Raises UnreachableError if it does not say: what nobody knows of is not cancelled.
+        """
+        answer = await self._upstream.call("GET", path, asked, Security.USER_DATA)
+        if answer.is_unclear or answer.is_limited:
+            raise UnreachableError(f"{path}: answered {answer.status}")
+        found: Json | None = answer.json() if answer.succeeded else None
+        return found
 
     async def cancel_all(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
         """Cancel the bot's open orders of a symbol. Raises UnreachableError.

@@ -31,8 +31,10 @@ from tradingbot_gateway.errors import SettingError, StateFileError
 log = logging.getLogger(__name__)
 
 _DAYS = 3650
-_KEPT_DAYS = 365
-"""After this time, a start makes everything again."""
+_KEPT_DAYS = 3285
+"""After this time, a start makes everything again: a bot would soon refuse the certificate."""
+_EARLY = dt.timedelta(days=1)
+"""How much earlier than now a certificate is valid: clocks differ, and may be set back."""
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """Names of certificates in a directory of authorities, as OpenSSL looks for them."""
 _NAMES = ("localhost",)
@@ -122,7 +124,7 @@ def _kept(path: Path, host: str, now: dt.datetime) -> _Made | None:
     except (OSError, ValueError, TypeError, ssl.SSLError) as error:
         log.warning("what was handed over before can't be used: %s", type(error).__name__)
         return None
-    usable = made.host == host and dt.timedelta() <= age < dt.timedelta(days=_KEPT_DAYS)
+    usable = made.host == host and -_EARLY < age < dt.timedelta(days=_KEPT_DAYS)
     return made if usable else None
 
 
@@ -197,7 +199,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_before(now - _EARLY)
         .not_valid_after(now + dt.timedelta(days=_DAYS))
     )
 

@@ -19,6 +19,7 @@ from tradingbot_gateway.coinbase.translation import (
     bracket_ids,
     exchange_orders,
     exchange_trade,
+    of_one_order,
     sent_id,
     totals,
 )
@@ -232,9 +233,13 @@ class Queries:
         path, parameters = f"{V3}/orders/historical/fills", [("order_ids", order.exchange_id)]
         fills = await self._pages(path, parameters, "fills")
         try:
-            return tuple(exchange_trade(fill, lot) for fill in fills)
+            trades = tuple(exchange_trade(fill, lot) for fill in fills)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UnreachableError("a fill is not as Coinbase documents it") from error
+        if order.ended is None or not any(fill.get("size_in_quote") for fill in fills):
+            return trades
+        known = () if tracked is None else tracked.trades
+        return of_one_order(trades, order.executed, lot, known=known)
 
     def _failed(self, orders: Iterable[ExchangeOrder], asked: int) -> None:
         """Count an order that the exchange has taken back: as refused, if it counted as sent."""

@@ -1,6 +1,7 @@
 """Orders and cancels: those of the bot, after the core has judged them, and the gateway's own."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,8 +9,9 @@ from tradingbot_exchange.coinbase.calls import V3
 from tradingbot_exchange.coinbase.failures import OrderFailedError
 from tradingbot_exchange.coinbase.order_requests import parse_cancel
 
-from tradingbot_gateway.answers import Answer, encode_json
+from tradingbot_gateway.answers import Answer, NotSentError, encode_json
 from tradingbot_gateway.coinbase.queries import MINUTE_MS, Queries
+from tradingbot_gateway.coinbase.rates import Rate
 from tradingbot_gateway.coinbase.refusals import LOCKED, refused
 from tradingbot_gateway.coinbase.requests import Submission, read_submission
 from tradingbot_gateway.coinbase.translation import Tag, is_protection, own_body
@@ -27,6 +29,13 @@ log = logging.getLogger(__name__)
 ORDERS, CANCEL = f"{V3}/orders", f"{V3}/orders/batch_cancel"
 _REMEMBERED_MS = 5 * MINUTE_MS
 """An order that is older than this, with the client id of a new one, is not that new one."""
+_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MOST_ASKED = 100
+"""Ids of one cancel that the exchange is asked for: more would not fit into an address."""
+_ASKS = 3
+"""Cancels in a second for which the exchange is asked: the gateway's own reads come first."""
+_NOT_THERE, _NOT_READ = "UNKNOWN_CANCEL_ORDER", "UNKNOWN_CANCEL_FAILURE_REASON"
+"""What is answered of orders that are not the bot's, and of those of which that is not known."""
 _JSON = {"Content-Type": "application/json"}
 
 Json = dict[str, Any]
@@ -44,6 +53,7 @@ class Trading:
         self._queries = queries
         self._tag = tag
         self._sending = Sending(gate)
+        self._asks = Rate(_ASKS, gate.wall)
 
     # The bot's orders
 
@@ -139,29 +149,43 @@ class Trading:
         account do not exist for the bot.
         """
         ids = parse_cancel(body)
-        others = await self._others(ids)
-        own = [each for each in ids if each not in others]
+        left = await self._left_alone(ids)
+        own = [each for each in ids if each not in left]
         answer = Answer(200, encode_json({"results": []}), _JSON)
         if own:
             answer = await self._upstream.call("POST", CANCEL, body={"order_ids": own})
             if not answer.succeeded:
                 return answer
             await self._count_canceled(own)
-        return answer if not others else answer.with_body(_with_unknown(answer.json(), ids, others))
+        return answer if not left else answer.with_body(_with_left(answer.json(), ids, left))
 
-    async def _others(self, ids: Iterable[str]) -> frozenset[str]:
-        """Return those ids of orders that are not the bot's."""
+    async def _left_alone(self, ids: Iterable[str]) -> Mapping[str, str]:
+        """Return the ids whose orders are not known to be the bot's, and what is answered of them.
+
+        The bot chooses the ids, so it could make the question fail: what has no answer is not
+        canceled. The ledger has the ids of the bot's open orders, and no question is needed.
+        """
         orders = self._gate.desk.ledger.state.orders.values()
         own = {each.exchange_id for each in orders if each.purpose is Purpose.BOT}
-        unknown = {each for each in ids if each not in own}
+        left = {each: _NOT_THERE for each in ids if not each or each not in own}
+        unknown = sorted(filter(_ORDER_ID.fullmatch, left))
         if not unknown:
-            return frozenset()
+            return left
+        asked = unknown[:_MOST_ASKED]
+        found: list[Json] = []
         try:
-            views = await self._queries.orders([("order_ids", each) for each in sorted(unknown)])
+            if not self._asks.take():
+                asked = []
+            elif asked:
+                found = await self._queries.orders([("order_ids", each) for each in asked])
+        except NotSentError:
+            raise  # a cancel could not be sent either
         except UnreachableError as error:
             log.warning("canceled orders could not be read: %s", error)
-            return frozenset()  # better that a cancel passes than that one of the bot does not
-        return frozenset(unknown - {view["order_id"] for view in views if self._is_bots(view)})
+            asked = []
+        left |= dict.fromkeys(set(unknown).difference(asked), _NOT_READ)
+        bots = {view["order_id"] for view in found if self._is_bots(view)}
+        return {each: reason for each, reason in left.items() if each not in bots}
 
     def _is_bots(self, view: Json) -> bool:
         client_id = self._tag.original(str(view.get("client_order_id")))
@@ -216,11 +240,15 @@ class Trading:
         )
 
 
-def _with_unknown(body: Json, ids: Iterable[str], others: frozenset[str]) -> Json:
+def _with_left(body: Json, ids: Iterable[str], left: Mapping[str, str]) -> Json:
     """Return the answer to a cancel with a result for each of the bot's ids, in their order."""
-    unknown = {"success": False, "failure_reason": "UNKNOWN_CANCEL_ORDER"}
     found = {each["order_id"]: each for each in body["results"]}
-    results = ({**unknown, "order_id": each} if each in others else found.get(each) for each in ids)
+    results = (
+        {"success": False, "failure_reason": left[each], "order_id": each}
+        if each in left
+        else found.get(each)
+        for each in ids
+    )
     return {**body, "results": [each for each in results if each is not None]}
 
 

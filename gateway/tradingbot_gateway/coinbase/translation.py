@@ -6,8 +6,8 @@ one ends the other: the first one has the exchange's id and all fills.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -214,6 +214,26 @@ def exchange_trade(fill: Json, lot: Decimal) -> ExchangeTrade:
         fee_asset=assets_of(fill["product_id"])[1],
         time=time,
     )
+
+
+def of_one_order(
+    trades: Iterable[ExchangeTrade], executed: Decimal, lot: Decimal, *, known: Container[str]
+) -> tuple[ExchangeTrade, ...]:
+    """Return the fills in the quote asset of an order that has ended, as what it has filled.
+
+    Each one is rounded to lots for itself. If their sum differed from the order's own figure, a
+    fill would be awaited for ever. What is missing by more than rounding is a fill that is still to
+    come. `known`: the trades that are counted already, and stay as they are.
+    """
+    trades = list(trades)
+    rest = executed - sum((trade.quantity for trade in trades), ZERO)
+    open_to_change = [at for at, trade in enumerate(trades) if trade.trade_id not in known]
+    if rest and abs(rest) <= lot * len(trades) and open_to_change:
+        largest = max(open_to_change, key=lambda index: trades[index].quantity)
+        quantity = trades[largest].quantity + rest
+        if quantity > 0:
+            trades[largest] = replace(trades[largest], quantity=quantity)
+    return tuple(trades)
 
 
 def totals(accounts: Iterable[Json]) -> dict[str, Decimal]:

@@ -87,7 +87,9 @@ def _counted(order: Order, prices: Prices) -> Decimal:
     if quote is None or not quote.bids or not quote.asks:
         return ENDLESS
     price = quote.ask if order.side is Side.BUY else quote.bids[-1].price
-    return (amount / price).quantize(_STEP, ROUND_CEILING)
+    quantity = amount / price
+    # Decimals have 28 digits: one that has none left for _STEP can't be rounded to it.
+    return quantity if quantity >= ENDLESS else quantity.quantize(_STEP, ROUND_CEILING)
 
 
 def _extends(ledger: Ledger, request: Request, unit: Unit, prices: Prices) -> tuple[Flow, ...]:

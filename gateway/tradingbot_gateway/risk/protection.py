@@ -225,6 +225,8 @@ class _Position:
 def _same_levels(unit: Unit, wanted: Levels, market: Market) -> bool:
     """Whether an own list has the wanted prices."""
     legs = [tracked.order for tracked in unit.orders if tracked.open]
+    # As `orders_of` has them. Those of another gateway come in the order that the exchange reports.
+    legs.sort(key=lambda order: order.stop_price is not None)
     expected = [price for _, limit, stop in orders_of(market, wanted) for price in (limit, stop)]
     found = [price for order in legs for price in (order.price, order.stop_price)]
     # A rounded cost may move a price by a tick: not worth a moment without protection.
