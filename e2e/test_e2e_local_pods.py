@@ -121,6 +121,17 @@ def running_pod(person: Person, name: str, **spec: Any) -> tuple[str, int]:
     return uid, process(person.system, uid)
 
 
+def serves(person: Person, name: str) -> bool:
+    """Whether the process of the pod listens."""
+    found = person.get("pod", name)
+    assert found is not None
+    try:
+        socket.create_connection((found["status"]["podIP"], 8080), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def kubectl(person: Person, *arguments: str) -> subprocess.Popen[str]:
     """Start kubectl in the namespace, to be read while it runs."""
     command = [kubectl_path(), "-n", person.namespace, *arguments]
@@ -273,6 +284,7 @@ def test_a_crash_loop_shows_as_such(person: Person) -> None:
 
 def test_a_process_that_ends_when_asked_has_all_the_time_it_may_have(person: Person) -> None:
     uid, _ = running_pod(person, "a", terminationGracePeriodSeconds=600)
+    eventually(lambda: serves(person, "a"))  # from then on it ends by itself when asked
     with kubectl(
         person, "get", "pod", "a", "--watch", "--output=jsonpath={.status.phase} "
     ) as seen:

@@ -147,13 +147,20 @@ def test_the_pod_of_a_lost_node_and_the_next_one_never_enter_both(
         scene.person.kubectl("delete", "pod", old["metadata"]["name"], "--force")
         new = eventually(scene.pod)
         assert new["spec"]["nodeName"] == NODE_NAME
-        eventually(
-            lambda: scene.last_control(old) == "NotGranted",
-            seconds=GRANT_SECONDS + MARGIN_SECONDS,
-        )
+
+        def right_has_run_out() -> bool:
+            assert scene.last_control(old) == "NotGranted"
+            return True
+
+        eventually(right_has_run_out, seconds=GRANT_SECONDS + MARGIN_SECONDS)
         spent_by_the_old = scene.spent()
-        # Not by asking the exchange again and again: it bans an address for that.
-        eventually(lambda: scene.refusal(new) == "MaxPositionSize", seconds=120)
+
+        def limit_is_spent() -> bool:
+            # Not by asking the exchange again and again: it bans an address for that.
+            assert scene.refusal(new) == "MaxPositionSize"
+            return True
+
+        eventually(limit_is_spent)
         assert scene.last_control(old) == "NotGranted"
     assert spent_by_the_old < scene.spent() <= LIMIT
     assert scene.spent() > LIMIT - 2 * LARGEST

@@ -11,7 +11,7 @@ from exchange_process import eventually
 from gateway_process import Gateway, Gateways
 from hypothesis import given
 from hypothesis import strategies as st
-from tradingbot_api.entry_grant import EntryGrant, Moment
+from tradingbot_api.entry_grant import MARGIN_SECONDS, EntryGrant, Moment
 from tradingbot_gateway.grants import GrantFile, node_moment, permission
 
 BOOT = "6f0b2a52-6c4e-4d2b-9d0f-1f1f8d3a9c11"
@@ -70,11 +70,24 @@ def test_in_paper_only_a_withdrawal_and_other_limits_stop_entries() -> None:
     assert "changed" in judged(grant(config_hash="later"), live=False)
 
 
-def test_only_a_gateway_that_never_had_the_right_leaves_protection_to_another() -> None:
-    for found, stands_by in [(None, True), (grant(pod="other"), True), (grant(seconds=1), False)]:
-        answer = permission(found, pod="me", now=moved(5), config_hash="abc", live=True)
-        assert answer.not_granted
-        assert answer.stands_by is stands_by
+@pytest.mark.parametrize(
+    ("found", "now", "stands_by"),
+    [
+        (None, NOW, True),
+        (grant(pod="other"), NOW, True),
+        (grant(withdrawn="Paused"), NOW, False),
+        (grant(seconds=60), moved(60), False),
+        (grant(seconds=60), moved(60 + MARGIN_SECONDS - 0.001), False),
+        (grant(seconds=60), moved(60 + MARGIN_SECONDS), True),
+        (grant(), Moment("another-boot", 5, 5), True),
+    ],
+)
+def test_a_gateway_leaves_protection_to_another_as_soon_as_another_may_have_the_right(
+    found: EntryGrant | None, now: Moment, stands_by: bool
+) -> None:
+    answer = permission(found, pod="me", now=now, config_hash="abc", live=True)
+    assert answer.not_granted
+    assert answer.stands_by is stands_by
 
 
 def test_other_limits_do_not_cancel_what_is_open() -> None:

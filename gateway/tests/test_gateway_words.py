@@ -22,7 +22,7 @@ from tradingbot_gateway.binance.translation import (
 )
 from tradingbot_gateway.binance.views import in_account, in_event, of_the_bot, without_tag
 from tradingbot_gateway.errors import SettingError
-from tradingbot_gateway.risk.events import Acknowledged, End, Ended, Filled
+from tradingbot_gateway.risk.events import Acknowledged, End, Ended, Filled, Found
 from tradingbot_gateway.risk.types import Order
 
 TAG = Tag.of("trading", "tested")
@@ -305,3 +305,33 @@ def test_a_url_that_is_none_is_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(SettingError, match=r"baseURL") as raised:
         addresses(url)
     assert "SECRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "number", "group"),
+    [("tbgw-1a-7-0", 3, "tbgw-1a-7"), ("tbgw-1a-7-0", -1, None), ("mine-0", 3, None)],
+)
+def test_the_protection_of_another_gateway_is_one_list(
+    client_id: str, number: int, group: str | None
+) -> None:
+    event = {
+        "e": "executionReport",
+        "x": "NEW",
+        "X": "NEW",
+        "c": client_id,
+        "C": "",
+        "g": number,
+        "S": "SELL",
+        "o": "LIMIT_MAKER",
+        "q": "0.01",
+        "p": "62000",
+        "P": "0",
+        "Q": "0",
+        "i": 5,
+        "T": 7,
+        "O": 6,
+        "z": "0",
+    }
+    (found,) = reported(event, "BTC-USDT")
+    assert isinstance(found, Found)
+    assert found.group == group

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from tradingbot_api.contract import BotConfig
-from tradingbot_api.entry_grant import LONGEST_GRANT, EntryGrant, Moment
+from tradingbot_api.entry_grant import LONGEST_GRANT, MARGIN_SECONDS, EntryGrant, Moment
 from tradingbot_api.tradingbot import Mode
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -26,7 +26,7 @@ class Permission:
     outdated: str | None = None
     """The limits that are to be judged by have not arrived."""
     stands_by: bool = False
-    """Whether this pod never had the right: the one before may still live."""
+    """Whether another pod may have the right, and do what this one would do otherwise."""
 
 
 GRANTED = Permission()
@@ -46,22 +46,30 @@ def permission(
         return waits if live else GRANTED
     if grant.withdrawn is not None:
         return Permission(f"the operator has withdrawn the grant: {grant.withdrawn}")
-    if live and (ended := _end(grant, now)):
-        return Permission(ended)
+    if live and (ended := _ended(grant, now)) is not None:
+        return ended
     if grant.config_hash != config_hash:
         return Permission(outdated="the limits have changed, and bot.json with them is on its way")
     return GRANTED
 
 
-def _end(grant: EntryGrant, now: Moment) -> str | None:
-    """Return why a grant has come to its end, None if it has not."""
+def _ended(grant: EntryGrant, now: Moment) -> Permission | None:
+    """Return the answer to a grant that has come to its end, None to one that has not.
+
+    The operator grants entries to another pod `MARGIN_SECONDS` later at the earliest.
+    """
     begun = Moment.read(grant.moment or "")
     since = None if begun is None else now.seconds_since(begun)
     if since is None or grant.seconds is None:
-        return "the grant of the operator is not for this run of the node"
+        return Permission(
+            "the grant of the operator is not for this run of the node", stands_by=True
+        )
     if since < grant.seconds:
         return None
-    return f"the operator has not renewed the grant for {grant.seconds} s"
+    return Permission(
+        f"the operator has not renewed the grant for {grant.seconds} s",
+        stands_by=since >= grant.seconds + MARGIN_SECONDS,
+    )
 
 
 def node_moment() -> Moment:

@@ -32,7 +32,7 @@ def test_two_wheels_of_a_commit_are_the_same_and_have_the_product_alone(tmp_path
     assert {name.split("/")[0] for name in names} == {
         *("tradingbot_api", "tradingbot_webhooks", "tradingbot_operator", "tradingbot_registry"),
         *("tradingbot_certs", "tradingbot_cli", "tradingbot_exchange", "tradingbot_gateway"),
-        "tradingbot_kubeconfig",
+        *("tradingbot_kubeconfig", "tradingbot_process"),
         f"tradingbot_operator-{VERSION}.dist-info",
     }
     assert not [name for name in names if "/tests/" in name]

@@ -23,10 +23,11 @@ from tradingbot_gateway.risk.events import (
     Found,
 )
 from tradingbot_gateway.risk.reconciliation import ExchangeOrder, ExchangeTrade
-from tradingbot_gateway.risk.types import Order
+from tradingbot_gateway.risk.types import PROTECTION_PREFIX, Order
 
 Json = Mapping[str, Any]
 
+_NO_LIST = -1
 STRATEGY_TYPE = FIRST_STRATEGY_TYPE + 8080
 """strategyType of every order that went through a gateway."""
 
@@ -235,6 +236,17 @@ def reported(event: Json, symbol: str) -> Iterator[Event]:
         )
 
 
+def _group(event: Json, client_id: str) -> str | None:
+    """Return the client id of the order's list, None if it has none, or if the event does not say.
+
+    The protection of another gateway of the bot is two orders of one list, of which one alone can
+    fill. A gateway that counted both would cancel one of them as too much.
+    """
+    if event.get("g", _NO_LIST) == _NO_LIST or not client_id.startswith(PROTECTION_PREFIX):
+        return None
+    return client_id.rpartition("-")[0]  # as `Desk` names them
+
+
 def _found(event: Json, symbol: str, client_id: str) -> Found:
     quote_quantity = Decimal(event.get("Q", "0"))
     quantity = Decimal(event["q"])
@@ -251,7 +263,7 @@ def _found(event: Json, symbol: str, client_id: str) -> Found:
             stop_price=_positive(event["P"]),
         ),
         exchange_id=str(event["i"]),
-        group=None,
+        group=_group(event, client_id),
         created=int(event["O"]),
         counted=Decimal(event["z"]) if quote_quantity else quantity,
         open=True,

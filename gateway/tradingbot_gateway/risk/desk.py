@@ -124,8 +124,8 @@ class Desk:
         """Let entries through, or not: by the right that the operator gives. Not saved.
 
         Without the right, open entry orders are cancelled as well. While the limits are outdated,
-        entries only wait. One that `stands_by` has never had the right: another gateway of the bot
-        may live, and have it. So entry orders stay, and what is amiss with exits and protection is
+        entries only wait. While one `stands_by`, another gateway of the bot may live, and have the
+        right. So entry orders stay, and what is amiss with exits and protection is
         put right only if it stays so: see `standby`.
         """
         self._standing = replace(self._standing, not_granted=not_granted, outdated=outdated)

@@ -1,4 +1,4 @@
-"""A gateway that never had the right to enter, while another one of the bot may live and have it.
+"""A gateway without the right to enter, while another one of the bot may live and have it.
 
 Both see the same account. If both acted on it, each would undo what the other does: protection
 placed twice, orders cancelled that the other has just placed. So this one gives the other time for
