@@ -153,6 +153,9 @@ def test_wrong_signatures_keys_and_times_are_refused(server: Server) -> None:
             return answer["status"], answer["error"]["code"]
 
         assert await error(signature="0" * 64) == (400, -1022)
+        assert await error(signature="\ud800") == (400, -1022)
+        assert await error(recvWindow="\ud800") == (400, -1100)
+        assert await error(**{"\ud800": "1"}) == (400, -1104)
         assert await error(apiKey="unknown") == (401, -2015)
         assert await error(timestamp=1) == (400, -1021)
         assert (await client.ask_signed("order.place", by=READ_ONLY, **ORDER))["status"] == 401

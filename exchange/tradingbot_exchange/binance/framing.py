@@ -35,7 +35,7 @@ class Proof:
         return cls(
             parameters["apiKey"],
             signing.sorted_payload(parameters),
-            None if signature is None else signature.encode(),
+            None if signature is None else signature.encode(errors="surrogatepass"),
         )
 
 

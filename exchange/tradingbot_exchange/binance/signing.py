@@ -52,7 +52,7 @@ def sorted_payload(parameters: Mapping[str, str]) -> bytes:
     """Return what a request of the WebSocket API signs: its parameters by name, not encoded."""
     return "&".join(
         f"{name}={parameters[name]}" for name in sorted(parameters) if name != "signature"
-    ).encode()
+    ).encode(errors="surrogatepass")
 
 
 def is_public_key(secret: str) -> bool:
