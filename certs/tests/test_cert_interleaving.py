@@ -7,7 +7,7 @@ followed included. And in the end an authority is alone again, and everybody has
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from datetime import timedelta
@@ -34,11 +34,25 @@ from model_cluster import (
     Process,
     rotation_in,
 )
+from tradingbot_certs import plan, state
+from tradingbot_certs.authority import issued_by
 from tradingbot_certs.errors import CertsError
 from tradingbot_certs.state import Phase, certificates
 
 SECOND = timedelta(seconds=1)
 DUE = CA_LIFETIME * 2 / 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def signatures_verified_once() -> Iterator[None]:
+    """Verify the signature of each pair of certificates once: the pairs come back, 40,000 times."""
+    once = cache(issued_by)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (plan, state):
+            patch.setattr(module, "issued_by", once)
+        yield
+
+
 WAYS: dict[str, Callable[[Cluster], None]] = {}
 """To the moments from which something is to be done."""
 
