@@ -16,12 +16,12 @@ from namespaces import restricted_namespace
 from order_log import OrderLog
 from person import Object, Person, eventually
 from port_forward import forwarded
-from real_bots import BOT_IMAGE
 from test_cluster_entry_grants import NAME, SCRIPT, bot
 from tradingbot_api.entry_grant import MARGIN_SECONDS
 from tradingbot_dev.control_plane.plane import SYSTEM_NAMESPACE
 from tradingbot_node.cluster import Node
 from tradingbot_node.host.places import NODE_NAME
+from tradingbot_node.images.own import product_image
 from tradingbot_node.spare import SpareNode, spare_node
 
 GRANT_SECONDS = 60
@@ -98,14 +98,13 @@ class Scene:
 
 
 @pytest.fixture
-def scene(product: Installation, tmp_path: Path) -> Iterator[Scene]:
+def scene(product: Installation, bot_image: Path, tmp_path: Path) -> Iterator[Scene]:
     """Return once the bot runs on the node that is lost later, and all else on the other one."""
     with ExitStack() as stack:
         stack.enter_context(short_grants(product))
         spare = stack.enter_context(spare_node(product.node))
-        (container,) = product.pods("operator")[0]["spec"]["containers"]
-        for image in (BOT_IMAGE, container["image"]):
-            copy_image(product.node, spare, f"docker.io/library/{image}", tmp_path / "image.tar")
+        for archive in (bot_image, product_image()):
+            spare.containerd.import_image(archive)
         name = f"t{crc32(b'lost node')}"
         person = stack.enter_context(restricted_namespace(product.node, name))
         with closed(product.node, spare.name):
@@ -126,13 +125,6 @@ def scene(product: Installation, tmp_path: Path) -> Iterator[Scene]:
         yield scene
         spare.find()
         person.deleted("tradingbot", NAME)
-
-
-def copy_image(node: Node, spare: SpareNode, name: str, archive: Path) -> None:
-    """Give the second node an image of the first one."""
-    node.ctr("images", "export", str(archive), name)
-    spare.containerd.import_image(archive)
-    archive.unlink()
 
 
 def test_the_pod_of_a_lost_node_and_the_next_one_never_enter_both(
