@@ -93,9 +93,7 @@ def test_all_run_and_trade_in_confined_pods(story: Story) -> None:
     opened = demo.binance.begin(
         {"type": "crash", "symbol": "ETH-BTC", "percent": "1", "over": "1s"}
     )
-    levels = int(declared(MAKER)["spec"]["strategy"]["parameters"]["levels"])
-    eventually(lambda: len(bids(story)) == levels)
-    fill_all_bids(story)
+    invest_all(story)
     eventually(lambda: fills(demo.decisions(MAKER)))
     eventually(lambda: moved(demo.decisions(ARBITRAGE))["USDT"] > 0)
     demo.binance.end(opened["id"])
@@ -121,6 +119,7 @@ def test_a_crash_halts_the_market_maker_with_the_figures_of_its_gateways_fills(
     story: Story,
 ) -> None:
     demo, person = story.demo, story.person
+    invest_all(story)
     eventually(lambda: is_fully_invested(story))
     entries = demo.decisions(MAKER)  # its pod ends with the halt
     fall_at_once(demo.binance, "20")
@@ -208,13 +207,17 @@ def bids(story: Story) -> list[Decimal]:
     return sorted((Decimal(o["price"]) for o in orders if o["side"] == "BUY"), reverse=True)
 
 
-def fill_all_bids(story: Story) -> None:
-    """Let prices fall until the market's ask is below the last bid.
+def invest_all(story: Story) -> None:
+    """Let prices fall until the market's ask is below the last bid of the market maker, if any.
 
     So the crash meets a bot that holds all that it may: only the price changes. A report that is
     made from two reads of the exchange, one before the crash and one after it, is whole all the
     same.
     """
+    levels = int(declared(MAKER)["spec"]["strategy"]["parameters"]["levels"])
+    eventually(lambda: len(bids(story)) == levels or is_fully_invested(story))
+    if not bids(story):
+        return
     ask = Decimal(story.demo.binance.market()["symbols"]["BTC-USDT"]["ask"])
     percent = (100 * (1 - (bids(story)[-1] - 1) / ask)).quantize(Decimal("0.0001"))
     fall_at_once(story.demo.binance, f"{percent:f}")
@@ -223,7 +226,7 @@ def fill_all_bids(story: Story) -> None:
 def is_fully_invested(story: Story) -> bool:
     """Whether the market maker has no bid any more, and a stop for all that it holds."""
     position = moved(story.demo.decisions(MAKER))["BTC"]
-    return not bids(story) and position - stopped(story) < SMALLEST
+    return position > 0 and not bids(story) and position - stopped(story) < SMALLEST
 
 
 def stopped(story: Story) -> Decimal:
