@@ -56,8 +56,11 @@ class PodDemo:
 
     def decisions(self, name: str) -> list[Entry]:
         """What the gateway of a bot has decided, all of it."""
-        log = self.person.kubectl("logs", f"deploy/{name}", "-c", "gateway").stdout
-        return [entry for line in log.splitlines() if (entry := parse(line.encode())) is not None]
+        done = self.person.kubectl("logs", f"deploy/{name}", "-c", "gateway")
+        phase = (self.person.get("tradingbot", name) or {}).get("status", {}).get("phase")
+        assert done.returncode == 0, f"{name} is {phase}: {done.stderr}"
+        lines = done.stdout.splitlines()
+        return [entry for line in lines if (entry := parse(line.encode())) is not None]
 
     def bids(self) -> dict[str, Decimal]:
         """The prices in USDT at which something can be sold at Binance, by asset."""
