@@ -1,6 +1,6 @@
 """Values that a benchmark measures several times."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -37,3 +37,8 @@ Measured = dict[str, Series]
 def quantile(values: list[float], percent: int) -> float:
     """Return the value that `percent` of the values do not exceed."""
     return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
+
+
+def spread(values: Mapping[str, float], digits: int) -> str:
+    """Return what `Series.as_json` holds as a cell of a table: the median, and the range."""
+    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}-{values['max']:.{digits}f})"

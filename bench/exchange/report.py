@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.common.series import Measured
-from bench.common.targets import Target, at_least
+from bench.common.series import Measured, spread
+from bench.common.targets import Target, at_least, judged
 from bench.exchange.engine import RESTING, Plan
 from bench.exchange.rest import CONNECTIONS
 
@@ -53,28 +53,20 @@ def table(whole: Record) -> str:
     ]
     lines += [
         f"{int(resting):<28,}"
-        f"{_spread(values['orders_per_second'], 0):>22}"
-        f"{_spread(values['p50_us'], 1):>24}"
-        f"{_spread(values['p99_us'], 1):>24}"
+        f"{spread(values['orders_per_second'], 0):>22}"
+        f"{spread(values['p50_us'], 1):>24}"
+        f"{spread(values['p99_us'], 1):>24}"
         for resting, values in whole["engine"].items()
     ]
     rest = whole["rest"]
     lines += [
         "",
         f"{'through REST':28}{'orders/s':>22}{'p50 us':>24}{'p99 us':>24}",
-        f"{f'{CONNECTIONS} connections':28}{_spread(rest['orders_per_second'], 0):>22}",
+        f"{f'{CONNECTIONS} connections':28}{spread(rest['orders_per_second'], 0):>22}",
         (
-            f"{'one connection':28}{_spread(rest['alone_per_second'], 0):>22}"
-            f"{_spread(rest['p50_us'], 1):>24}{_spread(rest['p99_us'], 1):>24}"
+            f"{'one connection':28}{spread(rest['alone_per_second'], 0):>22}"
+            f"{spread(rest['p50_us'], 1):>24}{spread(rest['p99_us'], 1):>24}"
         ),
     ]
-    lines += ["", f"{'figures':36}{'target':>18}{'measured':>12}  met"]
-    for key, value in whole["figures"].items():
-        target = whole["targets"].get(key, "")
-        met = {True: "yes", False: "NO", None: ""}[whole["met"].get(key)]
-        lines.append(f"{key:36}{target:>18}{value:>12g}  {met}".rstrip())
+    lines += ["", *judged("figures", whole["figures"], whole, width=36, target=18)]
     return "\n".join(lines) + "\n"
-
-
-def _spread(values: dict[str, float], digits: int) -> str:
-    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}-{values['max']:.{digits}f})"

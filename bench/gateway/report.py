@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.common.machine import hardware
-from bench.common.series import Measured
-from bench.common.targets import Target, at_most, under
+from bench.common.series import Measured, spread
+from bench.common.targets import Target, at_most, judged, under
 
 Record = dict[str, Any]
 
@@ -77,17 +77,9 @@ def table(whole: Record) -> str:
         f"{'orders':16}{'p50 ms':>24}{'p99 ms':>26}{'CPU us':>22}",
     ]
     lines += [
-        f"{way:16}{_spread(found['p50_ms'], 2):>24}{_spread(found['p99_ms'], 2):>26}"
-        f"{_spread(found['cpu_us_per_order'], 0):>22}"
+        f"{way:16}{spread(found['p50_ms'], 2):>24}{spread(found['p99_ms'], 2):>26}"
+        f"{spread(found['cpu_us_per_order'], 0):>22}"
         for way, found in whole["orders"].items()
     ]
-    lines += ["", f"{'ratios':36}{'target':>18}{'measured':>12}  met"]
-    for key, value in whole["ratios"].items():
-        target = whole["targets"].get(key, "")
-        met = {True: "yes", False: "NO", None: ""}[whole["met"].get(key)]
-        lines.append(f"{key:36}{target:>18}{value:>12g}  {met}".rstrip())
+    lines += ["", *judged("ratios", whole["ratios"], whole, width=36, target=18)]
     return "\n".join(lines) + "\n"
-
-
-def _spread(values: dict[str, float], digits: int) -> str:
-    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}-{values['max']:.{digits}f})"

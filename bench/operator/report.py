@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.common.machine import machine
-from bench.common.series import Measured
-from bench.common.targets import at_most, under
+from bench.common.series import Measured, spread
+from bench.common.targets import at_most, judged, under
 from bench.operator.parity import OperatorParity
 
 Record = dict[str, Any]
@@ -143,18 +143,13 @@ def table(whole: Record) -> str:
             if any(cells):
                 lines.append(f"{title:36}" + "".join(f"{cell:>26}" for cell in cells))
         lines.append("")
-    lines.append(f"{'figures':36}{'target':>14}{'measured':>12}  met")
-    for key, value in whole["ratios"].items():
-        target = whole["targets"].get(key, "")
-        met = {True: "yes", False: "NO", None: ""}[whole["met"].get(key)]
-        lines.append(f"{key:36}{target:>14}{value:>12g}  {met}".rstrip())
+    lines += judged("figures", whole["ratios"], whole, width=36, target=14)
     return "\n".join(lines) + "\n"
 
 
 def _spread(values: dict[str, float] | None, digits: int) -> str:
     if values is None:
         return ""
-    middle = f"{values['median']:.{digits}f}"
     if values["min"] == values["max"]:
-        return middle
-    return f"{middle} ({values['min']:.{digits}f}-{values['max']:.{digits}f})"
+        return f"{values['median']:.{digits}f}"
+    return spread(values, digits)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.common.machine import hardware
-from bench.common.series import Measured
-from bench.common.targets import Target, at_least, under
+from bench.common.series import Measured, spread
+from bench.common.targets import Target, at_least, judged, under
 from bench.registry.comparison import OPERATIONS
 from bench.registry.servers import NAMES
 from bench.registry.wsgi import Results
@@ -142,15 +142,16 @@ def table(whole: Record) -> str:
         f"{'WSGI server, GET':28}{'requests/CPU s':>24}{'p50 ms':>8}{'p99 ms':>8}  served",
     ]
     lines += [
-        f"{name:28}{_spread(found['requests_per_cpu_second']):>24}"
+        f"{name:28}{spread(found['requests_per_cpu_second'], 0):>24}"
         f"{found['p50_ms']['median']:8.1f}{found['p99_ms']['median']:8.1f}  {_behaviour(found)}"
         for name, found in whole["wsgi"].items()
     ]
-    lines += ["", f"{'ratios and figures, the worst of all':44}{'target':>14}{'measured':>12}  met"]
-    for key, value in whole["ratios"].items():
-        target = whole["targets"].get(key, "")
-        met = {True: "yes", False: "NO", None: ""}[whole["met"].get(key)]
-        lines.append(f"{key:44}{target:>14}{value:>12g}  {met}".rstrip())
+    lines += [
+        "",
+        *judged(
+            "ratios and figures, the worst of all", whole["ratios"], whole, width=44, target=14
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -165,7 +166,7 @@ def _of_database(kind: str, size: int, found: Record) -> list[str]:
         f"  {'8 clients':14}{'server':12}{'requests/CPU s':>24}{'p50 ms':>10}{'p99 ms':>10}",
     ]
     lines += [
-        f"  {operation:14}{name:12}{_spread(values['requests_per_cpu_second']):>24}"
+        f"  {operation:14}{name:12}{spread(values['requests_per_cpu_second'], 0):>24}"
         f"{values['p50_ms']['median']:10.2f}{values['p99_ms']['median']:10.2f}"
         for operation, by_server in found["compared"].items()
         for name, values in by_server.items()
@@ -192,7 +193,3 @@ def _behaviour(found: Mapping[str, Any]) -> str:
         "drains": "drains",
     }
     return ", ".join(f"{text}: {'yes' if found[name] else 'NO'}" for name, text in words.items())
-
-
-def _spread(values: Mapping[str, float]) -> str:
-    return f"{values['median']:.0f} ({values['min']:.0f}-{values['max']:.0f})"

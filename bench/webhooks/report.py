@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.common.machine import machine
 from bench.common.processes import NAMES, Usage
-from bench.common.series import Measured, Series
+from bench.common.series import Measured, Series, spread
 from bench.webhooks.creates import VARIANTS, policy_names
 from bench.webhooks.parity import Parity
 from bench.webhooks.peer import GoPrograms
@@ -133,15 +133,15 @@ def table(whole: Record) -> str:
                 values = whole["throughput"][workload.name][endpoint][name]
                 lines.append(
                     f"{workload.title[:22] + ', ' + endpoint:32} {name:10}"
-                    f" {_spread(values['reviews_per_second'], 0):>18}"
-                    f" {_spread(values['cpu_us_per_review'], 0):>20}"
+                    f" {spread(values['reviews_per_second'], 0):>18}"
+                    f" {spread(values['cpu_us_per_review'], 0):>20}"
                     f" {values['half_peak_p50_us']['median']:8.0f}"
                     f" {values['half_peak_p99_us']['median']:8.0f}"
                 )
     lines += ["* open loop at half of the server's own peak", ""]
     lines.append(f"{'create through the API server':32} {'p50 ms':>18} {'p99 ms':>20}")
     lines += [
-        f"{_TITLES[name]:32} {_spread(values['p50_ms'], 2):>18} {_spread(values['p99_ms'], 2):>20}"
+        f"{_TITLES[name]:32} {spread(values['p50_ms'], 2):>18} {spread(values['p99_ms'], 2):>20}"
         for name, values in whole["creates"].items()
     ]
     lines += ["", f"{'memory after the workload, MB':32} {'peak RSS':>18} {'PSS':>20}"]
@@ -156,7 +156,3 @@ def table(whole: Record) -> str:
         for name, value in whole["ratios"].items()
     ]
     return "\n".join(lines) + "\n"
-
-
-def _spread(values: dict[str, float], digits: int) -> str:
-    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}-{values['max']:.{digits}f})"
