@@ -10,10 +10,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
+import aiohttp
 from aiohttp import web
 
+from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.errors import UnreachableError
 from tradingbot_gateway.risk.limits import Limits
+from tradingbot_gateway.settings import Egress
 
 log = logging.getLogger(__name__)
 
@@ -65,13 +68,19 @@ def _with_values(symbols: Iterable[str], money: str) -> set[str]:
     return named | {f"{quote}-{money}" for quote in quotes}
 
 
-async def serve(stack: AsyncExitStack, application: web.Application) -> str:
-    """Serve Paper's exchange to this process until the stack closes, and return its URL."""
+async def serve(
+    stack: AsyncExitStack, application: web.Application
+) -> tuple[aiohttp.ClientSession, str]:
+    """Serve Paper's exchange to this process until the stack closes. Return a session, and the URL.
+
+    The session has no proxy: the way is to the own process.
+    """
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, _LOOPBACK, 0).start()
-    return f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
+    session = await stack.enter_async_context(open_session(Egress()))
+    return session, f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
 
 
 def beside(state: Path | None) -> Path | None:

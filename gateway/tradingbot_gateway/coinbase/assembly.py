@@ -39,7 +39,7 @@ from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.key_permissions import follow_permissions
 from tradingbot_gateway.markets import Depth, Markets
 from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
-from tradingbot_gateway.settings import Egress, GatewaySettings, address
+from tradingbot_gateway.settings import GatewaySettings, address
 
 if TYPE_CHECKING:
     from tradingbot_gateway.paper import PaperVenue
@@ -190,7 +190,5 @@ async def _paper_side(
         wall=gate.wall,
         state=beside(state),
     )
-    url = await serve(stack, paper_application(venue))
-    # No proxy on the way to the own process.
-    session = await stack.enter_async_context(open_session(Egress()))
+    session, url = await serve(stack, paper_application(venue))
     return _AccountSide(session, addresses(url), signer, venue)
