@@ -54,11 +54,16 @@ class PodDemo:
     def day_pnl(self, name: str) -> Decimal:
         return Decimal(self.risk(name).get("dayPnL", "0"))
 
+    def phase(self, name: str) -> str | None:
+        """Return the phase of a bot, None if there is none."""
+        bot = self.person.get("tradingbot", name) or {}
+        phase: str | None = bot.get("status", {}).get("phase")
+        return phase
+
     def decisions(self, name: str) -> list[Entry]:
         """What the gateway of a bot has decided, all of it."""
         done = self.person.kubectl("logs", f"deploy/{name}", "-c", "gateway")
-        phase = (self.person.get("tradingbot", name) or {}).get("status", {}).get("phase")
-        assert done.returncode == 0, f"{name} is {phase}: {done.stderr}"
+        assert done.returncode == 0, f"{name} is {self.phase(name)}: {done.stderr}"
         lines = done.stdout.splitlines()
         return [entry for line in lines if (entry := parse(line.encode())) is not None]
 
