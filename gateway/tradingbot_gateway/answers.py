@@ -58,7 +58,7 @@ class Answer:
         """Return the body. Raises UnreachableError if it is not JSON."""
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnreachableError(f"answered {self.status} without JSON") from error
 
     def with_body(self, body: object) -> "Answer":

@@ -22,7 +22,7 @@ other side closes is lost, and its outcome has to be asked for."""
 
 STREAM_FAILURES = (
     *(aiohttp.ClientError, OSError, TimeoutError, UnreachableError),
-    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
 )
 """What can happen to a stream, malformed messages included: it ends, and begins again.
 

@@ -29,6 +29,13 @@ def test_one_of_several_files_is_enough(tmp_path: Path) -> None:
         connect(str(tmp_path / "absent"), remedy="set it")
 
 
+def test_a_kubeconfig_that_is_nested_too_deeply_is_named(tmp_path: Path) -> None:
+    deep = tmp_path / "deep"
+    deep.write_text("clusters: " + "[" * 10_000)
+    with pytest.raises(KubeconfigError, match="does not have the structure of a kubeconfig"):
+        connect(str(deep))
+
+
 def test_a_pod_without_a_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")

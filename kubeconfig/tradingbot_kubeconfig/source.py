@@ -48,7 +48,14 @@ def explained(paths: str, *, remedy: str) -> Iterator[None]:
     except OSError as error:
         raise KubeconfigError(f"kubeconfig {paths} can't be read: {error.strerror}") from error
     # The libraries expect that each YAML file has the structure of a kubeconfig.
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise KubeconfigError(
             f"kubeconfig {paths} does not have the structure of a kubeconfig"
         ) from error

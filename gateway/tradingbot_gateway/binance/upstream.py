@@ -120,7 +120,7 @@ def code_of(answer: Answer) -> int | None:
         return None
     try:
         body = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     code = body.get("code") if isinstance(body, dict) else None
     return code if isinstance(code, int) else None
