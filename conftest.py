@@ -47,11 +47,24 @@ SHARED = {
 """Files whose tests use a fixture of the session that starts a control plane, which costs 8 seconds
 of CPU time. One worker runs all files of an entry, so that they share it. The two entries with a
 system take about the same time."""
-WITHOUT_NODE = (
-    *("e2e/cluster/test_cluster_image.py", "e2e/cluster/test_cluster_product_image.py"),
-    "e2e/cluster/test_cluster_control_groups.py",
+NODE_FILES_IN_ORDER = (
+    "e2e/cluster/test_cluster_admission.py",
+    # These need no node, and the image that they build and examine is that of the node's pods.
+    *("e2e/cluster/test_cluster_control_groups.py", "e2e/cluster/test_cluster_product_image.py"),
+    # Those that take longest.
+    *("e2e/cluster/test_cluster_demo.py", "e2e/cluster/test_cluster_stops.py"),
+    *("e2e/cluster/test_cluster_bots.py", "e2e/cluster/test_cluster_freqtrade.py"),
 )
-"""All other files there share the machine's only node."""
+"""Files with which the tests on the node begin, in this order."""
+DISTURBING = tuple(
+    f"e2e/cluster/test_cluster_{name}.py"
+    for name in (
+        *("certificates", "doctor", "hostile_objects", "leader", "lost_node", "new_version"),
+        *("node_restart", "rolling_update", "svc_namespace", "uninstall"),
+    )
+)
+"""Files there that stop or replace parts of the product or of the node. One worker runs them at
+last, alone, in the order of their names. All others share the machine's only node."""
 GROUPS = {path: name for name, paths in SHARED.items() for path in paths}
 SYSTEMS = frozenset({"control_plane", "system", "checkout", "cluster", "plane", "lived"})
 """Fixtures that start a control plane."""
@@ -62,8 +75,8 @@ class SharedSystems(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        if path.startswith("e2e/cluster/") and path not in WITHOUT_NODE:
-            return "node"
+        if path in DISTURBING:
+            return "disturbing"
         return GROUPS.get(path, path)
 
 
@@ -109,6 +122,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place |= dict.fromkeys(GROUPS, 0.0)
     others = [path for path in files if path not in place]
     place |= {path: (rank + 0.5) / len(others) for rank, path in enumerate(others)}
+    place |= {path: rank - 100.0 for rank, path in enumerate(NODE_FILES_IN_ORDER)}
+    place |= dict.fromkeys(DISTURBING, 2.0)
     items.sort(key=lambda item: place[_file_of(item)])
 
 
@@ -156,6 +171,11 @@ def control_plane() -> Iterator[ControlPlane]:
     """Start a control plane without the product; each test has a namespace of its own in it."""
     with temporary_control_plane() as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def disturbing_node_files() -> frozenset[str]:
+    return frozenset(DISTURBING)
 
 
 NOBODY = 65534
