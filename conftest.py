@@ -120,12 +120,15 @@ def _compiled_once(session: pytest.Session) -> Iterator[None]:
         os.close(clone)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the groups, which take longest; spread files with own systems among the others.
 
     Tests that start a control plane mostly wait. Workers that take the files in this order have
     tests beside them that compute, from the beginning to the end.
     """
+    for path in (*GROUPS, *NODE_FILES_IN_ORDER, *DISTURBING):
+        if not (config.rootpath / path).exists():
+            raise pytest.UsageError(f"{path} has gone or has another name: see {__file__}")
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(_file_of(item), []).append(item)
