@@ -65,7 +65,7 @@ test: install ## run the tests; for some of them: TESTS="operator/tests -k drift
 
 coverage: install ## run the tests, and report the coverage of every process that they start
 	@$(DEV) assets
-	@rm -rf .local/coverage && mkdir -p .local/coverage
+	@rm -rf .coverage && mkdir -p .coverage
 	@PYTHONPATH=hack .venv/bin/coverage run -m $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report

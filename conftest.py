@@ -1,8 +1,10 @@
 """What the tests of several parts share: a real control plane, and a user without rights."""
 
 import fcntl
+import gc
 import os
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,11 +49,24 @@ SHARED = {
 """Files whose tests use a fixture of the session that starts a control plane, which costs 8 seconds
 of CPU time. One worker runs all files of an entry, so that they share it. The two entries with a
 system take about the same time."""
-WITHOUT_NODE = (
-    *("e2e/cluster/test_cluster_image.py", "e2e/cluster/test_cluster_product_image.py"),
-    "e2e/cluster/test_cluster_control_groups.py",
+NODE_FILES_IN_ORDER = (
+    "e2e/cluster/test_cluster_admission.py",
+    # These need no node, and the image that they build and examine is that of the node's pods.
+    *("e2e/cluster/test_cluster_control_groups.py", "e2e/cluster/test_cluster_product_image.py"),
+    # Those that take longest.
+    *("e2e/cluster/test_cluster_demo.py", "e2e/cluster/test_cluster_stops.py"),
+    *("e2e/cluster/test_cluster_bots.py", "e2e/cluster/test_cluster_freqtrade.py"),
 )
-"""All other files there share the machine's only node."""
+"""Files with which the tests on the node begin, in this order."""
+DISTURBING = tuple(
+    f"e2e/cluster/test_cluster_{name}.py"
+    for name in (
+        *("certificates", "doctor", "hostile_objects", "leader", "lost_node", "new_version"),
+        *("node_restart", "rolling_update", "svc_namespace", "uninstall"),
+    )
+)
+"""Files there that stop or replace parts of the product or of the node. One worker runs them at
+last, alone, in the order of their names. All others share the machine's only node."""
 GROUPS = {path: name for name, paths in SHARED.items() for path in paths}
 SYSTEMS = frozenset({"control_plane", "system", "checkout", "cluster", "plane", "lived"})
 """Fixtures that start a control plane."""
@@ -62,8 +77,8 @@ class SharedSystems(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        if path.startswith("e2e/cluster/") and path not in WITHOUT_NODE:
-            return "node"
+        if path in DISTURBING:
+            return "disturbing"
         return GROUPS.get(path, path)
 
 
@@ -74,30 +89,46 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """In CI, let one worker compile the tests, and the others begin with what it has compiled.
+    """Collect without looking for garbage: looking for it took two fifths of the CPU time.
 
-    A fresh clone has nothing compiled, and pytest's own compiler of tests takes eight seconds of
-    CPU time, which each worker would spend.
+    What was collected stays, and later searches leave it out. In CI, one worker compiles the
+    tests, and the others begin with what it has compiled. A fresh clone has nothing compiled, and
+    pytest's own compiler of tests takes eight seconds of CPU time, which each worker would spend.
     """
+    gc.disable()
+    try:
+        with _compiled_once(session):
+            return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _compiled_once(session: pytest.Session) -> Iterator[None]:
     if "CI" not in os.environ or not hasattr(session.config, "workerinput"):
-        return (yield)
+        yield
+        return
     clone = os.open(session.config.rootpath, os.O_RDONLY)
     try:
         try:
             fcntl.flock(clone, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # another one compiles, or has done so
             fcntl.flock(clone, fcntl.LOCK_SH)
-        return (yield)
+        yield
     finally:
         os.close(clone)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the groups, which take longest; spread files with own systems among the others.
 
     Tests that start a control plane mostly wait. Workers that take the files in this order have
     tests beside them that compute, from the beginning to the end.
     """
+    for path in (*GROUPS, *NODE_FILES_IN_ORDER, *DISTURBING):
+        if not (config.rootpath / path).exists():
+            raise pytest.UsageError(f"{path} has gone or has another name: see {__file__}")
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(_file_of(item), []).append(item)
@@ -109,6 +140,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place |= dict.fromkeys(GROUPS, 0.0)
     others = [path for path in files if path not in place]
     place |= {path: (rank + 0.5) / len(others) for rank, path in enumerate(others)}
+    place |= {path: rank - 100.0 for rank, path in enumerate(NODE_FILES_IN_ORDER)}
+    place |= dict.fromkeys(DISTURBING, 2.0)
     items.sort(key=lambda item: place[_file_of(item)])
 
 
@@ -156,6 +189,11 @@ def control_plane() -> Iterator[ControlPlane]:
     """Start a control plane without the product; each test has a namespace of its own in it."""
     with temporary_control_plane() as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def disturbing_node_files() -> frozenset[str]:
+    return frozenset(DISTURBING)
 
 
 NOBODY = 65534

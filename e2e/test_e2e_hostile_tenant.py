@@ -20,7 +20,7 @@ from tradingbot_dev.control_plane.apiclient import http_answer
 from tradingbot_dev.product.system import OPERATOR, WEBHOOKS, System, temporary_system
 
 CONFIG = Path(__file__).parent.parent / "config"
-ROUNDS = 3
+ROUNDS = 2
 HALTED_WITHIN = 15.0
 ADMITTED_WITHIN = 5.0
 PAUSED_WITHIN = 60.0

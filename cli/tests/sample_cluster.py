@@ -31,6 +31,8 @@ PAUSE = 0.5
 ACCOUNT = "doctor"
 REGISTRY = "registry-outside"
 RUNNING = ("Deployment", "Service", "PersistentVolumeClaim")
+# libyaml's, where PyYAML has it: the definitions are long.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class SampleCluster:
     def rendered(self) -> list[dict[str, Any]]:
         return [
             manifest
-            for manifest in yaml.safe_load_all(self.kubectl("kustomize", str(OVERLAY)))
+            for manifest in yaml.load_all(self.kubectl("kustomize", str(OVERLAY)), _LOADER)
             if manifest
         ]
 

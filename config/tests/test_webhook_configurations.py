@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from rendered import loaded
 from tradingbot_dev.control_plane.plane import kubectl_path
 from tradingbot_dev.product.manifests import Manifests
 from webhook_settings import CONFIGURATIONS
@@ -43,7 +43,7 @@ def rendered(folder: Path) -> str:
 def test_the_webhook_configurations_are_these_word_for_word(variant: str) -> None:
     found = {
         one["kind"]: one
-        for one in yaml.safe_load_all(rendered(CONFIG / variant))
+        for one in loaded(rendered(CONFIG / variant))
         if one["kind"].endswith("WebhookConfiguration")
     }
     assert found == {
@@ -59,7 +59,7 @@ def test_the_webhook_configurations_are_these_word_for_word(variant: str) -> Non
 
 @pytest.mark.parametrize("variant", ["selfsigned", "default"])
 def test_the_service_that_they_call_is_the_one_that_is_installed(variant: str) -> None:
-    objects = list(yaml.safe_load_all(rendered(CONFIG / variant)))
+    objects = loaded(rendered(CONFIG / variant))
     services = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): one["spec"]
         for one in objects

@@ -1,5 +1,6 @@
 """The product in pods, on a real node with cert-manager. Root and Linux: `make e2e-cluster`."""
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,8 @@ from installation import Installation, inventory
 from namespaces import restricted_namespace
 from person import Person
 from real_bots import BOT_IMAGE
-from tradingbot_node.cluster import Node, running_node
+from shared_node import locked, made_once, shared_node
+from tradingbot_node.cluster import Node
 from tradingbot_node.images.build import build_image
 from tradingbot_node.images.own import product_image, strategies_image
 from unpacked_image import Unpacked, unpacked_archive
@@ -37,30 +39,57 @@ def bot_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node(bot_image: Path) -> Iterator[Node]:
+def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A directory that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="module", autouse=True)
+def turn(
+    shared: Path, disturbing_node_files: frozenset[str], request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """Run a file that disturbs the others alone."""
+    alone = request.node.nodeid in disturbing_node_files
+    with locked(shared / "turn", alone=alone):
+        yield
+
+
+@pytest.fixture(scope="session")
+def node(bot_image: Path, shared: Path) -> Iterator[Node]:
     """A real node with DNS, volumes and cert-manager, and with all images; no product yet.
 
-    The other worker builds the product's image while the node starts, which mostly waits.
+    Another worker builds the product's image while the node starts, which mostly waits.
     """
-    with running_node() as running:
+
+    def prepare(node: Node) -> None:
         for archive in (bot_image, product_image(), strategies_image()):
-            running.containerd.import_image(archive)
+            node.containerd.import_image(archive)
+
+    with shared_node(shared, prepare) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def untouched(node: Node) -> frozenset[str]:
+def untouched(node: Node, shared: Path) -> frozenset[str]:
     """The names of all objects of the cluster before anything was installed."""
-    return inventory(node)
+    return frozenset(
+        json.loads(made_once(shared, "inventory", lambda: json.dumps(sorted(inventory(node)))))
+    )
 
 
 @pytest.fixture(scope="session")
 def product(
-    node: Node, untouched: frozenset[str], tmp_path_factory: pytest.TempPathFactory
+    node: Node, untouched: frozenset[str], shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Installation:
     """The product as a user installs it: `kubectl apply -k config/default`."""
     installation = Installation(node, tmp_path_factory.mktemp("overlays"))
-    installation.install("default")
+
+    def install() -> str:
+        installation.install("default")
+        return "default"
+
+    made_once(shared, "installation", install)
     return installation
 
 

@@ -13,7 +13,7 @@ from installation import Installation
 from person import Object
 from tradingbot_node.host.netns import ENTER
 
-TABLE = "inet test-network-policy"
+FAMILY = "inet"
 
 
 @contextmanager
@@ -23,6 +23,7 @@ def enforced(policy: Object, pod: Object, product: Installation) -> Iterator[Non
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels
     assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
     address = pod["status"]["podIP"]
+    table = f"policy-{pod['metadata']['namespace']}"
     rules = [
         "ct state established,related accept",
         *_ingress(policy, address, product),
@@ -35,11 +36,11 @@ def enforced(policy: Object, pod: Object, product: Installation) -> Iterator[Non
         # To other pods, and to addresses of the node.
         for hook in ("forward", "input")
     )
-    _nft("-f", "-", stdin=f"table {TABLE} {{\n{chains}}}\n")
+    _nft("-f", "-", stdin=f"table {FAMILY} {table} {{\n{chains}}}\n")
     try:
         yield
     finally:
-        _nft("delete", "table", *TABLE.split())
+        _nft("delete", "table", FAMILY, table)
 
 
 def _ingress(policy: Object, address: str, product: Installation) -> Iterator[str]:

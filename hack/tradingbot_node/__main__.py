@@ -76,10 +76,10 @@ def _run(command: str, rest: list[str], progress: Progress) -> int:
 def _chosen(rest: list[str]) -> list[str]:
     """Return pytest's arguments: all tests of the node unless some are named.
 
-    All of them take two workers: one has the node, and the other one examines the image.
+    All of them take three workers, which share the node: they wait more than they compute.
     """
     if not rest:
-        return [TESTS, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+        return [TESTS, "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     named = any(not argument.startswith("-") and TESTS in argument for argument in rest)
     return rest if named else [TESTS, *rest]
 

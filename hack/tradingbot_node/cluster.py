@@ -157,17 +157,22 @@ class Node:
         return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
 
 
+def present_node(*, progress: Progress | None = None) -> Node:
+    """Return the machine's only node, whether it runs or not."""
+    return Node(
+        directory=DIRECTORY,
+        assets=find_assets(progress=progress),
+        binaries=find_binaries(progress=progress),
+        network_plugins=network_plugins(),
+    )
+
+
 @contextmanager
 def running_node(*, progress: Progress | None = None) -> Iterator[Node]:
     """Run a node with its add-ons. Nothing of it is left, even after a SIGKILL."""
     shown = progress or Progress()
     with leftovers.only_one(shown):
-        node = Node(
-            directory=DIRECTORY,
-            assets=find_assets(progress=shown),
-            binaries=find_binaries(progress=shown),
-            network_plugins=network_plugins(),
-        )
+        node = present_node(progress=shown)
         if os.environ.get(KEEP_VARIABLE):
             bring_up(node, shown)
             yield node
