@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +21,9 @@ from types import FrameType
 from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from werkzeug.test import run_wsgi_app
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tradingbot_registry.inventory.store import Changed
 from tradingbot_registry.refusals import RefusedError, UnavailableError
@@ -44,7 +43,7 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 20.0
 """How long a client may take for a body of at most `max_body` bytes."""
 WRITE_SECONDS = 30.0
-"""How long a client may take to read one part of an answer."""
+"""How long a client may take to read one part of an answer; then the connection is closed."""
 PART = 64 * 1024
 """Bytes of an answer that are written at once."""
 MAX_HEAD = 64 * 1024
@@ -59,6 +58,9 @@ MAX_WAITING = 1000
 """Requests that may wait for a change at once: a change makes all of them work."""
 
 HEALTH = "/healthz"
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+"""Headers of which a request with a body has one (RFC 9112, 6.3)."""
 
 _Message = dict[str, Any]
 
@@ -122,14 +124,17 @@ class Application:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         body = bytearray()
+        complete: bool | None = True
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                complete = await self._read(receive, body)
+            has_body = not _FRAMING.isdisjoint(name for name, _ in scope["headers"])
+            if has_body:
+                async with asyncio.timeout(BODY_SECONDS):
+                    complete = await self._read(receive, body)
             if complete is None:
                 return  # The client has gone.
             threads = self._health if scope["path"] == HEALTH else self._threads
             environ = wsgi_environ(scope, bytes(body))
-            answer = await self._answer(threads, environ, body, receive)
+            answer = await self._answer(threads, environ, body, receive, is_read=has_body)
             if answer is None:
                 return  # The client has gone.
             if not complete:
@@ -145,7 +150,13 @@ class Application:
         await _write(answer, send)
 
     async def _answer(
-        self, threads: ThreadPoolExecutor, environ: dict[str, Any], body: bytearray, receive: Any
+        self,
+        threads: ThreadPoolExecutor,
+        environ: dict[str, Any],
+        body: bytearray,
+        receive: Any,
+        *,
+        is_read: bool,
     ) -> Answer | None:
         """Run the application, and again after a change if it waits for one: without the body."""
         loop = asyncio.get_running_loop()
@@ -158,6 +169,8 @@ class Application:
         self._buffered -= len(body)
         body.clear()
         environ |= {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}
+        if not is_read:
+            await receive()  # The next message is then the end of the connection.
         if not await self._changes.wait(seen, poll, receive):
             return None
         return await loop.run_in_executor(threads, run, self._wsgi, environ)
@@ -187,32 +200,35 @@ class Application:
 
 
 async def _write(answer: Answer, send: Any) -> None:
-    """Write the answer. A client that does not read it in time loses the connection."""
-    messages: list[_Message] = [
-        {"type": "http.response.start", "status": answer.status, "headers": answer.head}
-    ]
-    starts = range(0, max(len(answer.body), 1), PART)
-    messages += [
-        {
-            "type": "http.response.body",
-            "body": answer.body[start : start + PART],
-            "more_body": start != starts[-1],
-        }
-        for start in starts
-    ]
-    for message in messages:
-        try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                await send(message)
-        except TimeoutError:
-            return  # uvicorn closes a connection whose answer is incomplete.
+    """Write the answer, a part when the client has read those before."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.head})
+    body, size = answer.body, len(answer.body)
+    for start in range(0, max(size, 1), PART):
+        part = body if size <= PART else body[start : start + PART]
+        more = start + PART < size
+        await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
 def run(wsgi: Any, environ: dict[str, Any]) -> Answer:
     """Run the application to the end, in this thread."""
+    begun: list[Any] = []
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info:
+            raise exc_info[1].with_traceback(exc_info[2])
+        begun[:] = status, headers
+        return written.append
+
+    written: list[bytes] = []
     try:
-        parts, status, headers = run_wsgi_app(wsgi, environ, buffered=True)
-        return Answer(int(status.split(" ", 1)[0]), list(headers), b"".join(parts))
+        parts = wsgi(environ, start)
+        try:
+            written += parts
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+        status, headers = begun
+        return Answer(int(status.split(" ", 1)[0]), headers, b"".join(written))
     except Exception:
         log.exception("request failed", extra={"path": environ["PATH_INFO"]})
         return problem_answer(DefectError())
@@ -255,20 +271,62 @@ def _path(scope: Any) -> str:
     return quote(unquote_to_bytes(scope["raw_path"]))
 
 
-class Connection(H11Protocol):
-    """A connection whose request line and headers must arrive in time, with problems as errors."""
+class _Flow(FlowControl):
+    """Reads on only when no request waits behind another one of its connection."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Collection[Any]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, or wait for the last request that has arrived."""
+        if not self._waiting:
+            super().resume_reading()
+
+
+_VERSIONS = frozenset({"1.0", "1.1"})
+_SMALLEST_CHUNK = 8
+"""Bytes of a body's byte that is alone in its chunk, and around it."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection with limits for slow clients, and with problems as errors.
+
+    The request line and headers must arrive in time, and an answer must be read in time. What the
+    parser lets pass and HTTP/1.1 forbids is refused here.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _write_deadline: asyncio.TimerHandle | None = None
+    _outside = 0
+    """Bytes outside the body since the last head or request was complete, less what may be around
+    its bytes in chunks."""
+    _is_in_head = True
+    _error: RefusedError | None = None
+    """Why nothing more is read. It is answered after the requests before."""
 
     def connection_made(self, transport: Any) -> None:
         """Start to wait for the first request."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Pass data on, and wait for the rest of an incomplete head."""
+        """Parse data, and wait for the rest of an incomplete head."""
+        if self._error is not None:
+            return
+        self._outside += len(data)
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        if self._error is not None:
+            return
+        if self._outside > MAX_HEAD:
+            self._refuse(
+                HTTPError(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    f"the request line and headers exceed {MAX_HEAD} bytes",
+                )
+            )
+        elif not self._is_in_head or self._is_answering:
             self._stop_waiting()
         elif self._deadline is None:
             self._await_head()
@@ -276,22 +334,78 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to wait."""
         self._stop_waiting()
+        self._stop_write_deadline()
         super().connection_lost(exc)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header. What follows a body is none: nobody before the registry has checked it."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin with the request, if it has one `Host`."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS or hosts > 1 or (version == "1.1" and not hosts):
+            raise ValueError("not HTTP/1.1")
+        super().on_headers_complete()
+        self._is_in_head = False
+        self._outside = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Note a part of the body."""
+        self._outside -= _SMALLEST_CHUNK * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        self._is_in_head = True
+        self._outside = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with what waits."""
+        super().on_response_complete()
+        if self._error is not None and not self._is_answering:
+            self._write_error(self._error)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Answer with a problem to what is not HTTP."""
-        cause = sys.exc_info()[1]
-        hint = HTTPStatus(getattr(cause, "error_status_hint", HTTPStatus.BAD_REQUEST))
-        # Not what h11 says: its message repeats the line, which may have a token.
-        error: RefusedError = MalformedError("the request is not valid HTTP/1.1")
-        if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            error = HTTPError(hint, f"the request line and headers exceed {MAX_HEAD} bytes")
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            answer = problem_answer(error)
-            reason = HTTPStatus(answer.status).phrase.encode()
-            head = h11.Response(status_code=answer.status, headers=answer.head, reason=reason)
-            for event in (head, h11.Data(data=answer.body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+        # Not what the parser says: its message may repeat a part of a token.
+        self._refuse(MalformedError("the request is not valid HTTP/1.1"))
+
+    def pause_writing(self) -> None:
+        """Start to wait for the client to read."""
+        super().pause_writing()
+        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop to wait for the client to read."""
+        self._stop_write_deadline()
+        super().resume_writing()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _is_reading_body(self) -> bool:
+        """Whether the request that is answered next is not complete."""
+        return not self._is_in_head and not self.pipeline and not self.cycle.response_started
+
+    def _refuse(self, error: RefusedError) -> None:
+        """Read no more, and answer with the error in its turn."""
+        self._error = error
+        self._stop_waiting()
+        if not self._is_answering or self._is_reading_body:
+            self._write_error(error)
+        elif not self._is_in_head:
+            self.transport.abort()  # The request will never be complete, and others are before it.
+
+    def _write_error(self, error: RefusedError) -> None:
+        answer = problem_answer(error)
+        lines = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % header for header in answer.head)]
+        self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
         self.transport.close()
 
     def _await_head(self) -> None:
@@ -301,6 +415,11 @@ class Connection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _stop_write_deadline(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
 
 
 class Server(uvicorn.Server):
@@ -349,7 +468,6 @@ def configured(
         proxy_headers=False,
         server_header=False,
         backlog=backlog,
-        h11_max_incomplete_event_size=MAX_HEAD,
         timeout_graceful_shutdown=drain_seconds,
         ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
     )
