@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
-from tradingbot_registry import wsgi_server
+from tradingbot_registry import http_connection, wsgi_server
+from tradingbot_registry.http_connection import Connection
 from tradingbot_registry.rest.long_poll import wait_for_change
-from tradingbot_registry.wsgi_server import Application, Connection, configured
+from tradingbot_registry.wsgi_server import Application, configured
 from uvicorn.server import ServerState
 
 MAX_BODY = 10
@@ -238,7 +239,7 @@ def test_what_is_not_http_is_refused_after_the_requests_before_it_are_answered()
 def test_a_client_that_does_not_read_its_answer_loses_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wsgi_server, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(http_connection, "WRITE_SECONDS", 0.01)
 
     def large(_: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         start("200 OK", [("Content-Length", "50000000")])
