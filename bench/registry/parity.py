@@ -86,7 +86,7 @@ def _walk(server: Server, query: str) -> tuple[list[Any], Any]:
         status, page, headers = ask(server, path)
         pagination = json.loads(headers["X-Pagination"])
         if cursor is None:
-            total = bounded(pagination.get("total"))
+            total = bounded(pagination)
         pages.append((status, page))
         cursor = pagination.get("next_cursor")
         if cursor is None:
@@ -94,9 +94,10 @@ def _walk(server: Server, query: str) -> tuple[list[Any], Any]:
     return pages, total
 
 
-def bounded(total: int | None) -> int:
-    """Return the total, or one more than is counted. A header without it means the same."""
-    return COUNTED + 1 if total is None else min(total, COUNTED + 1)
+def bounded(pagination: Mapping[str, Any]) -> int:
+    """Return the total, or one more than is counted, which each server says in its own way."""
+    total = pagination.get("total")
+    return COUNTED + 1 if total is None or pagination.get("more") else min(total, COUNTED + 1)
 
 
 def ask(server: Server, path: str, body: Any = None) -> tuple[int, Any, Message]:

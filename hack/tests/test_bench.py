@@ -16,6 +16,7 @@ from bench.common.targets import at_least, at_most, under
 from bench.registry import report
 from bench.registry.comparison import OPERATIONS
 from bench.registry.load import content_length
+from bench.registry.parity import COUNTED, bounded
 
 # It takes its time to end, and lets its benchmark get another signal meanwhile, as from `make`.
 SERVER = """
@@ -173,3 +174,9 @@ def test_a_quantile_is_one_of_the_values() -> None:
 def test_an_answer_without_a_length_has_no_body() -> None:
     assert content_length(b"HTTP/1.1 204 No Content\r\nServer: x") == 0
     assert content_length(b"HTTP/1.1 200 OK\r\nCONTENT-LENGTH: 12\r\nServer: x") == 12
+
+
+def test_a_total_beyond_what_is_counted_is_the_same_however_a_server_says_it() -> None:
+    as_registry, as_peer = {"total": COUNTED, "more": True}, {"total": COUNTED + 1}
+    assert bounded(as_registry) == bounded(as_peer) == bounded({}) == COUNTED + 1
+    assert bounded({"total": COUNTED, "more": False}) == bounded({"total": COUNTED}) == COUNTED

@@ -136,12 +136,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+CHUNKED = b"POST /api/v1/assets HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+
+
 @pytest.mark.parametrize(
     ("request_text", "status"),
     [
         (b"NONSENSE\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: elsewhere\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400),
+        (
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            400,
+        ),
+        (CHUNKED + b"Content-Length: 3\r\n\r\n0\r\n\r\n", 400),
+        (CHUNKED + b"\r\nno size\r\n", 400),
+        (CHUNKED + b"\r\n1;" + b"x" * 1_000_000, 431),
+        (CHUNKED + b"\r\n0\r\nX-Long: " + b"x" * 1_000_000, 431),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization hunter2\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 1_000_000, 431),
         (b"GET /" + b"x" * 1_000_000, 431),
@@ -157,6 +171,14 @@ def test_what_is_not_http_gets_a_problem(server: Server, request_text: bytes, st
     assert problem["detail"]
     assert "hunter2" not in problem["detail"]
     assert problem["request_id"]
+
+
+def test_what_follows_a_body_is_no_header(server: Server) -> None:
+    client = connected(server)
+    client.sendall(CHUNKED + b"\r\n0\r\nX-Request-ID: behind-the-body\r\n\r\n")
+    status, problem, _ = answer(client)
+    assert status == 415
+    assert problem["request_id"] != "behind-the-body"
 
 
 def test_a_long_query_is_read_whole(server: Server) -> None:

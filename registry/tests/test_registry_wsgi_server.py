@@ -3,14 +3,17 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
-from tradingbot_registry import wsgi_server
+from tradingbot_registry import http_connection, wsgi_server
+from tradingbot_registry.http_connection import Connection
 from tradingbot_registry.rest.long_poll import wait_for_change
-from tradingbot_registry.wsgi_server import Application
+from tradingbot_registry.wsgi_server import Application, configured
+from uvicorn.server import ServerState
 
 MAX_BODY = 10
 
@@ -23,7 +26,13 @@ SCOPE = {
     "scheme": "https",
     "server": ("127.0.0.1", 8090),
     "client": ("127.0.0.2", 4000),
-    "headers": [(b"host", b"h"), (b"x-a", b"1"), (b"x-a", b"2"), (b"x_a", b"3")],
+    "headers": [
+        (b"host", b"h"),
+        (b"x-a", b"1"),
+        (b"x-a", b"2"),
+        (b"x_a", b"3"),
+        (b"transfer-encoding", b"chunked"),
+    ],
 }
 
 
@@ -158,3 +167,90 @@ def test_waiting_requests_hold_no_body_and_have_a_limit(monkeypatch: pytest.Monk
         return found
 
     assert asyncio.run(two()) == [200, 503]
+
+
+@asynccontextmanager
+async def connected(app: Any) -> AsyncIterator[tuple[Connection, Any, Any]]:
+    """A connection of a server in this process, with its client's ends."""
+    application = Application(app, threads=1, max_body=MAX_BODY)
+    config = configured(application, tls=None, drain_seconds=1, backlog=1)
+    config.load()
+    begun: list[Connection] = []
+
+    def begin() -> Connection:
+        begun.append(Connection(config, ServerState(), {}))
+        return begun[0]
+
+    server = await asyncio.get_running_loop().create_server(begin, "127.0.0.1", 0)
+    async with server, asyncio.timeout(STUCK_SECONDS):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        while not begun:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        yield begun[0], reader, writer
+        writer.close()
+
+
+async def next_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """The status and the body of the next answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return int(head.split(b" ")[1]), await reader.readexactly(length)
+
+
+def numbered(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    body = environ["PATH_INFO"].encode()
+    start("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+def request_to(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: h\r\nX-Padding: {'x' * 1000}\r\n\r\n".encode()
+
+
+def test_requests_that_are_sent_together_are_answered_in_order_and_read_bit_by_bit() -> None:
+    paths = [f"/{number}" for number in range(1000)]
+    waiting: list[int] = []
+
+    async def ask() -> list[tuple[int, bytes]]:
+        def note(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            waiting.append(len(connection.pipeline))
+            return numbered(environ, start)
+
+        async with connected(note) as (connection, reader, writer):
+            writer.write(b"".join(map(request_to, paths)))
+            return [await next_answer(reader) for _ in paths]
+
+    assert asyncio.run(ask()) == [(200, path.encode()) for path in paths]
+    assert 0 < max(waiting) < len(paths) // 2
+
+
+def test_what_is_not_http_is_refused_after_the_requests_before_it_are_answered() -> None:
+    async def ask() -> tuple[list[tuple[int, bytes]], bytes]:
+        async with connected(numbered) as (_, reader, writer):
+            writer.write(request_to("/1") + request_to("/2") + b"NONSENSE\r\n\r\n")
+            answers = [await next_answer(reader) for _ in range(3)]
+            return answers, await reader.read()
+
+    (one, two, refusal), rest = asyncio.run(ask())
+    assert (one, two, rest) == ((200, b"/1"), (200, b"/2"), b"")
+    assert refusal[0] == json.loads(refusal[1])["status"] == 400
+
+
+def test_a_client_that_does_not_read_its_answer_loses_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_connection, "WRITE_SECONDS", 0.01)
+
+    def large(_: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        start("200 OK", [("Content-Length", "50000000")])
+        return [b"x" * 50_000_000]
+
+    async def ask() -> bool:
+        async with connected(large) as (connection, reader, writer):
+            reader._transport.pause_reading()
+            writer.write(request_to("/"))
+            while connection in connection.connections or connection.cycle is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            return bool(connection.cycle.response_complete)
+
+    assert not asyncio.run(ask())

@@ -60,6 +60,14 @@ def prepared_database(
     return database
 
 
+class _App(Flask):
+    """Flask without a look, a dozen times in each request, whether a function is a coroutine."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: no view and no hook is a coroutine."""
+        return func
+
+
 def create_app(
     database: Database,
     *,
@@ -73,7 +81,7 @@ def create_app(
     Without a gate there is no authentication, and only requests to a loopback name are answered: a
     web page with a DNS name that points at 127.0.0.1 must not reach the inventory.
     """
-    app = Flask(__name__, static_folder=None)
+    app = _App(__name__, static_folder=None)
     app.json = JsonText(app)
     app.config.update(_configuration(login=gate is not None))
     store = Store.on(database, clock, new_id, keep=keep)

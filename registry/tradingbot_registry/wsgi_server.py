@@ -8,47 +8,31 @@ answer, hold no thread, and all others are served.
 import asyncio
 import io
 import logging
-import secrets
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from types import FrameType
 from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from werkzeug.test import run_wsgi_app
 
+from tradingbot_registry.http_connection import Answer, Connection, problem_answer
 from tradingbot_registry.inventory.store import Changed
-from tradingbot_registry.refusals import RefusedError, UnavailableError
+from tradingbot_registry.refusals import UnavailableError
 from tradingbot_registry.rest.long_poll import KEY, Changes, LongPoll
-from tradingbot_registry.rest.problems import (
-    MEDIA_TYPE,
-    DefectError,
-    HTTPError,
-    MalformedError,
-    problem,
-)
+from tradingbot_registry.rest.problems import DefectError, HTTPError
 
 log = logging.getLogger(__name__)
 
-HEAD_SECONDS = 10.0
-"""How long a client may take for the request line and headers; then the connection is closed."""
 BODY_SECONDS = 20.0
 """How long a client may take for a body of at most `max_body` bytes."""
-WRITE_SECONDS = 30.0
-"""How long a client may take to read one part of an answer."""
 PART = 64 * 1024
 """Bytes of an answer that are written at once."""
-MAX_HEAD = 64 * 1024
-"""Bytes that the request line and headers may have."""
 MAX_DISCARDED = 16 * 1024 * 1024
 """Bytes beyond the limit of a body that are still read. A client that sends while its connection is
 closed may never see the answer.
@@ -60,36 +44,8 @@ MAX_WAITING = 1000
 
 HEALTH = "/healthz"
 
-_Message = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete answer."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    @property
-    def head(self) -> list[tuple[bytes, bytes]]:
-        """The headers as ASGI has them."""
-        return [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers]
-
-
-def problem_answer(error: RefusedError, *, path: str = "") -> Answer:
-    """Return the answer for an error that the application does not see; it ends the connection."""
-    request_id = secrets.token_hex(8)
-    answer = problem(error)
-    body = answer.document(instance=path, request_id=request_id)
-    headers = {
-        **answer.headers,
-        "Content-Type": MEDIA_TYPE,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        "X-Request-ID": request_id,
-    }
-    return Answer(answer.kind.status, list(headers.items()), body)
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+"""Headers of which a request with a body has one (RFC 9112, 6.3)."""
 
 
 class Application:
@@ -122,14 +78,17 @@ class Application:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         body = bytearray()
+        complete: bool | None = True
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                complete = await self._read(receive, body)
+            has_body = not _FRAMING.isdisjoint(name for name, _ in scope["headers"])
+            if has_body:
+                async with asyncio.timeout(BODY_SECONDS):
+                    complete = await self._read(receive, body)
             if complete is None:
                 return  # The client has gone.
             threads = self._health if scope["path"] == HEALTH else self._threads
             environ = wsgi_environ(scope, bytes(body))
-            answer = await self._answer(threads, environ, body, receive)
+            answer = await self._answer(threads, environ, body, receive, is_read=has_body)
             if answer is None:
                 return  # The client has gone.
             if not complete:
@@ -145,7 +104,13 @@ class Application:
         await _write(answer, send)
 
     async def _answer(
-        self, threads: ThreadPoolExecutor, environ: dict[str, Any], body: bytearray, receive: Any
+        self,
+        threads: ThreadPoolExecutor,
+        environ: dict[str, Any],
+        body: bytearray,
+        receive: Any,
+        *,
+        is_read: bool,
     ) -> Answer | None:
         """Run the application, and again after a change if it waits for one: without the body."""
         loop = asyncio.get_running_loop()
@@ -158,6 +123,8 @@ class Application:
         self._buffered -= len(body)
         body.clear()
         environ |= {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}
+        if not is_read:
+            await receive()  # The next message is then the end of the connection.
         if not await self._changes.wait(seen, poll, receive):
             return None
         return await loop.run_in_executor(threads, run, self._wsgi, environ)
@@ -187,32 +154,35 @@ class Application:
 
 
 async def _write(answer: Answer, send: Any) -> None:
-    """Write the answer. A client that does not read it in time loses the connection."""
-    messages: list[_Message] = [
-        {"type": "http.response.start", "status": answer.status, "headers": answer.head}
-    ]
-    starts = range(0, max(len(answer.body), 1), PART)
-    messages += [
-        {
-            "type": "http.response.body",
-            "body": answer.body[start : start + PART],
-            "more_body": start != starts[-1],
-        }
-        for start in starts
-    ]
-    for message in messages:
-        try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                await send(message)
-        except TimeoutError:
-            return  # uvicorn closes a connection whose answer is incomplete.
+    """Write the answer, a part when the client has read those before."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.head})
+    body, size = answer.body, len(answer.body)
+    for start in range(0, max(size, 1), PART):
+        part = body if size <= PART else body[start : start + PART]
+        more = start + PART < size
+        await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
 def run(wsgi: Any, environ: dict[str, Any]) -> Answer:
     """Run the application to the end, in this thread."""
+    begun: list[Any] = []
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info:
+            raise exc_info[1].with_traceback(exc_info[2])
+        begun[:] = status, headers
+        return written.append
+
+    written: list[bytes] = []
     try:
-        parts, status, headers = run_wsgi_app(wsgi, environ, buffered=True)
-        return Answer(int(status.split(" ", 1)[0]), list(headers), b"".join(parts))
+        parts = wsgi(environ, start)
+        try:
+            written += parts
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+        status, headers = begun
+        return Answer(int(status.split(" ", 1)[0]), headers, b"".join(written))
     except Exception:
         log.exception("request failed", extra={"path": environ["PATH_INFO"]})
         return problem_answer(DefectError())
@@ -253,54 +223,6 @@ def wsgi_environ(scope: Any, body: bytes) -> dict[str, Any]:
 
 def _path(scope: Any) -> str:
     return quote(unquote_to_bytes(scope["raw_path"]))
-
-
-class Connection(H11Protocol):
-    """A connection whose request line and headers must arrive in time, with problems as errors."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Start to wait for the first request."""
-        super().connection_made(transport)
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        """Pass data on, and wait for the rest of an incomplete head."""
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
-        elif self._deadline is None:
-            self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to wait."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Answer with a problem to what is not HTTP."""
-        cause = sys.exc_info()[1]
-        hint = HTTPStatus(getattr(cause, "error_status_hint", HTTPStatus.BAD_REQUEST))
-        # Not what h11 says: its message repeats the line, which may have a token.
-        error: RefusedError = MalformedError("the request is not valid HTTP/1.1")
-        if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            error = HTTPError(hint, f"the request line and headers exceed {MAX_HEAD} bytes")
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            answer = problem_answer(error)
-            reason = HTTPStatus(answer.status).phrase.encode()
-            head = h11.Response(status_code=answer.status, headers=answer.head, reason=reason)
-            for event in (head, h11.Data(data=answer.body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-    def _await_head(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class Server(uvicorn.Server):
@@ -349,7 +271,6 @@ def configured(
         proxy_headers=False,
         server_header=False,
         backlog=backlog,
-        h11_max_incomplete_event_size=MAX_HEAD,
         timeout_graceful_shutdown=drain_seconds,
         ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
     )

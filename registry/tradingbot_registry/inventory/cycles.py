@@ -14,7 +14,7 @@ from tradingbot_registry.inventory.graph import (
     Some,
     batched,
     edges_from,
-    reached_from,
+    is_below_itself,
     references_to,
 )
 from tradingbot_registry.storage.engine import Database
@@ -36,12 +36,11 @@ def cycle_through(db: Database, seq: int) -> Some | None:
     The total is the number of its edges. To be called inside the transaction that wrote the edges:
     each new edge of a write begins or ends at the written asset, so a new cycle passes through it.
     """
-    if not Dependency.select().where(Dependency.dst == seq).exists(db):
+    if not db.query("SELECT 1 FROM dependency WHERE dst = ? LIMIT 1", seq):
         return None  # No edge leads to the asset, as for most new assets: there is no cycle.
-    reach = reached_from([seq], Direction.DEPENDENCIES)
-    if not reach.select_from(reach.c.seq).where(reach.c.seq == seq).exists(db):
+    if not is_below_itself(db, seq):
         return None
-    way = _shortest_way_back(seq, edges_from(db, [seq], reach, Direction.DEPENDENCIES))
+    way = _shortest_way_back(seq, edges_from(db, [seq], Direction.DEPENDENCIES))
     listed = way[:MAX_CYCLE]
     references = references_to(db, set(listed))
     return Some(tuple(references[step] for step in listed), len(way) - 1)
@@ -104,8 +103,7 @@ def _below(db: Database, seqs: Collection[int]) -> Adjacency:
     """Return the edges of these assets and of all that can be reached from them."""
     ends: dict[int, Sequence[int]] = {}
     for part in batched(seqs):
-        reached = reached_from(part, Direction.DEPENDENCIES)
-        ends |= edges_from(db, part, reached, Direction.DEPENDENCIES)
+        ends |= edges_from(db, part, Direction.DEPENDENCIES)
     return ends
 
 

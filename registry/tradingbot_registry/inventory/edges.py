@@ -1,17 +1,16 @@
 """The edges of the dependency graph, resolved and pending. All functions run inside a write."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import peewee
 
-from tradingbot_registry.inventory.record import Record
+from tradingbot_registry.inventory.record import Record, id_text
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
-    Asset,
     Dependency,
     PendingDependency,
     insert_rows,
@@ -27,6 +26,9 @@ class Targets:
     pending: frozenset[str]
 
 
+NONE = Targets(frozenset(), frozenset())
+
+
 def find(db: Database, depends_on: Sequence[str], *, src: int) -> Targets:
     """Resolve asset ids and external references into dependencies of `src`.
 
@@ -34,31 +36,31 @@ def find(db: Database, depends_on: Sequence[str], *, src: int) -> Targets:
     its owner must not make each later write of `src` fail. Raises InvalidError for any other
     unknown id: the registry assigns ids, so no asset can appear under it later.
     """
-    ids = {entry: UUID(entry) for entry in depends_on if "/" not in entry}
+    ids = {entry: UUID(entry).hex for entry in depends_on if "/" not in entry}
     refs = {entry for entry in depends_on if "/" in entry}
-    by_id = {
-        row.id: row.seq
-        for row in Asset.select(Asset.seq, Asset.id).where(Asset.id << [*ids.values()]).execute(db)
-    }
-    by_ref = {
-        row.external_ref: row.seq
-        for row in Asset.select(Asset.seq, Asset.external_ref)
-        .where(Asset.external_ref << [*refs])
-        .execute(db)
-    }
+    by_id = {UUID(id_text(key)).hex: seq for key, seq in _seqs(db, "id", ids.values())}
+    by_ref = dict(_seqs(db, "external_ref", refs))
     missing = {entry for entry, found in ids.items() if found not in by_id}
     gone = _gone(db, src) if missing else {}
     unknown = [
         Complaint(pointer("dependsOn", index), "no asset has this id")
         for index, entry in enumerate(depends_on)
-        if entry in missing and str(ids[entry]) not in gone
+        if entry in missing and id_text(ids[entry]) not in gone
     ]
     if unknown:
         raise InvalidError(unknown)
     return Targets(
         resolved=frozenset(by_id.values()) | frozenset(by_ref.values()),
-        pending=frozenset(refs - by_ref.keys()) | {gone[str(ids[entry])] for entry in missing},
+        pending=frozenset(refs - by_ref.keys()) | {gone[id_text(ids[entry])] for entry in missing},
     )
+
+
+def _seqs(db: Database, column: str, values: Collection[str]) -> list[tuple[Any, ...]]:
+    """Return these values of the column, each with the `seq` of its asset."""
+    if not values:
+        return []
+    places = ", ".join("?" * len(values))
+    return db.query(f"SELECT {column}, seq FROM asset WHERE {column} IN ({places})", *values)  # noqa: S608
 
 
 def _gone(db: Database, src: int) -> dict[str, str]:
@@ -84,9 +86,18 @@ def differ(db: Database, seq: int, depends_on: Sequence[str]) -> bool:
     return find(db, depends_on, src=seq) != current(db, seq)
 
 
+def add(db: Database, seq: int, depends_on: Sequence[str]) -> None:
+    """Give the asset, which has none, its dependencies. Cycles are checked afterwards."""
+    if depends_on:
+        _change(db, seq, NONE, find(db, depends_on, src=seq))
+
+
 def replace(db: Database, seq: int, depends_on: Sequence[str]) -> None:
     """Replace the dependencies of the asset by `depends_on`. Cycles are checked afterwards."""
-    new, old = find(db, depends_on, src=seq), current(db, seq)
+    _change(db, seq, current(db, seq), find(db, depends_on, src=seq))
+
+
+def _change(db: Database, seq: int, old: Targets, new: Targets) -> None:
     gone, dropped = old.resolved - new.resolved, old.pending - new.pending
     if gone:
         db.query("DELETE FROM dependency WHERE src = ? AND dst IN ??", seq, list(gone))

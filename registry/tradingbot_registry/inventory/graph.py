@@ -18,7 +18,7 @@ import peewee
 from tradingbot_api.asset import AssetStatus
 
 from tradingbot_registry.inventory.effective import UNHEALTHY
-from tradingbot_registry.inventory.record import Record
+from tradingbot_registry.inventory.record import Record, id_text
 from tradingbot_registry.refusals import Reference
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
@@ -172,8 +172,7 @@ def depths_below(db: Database, seq: int, wanted: Walk) -> dict[int, int]:
     """Return the distance of each asset within `max_depth` steps."""
     limit = wanted.max_depth
     if limit is None or limit > FEW_STEPS:
-        reach = reached_from([seq], wanted.direction)
-        depths = _depths(seq, edges_from(db, [seq], reach, wanted.direction))
+        depths = _depths(seq, edges_from(db, [seq], wanted.direction))
         return {end: depth for end, depth in depths.items() if limit is None or depth <= limit}
     # Of a few steps, not everything that can be reached is asked for.
     start, end = wanted.direction.start, wanted.direction.end
@@ -215,27 +214,40 @@ def batched(values: Iterable[T]) -> Iterator[list[T]]:
         yield part
 
 
-def reached_from(seqs: Sequence[int], direction: Direction) -> Any:
-    """Return a common table expression of all assets that can be reached from `seqs`."""
-    first = (
-        Dependency.select(direction.end.alias("seq"))
-        .where(direction.start.in_(list(seqs)))
-        .cte("reach", recursive=True, columns=("seq",))
+def _below(start: str, end: str, wanted: str) -> str:
+    """Return the statement for what can be reached from some assets; `d` is an edge from there."""
+    return (
+        f"WITH RECURSIVE reach(seq) AS (SELECT {end} FROM dependency WHERE {start} IN ??"  # noqa: S608
+        f" UNION SELECT d.{end} FROM reach CROSS JOIN dependency d WHERE d.{start} = reach.seq)"
+        f" {wanted}"
     )
-    step = Dependency.select(direction.end).join(first, on=(direction.start == first.c.seq))
-    return first.union(step)
 
 
-def edges_from(db: Database, seqs: Sequence[int], reach: Any, direction: Direction) -> Adjacency:
+def _edges_below(start: str, end: str) -> str:
+    further = f"SELECT d.{start}, d.{end} FROM reach CROSS JOIN dependency d"  # noqa: S608
+    return _below(start, end, f"{further} WHERE d.{start} = reach.seq")
+
+
+_ENDS = {Direction.DEPENDENCIES: ("src", "dst"), Direction.DEPENDENTS: ("dst", "src")}
+_FIRST_EDGES = {
+    direction: f"SELECT {start}, {end} FROM dependency WHERE {start} IN ??"  # noqa: S608
+    for direction, (start, end) in _ENDS.items()
+}
+_FURTHER_EDGES = {direction: _edges_below(*ends) for direction, ends in _ENDS.items()}
+_IS_BELOW_ITSELF = _below("src", "dst", "SELECT 1 FROM reach WHERE seq = ? LIMIT 1")
+
+
+def is_below_itself(db: Database, seq: int) -> bool:
+    """Whether the asset depends on itself."""
+    return bool(db.query(_IS_BELOW_ITSELF, [seq], seq))
+
+
+def edges_from(db: Database, seqs: Sequence[int], direction: Direction) -> Adjacency:
     """Return the edges from `seqs` and from all assets that can be reached from them."""
-    edges = Dependency.select(direction.start, direction.end)
-    further = edges.join(reach, on=(direction.start == reach.c.seq)).with_cte(reach)
     ends: dict[int, list[int]] = {}
-    for start, end in (
-        *rows(db, edges.where(direction.start.in_(list(seqs)))),
-        *rows(db, further),
-    ):
-        ends.setdefault(start, []).append(end)
+    for edges in (_FIRST_EDGES, _FURTHER_EDGES):
+        for start, end in db.query(edges[direction], list(seqs)):
+            ends.setdefault(start, []).append(end)
     return ends
 
 
@@ -312,13 +324,12 @@ def _oldest_below(
     return {seq: first[seq] for seq in origins}
 
 
+_REFERENCES = "SELECT seq, id, name, type, status, external_ref FROM asset WHERE seq IN ??"
+
+
 def references_to(db: Database, seqs: Iterable[int]) -> dict[int, Reference]:
     """Return the assets as other assets refer to them, by `seq`."""
-    query = Asset.select(
-        Asset.seq, Asset.id, Asset.name, Asset.type, Asset.status, Asset.external_ref
-    )
     return {
-        asset.seq: reference(asset)
-        for part in batched(seqs)
-        for asset in query.where(Asset.seq.in_(part)).execute(db)
+        seq: Reference(id_text(key), *others)
+        for seq, key, *others in db.query(_REFERENCES, list(seqs))
     }

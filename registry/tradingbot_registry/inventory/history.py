@@ -20,6 +20,7 @@ from tradingbot_api.asset import AssetType, config_problems
 from tradingbot_registry.inventory.graph import batched
 from tradingbot_registry.inventory.record import Record, same_json
 from tradingbot_registry.refusals import Complaint, HistoryGoneError, InvalidError
+from tradingbot_registry.rfc3339 import text_of
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import (
     Asset,
@@ -27,6 +28,7 @@ from tradingbot_registry.storage.models import (
     Dependency,
     PendingDependency,
     in_namespaces,
+    insert_row,
     rows,
 )
 
@@ -199,9 +201,11 @@ def prune(db: Database, before: datetime) -> None:
 
     The newest one stays, whatever its time: it has the number that followers are at.
     """
-    oldest = Change.select(Change.seq, Change.at).order_by(Change.seq)
-    if not any(at < before for _, at in rows(db, oldest.limit(1))):
+    # Of most writes, this is all.
+    first = db.query("SELECT at FROM change ORDER BY seq LIMIT 1")
+    if not first or first[0][0] >= text_of(before):
         return
+    oldest = Change.select(Change.seq, Change.at).order_by(Change.seq)
     *found, _ = rows(db, oldest.limit(PRUNED_AT_ONCE + 1))
     old = [seq for seq, _ in takewhile(lambda entry: entry[1] < before, found)]
     if old:
@@ -230,18 +234,19 @@ def _add(
     before: Any,
     after: Any,
 ) -> None:
-    Change.insert(
-        asset_id=asset.id,
-        name=asset.name,
-        external_ref=asset.external_ref,
-        version=asset.version,
-        action=action,
-        actor=origin.actor,
-        request_id=origin.request_id,
-        at=now,
-        before=before,
-        after=after,
-    ).execute(db)
+    entry = {
+        "asset_id": asset.id,
+        "name": asset.name,
+        "external_ref": asset.external_ref,
+        "version": asset.version,
+        "action": action,
+        "actor": origin.actor,
+        "request_id": origin.request_id,
+        "at": now,
+        "before": before,
+        "after": after,
+    }
+    insert_row(db, Change, entry)
 
 
 def _fields(asset: Record) -> dict[str, Any]:

@@ -10,6 +10,12 @@ from tradingbot_registry.refusals import DependentsError, NotReadyError, Transit
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.models import PendingDependency, rows
 
+_UNREADY = (
+    "SELECT 1 FROM pending_dependency WHERE src = ? UNION ALL"
+    " SELECT 1 FROM dependency JOIN asset ON asset.seq = dependency.dst"
+    " WHERE dependency.src = ? AND asset.status = ? LIMIT 1"
+)
+
 
 def check_step(old: AssetStatus, new: AssetStatus) -> None:
     """Raise TransitionError unless the lifecycle allows the transition."""
@@ -19,6 +25,8 @@ def check_step(old: AssetStatus, new: AssetStatus) -> None:
 
 def check_ready(db: Database, seq: int) -> None:
     """Raise NotReadyError unless all dependencies of the asset exist and are past Draft."""
+    if not db.query(_UNREADY, seq, seq, AssetStatus.DRAFT):
+        return
     query = PendingDependency.select(PendingDependency.ref).where(PendingDependency.src == seq)
     unresolved = [ref for (ref,) in rows(db, query.order_by(PendingDependency.ref))]
     drafts = neighbours(db, seq, Direction.DEPENDENCIES, status=AssetStatus.DRAFT)

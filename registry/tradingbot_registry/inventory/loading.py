@@ -13,12 +13,17 @@ from uuid import UUID
 import orjson
 
 from tradingbot_registry.inventory.graph import Causes, causes
-from tradingbot_registry.inventory.record import EffectiveStatus, ExternalRef, Record, SecretRef
+from tradingbot_registry.inventory.record import (
+    EffectiveStatus,
+    ExternalRef,
+    Record,
+    SecretRef,
+    id_text,
+)
 from tradingbot_registry.refusals import AssetNotFoundError
 from tradingbot_registry.storage.engine import Database
 
 NO_CAUSES = Causes()
-HEX_DIGITS = 32
 MAY_HAVE_CAUSES = frozenset({EffectiveStatus.FAILED, EffectiveStatus.DEGRADED})
 
 _TAGS = "asset_tag JOIN tag ON tag.id = asset_tag.tag WHERE asset_tag.asset = asset.seq"
@@ -100,13 +105,6 @@ def _record(row: tuple[Any, ...], found: Causes) -> Record:
         caused_by=found.listed,
         more_causes=found.more,
     )
-
-
-def id_text(value: str | UUID) -> str:
-    """Return an id as texts have it. SQLite stores it without dashes."""
-    if isinstance(value, UUID) or len(value) != HEX_DIGITS:
-        return str(value)
-    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"
 
 
 def texts(collected: str | list[Any] | None) -> tuple[Any, ...]:

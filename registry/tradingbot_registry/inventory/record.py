@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
+from uuid import UUID
 
 from tradingbot_api.asset import AssetStatus, AssetType
 
@@ -15,6 +16,8 @@ from tradingbot_registry.refusals import Reference
 MARK_DIGITS = 12
 
 MAX_NAME = 253
+
+HEX_DIGITS = 32
 
 JOINERS = "\u200c\u200d"
 """Without them, words of Persian, Hindi and other languages, and many emoji, can't be written."""
@@ -145,6 +148,13 @@ def seen_from(asset: Record, namespaces: Collection[str]) -> Record:
     seen = tuple(c for c in asset.caused_by if namespace_of(c.external_ref) in namespaces)
     more = asset.more_causes or len(seen) < len(asset.caused_by)
     return replace(asset, caused_by=seen, more_causes=more)
+
+
+def id_text(value: str | UUID) -> str:
+    """Return an id as texts have it. SQLite stores it without dashes."""
+    if isinstance(value, UUID) or len(value) != HEX_DIGITS:
+        return str(value)
+    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"
 
 
 def same_json(one: object, other: object) -> bool:

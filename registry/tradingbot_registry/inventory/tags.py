@@ -1,5 +1,7 @@
 """Tags of an asset. All functions run inside a write."""
 
+from collections.abc import Collection
+
 from tradingbot_registry.storage.engine import Database
 
 _CARRIED = (
@@ -12,6 +14,20 @@ _DROP_UNUSED = (
 )
 
 
+def add(db: Database, seq: int, names: Collection[str]) -> None:
+    """Give the asset tags that it does not have."""
+    if not names:
+        return
+    listed, places = sorted(names), ", ".join("?" * len(names))
+    values = ", ".join(["(?)"] * len(names))
+    db.query(f"INSERT INTO tag (name) VALUES {values} ON CONFLICT DO NOTHING", *listed)  # noqa: S608
+    db.query(
+        f"INSERT INTO asset_tag (asset, tag) SELECT ?, id FROM tag WHERE name IN ({places})",  # noqa: S608
+        seq,
+        *listed,
+    )
+
+
 def replace(db: Database, seq: int, wanted: frozenset[str]) -> None:
     """Replace the asset's tags by `wanted`, and delete tags that no asset has any more."""
     old = dict(db.query(_CARRIED, seq))
@@ -19,8 +35,4 @@ def replace(db: Database, seq: int, wanted: frozenset[str]) -> None:
     if gone:
         db.query("DELETE FROM asset_tag WHERE asset = ? AND tag IN ??", seq, gone)
         db.query(_DROP_UNUSED, gone)
-    for name in sorted(wanted - old.keys()):
-        db.query("INSERT INTO tag (name) VALUES (?) ON CONFLICT DO NOTHING", name)
-        db.query(
-            "INSERT INTO asset_tag (asset, tag) SELECT ?, id FROM tag WHERE name = ?", seq, name
-        )
+    add(db, seq, wanted - old.keys())

@@ -42,7 +42,7 @@ from tradingbot_registry.refusals import (
 from tradingbot_registry.storage.database import snapshot, write
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.folding import search_text
-from tradingbot_registry.storage.models import Asset, rows
+from tradingbot_registry.storage.models import Asset, insert_row, rows, update_row
 
 T = TypeVar("T")
 
@@ -228,23 +228,22 @@ class Writes:
 
     def _insert(self, wanted: Wanted, ref: ExternalRef | None, asset_id: UUID) -> Record:
         db = self.database
-        if ref is not None and rows(
-            db, Asset.select(Asset.seq).where(Asset.external_ref == str(ref))
-        ):
+        if ref is not None and db.query("SELECT 1 FROM asset WHERE external_ref = ?", str(ref)):
             raise StaleError
         now = self.clock()
-        seq = Asset.insert(
-            id=asset_id,
-            status=wanted.status or AssetStatus.DRAFT,
-            effective_status=wanted.status or AssetStatus.DRAFT,
-            external_ref=ref and str(ref),
-            version=1,
-            created_at=now,
-            updated_at=now,
+        row = {
+            "id": asset_id,
+            "status": wanted.status or AssetStatus.DRAFT,
+            "effective_status": wanted.status or AssetStatus.DRAFT,
+            "external_ref": ref and str(ref),
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
             **_columns(wanted, description=wanted.description or ""),
-        ).execute(db)
-        tags.replace(db, seq, wanted.tags or frozenset())
-        edges.replace(db, seq, wanted.depends_on)
+        }
+        seq = insert_row(db, Asset, row)
+        tags.add(db, seq, wanted.tags or frozenset())
+        edges.add(db, seq, wanted.depends_on)
         effective.settle(db, [seq])
         new = self._record(asset_id)
         history.created(db, new, self.origin, now)
@@ -289,17 +288,12 @@ class Writes:
 
     def _write_row(self, before: Record, wanted: Wanted, now: datetime) -> None:
         description = before.description if wanted.description is None else wanted.description
-        written = (
-            Asset.update(
-                version=Asset.version + 1,
-                updated_at=now,
-                status=wanted.status or before.status,
-                **_columns(wanted, description=description),
-            )
-            .where((Asset.seq == before.seq) & (Asset.version == before.version))
-            .execute(self.database)
-        )
-        if written != 1:
+        row = {
+            "updated_at": now,
+            "status": wanted.status or before.status,
+            **_columns(wanted, description=description),
+        }
+        if not update_row(self.database, Asset, row, seq=before.seq, version=before.version):
             raise StaleError
 
     def _delete(self, asset: Record, deletion: Deletion) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import marshmallow as ma
@@ -136,10 +137,32 @@ def messages_of(error: ma.ValidationError) -> Mapping[str, Any]:
     return messages
 
 
+KEPT_QUERIES = 1000
+"""Queries whose parameters are kept, since clients repeat them."""
+MAX_KEPT_QUERY = 1000
+"""Bytes of a query that is kept."""
+
+
 class ProblemParser(FlaskParser):
     """webargs' parser with this API's rules for the query, and its errors."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {"query": ma.RAISE}  # noqa: RUF012
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._known_query = lru_cache(KEPT_QUERIES)(self._read_query)
+
+    def parse(self, argmap: Any, req: Any = None, *, location: Any = None, **options: Any) -> Any:
+        """Return the validated values. Those of a query depend on its text alone."""
+        if location != "query":
+            return super().parse(argmap, req, location=location, **options)
+        text = self.get_default_request().query_string
+        read = self._known_query if len(text) <= MAX_KEPT_QUERY else self._read_query
+        values = read(argmap, text)
+        return dict(values) if isinstance(values, dict) else values
+
+    def _read_query(self, schema: ma.Schema, _: bytes) -> Any:
+        return super().parse(schema, location="query")
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
         """Return the query, refusing a parameter for one value that is there twice, and NUL."""

@@ -1,16 +1,20 @@
 """Headers that lead from one page to the next."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote, urlencode
 
-from flask import request, url_for
+from flask import request
 
 from tradingbot_registry.inventory.filters import MANY, Listing
 from tradingbot_registry.inventory.graph import Walk, WalkPage
 from tradingbot_registry.inventory.listing import Page
 from tradingbot_registry.rest.cursor import encode
+
+SAFE = "!$'()*,/:;?@"
+"""Characters that a query may have as they are (RFC 3986), except `+`, `&` and `=`."""
 
 
 def _headers(summary: str, example: Mapping[str, Any], links: str) -> dict[str, Any]:
@@ -91,11 +95,15 @@ def _paged(summary: Mapping[str, Any], links: Mapping[str, dict[str, Any]]) -> d
     headers = {"X-Pagination": json.dumps(summary)}
     if links:
         headers["Link"] = ", ".join(
-            f'<{_url(place)}>; rel="{relation}"' for relation, place in links.items()
+            f'<{url}>; rel="{relation}"'
+            for relation, url in zip(links, _urls(links.values()), strict=True)
         )
     return headers
 
 
-def _url(place: Mapping[str, Any]) -> str:
-    arguments: dict[str, Any] = {**request.args.to_dict(flat=False), **(request.view_args or {})}
-    return url_for(request.endpoint or "", **{**arguments, **place})
+def _urls(places: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the URL of this request with another place, of which it has one at most."""
+    query = [pair for pair in request.args.items(multi=True) if pair[0] not in {"page", "cursor"}]
+    base = f"{quote(request.path)}?{urlencode(query, safe=SAFE)}{'&' if query else ''}"
+    for place in places:
+        yield base + urlencode(place)

@@ -5,6 +5,7 @@ a newer rule would refuse can still be changed elsewhere.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import marshmallow as ma
@@ -25,16 +26,19 @@ from tradingbot_registry.rest.requests import (
 FREE_TEXT = ("description", "config")
 """Fields whose texts no pattern limits."""
 
+_CREATE, _REPLACE, _UPSERT = CreateSchema(), ReplaceSchema(), UpsertSchema()
+# Once: an instance copies all fields of its class.
+
 
 def created(document: Any) -> Wanted:
     """Read a new asset of users. Raises InvalidError."""
     settled = {"managedBy": ManagedBy.USER, "externalRef": None}
-    return _read(CreateSchema(), document, settled=settled, before=None)
+    return _read(_CREATE, document, settled=settled, before=None)
 
 
 def replaced(document: Any, before: Record) -> Wanted:
     """Read a whole asset as users want it. Raises InvalidError."""
-    return _read(ReplaceSchema(), document, settled=_shown(before), before=before)
+    return _read(_REPLACE, document, settled=_shown(before), before=before)
 
 
 def patched(patch: Any, before: Record) -> Wanted:
@@ -45,7 +49,7 @@ def patched(patch: Any, before: Record) -> Wanted:
 def upserted(document: Any, ref: str, before: Record | None) -> Wanted:
     """Read an asset as its owner wants it. Raises InvalidError."""
     settled = {**({} if before is None else {"id": before.id}), "externalRef": ref}
-    return _read(UpsertSchema(), document, settled=settled, before=before)
+    return _read(_UPSERT, document, settled=settled, before=before)
 
 
 def _shown(asset: Record) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def _read(
                 del given[key]
         if "managed_by" not in schema.load_fields:
             kept["managed_by"] = typed["managed_by"]
+    schema = copy(schema)  # which shares the fields
     schema.kept = kept
     found += [Complaint(pointer(key), NUL_REFUSED) for key in FREE_TEXT if _has_nul(given.get(key))]
     return _loaded(schema, given, found, partial=tuple(kept))

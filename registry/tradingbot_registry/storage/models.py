@@ -10,13 +10,14 @@ ForeignKeyField would query rows of other tables implicitly.
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Any
 
 import peewee
 
 from tradingbot_registry.rfc3339 import text_of
+from tradingbot_registry.storage.engine import Database
 
 
 class TimestampField(peewee.TextField):
@@ -150,21 +151,63 @@ def rows(db: peewee.Database, query: Any) -> list[tuple[Any, ...]]:
     return list(query.tuples().execute(db))
 
 
-def insert_rows(db: peewee.Database, model: Any, items: Sequence[Mapping[str, Any]]) -> None:
+def insert_row(db: Database, model: Any, item: Mapping[str, Any]) -> int:
+    """Insert a row, and return its `seq`.
+
+    The statement is a constant: `insert` takes longer to write it than the database to execute it.
+    """
+    ((seq,),) = db.query(
+        f"{_insertion(model, tuple(item))} RETURNING seq",
+        *_stored(model, item),
+    )
+    return int(seq)
+
+
+def update_row(
+    db: Database, model: Any, item: Mapping[str, Any], *, seq: int, version: int
+) -> bool:
+    """Write the row as its next version. Returns whether it had this version."""
+    updated = db.query(
+        _update(model, tuple(item)), *_stored(model, item), version + 1, seq, version
+    )
+    return bool(updated)
+
+
+def insert_rows(db: Database, model: Any, items: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows with the same columns, in one statement that the driver repeats.
 
     `insert_many` writes the statement again for each set of rows, which takes most of its time.
     """
     if not items:
         return
-    columns = [model._meta.fields[name] for name in items[0]]  # noqa: SLF001
-    table = model._meta.table_name  # noqa: SLF001
-    names = ", ".join(f'"{column.column_name}"' for column in columns)
-    places = ", ".join([db.param] * len(columns))
+    columns = [_field(model, name) for name in items[0]]
     values = [[column.db_value(item[column.name]) for column in columns] for item in items]
-    statement = f'INSERT INTO "{table}" ({names}) VALUES ({places})'  # noqa: S608
+    statement = _insertion(model, tuple(items[0])).replace("?", db.param)
     with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
         db.cursor().executemany(statement, values)  # type: ignore[no-untyped-call]
+
+
+@cache
+def _insertion(model: Any, names: tuple[str, ...]) -> str:
+    columns = ", ".join(f'"{_field(model, name).column_name}"' for name in names)
+    places = ", ".join("?" * len(names))
+    return f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({places})'  # noqa: S608, SLF001
+
+
+@cache
+def _update(model: Any, names: tuple[str, ...]) -> str:
+    columns = [_field(model, name).column_name for name in (*names, "version")]
+    values = ", ".join(f'"{column}" = ?' for column in columns)
+    table = model._meta.table_name  # noqa: SLF001
+    return f'UPDATE "{table}" SET {values} WHERE seq = ? AND version = ? RETURNING seq'  # noqa: S608
+
+
+def _stored(model: Any, item: Mapping[str, Any]) -> list[Any]:
+    return [_field(model, name).db_value(value) for name, value in item.items()]
+
+
+def _field(model: Any, name: str) -> Any:
+    return model._meta.fields[name]  # noqa: SLF001
 
 
 LAST_CHARACTER = "\U0010ffff"
