@@ -290,7 +290,9 @@ class Engine:
     def orders(self, account: str, symbol: str | None = None) -> list[Order]:
         """Return all orders, oldest first. An account without history has only open ones."""
         orders = self._state.account(account).orders.values()
-        return [order for order in orders if symbol in (None, order.request.symbol)]
+        if symbol is None:
+            return list(orders)
+        return [order for order in orders if order.request.symbol == symbol]
 
     def latest_ids(self) -> tuple[int, int]:
         """Return the highest id of an order and of an OCO list so far, of any account."""
@@ -310,7 +312,7 @@ class Engine:
     def fills(self, account: str, symbol: str | None = None) -> list[Fill]:
         """Return the account's fills, oldest first."""
         fills = self._state.account(account).fills
-        return [fill for fill in fills if symbol in (None, fill.symbol)]
+        return [fill for fill in fills if fill.symbol == symbol] if symbol else list(fills)
 
     def book(self, symbol: str, depth: int) -> Book:
         """Return the best `depth` levels of both sides."""
