@@ -236,6 +236,10 @@ class Engine:
         lots = None if quantity is None else outside_lots(market, quantity)
         if market.halted:
             return []
+        if not market.meets(ticks):
+            self._state.time = max(self._state.time, now)
+            market.last = ticks
+            return []
         execution = Execution(self._state, now)
         execution.outside(market, ticks, lots)
         return execution.close()
@@ -281,6 +285,10 @@ class Engine:
             if symbol is None or order.request.symbol == symbol:
                 return order
         raise RefusedError(Reason.UNKNOWN_ORDER, f"there is no order with client id {client_id!r}")
+
+    def has_open_orders(self, account: str) -> bool:
+        """Whether an order of the account waits or rests."""
+        return bool(self._state.account(account).open)
 
     def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
         """Return the orders that wait or rest, oldest first."""
