@@ -52,7 +52,7 @@ def test_a_page_of_a_long_history_does_not_write_all_of_it(
 ) -> None:
     venue, written = quiet_venue(), []
     order = NewOrder(
-        symbol="BTC-USD", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.001")
+        symbol="BTC-USD", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.01")
     )
     for _ in range(300):
         venue.apply(lambda engine, now: engine.submit("alice", order, now=now))

@@ -11,8 +11,8 @@ _SECONDS = 10.0
 async def read_body(request: web.BaseRequest) -> bytes:
     """Return the body, decoded.
 
-    Raises HTTPBadRequest if its Content-Encoding is not what it is or the client has gone, which is
-    no error of the server, and HTTPRequestTimeout.
+    Raises HTTPBadRequest if its Content-Encoding is not what it is, or if the client has gone, and
+    HTTPRequestTimeout.
     """
     try:
         async with asyncio.timeout(_SECONDS):

@@ -69,7 +69,7 @@ class Connections:
     async def _wait_for_turn(self, protocol: asyncio.BaseProtocol) -> None:
         """Let others have their turn if a client has sent requests without waiting for answers.
 
-        aiohttp answers all that have come on a connection before it looks at any other one.
+        aiohttp answers all that have come on a connection before it reads any other one.
         """
         if protocol in self._served:
             await asyncio.sleep(0)

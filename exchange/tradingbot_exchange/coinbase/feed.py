@@ -8,6 +8,7 @@ much. What all clients of a channel are told is written once, and only numbered 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
+from typing import ParamSpec
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -29,6 +30,8 @@ from tradingbot_exchange.engine.types import BookEvent, Event, OrderEvent, Trade
 from tradingbot_exchange.outbox import outbox_for
 from tradingbot_exchange.streams import EventStream
 from tradingbot_exchange.venue import Venue
+
+P = ParamSpec("P")
 
 UNSIGNED_PER_SECOND = 8
 """Messages without a signature, of one address."""
@@ -240,14 +243,14 @@ class Session:
                 self._send_tickers(channel, "snapshot", names)
             case "market_trades":
                 for name in names:
-                    self._tell(channel, (name, "snapshot"), lambda name=name: self._trades(name))
+                    self._tell(channel, (name, "snapshot"), self._trades, name)
             case "candles":
                 self._send_candles("snapshot", names, channels.SNAPSHOT_CANDLES)
             case "status":
                 self._send_status("snapshot")
             case "level2":
                 for name in names:
-                    self._tell(LEVEL2, (name, "snapshot"), lambda name=name: self._book(name))
+                    self._tell(LEVEL2, (name, "snapshot"), self._book, name)
             case "user":
                 self._send_open_orders()
 
@@ -267,7 +270,7 @@ class Session:
         for start in range(0, len(views) or 1, step):
             page = views[start : start + step]
             key = ("snapshot", self._account, products, start)
-            self._tell(USER, key, lambda page=page: channels.user_orders("snapshot", page))
+            self._tell(USER, key, channels.user_orders, "snapshot", page)
 
     def _on_events(self, events: Sequence[Event]) -> None:
         trades = [each.trade for each in events if isinstance(each, TradeEvent)]
@@ -277,7 +280,9 @@ class Session:
                 self._tell(
                     "market_trades",
                     (symbol, "update"),
-                    lambda found=of_symbol: channels.market_trades("update", found),
+                    channels.market_trades,
+                    "update",
+                    of_symbol,
                 )
             if symbol in self._subscribed.get("ticker", ()):
                 self._send_tickers("ticker", "update", (symbol,))
@@ -291,9 +296,7 @@ class Session:
         for symbol in dict.fromkeys(each.symbol for each in changes):
             if symbol in self._subscribed[LEVEL2]:
                 found = [each for each in changes if each.symbol == symbol]
-                self._tell(
-                    LEVEL2, (symbol, "update"), lambda found=found: channels.level2_update(found)
-                )
+                self._tell(LEVEL2, (symbol, "update"), channels.level2_update, found)
 
     def _send_changed_orders(self, events: Sequence[Event]) -> None:
         """Send each order that one change has touched once, with its figures after the change."""
@@ -307,7 +310,7 @@ class Session:
                 views[view.uuid] = view
         if views:
             key = ("update", self._account, products)
-            self._tell(USER, key, lambda: channels.user_orders("update", list(views.values())))
+            self._tell(USER, key, channels.user_orders, "update", list(views.values()))
 
     def _send_tickers(self, channel: str, kind: str, names: Iterable[str]) -> None:
         with_book = channel == "ticker"
@@ -327,19 +330,34 @@ class Session:
             self._tell(
                 "candles",
                 (kind, name),
-                lambda name=name: channels.candles(self._venue, kind, name, count),
+                channels.candles,
+                self._venue,
+                kind,
+                name,
+                count,
             )
 
     def _send_status(self, kind: str) -> None:
         if names := self._of("status"):
-            self._tell("status", (kind, names), lambda: channels.status(self._venue, kind, names))
+            self._tell("status", (kind, names), channels.status, self._venue, kind, names)
 
     def _of(self, channel: str) -> tuple[str, ...]:
         return tuple(self._subscribed.get(channel, ()))
 
-    def _tell(self, channel: str, key: Hashable, make: Callable[[], channels.Event]) -> None:
-        """Send an event of a channel; `key` names it among those of the channel."""
-        self._send(channel, self._feeds.written.of((channel, key), make))
+    def _tell(
+        self,
+        channel: str,
+        key: Hashable,
+        make: Callable[P, channels.Event],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> None:
+        """Send an event of a channel, which `make` returns.
+
+        `key` names it among those of the channel: what has the same key is written once.
+        """
+        written = self._feeds.written.of((channel, key), lambda: make(*arguments, **named))
+        self._send(channel, written)
 
     def _send(self, channel: str, event: str) -> None:
         """Send an event, which is JSON, in the next message."""
