@@ -184,6 +184,7 @@ def test_a_client_that_sends_too_many_messages_is_disconnected() -> None:
             while (message := await socket.stream.receive()).type is WSMsgType.TEXT:
                 pass
             assert (message.type, message.data) == (WSMsgType.CLOSE, 1008)
+            assert message.extra == "too many messages"
             await other.told("heartbeats")
 
     run(scenario, quiet_venue())

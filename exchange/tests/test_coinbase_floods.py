@@ -8,8 +8,10 @@ import pytest
 from coinbase_harness import Answer, Client, quiet_venue, run
 from tradingbot_exchange.coinbase import history
 from tradingbot_exchange.coinbase.calls import V3
+from tradingbot_exchange.coinbase.order_views import OrderView
+from tradingbot_exchange.coinbase.orders import Orders
 from tradingbot_exchange.coinbase.rate_limits import PRIVATE_PER_SECOND
-from tradingbot_exchange.engine.types import NewOrder, OrderType, Side
+from tradingbot_exchange.engine.types import NewOrder, Order, OrderType, Side
 
 FLOOD = 150
 
@@ -68,14 +70,23 @@ def test_a_page_of_a_long_history_does_not_write_all_of_it(
 
     counted("fill_object")
     counted("order_object")
+    view, viewed = Orders.view, []
+
+    def count_views(orders: Orders, order: Order) -> OrderView:
+        viewed.append(order.id)
+        return view(orders, order)
+
+    monkeypatch.setattr(Orders, "view", count_views)
 
     async def scenario(client: Client) -> None:
         for path, member in (("fills", "fills"), ("batch", "orders")):
             cursor, found = "", []
             for _ in range(3):
                 written.clear()
+                viewed.clear()
                 page = await client.get(f"orders/historical/{path}?limit=4&cursor={cursor}")
                 assert len(written) == 4
+                assert len(viewed) < 20
                 cursor = page["cursor"]
                 found += [each["order_id"] for each in page[member]]
             assert len(set(found)) == 12
