@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
 from binance_harness import OTHER, ROOMY, serving
 from test_exchange_connections import UPGRADE
 from tradingbot_exchange import outbox
 from tradingbot_exchange.binance.limits import RateLimits
-from tradingbot_exchange.binance.spot import Settings
+from tradingbot_exchange.binance.spot import Settings, Spot
+from tradingbot_exchange.binance.ws_api import WebSocketApi
 
 ORDERS = 20
 FLOOD = 60
@@ -65,3 +68,36 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 
         with pytest.raises(ConnectionError):
             ask_without_end()
+
+
+def test_a_flood_of_messages_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    flood, all_sent = 5000, threading.Event()
+    handled: list[str] = []
+    handled_before: list[int] = []
+    answer = Spot.answer
+
+    def receive(_: WebSocketApi, __: object, text: str) -> None:
+        if not handled:
+            assert all_sent.wait(20)
+        handled.append(text)
+
+    def count(*arguments: Any, **named: Any) -> object:
+        handled_before.append(len(handled))
+        return answer(*arguments, **named)
+
+    monkeypatch.setattr(WebSocketApi, "_receive", receive)
+    monkeypatch.setattr(Spot, "answer", count)
+    with serving() as server, ExitStack() as held:
+        hostile, other = (
+            held.enter_context(socket.create_connection(("127.0.0.1", server.port), 20))
+            for _ in range(2)
+        )
+        hostile.sendall(UPGRADE.replace(b"/ws ", b"/ws-api/v3 "))
+        assert b" 101 " in hostile.recv(4096)
+        assert server.get("/api/v3/ping").status == 200
+        hostile.sendall(frame(id=1) * flood)
+        other.sendall(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        all_sent.set()
+        assert b" 200 " in other.recv(4096)
+    assert handled_before[0] == 0
+    assert handled_before[1] < flood // 2
