@@ -20,11 +20,15 @@ class Plan:
 
     rounds: int
     orders: int
-    """In each round."""
+    """Of the engine alone, in each round, like the next two."""
+    rest_orders: int
+    """Through REST, on all connections together. Each has a multiple of ten."""
+    rest_alone: int
+    """Through REST, on one connection."""
 
 
-FULL = Plan(rounds=5, orders=20_000)
-QUICK = Plan(rounds=2, orders=5_000)
+FULL = Plan(rounds=5, orders=20_000, rest_orders=4_800, rest_alone=2_500)
+QUICK = Plan(rounds=2, orders=5_000, rest_orders=1_200, rest_alone=600)
 
 
 def measure_engine(plan: Plan, say: Say) -> dict[int, Measured]:

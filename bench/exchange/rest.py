@@ -35,7 +35,7 @@ def measure_rest(plan: Plan, say: Say) -> Measured:
     for number in range(plan.rounds):
         with simulated_binance(min(os.sched_getaffinity(os.getppid()))) as (port, pid):
             batches = [
-                _batch(port, f"w{c}", plan.orders // 4 // CONNECTIONS, number)
+                _batch(port, f"w{c}", plan.rest_orders // CONNECTIONS, number)
                 for c in range(CONNECTIONS)
             ]
             before = _cpu_seconds(pid)
@@ -44,7 +44,7 @@ def measure_rest(plan: Plan, say: Say) -> Measured:
             used = _cpu_seconds(pid) - before
             measured["orders_per_second"].values.append(sum(map(len, batches)) / used)
 
-            alone = _batch(port, "alone", plan.orders // 8, number)
+            alone = _batch(port, "alone", plan.rest_alone, number)
             before = _cpu_seconds(pid)
             times = sorted(_send(port, alone))
             used = _cpu_seconds(pid) - before
@@ -57,7 +57,7 @@ def measure_rest(plan: Plan, say: Say) -> Measured:
 def _batch(port: int, name: str, count: int, seed: int) -> list[bytes]:
     now = int(get(port, "/api/v3/time")["serverTime"])
     price = Decimal(get(port, "/api/v3/ticker/price?symbol=BTCUSDT")["price"])
-    return list(requests(count // 10 * 10, price=price, now=now, name=name, random=Random(seed)))
+    return list(requests(count, price=price, now=now, name=name, random=Random(seed)))
 
 
 def _send(port: int, batch: list[bytes]) -> list[int]:

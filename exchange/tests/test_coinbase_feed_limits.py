@@ -15,8 +15,13 @@ from coinbase_harness import (
     served,
     token,
 )
+from tradingbot_exchange import outbox
 from tradingbot_exchange.coinbase import feed
-from tradingbot_exchange.coinbase.feed import MAX_MESSAGE
+from tradingbot_exchange.coinbase.feed import (
+    MAX_MESSAGE,
+    MESSAGES_PER_SECOND,
+    SIGNED_PER_SECOND,
+)
 from tradingbot_exchange.coinbase.signing import legacy_signature
 from tradingbot_exchange.venue import Candle
 
@@ -155,20 +160,69 @@ def test_a_connection_without_a_subscription_is_closed(subscribed: bool) -> None
     asyncio.run(scenario())
 
 
+def test_signed_messages_of_a_key_have_a_limit_in_each_second() -> None:
+    async def scenario(client: Client) -> None:
+        async with client.socket() as first, client.socket() as second:
+            for number in range(SIGNED_PER_SECOND):
+                socket = (first, second)[number % 2]
+                await socket.subscribe("user", jwt=token())
+                await socket.told("user")
+            message = {"type": "subscribe", "channel": "user", "jwt": token()}
+            assert (await refused(first, **message))["message"] == "rate limit exceeded"
+            await second.subscribe("user", jwt=token("bob"))
+            await second.told("user")
+
+    run(scenario, quiet_venue())
+
+
+def test_a_client_that_sends_too_many_messages_is_disconnected() -> None:
+    async def scenario(client: Client) -> None:
+        async with client.socket() as other, client.socket() as socket:
+            await other.subscribe("heartbeats", jwt=token("bob"))
+            for _ in range(MESSAGES_PER_SECOND + 1):
+                await socket.stream.send_json({"type": "login"})
+            while (message := await socket.stream.receive()).type is WSMsgType.TEXT:
+                pass
+            assert (message.type, message.data) == (WSMsgType.CLOSE, 1008)
+            assert message.extra == "too many messages"
+            await other.told("heartbeats")
+
+    run(scenario, quiet_venue())
+
+
 def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "MAX_WAITING", 50)
+    monkeypatch.setattr(outbox, "MOST_MESSAGES", 50)
+    monkeypatch.setattr(feed, "MESSAGES_PER_SECOND", 10_000)
+    monkeypatch.setattr(feed, "SIGNED_PER_SECOND", 10_000)
 
     async def scenario(client: Client) -> None:
         client.venue.kept_candles = [candle(START - number * 300_000) for number in range(100)]
+        listeners = len(client.venue.listeners)
         async with client.socket() as socket:
             for _ in range(2000):
                 await socket.subscribe("candles", "BTC-USD", jwt=token())
             async with asyncio.timeout(20):
-                while client.venue.listeners:  # noqa: ASYNC110  the server tells nobody
+                while len(client.venue.listeners) > listeners:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             while (await socket.stream.receive()).type is WSMsgType.TEXT:
                 pass
             assert socket.stream.close_code == 1006
+
+    run(scenario, quiet_venue())
+
+
+def test_a_flood_of_messages_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    flood = 5000
+    monkeypatch.setattr(feed, "MESSAGES_PER_SECOND", 2 * flood)
+    handled: list[str] = []
+    monkeypatch.setattr(feed.Session, "_on_message", lambda _, text: handled.append(text))
+
+    async def scenario(client: Client) -> None:
+        async with client.socket() as socket:
+            writer = socket.stream._writer
+            await asyncio.gather(*(writer.send_frame(b"{}", WSMsgType.TEXT) for _ in range(flood)))
+            await client.get("time", key=None)
+            assert len(handled) < flood
 
     run(scenario, quiet_venue())
 
@@ -190,12 +244,13 @@ def candle(start: int) -> Candle:
 
 def test_a_client_that_goes_is_no_longer_listened_for() -> None:
     async def scenario(client: Client) -> None:
+        before = len(client.venue.listeners)
         async with client.socket() as socket:
             await socket.subscribe("ticker", "BTC-USD")
             await socket.told("ticker")
-            assert len(client.venue.listeners) == 1
+            assert len(client.venue.listeners) == before + 1
         async with asyncio.timeout(20):
-            while client.venue.listeners:  # noqa: ASYNC110  the server tells nobody
+            while len(client.venue.listeners) > before:  # noqa: ASYNC110  the server tells nobody
                 await asyncio.sleep(0.01)
 
     run(scenario, quiet_venue())

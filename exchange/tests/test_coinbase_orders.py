@@ -8,6 +8,7 @@ from coinbase_harness import BRACKET, START, Client, names, quiet_venue, run
 from tradingbot_exchange.coinbase.calls import V3
 from tradingbot_exchange.coinbase.failures import FAILURES
 from tradingbot_exchange.coinbase.order_requests import STOP_DOWN, STOP_UP
+from tradingbot_exchange.coinbase.trading import MAX_CANCELS
 from tradingbot_exchange.engine.types import Order, OrderList, Reason, Side
 
 ENDINGS = {
@@ -372,13 +373,17 @@ def test_a_cancel_of_thousands_of_unknown_ids_reads_the_orders_once(
     monkeypatch.setattr(engine, "order_lists", read_lists)
 
     async def scenario(client: Client) -> None:
-        unknown = [str(number) for number in range(10_000)]
+        unknown = [str(number) for number in range(MAX_CANCELS - 1)]
         placed = await client.placed("limit_limit_gtc", base_size="1", limit_price="98")
         read.clear()
         body = {"order_ids": [*unknown, placed]}
         results = (await client.post("orders/batch_cancel", body))["results"]
-        assert names(results, "success") == [False] * 10_000 + [True]
+        assert names(results, "success") == [False] * (MAX_CANCELS - 1) + [True]
         assert sorted(read) == ["lists", "orders"]
+        body["order_ids"].append("one too many")
+        answer = await client.send("POST", f"{V3}/orders/batch_cancel", body)
+        assert answer.status == 400
+        assert f"at most {MAX_CANCELS}" in answer.json()["message"]
         later = await client.placed("trigger_bracket_gtc", "SELL", **BRACKET)
         assert (await client.shown(later))["status"] == "OPEN"
 

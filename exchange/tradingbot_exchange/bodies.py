@@ -11,12 +11,15 @@ _SECONDS = 10.0
 async def read_body(request: web.BaseRequest) -> bytes:
     """Return the body, decoded.
 
-    Raises HTTPBadRequest if its Content-Encoding is not what it is, and HTTPRequestTimeout.
+    Raises HTTPBadRequest if its Content-Encoding is not what it is, or if the client has gone, and
+    HTTPRequestTimeout.
     """
     try:
         async with asyncio.timeout(_SECONDS):
             return await request.read()
     except web.RequestPayloadError as error:
         raise web.HTTPBadRequest(text="the body can't be decoded") from error
+    except ConnectionError as error:
+        raise web.HTTPBadRequest(text="the client has gone") from error
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body has not come") from error

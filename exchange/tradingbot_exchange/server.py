@@ -16,6 +16,13 @@ from aiohttp import web
 from tradingbot_process.listening import BACKLOG, base_url, is_loopback_only, listen
 
 from tradingbot_exchange.assembly import Choices, simulated_venue
+from tradingbot_exchange.connections import (
+    HANDSHAKE_SECONDS,
+    IDLE_SECONDS,
+    Connections,
+    allow_files,
+    http_log,
+)
 from tradingbot_exchange.control.app import control_app
 from tradingbot_exchange.errors import CertificateError, SettingError
 from tradingbot_exchange.faults.middleware import FaultMiddleware
@@ -23,6 +30,7 @@ from tradingbot_exchange.faults.requests import REQUEST_FAULTS, RequestFaults
 from tradingbot_exchange.faults.stream_faults import OpenStreams
 from tradingbot_exchange.keys import api_keys, keys_text, make_keys, read_keys, write_keys
 from tradingbot_exchange.market.replay import parse_time
+from tradingbot_exchange.outbox import OUTBOXES, Outboxes
 from tradingbot_exchange.settings import ExchangeSettings
 from tradingbot_exchange.simulated import SimulatedVenue
 from tradingbot_exchange.stored import StoredVenue, stored_seed
@@ -45,6 +53,7 @@ def run(settings: ExchangeSettings) -> None:
     tls = _tls(settings)
     application = _application(settings)
     keys, made = _keys(settings)
+    allow_files()
     with (
         closing(listen(settings.host, settings.port, setting="--port")) as public,
         closing(listen(_CONTROL_HOST, settings.control_port, setting="--control-port")) as control,
@@ -74,33 +83,51 @@ async def serve(
     streams = OpenStreams(venue.board, venue.clock.now)
     venue.cut_streams = streams.cut
     app[STREAM_CONTROL] = streams
+    app[OUTBOXES] = Outboxes()
     app[REQUEST_FAULTS] = faults = RequestFaults(venue.board, venue.clock.now)
     app.middlewares.insert(0, FaultMiddleware(faults))
+    connections = Connections()
+    app.middlewares.insert(0, connections)
     app.on_response_prepare.append(_say_simulated)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runners = [
-        web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS),
-        web.AppRunner(control_app(venue), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS),
-    ]
-    sites = []
-    for runner, sock, context in zip(runners, (public, control), (tls, None), strict=True):
-        await runner.setup()
-        sites.append(web.SockSite(runner, sock, ssl_context=context, backlog=BACKLOG))
-        await sites[-1].start()
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=http_log,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
+    )
+    of_control = web.AppRunner(
+        control_app(venue), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
+    for each in (runner, of_control):
+        await each.setup()
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner was set up and has no server")
+    listening = await loop.create_server(
+        lambda: connections.make(server),
+        sock=public,
+        ssl=tls,
+        ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+        backlog=BACKLOG,
+    )
+    site = web.SockSite(of_control, control, backlog=BACKLOG)
+    await site.start()
     market = asyncio.create_task(_follow_market(venue, maintain))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([market, stopping], return_when=asyncio.FIRST_COMPLETED)
-    for site in sites:
-        await site.stop()
+    listening.close()
+    await site.stop()
     # A dialect says goodbye in its own words before the streams are closed. `cleanup` shuts it down
     # a second time, which finds nothing left to do.
-    await runners[0].shutdown()
+    await runner.shutdown()
     await streams.close()
-    for runner in runners:
-        await runner.cleanup()
+    for each in (runner, of_control):
+        await each.cleanup()
     stopping.cancel()
     market.cancel()
     await asyncio.gather(stopping, return_exceptions=True)

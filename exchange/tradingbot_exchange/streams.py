@@ -8,7 +8,8 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-LONGEST_MESSAGE = 4 * 1024 * 1024
+LONGEST_MESSAGE = 256 * 1024
+"""Of a client, in bytes: a message without an end takes so much memory."""
 
 
 class StreamControl(Protocol):

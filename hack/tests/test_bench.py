@@ -13,6 +13,8 @@ from tradingbot_dev.processes.waiting import STUCK_SECONDS
 from bench import ROOT
 from bench.common.series import Series, quantile
 from bench.common.targets import at_least, at_most, under
+from bench.exchange import report as exchange_report
+from bench.exchange.engine import QUICK, RESTING
 from bench.registry import report
 from bench.registry.comparison import OPERATIONS
 from bench.registry.load import content_length
@@ -180,3 +182,39 @@ def test_a_total_beyond_what_is_counted_is_the_same_however_a_server_says_it() -
     as_registry, as_peer = {"total": COUNTED, "more": True}, {"total": COUNTED + 1}
     assert bounded(as_registry) == bounded(as_peer) == bounded({}) == COUNTED + 1
     assert bounded({"total": COUNTED, "more": False}) == bounded({"total": COUNTED}) == COUNTED
+
+
+def exchange_record(*, engine: float = 30_000, rest: float = 3_000) -> report.Record:
+    """Return a record of the exchange's benchmark, as it is read from its file."""
+
+    def measured(**values: float) -> dict[str, Series]:
+        return {name: Series([value]) for name, value in values.items()}
+
+    def of_engine() -> dict[str, Series]:
+        return measured(orders_per_second=engine, p50_us=20, p99_us=80, slowest_us=300)
+
+    whole = exchange_report.record(
+        machine={"cores": 2, "processor": "P", "python": "3.13"},
+        engine={resting: of_engine() for resting in RESTING},
+        rest=measured(orders_per_second=rest, alone_per_second=2_400, p50_us=500, p99_us=26_330.1),
+        plan=QUICK,
+    )
+    read: report.Record = json.loads(json.dumps(whole))
+    return read
+
+
+def test_the_exchanges_record_has_all_that_its_table_shows() -> None:
+    whole = exchange_record(engine=19_000)
+    assert set(whole["targets"]) == set(whole["met"]) <= set(whole["figures"])
+    assert whole["targets"]["rest_orders_per_second"] == "at least 2500"
+    assert whole["met"]["rest_orders_per_second"] is True
+    assert whole["met"]["engine_orders_per_second_100000"] is False
+    lines = exchange_report.table(whole).splitlines()
+    (alone,) = (line.split() for line in lines if line.startswith("one connection"))
+    assert alone[2:] == [
+        *("2400", "(2400-2400)", "500.0", "(500.0-500.0)"),
+        *("26330.1", "(26330.1-26330.1)"),
+    ]
+    missed = [line.split()[0] for line in lines if line.endswith(" NO")]
+    assert missed == [f"engine_orders_per_second_{resting}" for resting in RESTING]
+    assert exchange_record(rest=2_400)["met"]["rest_orders_per_second"] is False

@@ -278,6 +278,15 @@ class _Simulation:
                 )
         self._account.apply(found)
         self._fills += found
+        self._read_open()
+        self._positions = self._account.positions()
+        self._free = self._local.free(self._needs.money)
+        return bool(found)
+
+    def _read_open(self) -> None:
+        if not self._local.has_open_orders():
+            self._open, self._resting, self._bounds = [], [], self._no_bounds
+            return
         self._open = [
             order for symbol in self._markets for order in self._local.open_orders(symbol)
         ]
@@ -286,9 +295,6 @@ class _Simulation:
             for symbol, orders in groupby(self._open, key=lambda order: order.symbol)
         }
         self._resting = as_resting(self._open, self._ids)
-        self._positions = self._account.positions()
-        self._free = self._local.free(self._needs.money)
-        return bool(found)
 
     def _view(self) -> View:
         return View(

@@ -248,6 +248,10 @@ class LocalAccount:
             newer.append(fill)
         return newer[::-1]
 
+    def has_open_orders(self) -> bool:
+        """Whether an order of the bot waits or rests."""
+        return self.engine.has_open_orders(BOT)
+
     def open_orders(self, symbol: str) -> list[OrderState]:
         """Return the open orders, those of an OCO list as one."""
         return _joined(self.engine.open_orders(BOT, symbol))

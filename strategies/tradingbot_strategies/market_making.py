@@ -46,13 +46,14 @@ def _bids(
     for level in range(parameters.levels):
         price = market.price_down(best - middle * parameters.level_spacing * level)
         price = min(price, quote.ask - market.tick)  # or it would take
-        value = min(parameters.order_size, room * price / middle)
-        wanted = _wish(market, Side.BUY, price, value, level)
-        kept = _kept(view, parameters, wanted)
+        wish = _kept(view, parameters, Side.BUY, price, level)
+        if wish is None:
+            value = min(parameters.order_size, room * price / middle)
+            wish = _wish(market, Side.BUY, price, value, level)
         # Both the new and the old price are below the middle, at which the room is counted.
-        if market.accepts(kept.quantity, price) and kept.quantity * middle <= room:
-            room -= kept.quantity * middle
-            yield kept
+        if market.accepts(wish.quantity, price) and wish.quantity * middle <= room:
+            room -= wish.quantity * middle
+            yield wish
 
 
 def _asks(
@@ -69,34 +70,43 @@ def _asks(
     for level in range(parameters.levels):
         price = market.price_up(best + middle * parameters.level_spacing * level)
         price = max(price, quote.bid + market.tick)
-        wanted = _wish(market, Side.SELL, price, min(parameters.order_size, spare * price), level)
-        kept = _kept(view, parameters, wanted)
-        if market.accepts(kept.quantity, price) and kept.quantity <= spare:
-            spare -= kept.quantity
-            yield kept
+        wish = _kept(view, parameters, Side.SELL, price, level)
+        if wish is None:
+            value = min(parameters.order_size, spare * price)
+            wish = _wish(market, Side.SELL, price, value, level)
+        if market.accepts(wish.quantity, price) and wish.quantity <= spare:
+            spare -= wish.quantity
+            yield wish
 
 
 def _wish(market: Market, side: Side, price: Decimal, value: Decimal, level: int) -> Wish:
     quantity = market.quantity_down(max(value, Decimal(0)) / price)
-    tag = f"{side.value[0]}{level}"
+    tag = _tag(side, level)
     return Wish(symbol=market.symbol, side=side, quantity=quantity, price=price, tag=tag)
 
 
-def _kept(view: View, parameters: MarketMakingParameters, wanted: Wish) -> Wish:
-    """Return the order that is in the book if it is near enough or too new, else `wanted`."""
-    resting = view.resting_at(wanted.side, wanted.tag)
-    if resting is None or wanted.price is None:
-        return wanted
-    near = abs(resting.price - wanted.price) <= parameters.requote_tolerance * wanted.price
+def _kept(
+    view: View, parameters: MarketMakingParameters, side: Side, price: Decimal, level: int
+) -> Wish | None:
+    """Return the order that is in the book if it is near enough to `price`, or too new."""
+    tag = _tag(side, level)
+    resting = view.resting_at(side, tag)
+    if resting is None:
+        return None
+    near = abs(resting.price - price) <= parameters.requote_tolerance * price
     if near or view.now - resting.created < _milliseconds(parameters.requote_interval):
         return Wish(
-            symbol=wanted.symbol,
-            side=wanted.side,
+            symbol=parameters.symbol,
+            side=side,
             quantity=resting.remaining,
             price=resting.price,
-            tag=wanted.tag,
+            tag=tag,
         )
-    return wanted
+    return None
+
+
+def _tag(side: Side, level: int) -> str:
+    return f"{side.value[0]}{level}"
 
 
 def _shift(parameters: MarketMakingParameters, *, held: Decimal, middle: Decimal) -> Decimal:

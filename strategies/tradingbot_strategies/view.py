@@ -165,4 +165,7 @@ class View(NamedTuple):
 
     def resting_at(self, side: Side, tag: str) -> Resting | None:
         """Return the order of that side and tag that is in the book."""
-        return next((o for o in self.resting if o.side is side and o.tag == tag), None)
+        for order in self.resting:
+            if order.side is side and order.tag == tag:
+                return order
+        return None

@@ -12,13 +12,16 @@ from tradingbot_exchange.binance.ws_api import WebSocketApi
 from tradingbot_exchange.faults.errors import FAULT_ERRORS
 from tradingbot_exchange.venue import Venue
 
+MAX_BODY = 256 * 1024
+"""In bytes. Bodies that are sent slowly wait in memory."""
+
 
 def application(venue: Venue, settings: Settings | None = None) -> web.Application:
     """Return an application that serves the venue as Binance spot."""
     spot = Spot(venue, HANDLERS, settings)
     streams = MarketStreams(spot)
     websocket_api = WebSocketApi(spot, UserStreams(spot))
-    app = web.Application()
+    app = web.Application(client_max_size=MAX_BODY)
     app[FAULT_ERRORS] = BinanceFaultErrors()
     app.add_routes(routes(spot))
     for path in ("/ws", "/ws/", "/ws/{streams:.+}"):

@@ -10,7 +10,8 @@ from tradingbot_exchange.coinbase.rest import Rest, exchange_errors
 from tradingbot_exchange.faults.errors import FAULT_ERRORS
 from tradingbot_exchange.venue import Venue
 
-MAX_BODY = 1024 * 1024
+MAX_BODY = 256 * 1024
+"""In bytes. Bodies that are sent slowly wait in memory."""
 SUBSCRIBE_WITHIN_S = 5.0
 
 

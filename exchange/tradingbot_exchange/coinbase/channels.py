@@ -134,9 +134,15 @@ def level2_snapshot(book: Book, symbol: str, now: int) -> Event:
     return _levels("snapshot", symbol, book.bids, book.asks, now)
 
 
-def level2_update(change: BookEvent) -> Event:
-    """Return levels that changed. `new_quantity` 0 removes a level."""
-    return _levels("update", change.symbol, change.bids, change.asks, change.time)
+def level2_update(changes: Sequence[BookEvent]) -> Event:
+    """Return the levels of a product that changed at once, each as it is after all `changes`.
+
+    `new_quantity` 0 removes a level.
+    """
+    bids = {level.price: level for change in changes for level in change.bids}
+    asks = {level.price: level for change in changes for level in change.asks}
+    last = changes[-1]
+    return _levels("update", last.symbol, bids.values(), asks.values(), last.time)
 
 
 def user_orders(kind: str, views: Sequence[OrderView]) -> Event:

@@ -9,7 +9,10 @@ def compact(value: Mapping[str, object]) -> str:
 
     The exchange's own client searches errors for `"error_details":"Missing required scopes"`.
     """
-    return json.dumps(value, separators=(",", ":"))
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ApiError(RuntimeError):

@@ -1,8 +1,9 @@
 """Orders and fills of the past: filters and pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from itertools import islice
+from typing import TypeVar
 
 from tradingbot_exchange.coinbase.errors import InvalidArgumentError, NotFoundError
 from tradingbot_exchange.coinbase.identifiers import portfolio_uuid
@@ -13,8 +14,10 @@ from tradingbot_exchange.coinbase.order_views import (
     order_object,
 )
 from tradingbot_exchange.coinbase.orders import Orders
-from tradingbot_exchange.coinbase.queries import Query, Request
-from tradingbot_exchange.engine.types import Order
+from tradingbot_exchange.coinbase.queries import Request
+from tradingbot_exchange.engine.types import Fill
+
+T = TypeVar("T")
 
 MAX_PAGE = 1000
 DEFAULT_FILLS = 100
@@ -50,10 +53,10 @@ class OrderFilter:
             return False
         return (
             not self.nothing
-            and _allows(self.ids, view.uuid)
+            and (not self.ids or view.uuid in self.ids)
             and _allows(self.products, request.symbol)
-            and _allows(self.statuses, view.status)
-            and _allows(self.types, view.type)
+            and (not self.statuses or view.status in self.statuses)
+            and (not self.types or view.type in self.types)
             and _allows(self.times_in_force, TIMES_IN_FORCE[request.time_in_force])
             and (not self.assets or not self.assets.isdisjoint(request.symbol.split("-")))
             and self.side in ("", request.side)
@@ -73,18 +76,24 @@ def order(orders: Orders, request: Request) -> Mapping[str, object]:
 
 def batch(orders: Orders, request: Request) -> Mapping[str, object]:
     """Answer `GET orders/historical/batch`, newest first. `cursor` is the id of the last order."""
-    query = request.query
+    query, account = request.query, request.account
     wanted = _filter(request)
     only_open = wanted.statuses == {"OPEN"}
-    views = orders.open(request.account) if only_open else orders.all(request.account)
-    found = [view for view in views if wanted(view)]
-    last_fills = orders.last_fills(request.account)
+    views = orders.open(account) if only_open else orders.all(account)
+    found: Iterable[OrderView] = (view for view in views if wanted(view))
     if query.text("sort_by") == "LAST_FILL_TIME":
-        found.sort(key=lambda view: _last_fill(view, last_fills) or 0, reverse=True)
+        last_fills = orders.last_fills(account)
+        found = sorted(found, key=lambda view: _last_fill(view, last_fills) or 0, reverse=True)
     limit = query.whole("limit", MAX_PAGE, most=MAX_PAGE)
-    start = _after(query, [view.uuid for view in found])
-    page = found[start : start + limit]
-    more = start + len(page) < len(found)
+    after = None
+    if cursor := query.text("cursor"):
+        last = orders.find(account, cursor)
+        if last is None:
+            raise _unknown_cursor()
+        after = last.limit.id
+    page, more = _page(found, limit, after=after, key=lambda view: view.limit.id)
+    filled = {order.id for view in page for order in view.orders if order.fills}
+    last_fills = orders.last_fills(account, filled)
     return {
         "orders": [order_object(view, _last_fill(view, last_fills)) for view in page],
         "sequence": "0",
@@ -94,37 +103,74 @@ def batch(orders: Orders, request: Request) -> Mapping[str, object]:
 
 
 def fills(orders: Orders, request: Request) -> Mapping[str, object]:
-    """Answer `GET orders/historical/fills`, newest first. `cursor` is the last entry_id."""
+    """Answer `GET orders/historical/fills`, newest first. `cursor` is the last entry_id.
+
+    A fill is named by its place among all fills of the account until its page is known: to write
+    all of them for each request takes seconds after an hour of trading.
+    """
     query, account = request.query, request.account
-    by_id: dict[int, Order] = {}
-    shown = []
+    kept = orders.fills(account)
+    places: Iterable[int] = reversed(range(len(kept)))
+    if trade_ids := query.several("trade_ids"):
+        named = (orders.fill_index.place(account, "trade", each) for each in trade_ids)
+        places = sorted((place for place in named if place is not None), reverse=True)
+    if query.text("retail_portfolio_id", portfolio_uuid(account)) != portfolio_uuid(account):
+        places = ()
+    asked = _fill_filter(orders, request)
+    found: Iterable[int] = (place for place in places if asked(kept[place]))
+    if query.text("sort_by") == "PRICE":
+        found = sorted(found, key=lambda place: kept[place].price, reverse=True)
+    limit = query.whole("limit", DEFAULT_FILLS, most=MAX_PAGE)
+    after = None
+    if cursor := query.text("cursor"):
+        after = orders.fill_index.place(account, "entry", cursor)
+        if after is None:
+            raise _unknown_cursor()
+    page, more = _page(found, limit, after=after, key=lambda place: place)
     engine = orders.venue.engine
+    shown = [
+        fill_object(fill, engine.order(account, fill.order_id))
+        for fill in (kept[place] for place in page)
+    ]
+    return {"fills": shown, "cursor": shown[-1]["entry_id"] if more and shown else ""}
+
+
+def _fill_filter(orders: Orders, request: Request) -> Callable[[Fill], bool]:
+    """Return whether a fill is asked for by its time, its product and its order."""
+    query, account = request.query, request.account
     start, end = query.instant("start_sequence_timestamp"), query.instant("end_sequence_timestamp")
     products = query.several("product_ids", "product_id")
-    for fill in reversed(orders.fills(account)):
-        if (start is not None and fill.time < start) or (end is not None and fill.time >= end):
-            continue
-        if not _allows(products, fill.symbol):
-            continue
-        if fill.order_id not in by_id:
-            by_id[fill.order_id] = engine.order(account, fill.order_id)
-        shown.append(fill_object(fill, by_id[fill.order_id]))
     order_ids = query.several("order_ids", "order_id")
-    trade_ids = query.several("trade_ids")
-    found = [
-        each
-        for each in shown
-        if _allows(order_ids, str(each["order_id"])) and _allows(trade_ids, str(each["trade_id"]))
-    ]
-    if query.text("retail_portfolio_id", portfolio_uuid(account)) != portfolio_uuid(account):
-        found = []
-    if query.text("sort_by") == "PRICE":
-        found.sort(key=lambda each: Decimal(str(each["price"])), reverse=True)
-    limit = query.whole("limit", DEFAULT_FILLS, most=MAX_PAGE)
-    first = _after(query, [str(each["entry_id"]) for each in found])
-    page = found[first : first + limit]
-    more = first + len(page) < len(found)
-    return {"fills": page, "cursor": page[-1]["entry_id"] if more and page else ""}
+    views = (orders.find(account, each) for each in order_ids)
+    of_orders = {order.id for view in views if view is not None for order in view.orders}
+
+    def asked(fill: Fill) -> bool:
+        return (
+            (start is None or fill.time >= start)
+            and (end is None or fill.time < end)
+            and _allows(products, fill.symbol)
+            and (not order_ids or fill.order_id in of_orders)
+        )
+
+    return asked
+
+
+def _page(
+    found: Iterable[T], limit: int, *, after: int | None, key: Callable[[T], int]
+) -> tuple[list[T], bool]:
+    """Return at most `limit` entries behind the one with the key `after`, and whether more follow.
+
+    No more of `found` is read than that. Raises InvalidArgumentError if `after` is not in it.
+    """
+    rest = iter(found)
+    if after is not None and all(key(each) != after for each in rest):
+        raise _unknown_cursor()
+    page = list(islice(rest, limit + 1))
+    return page[:limit], len(page) > limit
+
+
+def _unknown_cursor() -> InvalidArgumentError:
+    return InvalidArgumentError("cursor is unknown")
 
 
 def _filter(request: Request) -> OrderFilter:
@@ -151,16 +197,6 @@ def _filter(request: Request) -> OrderFilter:
         != "UNKNOWN_CONTRACT_EXPIRY_TYPE"
         or query.text("order_placement_source", "RETAIL_ADVANCED") != "RETAIL_ADVANCED",
     )
-
-
-def _after(query: Query, ids: Sequence[str]) -> int:
-    """Return where the page begins: behind the one that `cursor` names."""
-    cursor = query.text("cursor")
-    if not cursor:
-        return 0
-    if cursor not in ids:
-        raise InvalidArgumentError("cursor is unknown")
-    return ids.index(cursor) + 1
 
 
 def _allows(wanted: frozenset[str], value: str) -> bool:

@@ -111,3 +111,24 @@ class OrderIndex:
         else:
             known = self._brackets.setdefault(order.account, {})
             known[bracket_uuid(order.account, order.list_id)] = order.list_id
+
+
+class FillIndex:
+    """Finds the places of fills among those of their account by UUID. It is filled as needed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._places: dict[tuple[str, str], dict[str, int]] = {}
+        """By account and kind of id. Fills are only added, so a place stays."""
+
+    def place(self, account: str, kind: str, uuid: str) -> int | None:
+        """Return the place of a fill by its `entry` or `trade` id, None if there is none."""
+        known = self._places.setdefault((account, kind), {})
+        if uuid not in known:
+            try:
+                fills = self._engine.fills(account)
+            except RefusedError:
+                return None  # an account that has never had anything
+            for place in range(len(known), len(fills)):
+                known[fill_uuid(fills[place], kind)] = place
+        return known.get(uuid)

@@ -1,8 +1,9 @@
 """The orders of an account; two orders of the engine that are one bracket count once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
-from tradingbot_exchange.coinbase.identifiers import OrderIndex
+from tradingbot_exchange.coinbase.identifiers import FillIndex, OrderIndex
 from tradingbot_exchange.coinbase.order_views import OrderView
 from tradingbot_exchange.engine.types import Fill, Order, OrderList, RefusedError
 from tradingbot_exchange.venue import Venue
@@ -14,6 +15,7 @@ class Orders:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.index = OrderIndex(venue.engine)
+        self.fill_index = FillIndex(venue.engine)
 
     def find(self, account: str, uuid: str) -> OrderView | None:
         """Return an order by its id."""
@@ -53,14 +55,14 @@ class Orders:
         instrument = engine.instrument(pair.symbol)
         return OrderView(limit=limit, stop=stop, pair=pair, instrument=instrument)
 
-    def all(self, account: str) -> list[OrderView]:
-        """Return all orders of an account, newest first."""
+    def all(self, account: str) -> Iterator[OrderView]:
+        """Iterate over all orders of an account, newest first."""
         return self._views(self._orders(account))
 
     def open(self, account: str) -> list[OrderView]:
         """Return the open orders of an account, newest first."""
         try:
-            return self._views(self.venue.engine.open_orders(account))
+            return list(self._views(self.venue.engine.open_orders(account)))
         except RefusedError:
             return []
 
@@ -71,9 +73,19 @@ class Orders:
         except RefusedError:
             return []
 
-    def last_fills(self, account: str) -> dict[int, int]:
-        """Return the time of the last fill of each of the engine's orders."""
-        return {fill.order_id: fill.time for fill in self.fills(account)}
+    def last_fills(self, account: str, wanted: AbstractSet[int] | None = None) -> dict[int, int]:
+        """Return the time of the last fill of each of the engine's orders, or of `wanted` alone."""
+        if wanted is None:
+            return {fill.order_id: fill.time for fill in self.fills(account)}
+        found: dict[int, int] = {}
+        if not wanted:
+            return found
+        for fill in reversed(self.fills(account)):
+            if fill.order_id in wanted:
+                found.setdefault(fill.order_id, fill.time)
+                if len(found) == len(wanted):
+                    break
+        return found
 
     def _orders(self, account: str) -> Sequence[Order]:
         try:
@@ -81,13 +93,11 @@ class Orders:
         except RefusedError:
             return []
 
-    def _views(self, orders: Sequence[Order]) -> list[OrderView]:
-        views: list[OrderView] = []
+    def _views(self, orders: Sequence[Order]) -> Iterator[OrderView]:
         seen: set[int] = set()
         for order in reversed(orders):
             if order.list_id in seen:
                 continue
             if order.list_id is not None:
                 seen.add(order.list_id)
-            views.append(self.view(order))
-        return views
+            yield self.view(order)

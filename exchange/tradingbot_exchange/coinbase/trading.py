@@ -10,6 +10,7 @@ from tradingbot_exchange.coinbase.engine_orders import (
     engine_order,
     request_configuration,
 )
+from tradingbot_exchange.coinbase.errors import InvalidArgumentError
 from tradingbot_exchange.coinbase.failures import (
     FAILURES,
     Failure,
@@ -43,6 +44,8 @@ from tradingbot_exchange.engine.types import (
 
 UNKNOWN_CANCEL = "UNKNOWN_CANCEL_FAILURE_REASON"
 """What a cancel that succeeded has as its reason."""
+MAX_CANCELS = 5_000
+"""Ids of one cancel. The results of all of them are in one answer."""
 
 _OTHER_PORTFOLIO = Failure(
     error="INVALID_REQUEST",
@@ -83,7 +86,10 @@ def cancel(orders: Orders, request: Request) -> Mapping[str, object]:
     """Answer `POST orders/batch_cancel`: one result for each id, in their order."""
     results: list[Mapping[str, object]] = []
     seen: set[str] = set()
-    for uuid in parse_cancel(request.body):
+    ids = parse_cancel(request.body)
+    if len(ids) > MAX_CANCELS:
+        raise InvalidArgumentError(f"order_ids must have at most {MAX_CANCELS} ids")
+    for uuid in ids:
         reason = "DUPLICATE_CANCEL_REQUEST"
         if uuid not in seen:
             reason = _cancel_one(orders, request.account, uuid)

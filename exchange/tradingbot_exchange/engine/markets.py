@@ -63,6 +63,21 @@ class Market:
         """Return a fee, rounded up to a whole unit."""
         return -(-exact // self.fee_scale)
 
+    def meets(self, price: int) -> bool:
+        """Whether an order in the book or a waiting stop is met by a trade at `price`."""
+        bid, ask, rising, falling = (
+            self.bids.best,
+            self.asks.best,
+            self.rising.best,
+            self.falling.best,
+        )
+        return (
+            (bid is not None and bid.price >= price)
+            or (ask is not None and ask.price <= price)
+            or (rising is not None and rising.price <= price)
+            or (falling is not None and falling.price >= price)
+        )
+
     def price(self, ticks: int) -> Decimal:
         """Return a price."""
         return times(self.tick, ticks)

@@ -236,6 +236,10 @@ class Engine:
         lots = None if quantity is None else outside_lots(market, quantity)
         if market.halted:
             return []
+        if not market.meets(ticks):
+            self._state.time = max(self._state.time, now)
+            market.last = ticks
+            return []
         execution = Execution(self._state, now)
         execution.outside(market, ticks, lots)
         return execution.close()
@@ -282,6 +286,10 @@ class Engine:
                 return order
         raise RefusedError(Reason.UNKNOWN_ORDER, f"there is no order with client id {client_id!r}")
 
+    def has_open_orders(self, account: str) -> bool:
+        """Whether an order of the account waits or rests."""
+        return bool(self._state.account(account).open)
+
     def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
         """Return the orders that wait or rest, oldest first."""
         entries = self._state.account(account).open.values()
@@ -290,7 +298,9 @@ class Engine:
     def orders(self, account: str, symbol: str | None = None) -> list[Order]:
         """Return all orders, oldest first. An account without history has only open ones."""
         orders = self._state.account(account).orders.values()
-        return [order for order in orders if symbol in (None, order.request.symbol)]
+        if symbol is None:
+            return list(orders)
+        return [order for order in orders if order.request.symbol == symbol]
 
     def latest_ids(self) -> tuple[int, int]:
         """Return the highest id of an order and of an OCO list so far, of any account."""
@@ -310,7 +320,7 @@ class Engine:
     def fills(self, account: str, symbol: str | None = None) -> list[Fill]:
         """Return the account's fills, oldest first."""
         fills = self._state.account(account).fills
-        return [fill for fill in fills if symbol in (None, fill.symbol)]
+        return [fill for fill in fills if fill.symbol == symbol] if symbol else list(fills)
 
     def book(self, symbol: str, depth: int) -> Book:
         """Return the best `depth` levels of both sides."""
