@@ -83,7 +83,15 @@ class Binance:
         upstream = Upstream(side.session, side.addresses.rest, side.credentials, self._clock)
         self._upstream = upstream
         self._feed = Feed(session, streams, market, wall=wall, on_depth=self._quoted)
-        self._markets = Markets(gate, instruments, self._feed, unknown=ApiError, name=name_of)
+        budget = Budget(self._clock.now)
+        self._markets = Markets(
+            gate,
+            instruments,
+            self._feed,
+            unknown=ApiError,
+            before_reading=budget.reads_symbol,
+            name=name_of,
+        )
         self._queries = queries = Queries(gate, upstream, market, self._markets, tag)
         trading = Trading(gate, upstream, self._markets, queries, tag)
         self._account = Account(
@@ -102,7 +110,6 @@ class Binance:
             settings.placeholder_key, settings.placeholder_secret.get_secret_value()
         )
         gatekeeper = Gatekeeper(placeholder, self._clock)
-        budget = Budget(self._clock.now)
         dispatch = Dispatch(
             gate,
             gatekeeper,

@@ -26,6 +26,7 @@ from tradingbot_gateway.coinbase.handover import Handover, hand_over
 from tradingbot_gateway.coinbase.instruments import Instruments
 from tradingbot_gateway.coinbase.proof import Gatekeeper
 from tradingbot_gateway.coinbase.queries import Queries
+from tradingbot_gateway.coinbase.rates import BotRates
 from tradingbot_gateway.coinbase.refusals import UnknownProductError
 from tradingbot_gateway.coinbase.trading import Trading
 from tradingbot_gateway.coinbase.translation import Tag
@@ -80,16 +81,27 @@ class Coinbase:
         self._upstream = upstream
         self._gate = gate
         self._venue = side.venue
-        self._feed = Feed(session, where.market, market, wall=wall, on_depth=self._quoted)
+        rates = BotRates(wall)
+        self._feed = Feed(
+            session,
+            where.market,
+            market,
+            wall=wall,
+            on_depth=self._quoted,
+            book_of=instruments.book_of,
+        )
         self._markets = Markets(
             gate,
             instruments,
             self._feed,
             unknown=UnknownProductError,
+            before_reading=rates.public.wait_briefly,
             stop_slippage=BRACKET_SLIPPAGE,
         )
-        self._queries = queries = Queries(gate, upstream, market, self._markets, tag)
-        trading = Trading(gate, upstream, self._markets, queries, tag)
+        self._queries = queries = Queries(
+            gate, upstream, market, self._markets, tag, book_of=instruments.book_of
+        )
+        trading = Trading(gate, upstream, self._markets, queries, tag=tag, rates=rates)
         self._account = Account(
             gate, upstream, markets=self._markets, queries=queries, trading=trading
         )
@@ -104,9 +116,19 @@ class Coinbase:
             tag=tag,
             upstream=upstream,
             market=market,
+            rates=rates,
             quoted=None if side.venue is None else self._markets.for_order,
         )
-        sockets = WebSockets(session, where.market, gatekeeper, self._account, tag=tag, wall=wall)
+        sockets = WebSockets(
+            session,
+            where.market,
+            gatekeeper,
+            self._account,
+            tag=tag,
+            wall=wall,
+            rates=rates,
+            book_of=instruments.book_of,
+        )
         self._application = application(
             dispatch, sockets, headers={} if side.venue is None else SIMULATED
         )
