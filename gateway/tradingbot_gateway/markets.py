@@ -36,6 +36,9 @@ class Instruments(Protocol):
     def known(self) -> Mapping[str, Instrument]:
         """Return what has been read so far."""
 
+    def has_to_ask(self, name: str) -> bool:
+        """Whether `get` asks the exchange: a name is not known, and could be one."""
+
 
 class Feed(Protocol):
     """Quotes of symbols, by the exchange's names."""
@@ -79,7 +82,7 @@ class Markets:
         Quotes are followed only of what may be entered: a bot that tries every symbol must not use
         up the exchange's limits. Raises the error `unknown`, UnreachableError.
         """
-        if name not in self._instruments.known():
+        if self._instruments.has_to_ask(name):
             await self._before_reading()
         instrument = await self._instruments.get(name)
         limits = self._gate.limits

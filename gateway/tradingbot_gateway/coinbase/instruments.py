@@ -46,6 +46,10 @@ class Instruments:
         """
         return self._aliases.get(name, name)
 
+    def has_to_ask(self, name: str) -> bool:
+        """Whether `get` asks the exchange: a name is not known, and could be one."""
+        return name not in self._known and PRODUCT.fullmatch(name) is not None
+
     async def get(self, name: str) -> Instrument:
         """Return an instrument. Raises UnknownProductError, UnreachableError."""
         if name not in self._known:

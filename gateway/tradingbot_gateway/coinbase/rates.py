@@ -7,9 +7,9 @@ more than that waits for its turn, and is refused if that takes too long.
 """
 
 import asyncio
+from collections import deque
 
 from tradingbot_exchange.coinbase.errors import RateLimitedError
-from tradingbot_exchange.coinbase.rate_limits import PerSecond
 
 from tradingbot_gateway.answers import Wall
 
@@ -27,7 +27,7 @@ LIMITED_SECONDS = 1.0
 """After this pause, requests that the exchange refused for their rate are sent again."""
 CONTROL = "RateLimit"
 
-_WHO = ""
+_SECOND_MS = 1000
 
 
 class BotRateError(RateLimitedError):
@@ -37,16 +37,24 @@ class BotRateError(RateLimitedError):
 
 
 class Rate:
-    """Counts one kind of request."""
+    """Counts one kind of request: so many in any second, however the exchange divides the time."""
 
     def __init__(self, limit: int, wall: Wall) -> None:
-        self._counts = PerSecond(limit)
+        self._limit = limit
         self._wall = wall
+        self._sent: deque[int] = deque()
         self._turn = asyncio.Lock()
 
     def take(self) -> bool:
-        """Whether one more request may be sent in this second; if so, it counts."""
-        return self._counts.take(_WHO, now_ms=self._wall()).allowed
+        """Whether one more request may be sent now; if so, it counts."""
+        now = self._wall()
+        # Those of a time to come were sent before the clock was set.
+        while self._sent and not now - _SECOND_MS < self._sent[0] <= now:
+            self._sent.popleft()
+        if len(self._sent) >= self._limit:
+            return False
+        self._sent.append(now)
+        return True
 
     async def wait(self) -> None:
         """Return when one more request may be sent. Those that wait get their turns in order."""
@@ -54,7 +62,7 @@ class Rate:
             while True:
                 if self.take():
                     return
-                await asyncio.sleep((1000 - self._wall() % 1000) / 1000)
+                await asyncio.sleep(max(self._sent[0] + _SECOND_MS - self._wall(), 1) / 1000)
 
     async def wait_briefly(self, seconds: float = READ_SECONDS) -> None:
         """Return when one more request may be sent. Raises BotRateError if that takes too long."""
