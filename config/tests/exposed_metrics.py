@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from tradingbot_certs.health import Status
+from tradingbot_gateway.metrics import Metrics as GatewayMetrics
 from tradingbot_operator.main import Operator
 from tradingbot_operator.settings import OperatorSettings
 from tradingbot_registry.app import create_app, prepared_database
@@ -43,6 +44,7 @@ def exposed() -> dict[str, frozenset[Family]]:
         "webhooks": frozenset(_families(Metrics().registry)),
         "certs": frozenset(_families(Status().registry)),
         "registry": frozenset(_of_the_registry()),
+        "gateway": frozenset(_families(GatewayMetrics().registry)),
     }
 
 

@@ -24,7 +24,7 @@ from rendered import (
 )
 
 HELMS_OWN = {"app.kubernetes.io/managed-by", "helm.sh/chart", "helm.sh/resource-policy"}
-EXTRAS = ("prometheus",)
+EXTRAS = ("prometheus", "gateway-metrics")
 SWITCHES = [
     pytest.param(
         cert_manager,
@@ -46,7 +46,10 @@ def switched(cert_manager: bool, extras: Iterable[str]) -> Object:
     return {
         "createNamespace": True,
         "certManager": {"enabled": cert_manager},
-        "prometheus": {"enabled": "prometheus" in extras},
+        "prometheus": {
+            "enabled": "prometheus" in extras,
+            "gateways": "gateway-metrics" in extras,
+        },
     }
 
 

@@ -108,7 +108,7 @@ def test_the_volume_is_as_large_and_as_local_as_was_said() -> None:
 
 def test_labels_for_prometheus_are_on_what_it_takes_up() -> None:
     labels = {"release": "kube-prometheus-stack"}
-    objects = charted({"prometheus": {"enabled": True, "labels": labels}})
+    objects = charted({"prometheus": {"enabled": True, "gateways": True, "labels": labels}})
     for one in objects:
         theirs = one["apiVersion"].startswith("monitoring.coreos.com/")
         assert (labels.items() <= one["metadata"]["labels"].items()) == theirs

@@ -17,10 +17,10 @@ from tradingbot_dev.processes.waiting import STUCK_SECONDS, wait_until
 
 PATIENCE = STUCK_SECONDS
 NAMESPACE_FILE = CONFIG / "rbac" / "namespace.yaml"
-EXTRAS = ("prometheus",)
+EXTRAS = ("prometheus", "gateway-metrics")
 FOREIGN = {
     "cert-manager.io": ("Certificate", "Issuer"),
-    "monitoring.coreos.com": ("ServiceMonitor", "PrometheusRule"),
+    "monitoring.coreos.com": ("ServiceMonitor", "PodMonitor", "PrometheusRule"),
 }
 RESOURCES = ("tradingbots", "assetregistries")
 DESK = "desk"
@@ -29,7 +29,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 CONFIGURATION = "mutatingwebhookconfiguration/tradingbot-mutating"
 VALUES = {
     "certManager": {"enabled": False},
-    "prometheus": {"enabled": True},
+    "prometheus": {"enabled": True, "gateways": True},
 }
 
 

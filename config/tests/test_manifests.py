@@ -15,7 +15,7 @@ from tradingbot_cli.logs import LogSettings
 from tradingbot_cli.service import PARTS
 from tradingbot_webhooks.settings import WebhookSettings
 
-EXTRAS = ("prometheus",)
+EXTRAS = ("prometheus", "gateway-metrics")
 WAYS = ("default", "selfsigned")
 WEBHOOKS = "tradingbot-webhooks"
 BUILT_IN_ROLES = {"system:auth-delegator"}

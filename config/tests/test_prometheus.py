@@ -1,10 +1,16 @@
 """Alerts and scraping for the Prometheus operator, and the page that explains them."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
+import yaml
 from exposed_metrics import Family, exposed
 from rendered import CONFIG, Object, kustomized, of_kind
+from tradingbot_operator.bots.bot import Bot
+from tradingbot_operator.bots.children.gateway import GatewayImage
+from tradingbot_operator.bots.children.manifests import pod_template
+from tradingbot_operator.bots.children.surroundings import Surroundings
 from tradingbot_operator.bots.status.phase import PHASE_OF_STOP, STOPPING, TERMINATING
 
 DOCS = CONFIG.parent / "docs"
@@ -14,6 +20,7 @@ SECTIONS = {
     "webhooks": "The webhooks",
     "certs": "The certificates, without cert-manager",
     "registry": "The registry",
+    "gateway": "The gateways",
 }
 ROW = re.compile(r"^\| `(tradingbot_\w+)` \| (\w+) \| ?(.*?) ?\| .+ \|$", re.MULTILINE)
 PHASES = {TERMINATING, STOPPING, *PHASE_OF_STOP.values(), "Pending", "Degraded", "Running"}
@@ -106,6 +113,46 @@ def test_each_pod_that_is_installed_is_scraped_once_at_a_port_that_it_has() -> N
 def test_a_bots_figures_keep_the_namespace_of_the_bot() -> None:
     (endpoint,) = MONITORS["tradingbot-operator"]["spec"]["endpoints"]
     assert endpoint["honorLabels"] is True
+
+
+@pytest.mark.parametrize(("enforcement", "scraped"), [("Gateway", ["gateway"]), ("Bot", [])])
+def test_of_the_pod_of_a_bot_the_gateway_alone_is_scraped(
+    enforcement: str, scraped: list[str]
+) -> None:
+    (monitor,) = kustomized("gateway-metrics")
+    assert monitor["kind"] == "PodMonitor"
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    template = template_of_a_bot(enforcement)
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= template["metadata"]["labels"].items()
+    pod = template["spec"]
+    found = [
+        container["name"]
+        for container in (*pod.get("initContainers", ()), *pod["containers"])
+        for port in container.get("ports", ())
+        if port["name"] == endpoint["port"] and kept(endpoint, container["name"])
+    ]
+    assert found == scraped
+    assert monitor["spec"]["namespaceSelector"] == {"any": True}
+
+
+def kept(endpoint: Object, container: str) -> bool:
+    """Whether Prometheus keeps the port of a container as a target."""
+    (rule,) = (each for each in endpoint["relabelings"] if each.get("action") == "keep")
+    assert rule["sourceLabels"] == ["__meta_kubernetes_pod_container_name"]
+    return re.fullmatch(rule["regex"], container) is not None
+
+
+def template_of_a_bot(enforcement: str) -> Object:
+    """The pod template that the operator makes of the sample."""
+    body = yaml.safe_load((CONFIG / "samples" / "tradingbot.yaml").read_text(encoding="utf-8"))
+    body["metadata"] |= {"namespace": "desk", "uid": "uid-arb", "generation": 1}
+    body["spec"]["riskManagement"]["enforcement"] = enforcement
+    bot = Bot.read(body, now=datetime(2026, 3, 1, tzinfo=UTC))
+    assert bot.spec is not None
+    surroundings = Surroundings(gateway=GatewayImage("registry.example/operator:1", {}))
+    template, _ = pod_template(bot, bot.spec, "1", surroundings)
+    return dict(template)
 
 
 def test_an_installation_without_the_prometheus_operator_has_none_of_it() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -30,6 +31,7 @@ from real_bots import a_day_that_ends_soon, await_condition
 from tradingbot_api.gateway_pod import EXCHANGE_PORT
 from tradingbot_cli.orders.entries import Kind
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
+from tradingbot_operator.bots.children.gateway import HANDOVER_VOLUME
 
 DAY_SECONDS = 90
 """What the market maker's trading day has left at least, to trade and to be halted, besides twice
@@ -43,6 +45,9 @@ LAST_DIGIT = Decimal("0.00000001")
 WORTH_NOTHING = Decimal(10)
 SMALLEST = Decimal("0.0001")
 """Bitcoins that are too few to be sold."""
+AT_COINBASE = "at-coinbase"
+"""A bot beside those of the demo: at Coinbase, behind a gateway, and without limits of its own."""
+SCRIPT = Path(__file__).parent / "coinbase_bot.py"
 LOOK = """
 import os, pathlib
 try:
@@ -74,8 +79,10 @@ def story(product: Installation, tmp_path_factory: pytest.TempPathFactory) -> It
     ):
         begun = datetime.now(UTC)
         others = (ARBITRAGE, CARELESS, FOLLOWER)
-        demo.apply(*others, schedule={"dayStart": f"{begun - timedelta(hours=1):%H:%M}"})
-        for name in others:
+        day = {"dayStart": f"{begun - timedelta(hours=1):%H:%M}"}
+        demo.apply(*others, schedule=day)
+        person.applied(*at_coinbase(day))
+        for name in (*others, AT_COINBASE):
             await_condition(person, "RiskReported", "True", name=name)
         started = datetime.now(UTC) - begun
         schedule, ends = a_day_that_ends_soon(seconds=DAY_SECONDS + 2 * started.seconds)
@@ -165,6 +172,32 @@ def test_the_trend_follower_has_bought_when_a_candle_closed(story: Story) -> Non
     assert {fill["side"] for fill in fills} == {"BUY"}
 
 
+def test_at_coinbase_an_order_passes_and_the_next_one_beyond_the_limit_is_refused(
+    story: Story,
+) -> None:
+    limit = "maxPositionSize is 1000"
+    log = eventually(lambda: shown(story, AT_COINBASE, having=limit))
+    assert "bought " in log
+    entries = story.demo.decisions(AT_COINBASE)
+    assert {(fill.text("symbol"), fill.text("side")) for fill in fills(entries)} == {
+        ("BTC-USD", "BUY")
+    }
+    refused = [one for one in entries if one.kind is Kind.REFUSALS]
+    assert limit in refused[0].text("reason")
+    assert any(one.kind is Kind.OWN for one in entries), "the position has a stop"
+    assert story.demo.risk(AT_COINBASE)["openPositions"] == 1
+    (pod,) = story.person.items("pod", bot=AT_COINBASE)
+    (handed,) = [each for each in pod["spec"]["volumes"] if each["name"] == HANDOVER_VOLUME]
+    assert handed["emptyDir"]["medium"] == "Memory"
+
+
+def test_at_coinbase_a_crash_halts_the_bot(story: Story) -> None:
+    fall_at_once(story.demo.coinbase, "20")
+    halted = story.person.await_phase(AT_COINBASE, "Halted", seconds=STUCK_SECONDS)
+    assert Decimal(halted["status"]["risk"]["dayPnL"]) <= -60
+    eventually(lambda: not story.person.items("pod", bot=AT_COINBASE))
+
+
 def test_the_profit_of_the_arbitrage_is_that_of_its_fills(story: Story) -> None:
     demo = story.demo
 
@@ -193,6 +226,38 @@ def test_the_next_trading_day_starts_the_market_maker_again(story: Story) -> Non
     eventually(lambda: "dayPnL" in demo.risk(MAKER))
     assert abs(demo.day_pnl(MAKER)) < 1
     eventually(lambda: any(entry.kind is Kind.ORDERS for entry in demo.decisions(MAKER)))
+
+
+def at_coinbase(day: Object) -> tuple[Object, Object]:
+    """The bot at Coinbase, and the ConfigMap with its program."""
+    follower = declared(FOLLOWER)
+    spec = follower["spec"]
+    spec["strategy"] = {"type": "Custom", "image": spec["strategy"]["image"]}
+    spec["riskManagement"] = {
+        "enforcement": "Gateway",
+        "maxPositionSize": "1000",
+        "dailyLossLimit": "60",
+        "stopLossPercentage": "25",
+    }
+    spec["pod"] = {
+        "command": ["python", "/script/coinbase_bot.py"],
+        "files": [{"mountPath": "/script", "configMap": {"name": AT_COINBASE}}],
+        "terminationGracePeriodSeconds": 5,
+    }
+    script = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": AT_COINBASE},
+        "data": {SCRIPT.name: SCRIPT.read_text(encoding="utf-8")},
+    }
+    bot = {**follower, "metadata": {"name": AT_COINBASE}, "spec": {**spec, "schedule": day}}
+    return script, bot
+
+
+def shown(story: Story, name: str, *, having: str) -> str:
+    """Return the log of a bot once it has some text."""
+    log = story.person.kubectl("logs", f"deploy/{name}", "-c", "bot").stdout
+    return log if having in log else ""
 
 
 def declared(name: str) -> Object:

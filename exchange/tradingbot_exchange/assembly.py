@@ -36,6 +36,12 @@ class Choices:
     market_start: int | None = None
     scenario: Path | None = None
     balances: Mapping[str, Decimal] = field(default_factory=dict)
+    aliases: bool = False
+    """Whether there are products in USDC that have the market of those in USD."""
+
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Return what is traded."""
+        return default_symbols(self.dialect, aliases=self.aliases)
 
 
 def wall_clock() -> int:
@@ -47,7 +53,7 @@ def simulated_venue(
     choices: Choices, *, keys: Iterable[ApiKey] = (), wall: Wall = wall_clock
 ) -> SimulatedVenue:
     """Return an exchange in memory, at its first moment. Raises ExchangeError."""
-    engine = RecordedEngine(symbol.instrument for symbol in default_symbols(choices.dialect))
+    engine = RecordedEngine(symbol.instrument for symbol in choices.symbols())
     anchor = first_anchor(wall(), choices.speed)
     begin = anchor.market // 1000 * 1000
     clock = MarketClock(wall, anchor)
@@ -67,10 +73,10 @@ def venue_of(
     journal: Journal | None = None,
 ) -> SimulatedVenue:
     """Return an exchange around an engine. Raises ExchangeError."""
-    symbols = default_symbols(choices.dialect)
-    prices = prices_of(choices, symbols, begin)
+    symbols = choices.symbols()
+    prices = prices_of(choices, [each for each in symbols if not each.follows], begin)
     scenario = scenario_of(choices, symbols)
-    symbols = tuple(scaled(s, prices.price(s.instrument.symbol, 0)) for s in symbols)
+    symbols = tuple(scaled(s, prices.price(s.book, 0)) for s in symbols)
     return SimulatedVenue(
         engine=engine,
         market=Market(symbols, prices, seed=choices.seed, begin=begin),

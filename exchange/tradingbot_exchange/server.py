@@ -166,6 +166,7 @@ def _venue(
         market_start=_market_start(settings),
         scenario=settings.scenario,
         balances=settings.balances(),
+        aliases=settings.aliases,
     )
     if settings.state is None:
         yield simulated_venue(choices, keys=keys), lambda: None, seed

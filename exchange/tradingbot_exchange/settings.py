@@ -86,6 +86,11 @@ class ExchangeSettings(BaseSettings):
         description="ASSET=AMOUNT of each new account, with commas between them. By default 10000"
         " of the dialect's dollar.",
     )
+    aliases: bool = Field(
+        default=False,
+        description="Trade BTC-USDC and ETH-USDC too, with the market of the products in USD and"
+        " under their names in streams, as Coinbase does. With the dialect coinbase.",
+    )
     tls_cert: Path | None = Field(
         default=None, description="PEM file of a certificate chain: serve HTTPS. With --tls-key."
     )
@@ -119,6 +124,8 @@ class ExchangeSettings(BaseSettings):
     def _fits_together(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key go together")
+        if self.aliases and self.dialect is not DialectName.COINBASE:
+            raise ValueError("--aliases needs --dialect coinbase")
         if self.market_start is not None and self.market is None:
             raise ValueError("--market-start needs --market")
         if self.port and self.port == self.control_port and self._is_local():

@@ -250,7 +250,7 @@ class SimulatedVenue:
 
     def _apply_halts(self) -> None:
         for symbol in self.market.symbols:
-            halted = self.board.halted(symbol)
+            halted = self.board.halted(self.market.symbols[symbol].book)
             if halted != self.recorded_engine.is_halted(symbol):
                 self.recorded_engine.halt(symbol, halted=halted)
 
@@ -275,7 +275,7 @@ class SimulatedVenue:
         self._notify(events)
 
     def _conditions(self, symbol: str, now: int) -> Conditions:
-        thin = self.board.thin(symbol)
+        thin = self.board.thin(self.market.symbols[symbol].book)
         still = now < self._resting.get(symbol, 0)
         return Conditions(still=still) if thin is None else Conditions(thin.percent, still)
 

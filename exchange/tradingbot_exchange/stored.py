@@ -14,7 +14,6 @@ from tradingbot_exchange.engine.types import Event, RefusedError, Trade, TradeEv
 from tradingbot_exchange.errors import StateError
 from tradingbot_exchange.market.candles import KEPT
 from tradingbot_exchange.market.prices import STEP_MS
-from tradingbot_exchange.market.symbols import default_symbols
 from tradingbot_exchange.recorded_engine import RecordedEngine
 from tradingbot_exchange.simulated import SimulatedVenue
 from tradingbot_exchange.state import CandleRow, StateFile
@@ -106,7 +105,7 @@ class StoredVenue:
 
     def _begin(self, keys: Iterable[ApiKey], wall: Wall) -> None:
         anchor = first_anchor(wall(), self._choices.speed)
-        engine = RecordedEngine(s.instrument for s in default_symbols(self._choices.dialect))
+        engine = RecordedEngine(s.instrument for s in self._choices.symbols())
         clock = MarketClock(wall, anchor)
         self.venue = self._venue(engine, anchor.market // 1000 * 1000, clock, keys)
         self.venue.market.open_parties(engine)
@@ -114,7 +113,7 @@ class StoredVenue:
     def _resume(
         self, meta: dict[str, Any], state: dict[str, Any], keys: Iterable[ApiKey], wall: Wall
     ) -> None:
-        instruments = [s.instrument for s in default_symbols(self._choices.dialect)]
+        instruments = [s.instrument for s in self._choices.symbols()]
         try:
             engine = cast("RecordedEngine", RecordedEngine.restore(instruments, state["engine"]))
             events, step, market = _replayed(engine, state, self._file.journal())
@@ -174,7 +173,7 @@ def _replayed(
 
 def _meta(choices: Choices) -> dict[str, Any]:
     """Return what must be the same when an exchange starts again, by the name for users."""
-    instruments = repr([symbol.instrument for symbol in default_symbols(choices.dialect)])
+    instruments = repr([symbol.instrument for symbol in choices.symbols()])
     market = "generated"
     if choices.market_file is not None:
         content = choices.market_file.read_bytes()

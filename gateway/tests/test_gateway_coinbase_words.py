@@ -239,7 +239,7 @@ def test_a_fill_in_the_quote_asset_is_counted_in_the_base_asset() -> None:
         "commission": "3.6",
         "trade_time": "2026-11-30T16:00:00Z",
     }
-    trade = exchange_trade(fill, D("0.00000001"))
+    trade = exchange_trade(fill, "BTC-USD", D("0.00000001"))
     assert (trade.quantity, trade.fee, trade.fee_asset) == (D("0.01"), D("3.6"), "USD")
 
 
@@ -269,6 +269,7 @@ def test_fills_in_the_quote_asset_are_what_their_order_has_filled(
                 "commission": "0",
                 "trade_time": "2026-11-30T16:00:00Z",
             },
+            "BTC-USD",
             lot,
         )
         for number, size in (("1", "600"), ("2", "1200"))

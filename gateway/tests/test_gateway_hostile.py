@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from exchange_process import eventually
 from gateway_process import SYMBOL, Gateway
-from tradingbot_gateway.binance.budget import BOT_STREAMS, BOT_WEIGHT
+from tradingbot_gateway.binance.budget import (
+    BOT_SENT_WEIGHT,
+    BOT_STREAMS,
+    BOT_WEIGHT,
+    SYMBOL_WEIGHT,
+    Budget,
+)
+from tradingbot_gateway.binance.refusals import RefusalError
 from tradingbot_gateway.connection import LONGEST_FRAME
 from tradingbot_gateway.serving import BOT_CONNECTIONS, REPORT_CONNECTIONS
 
@@ -102,6 +109,28 @@ def test_a_bot_that_reads_too_much_leaves_the_gateway_enough_to_trade(gateway: G
     assert 0 < int(limited.headers["retry-after"]) <= 60
     gateway.buy()
     assert gateway.order(side="SELL", quantity="0.005").status == 200
+
+
+def test_orders_of_symbols_that_do_not_exist_are_reads_of_the_bot(gateway: Gateway) -> None:
+    for number in range(2 * BOT_WEIGHT // SYMBOL_WEIGHT):
+        answer = gateway.order(symbol=f"A{number}USDT")
+        if answer.status == 429:
+            break
+        assert (answer.status, answer.body["code"]) == (400, -1121)
+    assert (answer.status, answer.headers["x-tradingbot-refused"]) == (429, "RateLimit")
+    assert gateway.order().status == 200
+
+
+def test_orders_and_cancels_have_more_room_than_reads_and_leave_the_gateway_its_part() -> None:
+    budget = Budget(lambda: 60_000)
+    budget.spend(BOT_WEIGHT, may_wait=True)
+    with pytest.raises(RefusalError):
+        budget.spend(1, may_wait=True)
+    for _ in range(BOT_SENT_WEIGHT - BOT_WEIGHT):
+        budget.spend(1, may_wait=False)
+    with pytest.raises(RefusalError) as refused:
+        budget.spend(1, may_wait=False)
+    assert (refused.value.control, refused.value.status) == ("RateLimit", 429)
 
 
 def test_a_bot_opens_so_many_streams_and_no_more(gateway: Gateway) -> None:

@@ -1,6 +1,6 @@
 """The markets that the bot trades: their rules, and quotes of them and of what values them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -36,6 +36,9 @@ class Instruments(Protocol):
     def known(self) -> Mapping[str, Instrument]:
         """Return what has been read so far."""
 
+    def has_to_ask(self, name: str) -> bool:
+        """Whether `get` asks the exchange: a name is not known, and could be one."""
+
 
 class Feed(Protocol):
     """Quotes of symbols, by the exchange's names."""
@@ -54,15 +57,19 @@ class Markets:
         feed: Feed,
         *,
         unknown: type[Exception],
+        before_reading: Callable[[], Awaitable[None]],
         name: Callable[[str], str] = str,
         stop_slippage: Decimal | None = None,
     ) -> None:
         """`unknown`: what `instruments` raise for a name that is not known.
 
-        `name` returns the exchange's name of a core's symbol. `stop_slippage`: that of each market.
+        `before_reading` counts a request that an order of the bot causes, as one of the bot's own.
+        It waits, or raises the dialect's error. `name` returns the exchange's name of a core's
+        symbol. `stop_slippage`: that of each market.
         """
         self.name = name
         self.unknown = unknown
+        self._before_reading = before_reading
         self._stop_slippage = stop_slippage
         self._gate = gate
         self._instruments = instruments
@@ -75,6 +82,8 @@ class Markets:
         Quotes are followed only of what may be entered: a bot that tries every symbol must not use
         up the exchange's limits. Raises the error `unknown`, UnreachableError.
         """
+        if self._instruments.has_to_ask(name):
+            await self._before_reading()
         instrument = await self._instruments.get(name)
         limits = self._gate.limits
         may_enter = (
@@ -83,6 +92,8 @@ class Markets:
             else instrument.symbol in limits.allowed_symbols
         )
         if may_enter:
+            if name not in self._ready:
+                await self._before_reading()
             return await self.ready(name)
         self._list(instrument)
         return instrument

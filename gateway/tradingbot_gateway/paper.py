@@ -5,9 +5,7 @@ simulated exchange, so the rest of the gateway, and the bot, find what they find
 exchange is asked for prices only, and needs no key.
 """
 
-import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -29,6 +27,7 @@ from tradingbot_exchange.venue import ApiKey, Candle, Listener
 from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.errors import StateFileError
 from tradingbot_gateway.markets import Depth
+from tradingbot_gateway.paper_state import PaperState
 
 log = logging.getLogger(__name__)
 
@@ -54,19 +53,19 @@ class PaperVenue:
     ) -> None:
         """`instruments` by the exchange's names. `key`: of the account; only the gateway has it.
 
-        `state`: a file that keeps the account over a restart. `unit`: the smallest amount of any
-        asset. Raises StateFileError.
+        `state`: a file that keeps the account over a restart, with another one beside it. `unit`:
+        the smallest amount of any asset. Raises StateFileError.
         """
         self._symbols = {
             name: _symbol(each) for name, each in instruments.items() if _usable(each, unit)
         }
         known = tuple(each.instrument for each in self._symbols.values())
         self._wall = wall
-        self._state = state
+        self._state = None if state is None else PaperState(state, ACCOUNT, quoting=(HOUSE,))
         self._latest = 0
         self._listeners: list[Listener] = []
         self._keys = {key.name: key}
-        restored = None if state is None else _restored(state, known, unit)
+        restored = None if self._state is None else _restored(self._state, state, known, unit)
         if restored is None:
             self._engine = Engine(known, unit=unit)
             self._open_accounts(balances)
@@ -150,8 +149,13 @@ class PaperVenue:
         self._done(events)
 
     def _done(self, events: Sequence[Event]) -> None:
-        if any(isinstance(each, OrderEvent) and each.order.account == ACCOUNT for each in events):
-            self._keep()
+        own = [
+            each.order.id
+            for each in events
+            if isinstance(each, OrderEvent) and each.order.account == ACCOUNT
+        ]
+        if own:
+            self._keep(own)
         shown = [each for each in events if not _is_of_house(each)]
         for listener in tuple(self._listeners) if shown else ():
             listener(shown)
@@ -170,40 +174,28 @@ class PaperVenue:
             self._engine.deposit(HOUSE, asset, _FUNDS, now=now)
         for asset, amount in balances.items():
             self._engine.deposit(ACCOUNT, asset, amount, now=now)
-        self._keep()
+        self._keep(())
 
     def _withdraw_quotes(self) -> None:
         """Cancel the quotes of the last run: nothing may be filled at old prices."""
         for order in self._engine.open_orders(HOUSE):
             self._engine.cancel(HOUSE, order.id, now=self.now())
 
-    def _keep(self) -> None:
-        if self._state is None:
-            return
-        following = self._state.with_name(self._state.name + ".next")
-        try:
-            descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-                file.write(json.dumps(self._engine.snapshot()).encode())
-            following.replace(self._state)
-        except OSError as error:
-            raise StateFileError(
-                f"cannot write {self._state}: {error.strerror or error}"
-            ) from error
+    def _keep(self, orders: Sequence[int]) -> None:
+        """Keep the account after a change of these orders."""
+        if self._state is not None:
+            self._state.write(self._engine, dict.fromkeys(orders))
 
 
-def _restored(state: Path, instruments: Sequence[Instrument], unit: Decimal) -> Engine | None:
+def _restored(
+    state: PaperState, path: Path | None, instruments: Sequence[Instrument], unit: Decimal
+) -> Engine | None:
     try:
-        content = state.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StateFileError(f"cannot read {state}: {error.strerror or error}") from error
-    try:
-        return Engine.restore(instruments, json.loads(content), unit=unit)
+        found = state.read()
+        return None if found is None else Engine.restore(instruments, found, unit=unit)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StateFileError(
-            f"{state} is not the account of these symbols: remove it and the ledger to begin again"
+            f"{path} is not the account of these symbols: remove it and the ledger to begin again"
         ) from error
 
 

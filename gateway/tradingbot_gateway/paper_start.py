@@ -5,20 +5,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import aiohttp
 from aiohttp import web
+from tradingbot_api.enforcement import paper_balance_of
+from tradingbot_exchange.engine.types import Instrument
 
 from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.errors import UnreachableError
+from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.risk.limits import Limits
 from tradingbot_gateway.settings import Egress
 
+if TYPE_CHECKING:
+    from tradingbot_gateway.paper import PaperVenue
+
 log = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
 
 SIMULATED = {"X-Tradingbot-Simulated": "true"}
 """Added to each answer in Paper: there is no money behind it."""
@@ -68,7 +76,30 @@ def _with_values(symbols: Iterable[str], money: str) -> set[str]:
     return named | {f"{quote}-{money}" for quote in quotes}
 
 
-async def serve(
+async def paper_side(
+    stack: AsyncExitStack,
+    known: Mapping[str, Instrument],
+    gate: Gate,
+    state: Path | None,
+    *,
+    venue: "Callable[..., tuple[PaperVenue, Key]]",
+    application: "Callable[[PaperVenue], web.Application]",
+) -> "tuple[aiohttp.ClientSession, str, Key, PaperVenue]":
+    """Make the exchange of a Paper account. Return a session, its URL, its key and itself.
+
+    `state`: the ledger's file. `venue` and `application` are the dialect's. Raises StateFileError.
+    """
+    made, key = venue(
+        known,
+        paper_balance_of(gate.config.exchange, gate.limits.money),
+        wall=gate.wall,
+        state=_beside(state),
+    )
+    session, url = await _serve(stack, application(made))
+    return session, url, key, made
+
+
+async def _serve(
     stack: AsyncExitStack, application: web.Application
 ) -> tuple[aiohttp.ClientSession, str]:
     """Serve Paper's exchange to this process until the stack closes. Return a session, and the URL.
@@ -83,6 +114,6 @@ async def serve(
     return session, f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
 
 
-def beside(state: Path | None) -> Path | None:
+def _beside(state: Path | None) -> Path | None:
     """Return the file of Paper's account, beside that of the ledger."""
     return None if state is None else state.with_name(state.name + ".paper")

@@ -25,6 +25,7 @@ DIRECTORIES = {
     "operator": "",
     "network-policy": "$.Values.networkPolicy.enabled",
     "prometheus": "$.Values.prometheus.enabled",
+    "gateway-metrics": "$.Values.prometheus.gateways",
 }
 NAMESPACE = "tradingbot-system"
 # The user sets the number of replicas. The others must have one.

@@ -25,6 +25,8 @@ PUBLIC = frozenset(
     {HEARTBEATS, "ticker", "ticker_batch", "market_trades", "candles", "status", LEVEL2}
 )
 CHANNELS = PUBLIC | {USER}
+OF_BOOKS = PUBLIC - {HEARTBEATS, "status"}
+"""Channels of a book: what shares one has its name."""
 SENT_AS: Mapping[str, str] = {LEVEL2: "l2_data"}
 """Channels whose messages have another name than their subscription."""
 

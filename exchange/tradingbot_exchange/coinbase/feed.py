@@ -13,7 +13,8 @@ from typing import ParamSpec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tradingbot_exchange.coinbase import channels
-from tradingbot_exchange.coinbase.channels import HEARTBEATS, LEVEL2, USER, Days
+from tradingbot_exchange.coinbase.aliases import book_of
+from tradingbot_exchange.coinbase.channels import HEARTBEATS, LEVEL2, OF_BOOKS, USER, Days
 from tradingbot_exchange.coinbase.errors import compact
 from tradingbot_exchange.coinbase.identifiers import user_uuid
 from tradingbot_exchange.coinbase.orders import Orders
@@ -218,17 +219,26 @@ class Session:
             names = names or tuple(self._products)
         elif channel == "status":
             names = names or tuple(self._products)
+        elif channel in OF_BOOKS:
+            names = self._books(names)
         self._subscribed.setdefault(channel, {}).update(dict.fromkeys(names))
         self._confirm()
         self._snapshot(channel, names)
 
     def _unsubscribe(self, wanted: Subscription) -> None:
         known = self._subscribed.get(wanted.channel, {})
-        for name in wanted.products or tuple(known):
+        names = wanted.products
+        if wanted.channel in OF_BOOKS:
+            names = self._books(names)
+        for name in names or tuple(known):
             known.pop(name, None)
         if not known or wanted.channel == HEARTBEATS:
             self._subscribed.pop(wanted.channel, None)
         self._confirm()
+
+    def _books(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the products whose books are meant: an alias has none of its own."""
+        return tuple(dict.fromkeys(book_of(name, self._products) for name in names))
 
     def _confirm(self) -> None:
         shown = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from tradingbot_exchange.coinbase.aliases import aliases_of, book_of
 from tradingbot_exchange.coinbase.currencies import name_of
 from tradingbot_exchange.coinbase.errors import InvalidArgumentError, NotFoundError
 from tradingbot_exchange.coinbase.queries import Query, Request
@@ -172,6 +173,8 @@ def _product(venue: Venue, instrument: Instrument) -> Mapping[str, object]:
     halted = venue.engine.is_halted(instrument.symbol)
     most = min(instrument.max_quantity * max(last, instrument.min_price), Decimal(10) ** 12)
     quoted = sum((candle.quote_volume for candle in hours), Decimal(0))
+    known = frozenset(each.symbol for each in venue.engine.instruments())
+    book = book_of(instrument.symbol, known)
     return {
         "product_id": instrument.symbol,
         "price": number(last) if last else "",
@@ -200,8 +203,8 @@ def _product(venue: Venue, instrument: Instrument) -> Mapping[str, object]:
         "base_currency_id": instrument.base,
         "fcm_trading_session_details": None,
         "mid_market_price": "",
-        "alias": "",
-        "alias_to": [],
+        "alias": "" if book == instrument.symbol else book,
+        "alias_to": aliases_of(instrument.symbol, known),
         "base_display_symbol": instrument.base,
         "quote_display_symbol": instrument.quote,
         "view_only": False,

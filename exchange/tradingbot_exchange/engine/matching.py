@@ -1,6 +1,7 @@
 """The engine's interface: one call, one change of state, and the events of it."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from decimal import Decimal
 from heapq import heappop
@@ -341,6 +342,24 @@ class Engine:
     def snapshot(self) -> dict[str, object]:
         """Return the whole state as JSON values."""
         return snapshots.take(self._state)
+
+    def live_snapshot(self, *, without: AbstractSet[str]) -> dict[str, object]:
+        """Return `snapshot` without what has ended, which only grows: `ended` has it.
+
+        And as if the accounts `without` had cancelled their orders.
+        """
+        return snapshots.take_live(self._state, without=without)
+
+    def ended(
+        self, account: str, *, orders: Iterable[int], first_fill: int
+    ) -> list[tuple[str, dict[str, object]]]:
+        """Return those of an account's orders that have ended, with their lists and new fills.
+
+        Each is an item of a member of the account in a snapshot. `first_fill`: how many fills are
+        known. Raises RefusedError.
+        """
+        found = self._state.account(account)
+        return snapshots.ended(found, orders=orders, first_fill=first_fill)
 
     @classmethod
     def restore(

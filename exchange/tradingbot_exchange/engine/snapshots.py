@@ -5,6 +5,7 @@ are decimals as text. Orders of a level are listed in the order of the queue.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -40,6 +41,13 @@ _LADDERS = ("bids", "asks", "rising", "falling")
 
 def take(state: State) -> dict[str, object]:
     """Return the state as JSON values."""
+    return _counters(state) | {
+        "markets": [_market(market) for market in state.markets.values()],
+        "accounts": [_account(account) for account in state.accounts.values()],
+    }
+
+
+def _counters(state: State) -> dict[str, object]:
     return {
         "version": VERSION,
         "unit": f"{state.unit:f}",
@@ -48,14 +56,48 @@ def take(state: State) -> dict[str, object]:
         "lists": state.lists,
         "fees": dict(state.fees),
         "outside": dict(state.outside),
-        "markets": [_market(market) for market in state.markets.values()],
-        "accounts": [_account(account) for account in state.accounts.values()],
     }
 
 
-def _market(market: Market) -> dict[str, object]:
+def take_live(state: State, *, without: AbstractSet[str]) -> dict[str, object]:
+    """Return the state as JSON values, but for orders, lists and fills that have ended.
+
+    And as if the accounts `without` had cancelled their orders. With what `ended` returned, it is
+    a state that can be restored.
+    """
+    return _counters(state) | {
+        "markets": [_market(market, without) for market in state.markets.values()],
+        "accounts": [
+            _account_without_orders(account) if name in without else _live_account(account)
+            for name, account in state.accounts.items()
+        ],
+    }
+
+
+def ended(
+    account: Account, *, orders: Iterable[int], first_fill: int
+) -> list[tuple[str, dict[str, object]]]:
+    """Return those of some orders that have ended, their lists, and the fills from a number on.
+
+    Each is the name of the member of the account in a snapshot, and an item of it.
+    """
+    gone = [account.orders[number] for number in orders if number not in account.open]
+    lists = dict.fromkeys(order.list_id for order in gone if order.list_id is not None)
+    found = [("orders", _order(order, None)) for order in gone]
+    found += [
+        ("lists", _list(account.lists[number])) for number in lists if number not in account.pairs
+    ]
+    return found + [("fills", _json_object(fill)) for fill in account.fills[first_fill:]]
+
+
+def _market(market: Market, without: AbstractSet[str] = frozenset()) -> dict[str, object]:
     ladders: dict[str, object] = {
-        name: [entry.order.id for level in getattr(market, name) for entry in level]
+        name: [
+            entry.order.id
+            for level in getattr(market, name)
+            for entry in level
+            if entry.account.name not in without
+        ]
         for name in _LADDERS
     }
     return ladders | {
@@ -74,9 +116,37 @@ def _account(account: Account) -> dict[str, object]:
         "keeps_history": account.keeps_history,
         "purses": {asset: [purse.free, purse.held] for asset, purse in account.purses.items()},
         "orders": [_order(order, account.open.get(order.id)) for order in account.orders.values()],
-        "fills": [_json(fill._asdict()) for fill in account.fills],
-        "lists": [_json(listed._asdict()) for listed in account.lists.values()],
+        "fills": [_json_object(fill) for fill in account.fills],
+        "lists": [_list(listed) for listed in account.lists.values()],
     }
+
+
+def _live_account(account: Account) -> dict[str, object]:
+    return {
+        **_account_without_orders(account),
+        "purses": {asset: [purse.free, purse.held] for asset, purse in account.purses.items()},
+        "orders": [_order(account.orders[number], account.open[number]) for number in account.open],
+        "lists": [_list(account.lists[number]) for number in account.pairs],
+    }
+
+
+def _account_without_orders(account: Account) -> dict[str, object]:
+    return {
+        "name": account.name,
+        "keeps_history": account.keeps_history,
+        "purses": {asset: [purse.free + purse.held, 0] for asset, purse in account.purses.items()},
+        "orders": [],
+        "fills": [],
+        "lists": [],
+    }
+
+
+def _list(listed: OrderList) -> dict[str, object]:
+    return {name: _json(value) for name, value in listed._asdict().items()}
+
+
+def _json_object(fill: Fill) -> dict[str, object]:
+    return {name: _json(value) for name, value in fill._asdict().items()}
 
 
 def _order(order: Order, entry: Entry | None) -> dict[str, object]:

@@ -33,7 +33,7 @@ class Market:
         self.symbols: Mapping[str, Symbol] = {s.instrument.symbol: s for s in symbols}
         self.prices = prices
         self.begin = begin
-        self.shocks = Shocks([symbol.instrument for symbol in self.symbols.values()])
+        self.shocks = Shocks([s.instrument for s in self.symbols.values() if not s.follows])
         self._seed = seed
 
     def step_of(self, time: int) -> int:
@@ -46,10 +46,11 @@ class Market:
 
     def middle(self, symbol: str, step: int) -> Decimal:
         """Return the price around which the market quotes, shocks included; not rounded."""
-        price = self.prices.price(symbol, step)
+        book = self.symbols[symbol].book
+        price = self.prices.price(book, step)
         if not self.shocks.active:
             return price
-        return _CONTEXT.multiply(price, self.shocks.factor(symbol, self.time_of(step)))
+        return _CONTEXT.multiply(price, self.shocks.factor(book, self.time_of(step)))
 
     def open_parties(self, engine: Engine) -> None:
         """Open the accounts of house and takers, with funds."""
@@ -67,14 +68,15 @@ class Market:
         middle, now = self.middle(name, step), self.time_of(step)
         wanted = liquidity.quotes(symbol, middle, seed=self._seed, percent=conditions.percent)
         events = liquidity.requote(engine, symbol, wanted, now=now)
-        bits = mix(self._seed, 8, step, *name.encode())
+        bits = mix(self._seed, 8, step, *symbol.book.encode())
         return events + liquidity.take(engine, symbol, middle, bits=bits, now=now)
 
     def past_candle(self, symbol: str, start: int, end: int) -> Candle:
         """Return the candle of [start, end), both before the first step, in milliseconds."""
         first, last = self.step_of(start), self.step_of(end)
-        span = self.prices.span(symbol, first, max(last, first + 1))
-        tick = self.symbols[symbol].instrument.tick
+        of = self.symbols[symbol]
+        span = self.prices.span(of.book, first, max(last, first + 1))
+        tick = of.instrument.tick
         opening, high, low, close = (
             _rounded(value, tick) for value in (span.open, span.high, span.low, span.close)
         )

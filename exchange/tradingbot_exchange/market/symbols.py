@@ -23,13 +23,20 @@ class Symbol:
     """An instrument with its market.
 
     `size` is the typical quantity of a level and `gap` the distance of two levels. Both are fixed,
-    so that a price keeps its levels while the market moves around it.
+    so that a price keeps its levels while the market moves around it. `follows` is the symbol whose
+    prices and orders of the market this one has, too; empty for one with a market of its own.
     """
 
     instrument: Instrument
     start_price: Decimal
     size: Decimal
     gap: Decimal
+    follows: str = ""
+
+    @property
+    def book(self) -> str:
+        """The symbol whose market this one has: its own, or the one that it follows."""
+        return self.follows or self.instrument.symbol
 
 
 _FEES = {
@@ -37,6 +44,8 @@ _FEES = {
     DialectName.COINBASE: (Decimal("0.004"), Decimal("0.006")),
 }
 _QUOTE = {DialectName.BINANCE: "USDT", DialectName.COINBASE: "USD"}
+STABLE = "USDC"
+"""What aliases are quoted in."""
 _MIN_NOTIONAL = {DialectName.BINANCE: "5", DialectName.COINBASE: "1"}
 _MAX_ORDERS = {DialectName.BINANCE: 200, DialectName.COINBASE: 500}
 _MAX_STOPS = {DialectName.BINANCE: 5, DialectName.COINBASE: 500}
@@ -47,8 +56,30 @@ _LOTS = {
 }
 
 
-def default_symbols(dialect: DialectName) -> tuple[Symbol, ...]:
-    """Return a triangle: BTC and ETH in the dialect's dollar, and ETH in BTC."""
+def default_symbols(dialect: DialectName, *, aliases: bool = False) -> tuple[Symbol, ...]:
+    """Return a triangle: BTC and ETH in the dialect's dollar, and ETH in BTC.
+
+    `aliases`: and what is in the dollar once more, in USDC.
+    """
+    triangle = _triangle(dialect)
+    return triangle + _aliases(triangle, _QUOTE[dialect]) if aliases else triangle
+
+
+def _aliases(symbols: tuple[Symbol, ...], dollar: str) -> tuple[Symbol, ...]:
+    return tuple(
+        replace(
+            each,
+            instrument=replace(
+                each.instrument, symbol=f"{each.instrument.base}-{STABLE}", quote=STABLE
+            ),
+            follows=each.instrument.symbol,
+        )
+        for each in symbols
+        if each.instrument.quote == dollar
+    )
+
+
+def _triangle(dialect: DialectName) -> tuple[Symbol, ...]:
     quote, lots = _QUOTE[dialect], _LOTS[dialect]
     return (
         _symbol(

@@ -1,7 +1,5 @@
 """Put the gateway of one Binance account together."""
 
-import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
-from tradingbot_api.enforcement import paper_balance_of
 from tradingbot_api.tradingbot import Mode
 from tradingbot_exchange.binance.errors import ApiError
 
 from tradingbot_gateway.answers import ServerClock, Wall
+from tradingbot_gateway.assembled import Assembled
 from tradingbot_gateway.binance.account import Account
 from tradingbot_gateway.binance.addresses import Addresses, addresses
 from tradingbot_gateway.binance.app import application
@@ -33,19 +31,15 @@ from tradingbot_gateway.binance.user_stream import UserStream
 from tradingbot_gateway.binance.websocket_api import WebSocketApi
 from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.credentials import Credentials
-from tradingbot_gateway.errors import SettingError, UnreachableError
+from tradingbot_gateway.errors import SettingError
 from tradingbot_gateway.gate import Gate
-from tradingbot_gateway.key_permissions import follow_permissions
-from tradingbot_gateway.markets import Depth, Markets
-from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
+from tradingbot_gateway.markets import Markets
+from tradingbot_gateway.paper_start import SIMULATED, load, paper_side
 from tradingbot_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from tradingbot_gateway.paper import PaperVenue
 
-log = logging.getLogger(__name__)
-
-_CLOCK_SECONDS = 60.0
 _NO_KEY = Credentials("", "")
 
 
@@ -59,7 +53,7 @@ class _AccountSide:
     venue: "PaperVenue | None" = None
 
 
-class Binance:
+class Binance(Assembled):
     """One gateway in Binance's dialect."""
 
     def __init__(
@@ -83,8 +77,16 @@ class Binance:
         upstream = Upstream(side.session, side.addresses.rest, side.credentials, self._clock)
         self._upstream = upstream
         self._feed = Feed(session, streams, market, wall=wall, on_depth=self._quoted)
-        self._markets = Markets(gate, instruments, self._feed, unknown=ApiError, name=name_of)
-        self._queries = queries = Queries(gate, upstream, market, self._markets, tag)
+        budget = Budget(self._clock.now)
+        self._markets = Markets(
+            gate,
+            instruments,
+            self._feed,
+            unknown=ApiError,
+            before_reading=budget.reads_symbol,
+            name=name_of,
+        )
+        queries = Queries(gate, upstream, market, self._markets, tag)
         trading = Trading(gate, upstream, self._markets, queries, tag)
         self._account = Account(
             gate,
@@ -95,6 +97,7 @@ class Binance:
             tag=tag,
             symbols=map(name_of, gate.limits.allowed_symbols or ()),
         )
+        self._may_withdraw = queries.may_withdraw
         self._user_stream = UserStream(
             side.session, side.addresses.websocket_api, side.credentials, self._clock
         )
@@ -102,7 +105,6 @@ class Binance:
             settings.placeholder_key, settings.placeholder_secret.get_secret_value()
         )
         gatekeeper = Gatekeeper(placeholder, self._clock)
-        budget = Budget(self._clock.now)
         dispatch = Dispatch(
             gate,
             gatekeeper,
@@ -151,29 +153,6 @@ class Binance:
         """Return what the bot connects to."""
         return self._application
 
-    async def run(self) -> None:
-        """Follow the exchange for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._feed.run())
-            group.create_task(self._account.run())
-            group.create_task(self._user_stream.follow(self._account))
-            group.create_task(self._measure_clock())
-            if self._venue is None:  # Paper has no key
-                group.create_task(follow_permissions(self._gate, self._queries.may_withdraw))
-
-    async def _measure_clock(self) -> None:
-        while True:
-            await asyncio.sleep(_CLOCK_SECONDS)
-            try:
-                await self._upstream.synchronise()
-            except UnreachableError as error:
-                log.warning("the exchange's time: %s", error)
-
-    def _quoted(self, name: str, depth: Depth) -> None:
-        self._markets.quoted(name, depth)
-        if self._venue is not None:
-            self._venue.quoted(name, depth)
-
 
 async def _paper_side(
     stack: AsyncExitStack, instruments: Instruments, gate: Gate, state: Path | None
@@ -181,11 +160,7 @@ async def _paper_side(
     # Imported here: only Paper needs a whole exchange.
     from tradingbot_gateway.binance.paper import paper_application, paper_venue  # noqa: PLC0415
 
-    venue, credentials = paper_venue(
-        instruments.known(),
-        paper_balance_of(gate.config.exchange, gate.limits.money),
-        wall=gate.wall,
-        state=beside(state),
+    session, url, credentials, venue = await paper_side(
+        stack, instruments.known(), gate, state, venue=paper_venue, application=paper_application
     )
-    session, url = await serve(stack, paper_application(venue))
     return _AccountSide(session, addresses(url), credentials, venue)

@@ -11,8 +11,12 @@ from tradingbot_gateway.binance.refusals import RefusalError
 
 BOT_WEIGHT = 3000
 """Request weight in a minute, of the 6000 that an address has."""
+BOT_SENT_WEIGHT = 4500
+"""What the bot's reads, orders and cancels may weigh together in a minute."""
 BOT_STREAMS = 100
 """New market streams in five minutes, of the 300 that an address has."""
+SYMBOL_WEIGHT = 20
+"""Of exchangeInfo; a book weighs less."""
 CONTROL = "RateLimit"
 
 _MINUTE_MS = 60_000
@@ -30,22 +34,27 @@ class Budget:
         self._streams: deque[int] = deque()
 
     def spend(self, weight: int, *, may_wait: bool) -> None:
-        """Count a request. Raises RefusalError for one that may wait and has no room left.
+        """Count a request. Raises RefusalError for one that has no room left.
 
-        Orders and cancels are counted and never wait: the limits of the risk bound them.
+        `may_wait`: a read. Orders and cancels have more room, which only a flood of them uses up.
         """
         now = self._now()
         if now // _MINUTE_MS != self._minute:
             self._minute, self._used = now // _MINUTE_MS, 0
-        if may_wait and self._used + weight > BOT_WEIGHT:
+        most = BOT_WEIGHT if may_wait else BOT_SENT_WEIGHT
+        if self._used + weight > most:
             raise RefusalError(
                 CONTROL,
                 _TOO_MANY,
-                f"Too much request weight used; a bot has {BOT_WEIGHT} a minute of the address.",
+                f"Too much request weight used; a bot has {most} a minute of the address.",
                 status=429,
                 retry_after=-(-(_MINUTE_MS - now % _MINUTE_MS) // 1000),
             )
         self._used += weight
+
+    async def reads_symbol(self) -> None:
+        """Count a read of a symbol that the bot has not named before. Raises RefusalError."""
+        self.spend(SYMBOL_WEIGHT, may_wait=True)
 
     def opens_stream(self) -> bool:
         """Whether one more stream may be opened; if so, it counts."""

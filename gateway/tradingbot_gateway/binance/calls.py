@@ -24,7 +24,7 @@ class Treatment(StrEnum):
     ORDER = "judged, tagged, signed"
     ORDER_LIST = "judged as its two orders, tagged, signed"
     CANCEL_REPLACE = "the new order is judged; then both are sent"
-    CANCEL = "never refused, signed; of the bot's own orders alone"
+    CANCEL = "refused by no limit, signed; of the bot's own orders alone"
     CANCEL_ALL = "the bot's own orders are cancelled one by one; those of others stay"
     NOTHING = "answered by the gateway: an empty list"
     SESSION = "answered by the gateway"

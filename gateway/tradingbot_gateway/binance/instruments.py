@@ -43,12 +43,15 @@ class Instruments:
         """Return what has been read so far, by Binance's names."""
         return self._known
 
+    def has_to_ask(self, name: str) -> bool:
+        """Whether `get` asks the exchange: a name is not known, and could be one."""
+        return name not in self._known and _NAME.fullmatch(name) is not None
+
     async def get(self, name: str) -> Instrument:
         """Return an instrument. Raises ApiError (-1121), UnreachableError."""
-        found = self._known.get(name)
-        if found is None and _NAME.fullmatch(name) is not None:
+        if self.has_to_ask(name):
             await self.load((name,))
-            found = self._known.get(name)
+        found = self._known.get(name)
         if found is None:
             raise errors.bad_symbol()
         return found

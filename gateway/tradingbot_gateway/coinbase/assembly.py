@@ -1,8 +1,6 @@
 """Put the gateway of one Coinbase account together."""
 
-import asyncio
 import datetime as dt
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
-from tradingbot_api.enforcement import paper_balance_of
 from tradingbot_api.tradingbot import Mode
 from tradingbot_exchange.coinbase.engine_orders import BRACKET_SLIPPAGE
 
 from tradingbot_gateway.answers import ServerClock, Wall
+from tradingbot_gateway.assembled import Assembled
 from tradingbot_gateway.coinbase.account import Account
 from tradingbot_gateway.coinbase.addresses import Addresses, addresses
 from tradingbot_gateway.coinbase.app import application
@@ -26,6 +24,7 @@ from tradingbot_gateway.coinbase.handover import Handover, hand_over
 from tradingbot_gateway.coinbase.instruments import Instruments
 from tradingbot_gateway.coinbase.proof import Gatekeeper
 from tradingbot_gateway.coinbase.queries import Queries
+from tradingbot_gateway.coinbase.rates import BotRates
 from tradingbot_gateway.coinbase.refusals import UnknownProductError
 from tradingbot_gateway.coinbase.trading import Trading
 from tradingbot_gateway.coinbase.translation import Tag
@@ -34,19 +33,14 @@ from tradingbot_gateway.coinbase.user_stream import UserStream
 from tradingbot_gateway.coinbase.websockets import WebSockets
 from tradingbot_gateway.connection import open_session
 from tradingbot_gateway.credentials import Credentials
-from tradingbot_gateway.errors import SettingError, UnreachableError
+from tradingbot_gateway.errors import SettingError
 from tradingbot_gateway.gate import Gate
-from tradingbot_gateway.key_permissions import follow_permissions
-from tradingbot_gateway.markets import Depth, Markets
-from tradingbot_gateway.paper_start import SIMULATED, beside, load, serve
+from tradingbot_gateway.markets import Markets
+from tradingbot_gateway.paper_start import SIMULATED, load, paper_side
 from tradingbot_gateway.settings import GatewaySettings, address
 
 if TYPE_CHECKING:
     from tradingbot_gateway.paper import PaperVenue
-
-log = logging.getLogger(__name__)
-
-_CLOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ class _AccountSide:
     venue: "PaperVenue | None" = None
 
 
-class Coinbase:
+class Coinbase(Assembled):
     """One gateway in Coinbase's dialect."""
 
     def __init__(
@@ -80,19 +74,29 @@ class Coinbase:
         self._upstream = upstream
         self._gate = gate
         self._venue = side.venue
-        self._feed = Feed(session, where.market, market, wall=wall, on_depth=self._quoted)
+        rates = BotRates(wall)
+        self._feed = Feed(
+            session,
+            where.market,
+            market,
+            wall=wall,
+            on_depth=self._quoted,
+            book_of=instruments.book_of,
+        )
         self._markets = Markets(
             gate,
             instruments,
             self._feed,
             unknown=UnknownProductError,
+            before_reading=rates.public.wait_briefly,
             stop_slippage=BRACKET_SLIPPAGE,
         )
-        self._queries = queries = Queries(gate, upstream, market, self._markets, tag)
-        trading = Trading(gate, upstream, self._markets, queries, tag)
+        queries = Queries(gate, upstream, market, self._markets, tag, book_of=instruments.book_of)
+        trading = Trading(gate, upstream, self._markets, queries, tag=tag, rates=rates)
         self._account = Account(
             gate, upstream, markets=self._markets, queries=queries, trading=trading
         )
+        self._may_withdraw = queries.may_withdraw
         self._user_stream = UserStream(side.session, side.where.user, upstream)
         gatekeeper = Gatekeeper(handover, clock)
         dispatch = Dispatch(
@@ -104,9 +108,19 @@ class Coinbase:
             tag=tag,
             upstream=upstream,
             market=market,
+            rates=rates,
             quoted=None if side.venue is None else self._markets.for_order,
         )
-        sockets = WebSockets(session, where.market, gatekeeper, self._account, tag=tag, wall=wall)
+        sockets = WebSockets(
+            session,
+            where.market,
+            gatekeeper,
+            self._account,
+            tag=tag,
+            wall=wall,
+            rates=rates,
+            book_of=instruments.book_of,
+        )
         self._application = application(
             dispatch, sockets, headers={} if side.venue is None else SIMULATED
         )
@@ -153,30 +167,6 @@ class Coinbase:
         """Return what the bot connects to."""
         return self._application
 
-    async def run(self) -> None:
-        """Follow the exchange for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._feed.run())
-            group.create_task(self._account.run())
-            group.create_task(self._user_stream.follow(self._account))
-            group.create_task(self._measure_clock())
-            if self._venue is None:  # Paper has no key
-                group.create_task(follow_permissions(self._gate, self._queries.may_withdraw))
-
-    async def _measure_clock(self) -> None:
-        """Measure the clock now and then, the first time before tokens can be refused for it."""
-        while True:
-            try:
-                await self._upstream.synchronise()
-            except UnreachableError as error:
-                log.warning("the exchange's time: %s", error)
-            await asyncio.sleep(_CLOCK_SECONDS)
-
-    def _quoted(self, name: str, depth: Depth) -> None:
-        self._markets.quoted(name, depth)
-        if self._venue is not None:
-            self._venue.quoted(name, depth)
-
 
 async def _paper_side(
     stack: AsyncExitStack, instruments: Instruments, gate: Gate, state: Path | None
@@ -184,11 +174,7 @@ async def _paper_side(
     # Imported here: only Paper needs a whole exchange.
     from tradingbot_gateway.coinbase.paper import paper_application, paper_venue  # noqa: PLC0415
 
-    venue, signer = paper_venue(
-        instruments.known(),
-        paper_balance_of(gate.config.exchange, gate.limits.money),
-        wall=gate.wall,
-        state=beside(state),
+    session, url, signer, venue = await paper_side(
+        stack, instruments.known(), gate, state, venue=paper_venue, application=paper_application
     )
-    session, url = await serve(stack, paper_application(venue))
     return _AccountSide(session, addresses(url), signer, venue)

@@ -20,7 +20,7 @@ class Treatment(StrEnum):
     ORDERS = "read, signed; client ids as the bot sent them, without the gateway's own protection"
     PREVIEW = "checked by the exchange alone, signed; nothing is sent to the market"
     ORDER = "judged, its client id marked, signed"
-    CANCEL = "never refused, signed"
+    CANCEL = "refused by no limit, signed; of the bot's own orders alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tradingbot_exchange.coinbase.authentication import SignedRequest
-from tradingbot_exchange.coinbase.errors import ApiError, RateLimitedError
+from tradingbot_exchange.coinbase.errors import ApiError
 from tradingbot_exchange.coinbase.failures import OrderFailedError, error_response
 from tradingbot_exchange.coinbase.order_requests import parse_json
 
@@ -16,7 +16,7 @@ from tradingbot_gateway.coinbase.account import Account
 from tradingbot_gateway.coinbase.calls import BEST_BID_ASK, Allowed, Treatment, public_twin
 from tradingbot_gateway.coinbase.proof import Gatekeeper
 from tradingbot_gateway.coinbase.queries import Queries
-from tradingbot_gateway.coinbase.rates import BOT_READS, Rate
+from tradingbot_gateway.coinbase.rates import BotRateError, BotRates
 from tradingbot_gateway.coinbase.refusals import (
     OrderRefusedError,
     RefusalError,
@@ -51,6 +51,7 @@ class Dispatch:
         tag: Tag,
         upstream: Upstream,
         market: Upstream,
+        rates: BotRates,
         quoted: Callable[[str], Awaitable[object]] | None,
     ) -> None:
         """`upstream` has the account, `market` the prices: one exchange, except in Paper.
@@ -66,7 +67,7 @@ class Dispatch:
         self._upstream = upstream
         self._market = market
         self._quoted = quoted
-        self._bot_rate = Rate(BOT_READS, gate.wall)
+        self._rates = rates
 
     async def answer(self, call: Allowed, request: SignedRequest, body: bytes) -> Answer:
         """Return the answer to a call."""
@@ -96,19 +97,18 @@ class Dispatch:
     ) -> Answer:
         treatment, method, path = call.treatment, request.method, request.path
         if treatment is Treatment.MARKET:
-            return await self._market.public(method, path, request.query)
+            return await self._read_market(method, path, request.query)
         if treatment is Treatment.ORDER:
             return await self._trading.place(sent)
         if treatment is Treatment.CANCEL:
             return await self._trading.cancel(sent)
-        if not self._bot_rate.take():
-            raise RateLimitedError
         if self._quoted is not None:
             twin = public_twin(path)
             if twin is not None:  # the account's exchange knows quotes alone
-                return await self._market.public(method, twin, request.query)
+                return await self._read_market(method, twin, request.query)
             if path == BEST_BID_ASK:
                 await self._quote(request.query, self._quoted)
+        await self._rates.reads.wait_briefly()
         asked = self._gate.wall()
         body = sent if method == "POST" else None
         answer = await self._upstream.call(method, path, request.query, body)
@@ -124,6 +124,10 @@ class Dispatch:
         else:
             await self._show_orders(shown, asked)
         return answer.with_body(shown)
+
+    async def _read_market(self, method: str, path: str, query: str) -> Answer:
+        await self._rates.public.wait_briefly()
+        return await self._market.public(method, path, query)
 
     async def _quote(self, query: str, quoted: Callable[[str], Awaitable[object]]) -> None:
         """Have quotes of the products that a query names. Those that can't be traded have none."""
@@ -164,8 +168,10 @@ class Dispatch:
     def refusal(self, error: ApiError) -> Answer:
         """Return an error in the exchange's form."""
         headers = {"Content-Type": error.content_type}
-        if isinstance(error, RefusalError):
+        if isinstance(error, RefusalError | BotRateError):
             headers[REFUSED_HEADER] = error.control
+        if isinstance(error, BotRateError):
+            headers["Retry-After"] = "1"
         return Answer(error.status, error.body().encode(), headers)
 
     def refuse(self, what: str, error: RefusalError) -> Answer:

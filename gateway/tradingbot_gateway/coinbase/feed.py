@@ -5,7 +5,7 @@ is as good as a new one.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -38,13 +38,25 @@ class Feed(BookFeed):
         *,
         wall: Wall,
         on_depth: OnDepth,
+        book_of: Callable[[str], str],
     ) -> None:
+        """`book_of` returns the product under whose name the exchange sends a product's book."""
         super().__init__(wall=wall, on_depth=on_depth)
         self._session = session
         self._address = address
         self._upstream = upstream
+        self._book_of = book_of
         self._books: dict[str, Book] = {}
         """Of this connection, from their snapshots on."""
+        self._sharing: dict[str, list[str]] = {}
+        """By the name of a book, the products that are followed and have it."""
+
+    async def follow(self, name: str) -> None:
+        """Follow a book from now on; it is known when this returns, if it can be read."""
+        sharing = self._sharing.setdefault(self._book_of(name), [])
+        if name not in sharing:
+            sharing.append(name)
+        await super().follow(name)
 
     async def _stream_once(self) -> None:
         self._books.clear()
@@ -69,7 +81,7 @@ class Feed(BookFeed):
     async def _subscribe(
         self, socket: aiohttp.ClientWebSocketResponse, names: Iterable[str]
     ) -> None:
-        await _subscribe(socket, "level2", names)
+        await _subscribe(socket, "level2", sorted({self._book_of(name) for name in names}))
 
     def _take(self, message: Mapping[str, Any]) -> None:
         channel, now = message.get("channel"), self._wall()
@@ -77,17 +89,23 @@ class Feed(BookFeed):
             for event in message["events"]:
                 self._update(event, now)
         elif channel == "heartbeats":
-            for name, book in self._books.items():
-                self._learn(name, book.depth(now))
+            for name in self._books:
+                self._show(name, now)
 
     def _update(self, event: Mapping[str, Any], now: int) -> None:
-        name = event["product_id"]
+        name = self._book_of(event["product_id"])
         if event["type"] == "snapshot":
             self._books[name] = Book()
         book = self._books.get(name)
         if book is not None:
             book.update(event["updates"])
-            self._learn(name, book.depth(now))
+            self._show(name, now)
+
+    def _show(self, book: str, now: int) -> None:
+        """Hand a book on, as that of each product that has it."""
+        depth = self._books[book].depth(now)
+        for name in self._sharing.get(book, ()):
+            self._learn(name, depth)
 
     async def _read(self, name: str) -> Depth | None:
         query = f"product_id={name}&limit={LEVELS}"

@@ -32,11 +32,23 @@ class Instruments:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._known: dict[str, Instrument] = {}
+        self._aliases: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
     def known(self) -> Mapping[str, Instrument]:
         """Return what has been read so far."""
         return self._known
+
+    def book_of(self, name: str) -> str:
+        """Return the product whose book a product has: its own, or the one that it is an alias of.
+
+        The exchange sends that book under that name.
+        """
+        return self._aliases.get(name, name)
+
+    def has_to_ask(self, name: str) -> bool:
+        """Whether `get` asks the exchange: a name is not known, and could be one."""
+        return name not in self._known and PRODUCT.fullmatch(name) is not None
 
     async def get(self, name: str) -> Instrument:
         """Return an instrument. Raises UnknownProductError, UnreachableError."""
@@ -61,7 +73,7 @@ class Instruments:
             if product.get("quote_currency_id") == quote:
                 found = _read(product)
                 if found is not None:
-                    self._known[found.symbol] = found
+                    self._learn(found, product)
 
     async def _load(self, name: str) -> None:
         if PRODUCT.fullmatch(name) is None:
@@ -74,10 +86,17 @@ class Instruments:
                 raise UnknownProductError
             if not answer.succeeded:
                 raise UnreachableError(f"the exchange's products: answered {answer.status}")
-            found = _read(answer.json())
+            product = answer.json()
+            found = _read(product)
             if found is None or found.symbol != name:
                 raise UnknownProductError
-            self._known[name] = found
+            self._learn(found, product)
+
+    def _learn(self, instrument: Instrument, product: Mapping[str, Any]) -> None:
+        self._known[instrument.symbol] = instrument
+        book = alias_of(product)
+        if book is not None:
+            self._aliases[instrument.symbol] = book
 
 
 def _read(product: Any) -> Instrument | None:
@@ -85,6 +104,15 @@ def _read(product: Any) -> Instrument | None:
         return read_instrument(product)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise UnreachableError("a product is not as Coinbase documents it") from error
+
+
+def alias_of(product: Mapping[str, Any]) -> str | None:
+    """Return the product whose book a product has, if it is another one: of the same base asset."""
+    book = product.get("alias")
+    if not isinstance(book, str) or PRODUCT.fullmatch(book) is None:
+        return None
+    same_base = book.split("-")[0] == product["base_currency_id"]
+    return book if same_base and book != product["product_id"] else None
 
 
 def read_instrument(product: Mapping[str, Any]) -> Instrument | None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -57,14 +58,25 @@ class Queries:
     """Reads one account and one exchange, and hands the answers to the gate."""
 
     def __init__(
-        self, gate: Gate, account: Upstream, market: Upstream, markets: Markets, tag: Tag
+        self,
+        gate: Gate,
+        account: Upstream,
+        market: Upstream,
+        markets: Markets,
+        tag: Tag,
+        *,
+        book_of: Callable[[str], str],
     ) -> None:
-        """`account` and `market` are the same exchange, except in Paper."""
+        """`account` and `market` are the same exchange, except in Paper.
+
+        `book_of` returns the product whose book a product has.
+        """
         self._gate = gate
         self._account = account
         self._market = market
         self._markets = markets
         self._tag = tag
+        self._book_of = book_of
         self._own_rate = Rate(OWN_READS, gate.wall)
 
     def is_awaited(self, view: Json) -> bool:
@@ -93,7 +105,9 @@ class Queries:
         since = self._account.clock.now() - LOOK_BACK_DAYS * DAY_MS
         if tracked is not None:
             since = tracked.sent + self._account.clock.offset - MINUTE_MS
-        listed = await self.orders([("product_ids", symbol), ("start_date", instant(since))])
+        # An order that is not found counts as not sent, so it is looked for under both names.
+        products = [("product_ids", each) for each in sorted({symbol, self._book_of(symbol)})]
+        listed = await self.orders([*products, ("start_date", instant(since))])
         found = [view for view in listed if view.get("client_order_id") == sent]
         if found:
             await self.learn(found, asked)
@@ -190,7 +204,7 @@ class Queries:
         trades: list[ExchangeTrade] = []
         for view in views:
             try:
-                found = exchange_orders(view, self._tag)
+                found = self._as_sent(exchange_orders(view, self._tag))
             except (KeyError, TypeError, ValueError, ArithmeticError) as error:
                 raise UnreachableError("an order is not as Coinbase documents it") from error
             if not found or view["status"] in UNSETTLED:
@@ -207,6 +221,16 @@ class Queries:
             orders += found
             trades += await self._missing_fills(found[0])
         self._gate.answered(Answers(asked=asked, orders=tuple(orders), trades=tuple(trades)))
+
+    def _as_sent(self, found: tuple[ExchangeOrder, ...]) -> tuple[ExchangeOrder, ...]:
+        """Return an order with the product of which it was sent, if the exchange names its book."""
+        if not found:
+            return found
+        tracked = self._gate.desk.ledger.order(found[0].order.client_id)
+        if tracked is None or self._book_of(tracked.order.symbol) != found[0].order.symbol:
+            return found
+        symbol = tracked.order.symbol
+        return tuple(replace(each, order=replace(each.order, symbol=symbol)) for each in found)
 
     def is_news(self, view: Json) -> bool:
         """Whether an order of the bot is further than the ledger knows."""
@@ -233,7 +257,8 @@ class Queries:
         path, parameters = f"{V3}/orders/historical/fills", [("order_ids", order.exchange_id)]
         fills = await self._pages(path, parameters, "fills")
         try:
-            trades = tuple(exchange_trade(fill, lot) for fill in fills)
+            symbol = order.order.symbol
+            trades = tuple(exchange_trade(fill, symbol, lot) for fill in fills)
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UnreachableError("a fill is not as Coinbase documents it") from error
         if order.ended is None or not any(fill.get("size_in_quote") for fill in fills):

@@ -11,7 +11,7 @@ from tradingbot_exchange.coinbase.order_requests import parse_cancel
 
 from tradingbot_gateway.answers import Answer, NotSentError, encode_json
 from tradingbot_gateway.coinbase.queries import MINUTE_MS, Queries
-from tradingbot_gateway.coinbase.rates import Rate
+from tradingbot_gateway.coinbase.rates import SENT_SECONDS, BotRates, Rate
 from tradingbot_gateway.coinbase.refusals import LOCKED, refused
 from tradingbot_gateway.coinbase.requests import Submission, read_submission
 from tradingbot_gateway.coinbase.translation import Tag, is_protection, own_body
@@ -45,7 +45,14 @@ class Trading:
     """Sends what the gate lets through, and reports to the gate what became of it."""
 
     def __init__(
-        self, gate: Gate, upstream: Upstream, markets: Markets, queries: Queries, tag: Tag
+        self,
+        gate: Gate,
+        upstream: Upstream,
+        markets: Markets,
+        queries: Queries,
+        *,
+        tag: Tag,
+        rates: BotRates,
     ) -> None:
         self._gate = gate
         self._upstream = upstream
@@ -53,6 +60,7 @@ class Trading:
         self._queries = queries
         self._tag = tag
         self._sending = Sending(gate)
+        self._rates = rates
         self._asks = Rate(_ASKS, gate.wall)
 
     # The bot's orders
@@ -68,6 +76,8 @@ class Trading:
         if known is not None:
             return known
         await self._markets.for_order(symbol)
+        # Before the decision: what is judged is sent at once.
+        await self._rates.sent.wait_briefly(SENT_SECONDS)
         await self._admit(submission)
         sent = self._upstream.clock.now()
         answer = await self._send(submission.body, submission.request.orders)
@@ -153,6 +163,7 @@ class Trading:
         own = [each for each in ids if each not in left]
         answer = Answer(200, encode_json({"results": []}), _JSON)
         if own:
+            await self._rates.sent.wait_briefly(SENT_SECONDS)
             answer = await self._upstream.call("POST", CANCEL, body={"order_ids": own})
             if not answer.succeeded:
                 return answer

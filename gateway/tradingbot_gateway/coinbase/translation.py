@@ -196,8 +196,12 @@ def stop_type(side: Side, direction: str) -> OrderType:
     return OrderType.STOP_LIMIT if loss else OrderType.TAKE_PROFIT_LIMIT
 
 
-def exchange_trade(fill: Json, lot: Decimal) -> ExchangeTrade:
-    """Return a fill. `lot`: the base asset's step. Raises KeyError, ValueError."""
+def exchange_trade(fill: Json, symbol: str, lot: Decimal) -> ExchangeTrade:
+    """Return a fill of an order of `symbol`. `lot`: the base asset's step.
+
+    A fill may name the product whose book it is; what is paid is the order's quote asset. Raises
+    KeyError, ValueError.
+    """
     price, size = Decimal(fill["price"]), Decimal(fill["size"])
     if fill.get("size_in_quote"):
         size = (size / price / lot).quantize(Decimal(1), ROUND_HALF_EVEN) * lot
@@ -205,13 +209,13 @@ def exchange_trade(fill: Json, lot: Decimal) -> ExchangeTrade:
     if time is None:
         raise ValueError("trade_time is not a time")
     return ExchangeTrade(
-        symbol=fill["product_id"],
+        symbol=symbol,
         trade_id=fill["entry_id"],
         exchange_id=fill["order_id"],
         price=price,
         quantity=size,
         fee=Decimal(fill["commission"]),
-        fee_asset=assets_of(fill["product_id"])[1],
+        fee_asset=assets_of(symbol)[1],
         time=time,
     )
 

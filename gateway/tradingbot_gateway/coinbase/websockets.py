@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from tradingbot_gateway.answers import Wall
 from tradingbot_gateway.coinbase.account import Account
 from tradingbot_gateway.coinbase.feed import LONGEST_MESSAGE
 from tradingbot_gateway.coinbase.proof import Gatekeeper
+from tradingbot_gateway.coinbase.rates import BotRates
 from tradingbot_gateway.coinbase.translation import Tag
 from tradingbot_gateway.coinbase.views import of_the_bot
 from tradingbot_gateway.connection import CLOSE_SECONDS, WEBSOCKET_TIMEOUT
@@ -58,14 +59,21 @@ class WebSockets:
         *,
         tag: Tag,
         wall: Wall,
+        rates: BotRates,
+        book_of: Callable[[str], str],
     ) -> None:
-        """`market`: the address of the market channels."""
+        """`market`: the address of the market channels.
+
+        `book_of` returns the product whose book a product has.
+        """
         self.session = session
         self.market = market
         self.gatekeeper = gatekeeper
         self.account = account
         self.tag = tag
         self.wall = wall
+        self.rates = rates
+        self.book_of = book_of
         self._open: set[web.WebSocketResponse] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -132,9 +140,9 @@ class Connection:
         self._waiting.put_nowait(None)
 
     def _shown(self, orders: Any) -> list[dict[str, Any]]:
-        wanted = (
-            order for order in orders if not self.products or order["product_id"] in self.products
-        )
+        # An event may name the product whose book the order is in.
+        names = self.products | set(map(self.sockets.book_of, self.products))
+        wanted = (order for order in orders if not names or order["product_id"] in names)
         return of_the_bot(wanted, self.sockets.tag)
 
     # What the bot sends
@@ -165,6 +173,8 @@ class Connection:
         if channel == USER:
             self._subscribe_user(names, subscribe=kind == "subscribe")
             return
+        # The bot's next messages wait in its socket meanwhile.
+        await self.sockets.rates.messages.wait()
         upstream = await self._market()
         passed = {"type": kind, "channel": channel, "product_ids": names}
         await upstream.send_str(json.dumps(passed))

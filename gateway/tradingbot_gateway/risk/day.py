@@ -6,7 +6,7 @@ docs/bot-contract.md, and does not depend on the order in which fills arrive.
 """
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from tradingbot_gateway.risk.positions import Holdings
@@ -47,3 +47,13 @@ class Day:
         for fee in [f for f in self.unpriced if (f.asset, f.at) == (asset, at)]:
             self.cash -= fee.amount * price
             self.unpriced.remove(fee)
+
+
+def as_instant(milliseconds: int) -> datetime:
+    """Return a time of the core as the calendar has it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def as_milliseconds(instant: datetime) -> int:
+    """Return a time of the calendar as the core has it, since the epoch."""
+    return round(instant.timestamp() * 1000)

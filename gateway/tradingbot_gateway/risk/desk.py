@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from pydantic import TypeAdapter
 from tradingbot_api.model import JsonObject
 from tradingbot_api.trading_day import TradingDay, begin, trading_day
-from tradingbot_exchange.engine.types import OrderType
 
-from tradingbot_gateway.risk import chores
+from tradingbot_gateway.risk import chores, own_orders
 from tradingbot_gateway.risk.actions import Action, Cancel, Place
 from tradingbot_gateway.risk.controls import Standing, figure
+from tradingbot_gateway.risk.day import as_instant, as_milliseconds
 from tradingbot_gateway.risk.decision import as_unit, decide
 from tradingbot_gateway.risk.events import (
     CancelSent,
@@ -30,14 +28,12 @@ from tradingbot_gateway.risk.events import (
 from tradingbot_gateway.risk.figures import Figures, Prices, Unknown, figures, largest_value
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.limits import Settings
-from tradingbot_gateway.risk.protection import Close, Note, Protect, orders_of, protect
+from tradingbot_gateway.risk.protection import Close, Note, Protect, protect
 from tradingbot_gateway.risk.standby import Standby
 from tradingbot_gateway.risk.state import State
 from tradingbot_gateway.risk.types import (
     MAX_AGE,
-    PROTECTION_PREFIX,
     Market,
-    Order,
     Purpose,
     Quote,
     Request,
@@ -304,13 +300,13 @@ class Desk:
         if day is not None and now < day.ends:
             return
         calendar = self._settings.calendar
-        before = None if day is None else TradingDay(day.day, _instant(day.ends))
-        today = trading_day(calendar, _instant(now), before)
-        starts = _milliseconds(begin(calendar, today.date))
+        before = None if day is None else TradingDay(day.day, as_instant(day.ends))
+        today = trading_day(calendar, as_instant(now), before)
+        starts = as_milliseconds(begin(calendar, today.date))
         if day is not None:
             starts = max(starts, day.ends)
         self._apply(
-            DayBegan(time=now, day=today.date, starts=starts, ends=_milliseconds(today.ends))
+            DayBegan(time=now, day=today.date, starts=starts, ends=as_milliseconds(today.ends))
         )
         # Of all assets: a fill of the day before may still arrive.
         self._price_start(now, {assets_of(symbol)[0] for symbol in self._quotes})
@@ -378,58 +374,23 @@ class Desk:
                 if isinstance(step, Cancel):
                     found += self._cancels([step], now)
                 elif isinstance(step, Protect) and self._may_protect(asset, now):
-                    found.append(self._place_protection(step, now))
+                    place = own_orders.protection(step, number=self._own_orders, now=now)
+                    found.append(self._placed(place, now))
                 elif isinstance(step, Close) and self._chores.may_close(asset, now):
                     if step.halts:
                         self._halt(f"{asset} could not be protected: {step.reason}", now)
-                    found.append(self._place_exit(step, now))
+                    place = own_orders.market_exit(step, number=self._own_orders, now=now)
+                    found.append(self._placed(place, now))
         return found
+
+    @property
+    def _own_orders(self) -> int:
+        return self.ledger.state.own_orders
 
     def _may_protect(self, asset: str, now: int) -> bool:
         return self._released.get(asset, 0) <= now and self._chores.may_protect(asset, now)
 
-    def _place_protection(self, step: Protect, now: int) -> Place:
-        reason = f"stop-loss {step.levels.stop:f}, take-profit {step.levels.take_profit:f}"
-        legs = orders_of(step.market, step.levels)
-        return self._place(step, legs, Purpose.PROTECTION, reason, now)
-
-    def _place_exit(self, step: Close, now: int) -> Place:
-        return self._place(step, ((OrderType.MARKET, None, None),), Purpose.EXIT, step.reason, now)
-
-    def _place(
-        self, step: Protect | Close, legs: Iterable[Any], purpose: Purpose, reason: str, now: int
-    ) -> Place:
-        """Count an own order as sent, and return it."""
-        name = f"{PROTECTION_PREFIX}{now:x}-{self.ledger.state.own_orders}"
-        orders = tuple(
-            Order(
-                client_id=f"{name}-{number}",
-                symbol=step.market.symbol,
-                side=step.side,
-                type=kind,
-                quantity=step.quantity,
-                price=price,
-                stop_price=stop,
-            )
-            for number, (kind, price, stop) in enumerate(legs)
-        )
-        group = name if len(orders) > 1 else None
-        self._apply(
-            Sent(
-                time=now,
-                orders=orders,
-                counted=(step.quantity,) * len(orders),
-                group=group,
-                purpose=purpose,
-                entry=False,
-            )
-        )
-        return Place(orders=orders, group=group, purpose=purpose, reason=reason)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _milliseconds(instant: datetime) -> int:
-    return round(instant.timestamp() * 1000)
+    def _placed(self, place: Place, now: int) -> Place:
+        """Count own orders as sent, and return them."""
+        self._apply(own_orders.as_sent(place, now))
+        return place
