@@ -267,25 +267,27 @@ def declared(name: str) -> Object:
 
 
 def bids(story: Story) -> list[Decimal]:
-    """The prices of the market maker's entry orders, the best one first."""
-    orders = open_orders(story.maker)
-    return sorted((Decimal(o["price"]) for o in orders if o["side"] == "BUY"), reverse=True)
+    """The prices of the market maker's entry orders."""
+    return [Decimal(o["price"]) for o in open_orders(story.maker) if o["side"] == "BUY"]
 
 
 def invest_all(story: Story) -> None:
-    """Let prices fall until the market's ask is below the last bid of the market maker, if any.
+    """Let prices fall below the bids of the market maker until it has none and holds bitcoins.
 
     So the crash meets a bot that holds all that it may: only the price changes. A report that is
     made from two reads of the exchange, one before the crash and one after it, is whole all the
     same.
     """
-    levels = int(declared(MAKER)["spec"]["strategy"]["parameters"]["levels"])
-    eventually(lambda: len(bids(story)) == levels or is_fully_invested(story))
-    if not bids(story):
-        return
-    ask = Decimal(story.demo.binance.market()["symbols"]["BTC-USDT"]["ask"])
-    percent = (100 * (1 - (bids(story)[-1] - 1) / ask)).quantize(Decimal("0.0001"))
-    fall_at_once(story.demo.binance, f"{percent:f}")
+
+    def look() -> bool:
+        ask = Decimal(story.demo.binance.market()["symbols"]["BTC-USDT"]["ask"])
+        last = min(bids(story), default=ask)
+        if last < ask:
+            percent = (100 * (1 - (last - 1) / ask)).quantize(Decimal("0.0001"))
+            fall_at_once(story.demo.binance, f"{percent:f}")
+        return is_fully_invested(story)
+
+    eventually(look)
 
 
 def is_fully_invested(story: Story) -> bool:

@@ -28,6 +28,9 @@ GRANT_SECONDS = 60
 LIMIT, LARGEST = Decimal(1400), Decimal(70)
 """maxPositionSize, and more than the largest entry of the bot. The lost pod can't spend all of the
 limit: it enters every three seconds, until its right has run out."""
+SPREAD = Decimal(10)
+"""The limit is for what a position is worth, which is less than the asks that were paid for it. No
+entry of the bot is as small as this."""
 SYMBOL = "BTCUSDT"
 
 
@@ -154,7 +157,7 @@ def test_the_pod_of_a_lost_node_and_the_next_one_never_enter_both(
 
         eventually(limit_is_spent)
         assert scene.last_control(old) == "NotGranted"
-    assert spent_by_the_old < scene.spent() <= LIMIT
+    assert spent_by_the_old < scene.spent() <= LIMIT + SPREAD
     assert scene.spent() > LIMIT - 2 * LARGEST
     by_pod: dict[str, list[int]] = {}
     for entry in scene.entries():
