@@ -39,10 +39,10 @@ up: install ## start everything on a local control plane, and show a tour
 	@$(DEV) up
 
 down: ## stop everything that `make up` started, and keep the state
-	@if [ -x .venv/bin/python ]; then $(DEV) down; else echo "nothing was running"; fi
+	@if [ -x .venv/bin/python ] && [ -d .local ]; then $(DEV) down; else echo "nothing was running"; fi
 
 clean: ## stop everything, and remove the state (.local)
-	@if [ -x .venv/bin/python ]; then $(DEV) clean; else echo "nothing was running"; fi
+	@if [ -x .venv/bin/python ] && [ -d .local ]; then $(DEV) clean; else echo "nothing was running"; fi
 
 status: install ## show what runs, and where
 	@$(DEV) status
