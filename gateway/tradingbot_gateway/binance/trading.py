@@ -132,7 +132,7 @@ class Trading:
     # Cancels
 
     async def cancel(self, call: Allowed, sent: Mapping[str, str]) -> Answer:
-        """Send a cancel of an order of the bot, which is never refused.
+        """Send a cancel of an order of the bot, which no limit refuses.
 
         The orders of the gateway, of people and of other bots are not the bot's to cancel: for the
         bot they do not exist. Raises ApiError (-2011), UnreachableError.

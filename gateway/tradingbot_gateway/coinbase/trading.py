@@ -153,7 +153,7 @@ class Trading:
     # Cancels
 
     async def cancel(self, body: Mapping[str, object]) -> Answer:
-        """Send a cancel of the bot, which is never refused. Raises ApiError, UnreachableError.
+        """Send a cancel of the bot, which no limit refuses. Raises ApiError, UnreachableError.
 
         Of the bot's own orders alone: those of the gateway, of people and of other bots on the
         account do not exist for the bot.
