@@ -21,7 +21,7 @@ from tradingbot_dev.processes.postgresql_server import (
     programs,
 )
 from tradingbot_dev.toolchain.assets import cache_directory
-from tradingbot_registry.storage import migrations
+from tradingbot_registry.storage import derived, migrations
 from tradingbot_registry.storage.postgresql import WRITE_LOCK
 
 from bench.common.series import Say
@@ -96,7 +96,7 @@ def _cached(kind: str, size: int, say: Say) -> Path:
     Whatever decides its content is in its name. It is complete, since it is renamed at the end.
     """
     digest = hashlib.sha256(f"{sqlite3.sqlite_version} {programs()}".encode())
-    for module in (dataset, migrations):
+    for module in (dataset, migrations, derived):
         digest.update(Path(str(module.__file__)).read_bytes())
     cache = cache_directory().with_name("bench") / f"registry-{digest.hexdigest()[:16]}"
     found = cache / f"{kind}-{size}"

@@ -65,7 +65,7 @@ def test_a_copy_and_back(database: Path, tmp_path: Path) -> None:
     done = registry(database, "backup", backup)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"{backup}: 1 asset, 0 dependencies, 0 pending dependencies, 0 tags, 1 change, version 8"
+        f"{backup}: 1 asset, 0 dependencies, 0 pending dependencies, 0 tags, 1 change, version 9"
         " of the schema; no faults\n"
     )
     done = registry(database, "restore", backup)
@@ -111,7 +111,7 @@ def test_faults_are_on_stdout_with_exit_code_1(database: Path) -> None:
     assert [line.split(":")[0] for line in done.stdout.splitlines()[:-1]] == ["fault", "fault"]
     assert done.stdout.rstrip().endswith("; 2 faults")
     report = json.loads(registry(database, "check", "-o", "json").stdout)
-    assert (report["schemaVersion"], report["faults"], len(report["findings"])) == (8, 2, 2)
+    assert (report["schemaVersion"], report["faults"], len(report["findings"])) == (9, 2, 2)
 
 
 def test_an_export_through_a_pipe_is_imported(database: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_an_export_through_a_pipe_is_imported(database: Path, tmp_path: Path) ->
 
 def test_a_migration_says_what_it_does(database: Path) -> None:
     assert registry(database, "migrate").stdout == (
-        "the schema has version 8; there is nothing to migrate\n"
+        "the schema has version 9; there is nothing to migrate\n"
     )
 
 

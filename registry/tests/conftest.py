@@ -31,6 +31,7 @@ TABLES = (
     "asset",
     "change",
     "receipt",
+    "asset_tally",
 )
 SEQUENCES = ("asset_seq_seq", "change_seq_seq", "tag_id_seq")
 FEW = 500

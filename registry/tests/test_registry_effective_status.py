@@ -159,6 +159,7 @@ def test_a_check_names_a_wrong_one_and_its_repair(api: Api, database: Database) 
 def test_a_filter_by_it_reads_its_index_in_the_order_of_the_page(
     api: Api, database: Database, filters: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    api.add("a", api.add("failed", status="Failed")["id"], status="Active")
     statements: list[tuple[str, Any]] = []
     execute = database.execute_sql
 

@@ -42,6 +42,8 @@ FOUND = {
     "external_ref_prefix=crd/default/x": ["owned"],
     "external_ref_prefix=crd/Default/x": [],
     "updated_since=2026-01-01T00:00:05Z": ["Leaf_one", "owned"],
+    "updated_since=2026-01-01T00:00:05Z&sort=updated_at": ["Leaf_one", "owned"],
+    "updated_since=2026-01-01T00:00:05Z&sort=-updated_at": ["owned", "Leaf_one"],
     "updated_since=2026-01-01T01:00:07%2B01:00": ["owned"],
     "updated_since=2026-01-01t00:00:05.9999999z": ["owned"],
     "updated_since=2025-12-31T23:59:60Z": ["root", "mid", "Leaf_one", "owned"],

@@ -124,3 +124,19 @@ def test_a_step_that_fails_leaves_the_version_before_it(
         migrate_database(DatabaseSettings(database_url=f"sqlite:///{path}"))
     assert rows(path, "SELECT version FROM schema_version") == [(2,)]
     assert rows(path, "SELECT count(*) FROM asset") == rows(copy, "SELECT count(*) FROM asset")
+
+
+def test_a_step_that_fails_at_its_end_leaves_nothing_of_it(tmp_path: Path) -> None:
+    """A table of the name of the index, as of another program: the last step is nearly done."""
+    path = old_database(tmp_path / "registry.db", 8)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE asset_search_data (number INTEGER)")
+        connection.commit()
+    with pytest.raises(DatabaseUnusableError, match="asset_search"):
+        migrate_database(DatabaseSettings(database_url=f"sqlite:///{path}"))
+    assert rows(path, "SELECT version FROM schema_version") == [(8,)]
+    assert rows(path, "SELECT name FROM pragma_table_info('tag')") == [("id",), ("name",)]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE asset_search_data")
+    assert migrated_api(path).find("q=atch") == ["matcher"]
+    assert check_file(path).findings == ()

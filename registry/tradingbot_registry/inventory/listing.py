@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import peewee
-
 from tradingbot_registry.inventory.filters import MANY, Listing, Selection, Sort, selection
 from tradingbot_registry.inventory.loading import by_seqs
+from tradingbot_registry.inventory.numbers import COLUMNS
 from tradingbot_registry.inventory.record import Record, seen_from
+from tradingbot_registry.rfc3339 import text_of
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.models import Asset, rows
 
 SORT_COLUMNS = {
     "created_at": "seq",
@@ -51,14 +50,18 @@ class _Key:
 def find(db: Database, listing: Listing) -> Page:
     """Return the page. To be called in one snapshot, else the total may not match."""
     chosen, order = selection(db, listing), _order(listing)
-    lead, total = chosen.lead, None
+    total = None
+    lead = None if db.has_statistics else chosen.lead
     driven = lead is not None and lead.in_order and order[0].column == "seq"
     choice = lead is not None and not driven
     if listing.after is None or choice:
         total = _total(db, listing, chosen)
     if choice and total is not None:
         driven = _is_quicker_driven(db, listing, chosen, total)
-    seqs, end = _seqs(db, listing, chosen, order, driven=driven)
+    seqs: list[int] = []
+    end = None
+    if total != 0:
+        seqs, end = _seqs(db, listing, chosen, order, driven=driven)
     items = tuple(by_seqs(db, seqs, with_causes=listing.with_causes))
     if listing.namespace:
         items = tuple(seen_from(asset, listing.namespace) for asset in items)
@@ -77,8 +80,10 @@ def find(db: Database, listing: Listing) -> Page:
 
 def _total(db: Database, listing: Listing, chosen: Selection) -> int:
     """Return the number of assets that match, at most one more than `MANY` unless it is exact."""
-    if not listing.exact_total and chosen.lead is not None and len(chosen.filters) == 1:
-        return chosen.size
+    if chosen.total is not None:
+        return chosen.total
+    if chosen.at_least > MANY and not listing.exact_total:
+        return MANY + 1
     text, values = chosen.driven()
     limit = "" if listing.exact_total else f" LIMIT {MANY + 1}"
     ((total,),) = db.query(f"SELECT COUNT(*) FROM (SELECT 1 {text}{limit}) AS found", *values)  # noqa: S608
@@ -88,6 +93,10 @@ def _total(db: Database, listing: Listing, chosen: Selection) -> int:
 def _is_quicker_driven(db: Database, listing: Listing, chosen: Selection, total: int) -> bool:
     """Whether it takes less to sort all matches than to walk until there are enough of them."""
     ((last,),) = db.query("SELECT COALESCE(MAX(seq), 0) FROM asset")
+    first, *others = _order(listing)
+    if first.column in COLUMNS and len(others) > 1:
+        # A walk sorts all assets with the same value, which may be nearly all.
+        return 3 * chosen.size < int(last)
     shown = listing.page_size + (listing.page - 1) * listing.page_size
     walk = min(int(last), shown * int(last) // max(total, 1))
     return total <= MANY and chosen.size + 2 * total < walk
@@ -105,6 +114,12 @@ def _seqs(
     else:
         columns = [f"asset.{key.column}" for key in order]
         text, values = chosen.walked()
+        if listing.updated_since is not None and order[0].column == "updated_at":
+            # The filter is in the way of no index. Here, it says where the walk begins or ends.
+            text, values = (
+                f"{text} AND {columns[0]} >= ?",
+                [*values, text_of(listing.updated_since)],
+            )
     if listing.after is not None:
         condition, position = _behind(columns, order, listing.after)
         text, values = f"{text} AND {condition}", [*values, *position]
@@ -160,11 +175,3 @@ def _behind(
         return alternatives[0], values
     begin = f"{columns[0]} {beyond[0]}= ?"
     return f"{begin} AND ({' OR '.join(alternatives)})", [position[0], *values]
-
-
-def counts(db: Database) -> list[tuple[str, str, int]]:
-    """Count the assets by type and status."""
-    query = Asset.select(Asset.type, Asset.status, peewee.fn.COUNT(Asset.seq)).group_by(
-        Asset.type, Asset.status
-    )
-    return [(type_, status, int(count)) for type_, status, count in rows(db, query)]

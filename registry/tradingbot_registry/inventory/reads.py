@@ -10,6 +10,7 @@ from tradingbot_registry.inventory import (
     history,
     listing,
     loading,
+    numbers,
     picture,
     reports,
 )
@@ -117,7 +118,7 @@ class Reads:
     def counts(self) -> list[tuple[str, str, int]]:
         """Count the assets by type and status."""
         with snapshot(self.database) as db:
-            return listing.counts(db)
+            return numbers.counts(db)
 
 
 def _root(db: Database, asset_id: UUID, namespaces: Sequence[str]) -> int:

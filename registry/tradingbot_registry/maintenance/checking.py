@@ -17,6 +17,7 @@ from tradingbot_registry.errors import DatabaseUnusableError, SchemaError
 from tradingbot_registry.inventory import effective
 from tradingbot_registry.maintenance import rows
 from tradingbot_registry.maintenance.acyclic import find_cycle
+from tradingbot_registry.maintenance.derived import check_numbers, check_search_index
 from tradingbot_registry.maintenance.findings import Findings, Report, report_of
 from tradingbot_registry.maintenance.records import (
     AssetLine,
@@ -35,6 +36,7 @@ from tradingbot_registry.storage.reading import open_to_read
 
 NEWEST = MIGRATIONS[-1].version
 SEARCHABLE, WITH_HISTORY, WITH_RECEIPTS, WITH_EFFECTIVE_STATUS, WITH_REPORTS = 3, 4, 5, 7, 8
+WITH_DERIVED = 9
 """The versions of the schema that brought these."""
 
 TABLES = {"asset": 1, "dependency": 1, "pending_dependency": 1, "tag": 1, "change": 4}
@@ -98,6 +100,8 @@ def check_content(db: Database, version: int, found: Findings) -> Report:
         ("dependency", 1, _check_edges),
         ("effective status", WITH_EFFECTIVE_STATUS, _check_effective_status),
         ("tag", 1, _check_tags),
+        ("number", WITH_DERIVED, check_numbers),
+        ("search", WITH_DERIVED, check_search_index),
         ("change", WITH_HISTORY, _check_changes),
         ("history", WITH_HISTORY, _check_history),
         ("receipt", WITH_RECEIPTS, _check_receipts),

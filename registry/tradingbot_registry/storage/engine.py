@@ -105,7 +105,32 @@ class Database(peewee.Database):
         """Raise SchemaError if the database can't hold the registry's texts."""
 
     def contains_text(self, column: str) -> str:
-        """Return the condition that the column has the text `?`, character by character."""
+        """Return the condition that the column has a text, character by character.
+
+        Its value is what `sought` returns for the text.
+        """
+        raise NotImplementedError
+
+    def sought(self, text: str) -> str:
+        """Return the value of `contains_text`."""
+        raise NotImplementedError
+
+    def search_index(self, text: str) -> tuple[str, tuple[str, ...]] | None:  # noqa: ARG002
+        """Return SQL for the `seq` of assets with the text, in this order, and its values.
+
+        None if an index does not have them, or the database itself knows when to use it.
+        """
+        return None
+
+    def index_search(self) -> None:
+        """Create what finds texts without reading all, unless that is a part of the schema."""
+
+    def searches_by_index(self) -> bool:
+        """Whether texts are found without reading all."""
+        raise NotImplementedError
+
+    def by_index(self, name: str) -> str:
+        """Return what makes a query use the index of that name, if there are no statistics."""
         raise NotImplementedError
 
     def without_index(self, column: str) -> str:

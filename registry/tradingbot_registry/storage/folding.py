@@ -15,3 +15,12 @@ def folded(text: str) -> str:
 def search_text(name: str, description: str) -> str:
     """Return the stored text in which an asset is searched for."""
     return folded(name) + SEPARATOR + folded(description)
+
+
+PART = 3
+"""Characters of the parts by which a text is found in an index."""
+
+
+def parts(text: str) -> set[str]:
+    """Return all parts of the text: none of a text that is shorter."""
+    return {text[place : place + PART] for place in range(len(text) - PART + 1)}

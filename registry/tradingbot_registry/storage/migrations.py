@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradingbot_registry.errors import SchemaError
+from tradingbot_registry.storage import derived
 from tradingbot_registry.storage.database import write
 from tradingbot_registry.storage.engine import Database
 from tradingbot_registry.storage.postgresql import PostgresServer
@@ -167,6 +168,9 @@ REPORTS = Migration(
     ),
 )
 
+# An index of searches, and numbers of assets, for an inventory that is too large to be read.
+DERIVED = Migration(9, derived.SQLITE)
+
 MIGRATIONS: tuple[Migration, ...] = (
     INITIAL,
     GONE_TARGETS,
@@ -176,6 +180,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     ORDERS,
     FILTERS,
     REPORTS,
+    DERIVED,
 )
 
 
@@ -277,6 +282,7 @@ POSTGRESQL_MIGRATIONS: tuple[Migration, ...] = (
             )""",
         ),
     ),
+    Migration(DERIVED.version, derived.POSTGRESQL),
 )
 
 
@@ -301,6 +307,8 @@ def migrate(database: Database, migrations: Sequence[Migration] | None = None) -
         )
     for migration in migrations:
         write(database, lambda step=migration: _apply(database, step))  # type: ignore[misc]
+    if newest >= DERIVED.version:
+        database.index_search()
     return newest
 
 

@@ -66,6 +66,19 @@ DEFAULTS = {
     "keepalives_count": "3",
 }
 
+_NO_EXTENSION = frozenset({"0A000", "42501", "58P01"})
+"""States of an extension that is not installed, or that this user may not create."""
+_EXTENSION = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
+# Other operators than LIKE are not needed, and the extension may be in a schema of its own. A list
+# of new entries, which each search would have to read, is not kept.
+_SEARCH_INDEX = """DO $$ BEGIN EXECUTE (
+    SELECT 'CREATE INDEX IF NOT EXISTS asset_search ON asset USING gin (search '
+        || quote_ident(nspname) || '.gin_trgm_ops) WITH (fastupdate = off)'
+    FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+    WHERE extname = 'pg_trgm'
+); END $$"""
+_LITERALLY = str.maketrans({character: f"\\{character}" for character in "\\%_"})
+
 EXAMPLE = "postgresql://USER@HOST:5432/DATABASE"
 
 READ_ONLY = "its server is read-only now"
@@ -120,8 +133,47 @@ class PostgresServer(Database, PooledPostgresqlDatabase):  # type: ignore[misc]
         return integers
 
     def contains_text(self, column: str) -> str:
-        """Return the condition that the column has the text `?`, character by character."""
-        return f"strpos({column}, ?) > 0"
+        """Return the condition that the column has a text, character by character.
+
+        LIKE, and not strpos: it may use the index.
+        """
+        return f"{column} LIKE ?"
+
+    def sought(self, text: str) -> str:
+        """Return the value of `contains_text`: a pattern without other wildcards."""
+        return f"%{text.translate(_LITERALLY)}%"
+
+    def index_search(self) -> None:
+        """Create the index of searches, if there is none. To be called outside of a transaction.
+
+        It needs the extension pg_trgm, which comes with the server and which the owner of a
+        database may create. Without it, a search reads all assets until it has a page.
+        """
+        if self.searches_by_index():
+            return
+        try:
+            with self.turn(), self.in_write(), self.atomic(WRITE):
+                for statement in (_EXTENSION, _SEARCH_INDEX):
+                    self.execute_sql(statement)  # type: ignore[no-untyped-call]
+        except peewee.DatabaseError as error:
+            if getattr(getattr(error, "orig", None), "sqlstate", None) not in _NO_EXTENSION:
+                raise
+            log.warning(
+                "a search reads all assets: the extension pg_trgm can't be used. Create it in this"
+                " database as its owner, and restart the registry: CREATE EXTENSION pg_trgm",
+                extra={"cause": one_line(error)},
+            )
+        else:
+            log.info("the index of searches was created")
+
+    def searches_by_index(self) -> bool:
+        """Whether there is the index."""
+        found = self.execute_sql("SELECT to_regclass('asset_search')")  # type: ignore[no-untyped-call]
+        return found.fetchone()[0] is not None
+
+    def by_index(self, name: str) -> str:  # noqa: ARG002
+        """Return nothing: PostgreSQL chooses by its statistics."""
+        return ""
 
     def without_index(self, column: str) -> str:
         """Return the column: PostgreSQL chooses by its statistics."""

@@ -23,7 +23,7 @@ import peewee
 from tradingbot_registry.errors import DatabaseUnusableError, DatabaseURLError
 from tradingbot_registry.refusals import StorageError, StorageFullError
 from tradingbot_registry.storage.engine import Database
-from tradingbot_registry.storage.folding import search_text
+from tradingbot_registry.storage.folding import PART, search_text
 
 BUSY_TIMEOUT = 2
 """Seconds that SQLite waits for another process's writer, per attempt."""
@@ -109,8 +109,30 @@ class SqliteFile(Database, peewee.SqliteDatabase):
         return json.dumps(integers)
 
     def contains_text(self, column: str) -> str:
-        """Return the condition that the column has the text `?`, character by character."""
+        """Return the condition that the column has a text, character by character."""
         return f"instr({column}, ?) > 0"
+
+    def sought(self, text: str) -> str:
+        """Return the value of `contains_text`: the text."""
+        return text
+
+    def search_index(self, text: str) -> tuple[str, tuple[str, ...]] | None:
+        """Return SQL for the `seq` of assets with the text, in this order, and its values.
+
+        None for a text that is shorter than the parts in the index.
+        """
+        if len(text) < PART:
+            return None
+        phrase = '"' + text.replace('"', '""') + '"'
+        return "SELECT rowid AS seq FROM asset_search WHERE asset_search MATCH ?", (phrase,)
+
+    def searches_by_index(self) -> bool:
+        """Whether texts are found without reading all: always, by the schema."""
+        return True
+
+    def by_index(self, name: str) -> str:
+        """Return what makes a query use the index of that name."""
+        return f"INDEXED BY {name}"
 
     def without_index(self, column: str) -> str:
         """Return the column such that no index is used for it."""
