@@ -83,7 +83,8 @@ def _facts(place: int, kind: str, rng: random.Random, systems: int) -> dict[str,
         ),
         (30, 50, 20),
     )[0]
-    created = BEGIN + timedelta(seconds=place)
+    # No two changes at the same moment, as in life: the servers order equal ones differently.
+    created = BEGIN + timedelta(seconds=place, microseconds=place % 1_000_000)
     return {
         "name": name,
         "type": kind,
@@ -127,7 +128,7 @@ def _config(kind: str, name: str, namespace: str, word: str) -> dict[str, Any]:
 
 
 def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def load(database_url: str, count: int, seed: int) -> None:
