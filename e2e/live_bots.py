@@ -22,6 +22,8 @@ NO_ANSWER = "no answer"
 SMALLEST, LOT = Decimal("0.0002"), Decimal("0.00001")
 """Of BTC, at some 60,000 USDT."""
 _NAME = "guarded"
+_BETWEEN_ENTRIES = 0.025
+"""Seconds. Orders of a bot that sends more are refused for their rate."""
 
 
 @contextmanager
@@ -167,7 +169,7 @@ class LiveBot:
         return begun
 
     def last_entry_after(self, begun: float, address: str, *, watched: float) -> float:
-        """Enter as fast as possible for `watched` seconds, and sell again.
+        """Enter again and again for `watched` seconds, and sell. A flood is refused for its rate.
 
         Returns the seconds from `begun` to the last entry that has passed, 0 if none has.
         """
@@ -176,4 +178,5 @@ class LiveBot:
             sent = time.monotonic()
             if self.in_and_out(address) == "":
                 last = sent
+            time.sleep(_BETWEEN_ENTRIES)
         return last - begun

@@ -88,7 +88,7 @@ def test_without_root_there_is_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_tests_to_run_are_all_unless_some_are_named() -> None:
-    assert command._chosen([])[:3] == ["e2e/cluster", "-n", "2"]
+    assert command._chosen([])[:3] == ["e2e/cluster", "-n", "3"]
     assert command._chosen(["-k", "bot"]) == ["e2e/cluster", "-k", "bot"]
     named = ["e2e/cluster/test_cluster_bots.py", "-x"]
     assert command._chosen(named) == named
