@@ -34,6 +34,14 @@ def patch(kind: str, body: Callable[[str], object]) -> Way:
     return way
 
 
+def replaced(person: Person, zone: str, options: tuple[str, ...]) -> Told:
+    """Replace the bot as kubectl does: it reads first, and the operator may write in between."""
+    while True:
+        done = person.kubectl("replace", *options, "-f", "-", stdin=text(in_zone(zone)))
+        if "(Conflict)" not in done.stderr:
+            return done
+
+
 WAYS: dict[str, Way] = {
     "apply": lambda person, zone, options: person.apply(in_zone(zone), options=options),
     "apply on the server": lambda person, zone, options: person.apply(
@@ -43,9 +51,7 @@ WAYS: dict[str, Way] = {
         in_zone(zone),
         options=("--server-side", "--force-conflicts", "--field-manager=gitops", *options),
     ),
-    "replace": lambda person, zone, options: person.kubectl(
-        "replace", *options, "-f", "-", stdin=text(in_zone(zone))
-    ),
+    "replace": replaced,
     "merge patch": patch("merge", lambda zone: {"spec": {"schedule": {"timeZone": zone}}}),
     "json patch": patch(
         "json", lambda zone: [{"op": "replace", "path": "/spec/schedule/timeZone", "value": zone}]

@@ -1,5 +1,6 @@
 """A tenant whose images attack the operator when it asks them for their risk harms nobody else."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -80,7 +81,9 @@ def test_a_bot_that_floods_is_said_to_and_is_heard_once_it_behaves(
 
     def said() -> bool:
         found = condition(tenant.get("tbot", name) or {}, "RiskReported")
-        return found["status"] != "True" and "interim answers" in found["message"]
+        # What comes in one piece may be too long before its answers are counted.
+        said = re.search("interim answers|longer than", found["message"])
+        return found["status"] != "True" and said is not None
 
     eventually(said)
     bots.set(EVIL, name, day_pnl="-9999")
