@@ -115,8 +115,7 @@ class Money:
     held: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     before: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     cash: Decimal = ZERO
-    marks: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
-    """Bid and ask when the day began."""
+    marks: dict[str, Decimal] = field(default_factory=dict)
 
     def count(self, fill: Fill) -> None:
         """Count a fill once."""
@@ -154,5 +153,5 @@ class Money:
             if quantity:
                 if asset not in self.marks:
                     return None
-                result -= quantity * self.marks[asset][quantity < 0]
+                result -= quantity * self.marks[asset]
         return result
