@@ -115,7 +115,8 @@ class Money:
     held: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     before: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     cash: Decimal = ZERO
-    marks: dict[str, Decimal] = field(default_factory=dict)
+    marks: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    """Bid and ask when the day began."""
 
     def count(self, fill: Fill) -> None:
         """Count a fill once."""
@@ -153,5 +154,5 @@ class Money:
             if quantity:
                 if asset not in self.marks:
                     return None
-                result -= quantity * self.marks[asset]
+                result -= quantity * self.marks[asset][quantity < 0]
         return result

@@ -178,12 +178,12 @@ class Known:
             book = self.books.get(f"{asset}-{MONEY}")
             if asset in money.marks or book is None or abs(money.start - book.time) > YOUNG:
                 continue
-            money.marks[asset] = (book.asks if money.before[asset] < 0 else book.bids)[0].price
+            money.marks[asset] = book.bids[0].price, book.asks[0].price
 
     def priced(self, asset: str, at: int, price: Decimal) -> None:
         """Note a price of a day's start that the gateway is told."""
         if at == self.money.start:
-            self.money.marks.setdefault(asset, price)
+            self.money.marks.setdefault(asset, (price, price))
 
     def seen(self, now: int) -> None:
         """Halt the day, if the gateway can see now that it has lost too much."""

@@ -86,6 +86,24 @@ def test_a_fill_of_yesterday_that_arrives_today_counts_for_yesterday() -> None:
     assert report(harness).day_pnl == 1  # from 90 at the start to 91
 
 
+@pytest.mark.parametrize(("early", "late"), [(SELL, BUY), (BUY, SELL)])
+def test_the_side_of_the_price_at_the_start_is_that_of_all_fills_of_yesterday(
+    early: str, late: str
+) -> None:
+    harness = Harness()
+    harness.desk.configured(wide(), harness.now)
+    first = harness.opened(order(early, "1", "100"))
+    harness.fill(first, "1", "100")
+    second = harness.opened(order(late, "3", "100"))
+    harness.wait(12 * HOUR - 1000)
+    yesterday = harness.now
+    harness.quote("BTC-USDT", "90", "92")
+    harness.wait(2000)
+    harness.quote("BTC-USDT", "90", "92")
+    harness.fill(second, "3", "100", time=yesterday)  # the position has changed its side
+    assert report(harness).day_pnl == 0
+
+
 def test_the_price_of_the_start_is_asked_for_when_nobody_looked() -> None:
     harness = Harness()
     harness.desk.configured(wide(), harness.now)

@@ -253,6 +253,7 @@ EVENTS = [
     CancelSent(time=1, client_id="a"),
     DayBegan(time=1, day=date(2025, 1, 1), starts=0, ends=1),
     Priced(time=1, asset="BTC", at=1, price=D("1E-8")),
+    Priced(time=1, asset="BTC", at=1, price=D("1E-8"), ask=D("2E-8")),
     Halted(time=1, until=2, reason="lost"),
     Balances(time=1, totals={"BTC": D("1.50")}),
 ]

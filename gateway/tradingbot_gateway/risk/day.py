@@ -33,17 +33,29 @@ class Day:
     cash: Decimal = ZERO
     """Money from sales less money for purchases, less fees."""
     marks: dict[str, Decimal] = field(default_factory=dict)
-    """Prices in money when the day began, by asset."""
+    """Prices in money when the day began, by asset: bids, if there are asks."""
+    asks: dict[str, Decimal] = field(default_factory=dict)
     unpriced: list[UnpricedFee] = field(default_factory=list)
 
     def missing_marks(self) -> list[str]:
         """Return the assets that were held at the start and whose price then is not known."""
         return [asset for asset in self.at_start.by_asset if asset not in self.marks]
 
-    def price(self, asset: str, at: int, price: Decimal) -> None:
+    def mark(self, asset: str) -> Decimal:
+        """Return the price at the start of what was held then, or owed.
+
+        Which of both it was may be known later: a fill of the day before can arrive after the
+        price. Raises KeyError if the price is not known.
+        """
+        price = self.marks[asset]
+        return self.asks.get(asset, price) if self.at_start.held(asset) < 0 else price
+
+    def price(self, asset: str, at: int, price: Decimal, ask: Decimal | None) -> None:
         """Note a price of the past. A price of the start is never replaced."""
-        if at == self.starts:
-            self.marks.setdefault(asset, price)
+        if at == self.starts and asset not in self.marks:
+            self.marks[asset] = price
+            if ask is not None:
+                self.asks[asset] = ask
         for fee in [f for f in self.unpriced if (f.asset, f.at) == (asset, at)]:
             self.cash -= fee.amount * price
             self.unpriced.remove(fee)

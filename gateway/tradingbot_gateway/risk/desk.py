@@ -320,8 +320,9 @@ class Desk:
         for asset in sorted(set(assets) - day.marks.keys()):
             quote = prices.of(asset)
             if quote is not None:
-                price = quote.ask if day.at_start.held(asset) < 0 else quote.bid
-                self._apply(Priced(time=now, asset=asset, at=day.starts, price=price))
+                self._apply(
+                    Priced(time=now, asset=asset, at=day.starts, price=quote.bid, ask=quote.ask)
+                )
 
     def _value_entries(self, now: int) -> None:
         """Take the price of now for positions whose entry had none: a stop must exist."""

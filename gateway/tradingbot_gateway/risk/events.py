@@ -147,6 +147,8 @@ class Priced:
     asset: str
     at: int
     price: Decimal
+    ask: Decimal | None = None
+    """Given if `price` is a bid. It is the price of what was owed."""
     kind: Literal["Priced"] = "Priced"
 
 

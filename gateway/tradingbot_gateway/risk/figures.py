@@ -211,7 +211,7 @@ def figures(ledger: Ledger, prices: Prices) -> Figures | Unknown:
         positions += not prices.is_dust(asset, holding.quantity)
     start = start_cost = ZERO
     for asset, holding in day.at_start.by_asset.items():
-        start += holding.quantity * day.marks[asset]
+        start += holding.quantity * day.mark(asset)
         start_cost += holding.cost
     day_pnl = day.cash + value - start
     unrealized = value - cost

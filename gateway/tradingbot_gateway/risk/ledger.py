@@ -195,7 +195,7 @@ class Ledger:
 
     def _priced(self, event: Priced) -> None:
         if self.state.day is not None:
-            self.state.day.price(event.asset, event.at, event.price)
+            self.state.day.price(event.asset, event.at, event.price, event.ask)
 
     def _valued(self, event: Valued) -> None:
         holding = self.holdings.by_asset.get(event.asset)
