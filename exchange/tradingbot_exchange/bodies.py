@@ -4,6 +4,8 @@ import asyncio
 
 from aiohttp import web
 
+MAX_BODY = 256 * 1024
+"""In bytes, of a client of an exchange. Bodies that are sent slowly wait in memory."""
 _SECONDS = 10.0
 """For a whole body. aiohttp waits for ever after some that are not deflated as they say."""
 

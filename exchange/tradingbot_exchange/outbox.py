@@ -7,8 +7,11 @@ outbox takes and is overrun then; if all outboxes together are full, the fullest
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
+
+from tradingbot_exchange.streams import cut_off
 
 MOST_MESSAGES = 10_000
 MOST_CHARACTERS = 4 * 1024 * 1024
@@ -109,11 +112,5 @@ OUTBOXES: web.AppKey[Outboxes] = web.AppKey("outboxes", Outboxes)
 
 def outbox_for(request: web.Request) -> Outbox:
     """Return the outbox of a client that has asked for a WebSocket, which is cut if it overruns."""
-    boxes, transport = request.config_dict.get(OUTBOXES) or Outboxes(), request.transport
-
-    def cut() -> None:
-        # A closing handshake would wait for the client, too.
-        if transport is not None:
-            transport.abort()
-
-    return boxes.open(cut)
+    boxes = request.config_dict.get(OUTBOXES) or Outboxes()
+    return boxes.open(partial(cut_off, request))

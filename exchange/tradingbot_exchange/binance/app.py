@@ -9,11 +9,9 @@ from tradingbot_exchange.binance.rest import not_found, routes
 from tradingbot_exchange.binance.spot import Settings, Spot
 from tradingbot_exchange.binance.user_stream import UserStreams
 from tradingbot_exchange.binance.ws_api import WebSocketApi
+from tradingbot_exchange.bodies import MAX_BODY
 from tradingbot_exchange.faults.errors import FAULT_ERRORS
 from tradingbot_exchange.venue import Venue
-
-MAX_BODY = 256 * 1024
-"""In bytes. Bodies that are sent slowly wait in memory."""
 
 
 def application(venue: Venue, settings: Settings | None = None) -> web.Application:

@@ -7,25 +7,17 @@ from collections.abc import AsyncGenerator
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tradingbot_exchange.outbox import Outbox, outbox_for
-from tradingbot_exchange.streams import LONGEST_MESSAGE, EventStream
+from tradingbot_exchange.streams import GOODBYE_SECONDS, LONGEST_MESSAGE, EventStream
 
 PING_SECONDS = 20.0
 """How often the server pings. A client that does not answer within half of it is cut off."""
-
-_GOODBYE_SECONDS = 0.5
 
 
 class Connection:
     """A WebSocket with an outbox of messages. `send` never blocks."""
 
-    def __init__(
-        self,
-        stream: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
-        outbox: Outbox,
-    ) -> None:
+    def __init__(self, stream: EventStream, outbox: Outbox) -> None:
         self._stream = stream
-        self._transport = transport
         self._outbox = outbox
 
     @classmethod
@@ -33,7 +25,7 @@ class Connection:
         """Accept a WebSocket. `longest`: of a message from the client, in bytes."""
         stream = EventStream(request, heartbeat=PING_SECONDS, longest=longest)
         await stream.prepare(request)
-        return cls(stream, request.transport, outbox_for(request))
+        return cls(stream, outbox_for(request))
 
     @property
     def response(self) -> web.WebSocketResponse:
@@ -67,25 +59,20 @@ class Connection:
 
     def abort(self) -> None:
         """Cut the connection without a farewell. Messages that wait are lost."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._stream.abort()
 
     async def close(self, code: int, reason: bytes) -> None:
         """Close the WebSocket. Messages that wait are lost.
 
         A client that does not read the farewell in time is cut off without it.
         """
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(_GOODBYE_SECONDS):
-                await self._stream.close(code=code, message=reason)
-                return
-        self.abort()
+        await self._stream.dismiss(code, reason)
 
     async def say_goodbye(self, text: str) -> None:
         """Send what waits and a last message, as far as the client reads it in time, and close."""
         self.send(text)
         with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(_GOODBYE_SECONDS):
+            async with asyncio.timeout(GOODBYE_SECONDS):
                 while len(self._outbox):
                     await self._stream.send_str(self._outbox.take())
                 await self.close(WSCloseCode.GOING_AWAY, b"server shutdown")

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from tradingbot_exchange.bodies import MAX_BODY
 from tradingbot_exchange.coinbase.fault_errors import CoinbaseFaultErrors
 from tradingbot_exchange.coinbase.feed import Feeds
 from tradingbot_exchange.coinbase.orders import Orders
@@ -10,8 +11,6 @@ from tradingbot_exchange.coinbase.rest import Rest, exchange_errors
 from tradingbot_exchange.faults.errors import FAULT_ERRORS
 from tradingbot_exchange.venue import Venue
 
-MAX_BODY = 256 * 1024
-"""In bytes. Bodies that are sent slowly wait in memory."""
 SUBSCRIBE_WITHIN_S = 5.0
 
 

@@ -7,7 +7,6 @@ much. What all clients of a channel are told is written once, and only numbered 
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
 from typing import ParamSpec
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -46,7 +45,6 @@ BATCH_S = 5
 
 _WRITTEN_MS = 100
 """How long what was written for one client is told to others while nothing has changed."""
-_GOODBYE_S = 0.5
 
 
 class Written:
@@ -134,7 +132,7 @@ class Session:
             if message.type is not WSMsgType.TEXT:
                 continue
             if self._is_too_much():
-                await self._close(b"too many messages")
+                await self._stream.dismiss(WSCloseCode.POLICY_VIOLATION, b"too many messages")
                 return
             self._on_message(message.data)
             # Others have their turn, however many messages have come at once.
@@ -147,15 +145,6 @@ class Session:
         self._second = second
         return self._messages > MESSAGES_PER_SECOND
 
-    async def _close(self, reason: bytes) -> None:
-        """Close the WebSocket, without a farewell if the client does not read it in time."""
-        with suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(_GOODBYE_S):
-                await self._stream.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
-                return
-        if self._request.transport is not None:
-            self._request.transport.abort()
-
     async def _write(self) -> None:
         while True:
             text = await self._outbox.get()
@@ -164,7 +153,7 @@ class Session:
     async def _expect_subscription(self) -> None:
         await asyncio.sleep(self._feeds.subscribe_within_s)
         if not self._subscribed:
-            await self._close(b"no subscription")
+            await self._stream.dismiss(WSCloseCode.POLICY_VIOLATION, b"no subscription")
 
     async def _beat(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from tradingbot_exchange.faults.model import (
     ServerError,
 )
 from tradingbot_exchange.faults.requests import RequestFaults
+from tradingbot_exchange.streams import cut_off
 
 
 class FaultMiddleware:
@@ -86,8 +87,7 @@ async def _carried_out(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _closed(request: web.Request) -> web.Response:
     """Close the connection without an answer."""
-    if request.transport is not None:
-        request.transport.abort()
+    cut_off(request)
     return web.Response()
 
 

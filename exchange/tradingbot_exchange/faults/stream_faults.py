@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import WSCloseCode, web
 
 from tradingbot_exchange.faults.board import FaultBoard
-from tradingbot_exchange.streams import EventStream
+from tradingbot_exchange.streams import EventStream, cut_off
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class OpenStreams:
         """Notice a stream; cut it if a fault refuses new ones."""
         self._open[stream] = request
         if self._board.refuses_stream(request.path, now=self._now()):
-            _abort(request)
+            cut_off(request)
 
     def copies(self, text: str) -> int:
         """Return how often to send `text`."""
@@ -42,7 +42,7 @@ class OpenStreams:
         cut = 0
         for stream, request in list(self._open.items()):
             if not stream.closed and fnmatchcase(request.path, path):
-                _abort(request)
+                cut_off(request)
                 cut += 1
         log.info("cut %d streams", cut)
 
@@ -57,8 +57,3 @@ class OpenStreams:
             if not stream.closed
         ]
         await asyncio.gather(*closings, return_exceptions=True)
-
-
-def _abort(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.abort()
