@@ -5,8 +5,8 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from tradingbot_gateway.risk.day import as_instant
 from tradingbot_gateway.risk.events import Filled
 from tradingbot_gateway.risk.types import Order, Request
 from tradingbot_gateway.risk.verdicts import Allowed, Refused, Verdict
@@ -69,7 +69,7 @@ class DropCopy:
         self._line(event.time, fields)
 
     def _line(self, now: int, fields: dict[str, object]) -> None:
-        time = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds")
+        time = as_instant(now).isoformat(timespec="milliseconds")
         line = {"time": time.replace("+00:00", "Z"), "bot": self._bot, **fields}
         self._write(json.dumps(line, ensure_ascii=False) + "\n")
 

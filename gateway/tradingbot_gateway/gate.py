@@ -7,7 +7,6 @@ loop, and no method waits, so a decision and what it counts are one step.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 from tradingbot_api.contract import BotConfig, RiskReport
@@ -22,6 +21,7 @@ from tradingbot_gateway.grants import GRANTED, Permission
 from tradingbot_gateway.journal import Journal, Recorded
 from tradingbot_gateway.metrics import Metrics
 from tradingbot_gateway.risk.actions import Action
+from tradingbot_gateway.risk.day import as_instant
 from tradingbot_gateway.risk.desk import Desk
 from tradingbot_gateway.risk.events import Event, Filled
 from tradingbot_gateway.risk.figures import Figures, Unknown
@@ -258,7 +258,7 @@ def settings_of(config: BotConfig, now: int) -> Settings:
     if currency is None:
         raise ConfigError("bot.json names no exchange.quoteCurrency, and the exchange has none")
     halted = config.halted_until
-    is_open = hours(config.schedule, datetime.fromtimestamp(now / 1000, UTC)).open
+    is_open = hours(config.schedule, as_instant(now)).open
     return Settings(
         limits=Limits.of(config.risk, money=currency),
         calendar=config.schedule,

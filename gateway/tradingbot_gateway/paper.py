@@ -65,7 +65,7 @@ class PaperVenue:
         self._latest = 0
         self._listeners: list[Listener] = []
         self._keys = {key.name: key}
-        restored = None if self._state is None else _restored(self._state, state, known, unit)
+        restored = None if self._state is None else _restored(self._state, known, unit)
         if restored is None:
             self._engine = Engine(known, unit=unit)
             self._open_accounts(balances)
@@ -187,15 +187,14 @@ class PaperVenue:
             self._state.write(self._engine, dict.fromkeys(orders))
 
 
-def _restored(
-    state: PaperState, path: Path | None, instruments: Sequence[Instrument], unit: Decimal
-) -> Engine | None:
+def _restored(state: PaperState, instruments: Sequence[Instrument], unit: Decimal) -> Engine | None:
     try:
         found = state.read()
         return None if found is None else Engine.restore(instruments, found, unit=unit)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StateFileError(
-            f"{path} is not the account of these symbols: remove it and the ledger to begin again"
+            f"{state.path} is not the account of these symbols: remove it and the ledger to begin"
+            " again"
         ) from error
 
 

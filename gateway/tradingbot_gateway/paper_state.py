@@ -24,7 +24,7 @@ class PaperState:
 
     def __init__(self, path: Path, account: str, *, quoting: Iterable[str]) -> None:
         """`quoting`: accounts whose open orders are not kept."""
-        self._path = path
+        self.path = path
         self._history = path.with_name(path.name + ".history")
         self._account = account
         self._quoting = frozenset(quoting)
@@ -39,11 +39,11 @@ class PaperState:
         Raises what a file of another content causes: ValueError, KeyError, TypeError.
         """
         try:
-            content = self._path.read_bytes()
+            content = self.path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._failed("read", self._path, error) from error
+            raise self._failed("read", self.path, error) from error
         state: dict[str, Any] = json.loads(content)
         self._is_whole = _COUNTS not in state
         self._length = int(state.pop(_COUNTS, 0))
@@ -91,14 +91,14 @@ class PaperState:
         self._length += len(lines)
 
     def _replace(self, state: Mapping[str, object]) -> None:
-        following = self._path.with_name(self._path.name + ".next")
+        following = self.path.with_name(self.path.name + ".next")
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             with open(os.open(following, flags, 0o600), "wb") as file:  # noqa: PTH123
                 file.write(json.dumps(state, separators=(",", ":")).encode())
-            following.replace(self._path)
+            following.replace(self.path)
         except OSError as error:
-            raise self._failed("write", self._path, error) from error
+            raise self._failed("write", self.path, error) from error
 
     def _failed(self, doing: str, path: Path, error: OSError) -> StateFileError:
         return StateFileError(f"cannot {doing} {path}: {error.strerror or error}")

@@ -1,6 +1,5 @@
 """Put the gateway of one Coinbase account together."""
 
-import datetime as dt
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,6 +36,7 @@ from tradingbot_gateway.errors import SettingError
 from tradingbot_gateway.gate import Gate
 from tradingbot_gateway.markets import Markets
 from tradingbot_gateway.paper_start import SIMULATED, load, paper_side
+from tradingbot_gateway.risk.day import as_instant
 from tradingbot_gateway.settings import GatewaySettings, address
 
 if TYPE_CHECKING:
@@ -140,10 +140,9 @@ class Coinbase(Assembled):
             raise SettingError("mode Live needs the exchange's keys")
         signer = None if paper or credentials is None else Signer.of(credentials)
         host, _ = address(settings.listen)
-        now = dt.datetime.fromtimestamp(wall() / 1000, dt.UTC)
         state = settings.state
         kept = None if state is None else state.with_name(state.name + ".handover")
-        handover = hand_over(settings.handover, host, now=now, kept=kept)
+        handover = hand_over(settings.handover, host, now=as_instant(wall()), kept=kept)
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(settings.egress()))
             market = Upstream(session, where, signer, ServerClock(wall))

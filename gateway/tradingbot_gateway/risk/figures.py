@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradingbot_api.contract import RiskReport
 from tradingbot_api.gateway_state import GatewayReason
 from tradingbot_exchange.engine.types import Side
 
+from tradingbot_gateway.risk.day import as_instant
 from tradingbot_gateway.risk.ledger import Ledger
 from tradingbot_gateway.risk.orders import Unit
 from tradingbot_gateway.risk.types import ZERO, Market, Quote, assets_of
@@ -42,7 +43,7 @@ class Figures:
                 "openPositions": self.open_positions,
                 "exposure": self.exposure.quantize(REPORTED_UNIT, ROUND_CEILING),
                 "configHash": config_hash,
-                "time": datetime.fromtimestamp(self.time / 1000, UTC),
+                "time": as_instant(self.time),
             }
         )
 
