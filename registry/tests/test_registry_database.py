@@ -23,6 +23,13 @@ def database(sqlite_file: Database) -> Database:
     return sqlite_file
 
 
+def test_not_every_statement_that_clients_can_cause_is_kept(database: Database) -> None:
+    with database.connection_context():
+        for number in range(engine.KEPT_TEXTS + 100):
+            assert database.query(f"SELECT {number} + ?", 1) == [(number + 1,)]
+    assert database.as_driver_has_it.cache_info().currsize == engine.KEPT_TEXTS
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [

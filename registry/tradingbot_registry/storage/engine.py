@@ -6,8 +6,9 @@ and the numbers of changes become visible in their order.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import peewee
@@ -23,6 +24,15 @@ WRITE_ATTEMPTS = 4
 
 TURN_SECONDS = 8.0
 """How long a writer waits for the others of this process."""
+
+
+KEPT_TEXTS = 1000
+"""Statements that are kept in the driver's words. Filters make others for each number of values."""
+
+
+def places(values: Sized) -> str:
+    """Return the places of values in a statement."""
+    return ", ".join("?" * len(values))
 
 
 class Database(peewee.Database):
@@ -41,21 +51,21 @@ class Database(peewee.Database):
         super().__init__(*args, **options)
         self._writers = threading.Lock()
         self._writer: int | None = None
-        self._texts: dict[str, str] = {}
+        self.as_driver_has_it = lru_cache(KEPT_TEXTS)(self._as_driver_has_it)
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a constant statement, and return its rows.
+        """Run a statement whose text has no values in it, and return its rows.
 
         `?` is the place of a value, and `IN ??` that of a list of integers, of any length. For what
         runs often: peewee takes longer to write a statement than SQLite to execute it.
         """
-        text = self._texts.get(statement)
-        if text is None:
-            text = statement.replace("IN ??", self.member_of_list).replace("?", self.param)
-            self._texts[statement] = text
+        text = self.as_driver_has_it(statement)
         adapted = [self.list_value(value) if isinstance(value, list) else value for value in values]
         cursor = self.execute_sql(text, adapted)  # type: ignore[no-untyped-call]
         return [] if cursor.description is None else list(cursor.fetchall())
+
+    def _as_driver_has_it(self, statement: str) -> str:
+        return statement.replace("IN ??", self.member_of_list).replace("?", self.param)
 
     @staticmethod
     def collected(column: str, source: str, *, order: str) -> str:
