@@ -9,7 +9,7 @@ import peewee
 
 from tradingbot_registry.inventory.record import Record, id_text
 from tradingbot_registry.refusals import Complaint, InvalidError, pointer
-from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.engine import Database, places
 from tradingbot_registry.storage.models import (
     Dependency,
     PendingDependency,
@@ -59,8 +59,8 @@ def _seqs(db: Database, column: str, values: Collection[str]) -> list[tuple[Any,
     """Return these values of the column, each with the `seq` of its asset."""
     if not values:
         return []
-    places = ", ".join("?" * len(values))
-    return db.query(f"SELECT {column}, seq FROM asset WHERE {column} IN ({places})", *values)  # noqa: S608
+    among = f"IN ({places(values)})"
+    return db.query(f"SELECT {column}, seq FROM asset WHERE {column} {among}", *values)  # noqa: S608
 
 
 def _gone(db: Database, src: int) -> dict[str, str]:

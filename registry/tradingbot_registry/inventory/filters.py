@@ -16,9 +16,9 @@ from typing import Any
 
 from tradingbot_api.asset import MAX_TAGS
 
-from tradingbot_registry.inventory.numbers import COLUMNS, numbers, places
+from tradingbot_registry.inventory.numbers import COLUMNS, numbers
 from tradingbot_registry.rfc3339 import text_of
-from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.engine import Database, places
 from tradingbot_registry.storage.folding import folded
 from tradingbot_registry.storage.models import LAST_CHARACTER
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.engine import Database, places
 
 COLUMNS = ("type", "status", "effective_status", "managed_by")
 
@@ -26,8 +26,7 @@ class Numbers:
 
 def numbers(db: Database, wanted: Wanted) -> Numbers:
     """Return the numbers for these filters."""
-    tests = [f"{column} IN ({places(values)})" for column, values in wanted.items()]
-    values = [value for some in wanted.values() for value in some]
+    tests, values = _tests(wanted)
     sums = ["SUM(number)", *(_sum_if(test) for test in tests)]
     if tests:
         sums.append(_sum_if(" AND ".join(tests)))
@@ -41,17 +40,18 @@ def numbers(db: Database, wanted: Wanted) -> Numbers:
 
 def by_column(db: Database, wanted: Wanted) -> list[tuple[Any, ...]]:
     """Return the number of assets that match, for each combination: `COLUMNS`, then the number."""
-    tests = [f"{column} IN ({places(values)})" for column, values in wanted.items()]
+    tests, values = _tests(wanted)
     return db.query(
         f"SELECT {', '.join(COLUMNS)}, number FROM asset_tally"  # noqa: S608
         f" WHERE {' AND '.join(['number > 0', *tests])}",
-        *(value for values in wanted.values() for value in values),
+        *values,
     )
 
 
-def places(values: Sequence[Any]) -> str:
-    """Return the places of values in a statement."""
-    return ", ".join("?" * len(values))
+def _tests(wanted: Wanted) -> tuple[list[str], list[str]]:
+    """Return the condition of each filter, and the values of all of them."""
+    tests = [f"{column} IN ({places(values)})" for column, values in wanted.items()]
+    return tests, [value for values in wanted.values() for value in values]
 
 
 def _sum_if(test: str) -> str:

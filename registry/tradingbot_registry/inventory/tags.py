@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.engine import Database, places
 
 _CARRIED = (
     "SELECT tag.name, tag.id FROM asset_tag JOIN tag ON tag.id = asset_tag.tag"
@@ -18,11 +18,11 @@ def add(db: Database, seq: int, names: Collection[str]) -> None:
     """Give the asset tags that it does not have."""
     if not names:
         return
-    listed, places = sorted(names), ", ".join("?" * len(names))
+    listed, among = sorted(names), f"IN ({places(names)})"
     values = ", ".join(["(?)"] * len(names))
     db.query(f"INSERT INTO tag (name) VALUES {values} ON CONFLICT DO NOTHING", *listed)  # noqa: S608
     db.query(
-        f"INSERT INTO asset_tag (asset, tag) SELECT ?, id FROM tag WHERE name IN ({places})",  # noqa: S608
+        f"INSERT INTO asset_tag (asset, tag) SELECT ?, id FROM tag WHERE name {among}",  # noqa: S608
         seq,
         *listed,
     )

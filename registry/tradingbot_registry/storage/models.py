@@ -17,7 +17,7 @@ from typing import Any
 import peewee
 
 from tradingbot_registry.rfc3339 import text_of
-from tradingbot_registry.storage.engine import Database
+from tradingbot_registry.storage.engine import Database, places
 
 
 class TimestampField(peewee.TextField):
@@ -190,8 +190,7 @@ def insert_rows(db: Database, model: Any, items: Sequence[Mapping[str, Any]]) ->
 @cache
 def _insertion(model: Any, names: tuple[str, ...]) -> str:
     columns = ", ".join(f'"{_field(model, name).column_name}"' for name in names)
-    places = ", ".join("?" * len(names))
-    return f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({places})'  # noqa: S608, SLF001
+    return f'INSERT INTO "{model._meta.table_name}" ({columns}) VALUES ({places(names)})'  # noqa: S608, SLF001
 
 
 @cache
