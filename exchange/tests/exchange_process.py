@@ -7,7 +7,9 @@ import hmac
 import http.client
 import json
 import os
+import resource
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -31,6 +33,23 @@ def eventually(holds: Callable[[], object], *, seconds: float = 20.0) -> None:
         assert time.monotonic() < deadline, f"did not happen within {seconds} s"
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def resident_memory(process: subprocess.Popen[str]) -> int:
+    """The bytes of memory that a process has now."""
+    statm = Path(f"/proc/{process.pid}/statm").read_text()
+    return int(statm.split()[1]) * resource.getpagesize()
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Whether the other side has closed a connection on which it sends nothing."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def command(*arguments: str) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from exchange_process import Exchange, Starter, eventually
+from exchange_process import Exchange, Starter, eventually, is_closed, resident_memory
 from tradingbot_exchange.connections import MOST_CONNECTIONS
 
 TIME = {"binance": "/api/v3/time", "coinbase": "/api/v3/brokerage/time"}
@@ -40,27 +38,10 @@ def dialect(exchange: Exchange) -> str:
     return str(exchange.start["dialect"])
 
 
-def memory(exchange: Exchange) -> int:
-    """Return the resident memory of the process, in bytes."""
-    statm = Path(f"/proc/{exchange.process.pid}/statm").read_text()
-    return int(statm.split()[1]) * resource.getpagesize()
-
-
 def connected(held: ExitStack, exchange: Exchange, data: bytes) -> socket.socket:
     sock = held.enter_context(socket.create_connection(("127.0.0.1", exchange.port), 20))
     sock.sendall(data)
     return sock
-
-
-def ended(sock: socket.socket) -> bool:
-    """Whether the exchange has closed a connection, after what it has sent."""
-    sock.setblocking(False)
-    try:
-        return sock.recv(1) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        return True
 
 
 def serves(exchange: Exchange) -> None:
@@ -72,21 +53,21 @@ def test_half_requests_and_half_bodies_keep_nobody_out(exchange: Exchange) -> No
     head = b"GET / HTTP/1.1\r\nX: "
     path = ORDERS[dialect(exchange)].encode()
     body = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 1000
-    before = memory(exchange)
+    before = resident_memory(exchange.process)
     with ExitStack() as held:
         opened = [
             connected(held, exchange, body if number % 4 == 0 else head)
             for number in range(MOST_CONNECTIONS + FAR_MORE)
         ]
-        eventually(lambda: sum(map(ended, opened)) >= FAR_MORE)
+        eventually(lambda: sum(map(is_closed, opened)) >= FAR_MORE)
         serves(exchange)
-        assert memory(exchange) - before < MOST_CONNECTIONS * BUFFERS
+        assert resident_memory(exchange.process) - before < MOST_CONNECTIONS * BUFFERS
         assert exchange.control("GET", "/market").status == 200
     eventually(lambda: serves(exchange) is None)
 
 
 def test_messages_without_an_end_are_not_collected(exchange: Exchange) -> None:
-    before, number, size = memory(exchange), 30, 4 * 1024 * 1024
+    before, number, size = resident_memory(exchange.process), 30, 4 * 1024 * 1024
     frame = b"\x81\xff" + size.to_bytes(8, "big") + bytes(4) + b"x" * (size - 1)
     with ExitStack() as held:
         for _ in range(number):
@@ -97,13 +78,13 @@ def test_messages_without_an_end_are_not_collected(exchange: Exchange) -> None:
             except ConnectionError:
                 continue
         serves(exchange)
-        assert memory(exchange) - before < number * COLLECTED
+        assert resident_memory(exchange.process) - before < number * COLLECTED
 
 
 def test_requests_in_a_row_whose_answers_nobody_reads_are_not_collected(
     exchange: Exchange,
 ) -> None:
-    before, number = memory(exchange), 20
+    before, number = resident_memory(exchange.process), 20
     requests = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
     with ExitStack() as held:
         for _ in range(number):
@@ -116,7 +97,7 @@ def test_requests_in_a_row_whose_answers_nobody_reads_are_not_collected(
                 except BlockingIOError:
                     break
         serves(exchange)
-        assert memory(exchange) - before < number * 4 * BUFFERS
+        assert resident_memory(exchange.process) - before < number * 4 * BUFFERS
 
 
 def test_what_is_not_http_is_answered_and_not_logged(exchange: Exchange) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -249,6 +250,19 @@ class Gateway:
         if self.process.poll() is None:
             os.kill(self.process.pid, number)
         return self.process.wait(timeout=30)
+
+
+def killed_meanwhile(
+    gateway: Gateway, work: Callable[[Gateway, threading.Event], None], *, seconds: float
+) -> None:
+    """Kill a gateway in the middle of work, which goes on until the event is set, after a time."""
+    over = threading.Event()
+    bot = threading.Thread(target=work, args=(gateway, over))
+    bot.start()
+    over.wait(seconds)
+    gateway.kill()
+    over.set()
+    bot.join()
 
 
 @dataclass

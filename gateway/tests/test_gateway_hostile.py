@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from exchange_process import eventually
+from exchange_process import eventually, is_closed, resident_memory
 from gateway_process import SYMBOL, Gateway
 from tradingbot_gateway.binance.budget import (
     BOT_SENT_WEIGHT,
@@ -41,31 +39,13 @@ def hold(held: ExitStack, port: int, number: int) -> list[socket.socket]:
     return opened
 
 
-def ended(sock: socket.socket) -> bool:
-    """Whether the gateway has closed a connection; False if it is still open."""
-    sock.setblocking(False)
-    try:
-        return sock.recv(1) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionResetError:
-        return True
-
-
-def memory(gateway: Gateway) -> int:
-    """The resident memory of the gateway, in bytes."""
-    assert gateway.process is not None
-    statm = Path(f"/proc/{gateway.process.pid}/statm").read_text()
-    return int(statm.split()[1]) * resource.getpagesize()
-
-
 @pytest.mark.parametrize("name", ["report_url", "drain_url"])
 def test_idle_connections_keep_neither_the_kubelet_nor_the_operator_out(
     gateway: Gateway, name: str
 ) -> None:
     with ExitStack() as held:
         opened = hold(held, gateway.port_of(name), MANY)
-        eventually(lambda: sum(map(ended, opened)) >= MANY - REPORT_CONNECTIONS)
+        eventually(lambda: sum(map(is_closed, opened)) >= MANY - REPORT_CONNECTIONS)
         assert gateway.report("/readyz").status == 200
         assert gateway.report("/risk").status == 200
 
@@ -73,15 +53,16 @@ def test_idle_connections_keep_neither_the_kubelet_nor_the_operator_out(
 def test_the_bot_has_so_many_connections_and_no_more(gateway: Gateway) -> None:
     with ExitStack() as held:
         opened = hold(held, gateway.port, MANY)
-        eventually(lambda: sum(map(ended, opened)) >= MANY - BOT_CONNECTIONS)
-        assert not all(map(ended, opened))
+        eventually(lambda: sum(map(is_closed, opened)) >= MANY - BOT_CONNECTIONS)
+        assert not all(map(is_closed, opened))
         assert gateway.report("/risk").status == 200
     eventually(lambda: gateway.request("GET", "/api/v3/ping").status == 200)
 
 
 @pytest.mark.parametrize("path", ["/ws-api/v3", "/ws"])
 def test_messages_without_an_end_are_not_collected(gateway: Gateway, path: str) -> None:
-    before = memory(gateway)
+    assert gateway.process is not None
+    before = resident_memory(gateway.process)
     with ExitStack() as held:
         for _ in range(30):
             sock = held.enter_context(socket.create_connection(("127.0.0.1", gateway.port), 5))
@@ -93,7 +74,7 @@ def test_messages_without_an_end_are_not_collected(gateway: Gateway, path: str) 
                 sock.sendall(b"\x81\xff" + size.to_bytes(8, "big") + bytes(4) + b"x" * (size - 1))
             except ConnectionError:
                 continue
-        assert memory(gateway) - before < 30 * 8 * LONGEST_FRAME
+        assert resident_memory(gateway.process) - before < 30 * 8 * LONGEST_FRAME
 
 
 def test_a_bot_that_reads_too_much_leaves_the_gateway_enough_to_trade(gateway: Gateway) -> None:

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from exchange_process import eventually
-from gateway_process import Gateway, Gateways
+from gateway_process import Gateway, Gateways, killed_meanwhile
 
 KILLS = 6
 LIMIT = Decimal(1000)
@@ -20,13 +20,7 @@ def test_no_kill_lets_the_bot_have_more_than_its_limit(start: Gateways, tmp_path
     gateway = start("--state", str(tmp_path / "ledger"), maxOrdersPerMinute=10000).ready()
     gateway.exchange.fault(type="latency", delay="100ms", match="POST /api/v3/order")
     for _ in range(KILLS):
-        over = threading.Event()
-        bot = threading.Thread(target=greedy, args=(gateway, over))
-        bot.start()
-        over.wait(rng.uniform(0.05, 1.0))
-        gateway.kill()
-        over.set()
-        bot.join()
+        killed_meanwhile(gateway, greedy, seconds=rng.uniform(0.05, 1.0))
         worth = gateway.held() * gateway.price()
         assert worth <= LIMIT * Decimal("1.01")
         gateway.begin()

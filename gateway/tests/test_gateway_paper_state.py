@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-from dataclasses import replace
 from decimal import Decimal
 from http.client import HTTPException
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from exchange_process import eventually
-from gateway_process import Gateway, Gateways
+from gateway_process import Gateway, Gateways, killed_meanwhile
 from tradingbot_exchange.engine.matching import Engine
 from tradingbot_exchange.engine.types import NewOrder, OrderType, RefusedError, Side
 from tradingbot_exchange.market.liquidity import HOUSE
@@ -42,6 +41,13 @@ def quote(venue: PaperVenue, price: Decimal) -> None:
         return tuple((price + step * (number + 1), Decimal("0.01")) for number in range(5))
 
     venue.quoted(SYMBOL, Depth(levels(-1), levels(1), 0))
+
+
+def buy(venue: PaperVenue, quantity: str = "0.001") -> None:
+    order = NewOrder(
+        symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(quantity)
+    )
+    venue.apply(lambda engine, now: engine.submit(ACCOUNT, order, now=now))
 
 
 def act(venue: PaperVenue, rng: random.Random, price: Decimal) -> None:
@@ -125,8 +131,7 @@ def test_a_kill_between_the_two_files_leaves_the_account_of_before(
     path = tmp_path / "paper"
     venue = opened(path)
     quote(venue, PRICE)
-    buy = NewOrder(symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.001"))
-    venue.apply(lambda engine, now: engine.submit(ACCOUNT, buy, now=now))
+    buy(venue)
     before, history = account(kept(path)), path.with_name("paper.history")
 
     def killed(*_: object) -> None:
@@ -135,13 +140,12 @@ def test_a_kill_between_the_two_files_leaves_the_account_of_before(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
         with pytest.raises(StateFileError):
-            venue.apply(lambda engine, now: engine.submit(ACCOUNT, buy, now=now))
+            buy(venue)
     history.write_bytes(history.read_bytes() + b'["orders",{"id"')
     assert account(kept(path)) == before
     venue = opened(path)
     quote(venue, PRICE)
-    more = replace(buy, quantity=Decimal("0.00234"))
-    venue.apply(lambda engine, now: engine.submit(ACCOUNT, more, now=now))
+    buy(venue, "0.00234")
     assert account(kept(path)) == account(venue.engine)
     assert len(account(venue.engine)["fills"]) == len(before["fills"]) + 1
 
@@ -150,8 +154,7 @@ def test_a_history_that_has_lost_its_end_is_no_account(tmp_path: Path) -> None:
     path = tmp_path / "paper"
     venue = opened(path)
     quote(venue, PRICE)
-    buy = NewOrder(symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.001"))
-    venue.apply(lambda engine, now: engine.submit(ACCOUNT, buy, now=now))
+    buy(venue)
     history = path.with_name("paper.history")
     history.write_bytes(history.read_bytes()[:-10])
     with pytest.raises(StateFileError, match="is not the account"):
@@ -162,12 +165,11 @@ def test_an_account_that_is_in_one_file_goes_on_in_two(tmp_path: Path) -> None:
     path = tmp_path / "paper"
     venue = opened(path)
     quote(venue, PRICE)
-    buy = NewOrder(symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.001"))
-    venue.apply(lambda engine, now: engine.submit(ACCOUNT, buy, now=now))
+    buy(venue)
     path.write_text(json.dumps(venue.engine.snapshot()))
     venue = opened(path)
     quote(venue, PRICE)
-    venue.apply(lambda engine, now: engine.submit(ACCOUNT, buy, now=now))
+    buy(venue)
     assert account(kept(path)) == account(venue.engine)
     assert len(account(venue.engine)["orders"]) == 2
 
@@ -194,13 +196,7 @@ def test_no_kill_loses_what_the_ledger_has_counted(start: Gateways, tmp_path: Pa
         "--state", str(tmp_path / "ledger"), mode="Paper", maxOrdersPerMinute=10000
     ).ready()
     for _ in range(KILLS):
-        over = threading.Event()
-        bot = threading.Thread(target=trade, args=(gateway, over))
-        bot.start()
-        over.wait(rng.uniform(0.3, 1.2))
-        gateway.kill()
-        over.set()
-        bot.join()
+        killed_meanwhile(gateway, trade, seconds=rng.uniform(0.3, 1.2))
         gateway.begin()
         gateway.ready()
         eventually(lambda: abs(exposed(gateway) - worth(gateway)) < Decimal(1))

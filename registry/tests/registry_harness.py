@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from tradingbot_dev.processes.waiting import STUCK_SECONDS
+from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
 
 ASSETS = "/api/v1/assets"
@@ -109,6 +110,22 @@ except RuntimeError as error:
     sys.exit(f"tradingbot: error: {error}")
 print("returned", flush=True)
 """
+
+
+@contextmanager
+def statements_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The statements of the block, as they are sent to the database."""
+    sent: list[str] = []
+    execute = database.execute_sql
+
+    def record(sql: str, *arguments: Any, **options: Any) -> Any:
+        sent.append(sql)
+        return execute(sql, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "execute_sql", record)
+        yield sent
+    assert sent
 
 
 @dataclass

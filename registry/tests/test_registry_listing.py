@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from registry_harness import ASSETS, Api, refusal
+from registry_harness import ASSETS, Api, refusal, statements_of
 from tradingbot_registry.storage.engine import Database
 
 
@@ -191,18 +191,10 @@ def test_a_page_costs_the_same_queries_however_many_assets_it_holds(
 ) -> None:
     root = api.add("root", status="Failed")
     api.add("a", root["id"], tags=["t"])
-    statements: list[str] = []
-    execute = database.execute_sql
-
-    def counting(sql: str, *args: object, **kwargs: object) -> object:
-        statements.append(sql)
-        return execute(sql, *args, **kwargs)
-
-    monkeypatch.setattr(database, "execute_sql", counting)
-    api.find()
-    few = len(statements)
+    with statements_of(database, monkeypatch) as few:
+        api.find()
     for number in range(20):
         api.add(f"a{number}", root["id"], tags=["t"])
-    statements.clear()
-    assert len(api.find()) == 22
-    assert len(statements) == few
+    with statements_of(database, monkeypatch) as statements:
+        assert len(api.find()) == 22
+    assert len(statements) == len(few)

@@ -2,12 +2,10 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from registry_harness import ASSETS, Api, refusal
+from registry_harness import ASSETS, Api, refusal, statements_of
 from tradingbot_registry.inventory import filters, listing
 from tradingbot_registry.storage.engine import Database
 from werkzeug.test import TestResponse
@@ -60,22 +58,6 @@ def test_nothing_is_lost_to_one_who_deletes_while_paging(api: Api) -> None:
         response = api.client.get(f"{path}&cursor={cursor}")
     assert deleted == 6
     assert api.find() == []
-
-
-@contextmanager
-def statements_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The statements of the block, as they are sent to the database."""
-    sent: list[str] = []
-    execute = database.execute_sql
-
-    def record(sql: str, *arguments: Any) -> Any:
-        sent.append(sql)
-        return execute(sql, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "execute_sql", record)
-        yield sent
-    assert sent
 
 
 def test_a_page_by_cursor_counts_nothing_and_links_to_the_next(

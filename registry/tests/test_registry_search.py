@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from registry_harness import ASSETS, ON_SQLITE, Api
+from registry_harness import ASSETS, ON_SQLITE, Api, statements_of
 from tradingbot_dev.processes.postgresql_server import PostgresqlServer
 from tradingbot_registry.app import create_app, prepared_database
 from tradingbot_registry.maintenance.checking import check_database
@@ -85,19 +85,12 @@ def test_a_rare_text_is_found_without_reading_the_others(
 ) -> None:
     for number in range(3):
         api.add(f"asset-{number}")
-    statements: list[str] = []
-    execute = database.execute_sql
-
-    def record(sql: str, *args: Any, **kwargs: Any) -> Any:
-        statements.append(sql)
-        return execute(sql, *args, **kwargs)
-
-    monkeypatch.setattr(database, "execute_sql", record)
-    assert api.find("q=asset-1") == ["asset-1"]
+    with statements_of(database, monkeypatch) as statements:
+        assert api.find("q=asset-1") == ["asset-1"]
     (page,) = [each for each in statements if "ORDER BY" in each and "LIMIT" in each]
     assert "asset_search MATCH" in page
-    statements.clear()
-    assert api.find("q=none-is-so") == []
+    with statements_of(database, monkeypatch) as statements:
+        assert api.find("q=none-is-so") == []
     assert not [each for each in statements if "ORDER BY" in each and "LIMIT" in each]
 
 
