@@ -36,10 +36,13 @@ def patch(kind: str, body: Callable[[str], object]) -> Way:
 
 def replaced(person: Person, zone: str, options: tuple[str, ...]) -> Told:
     """Replace the bot as kubectl does: it reads first, and the operator may write in between."""
-    while True:
+
+    def attempt() -> Told:
         done = person.kubectl("replace", *options, "-f", "-", stdin=text(in_zone(zone)))
-        if "(Conflict)" not in done.stderr:
-            return done
+        assert "(Conflict)" not in done.stderr
+        return done
+
+    return eventually(attempt)
 
 
 WAYS: dict[str, Way] = {

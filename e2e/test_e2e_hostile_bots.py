@@ -82,8 +82,8 @@ def test_a_bot_that_floods_is_said_to_and_is_heard_once_it_behaves(
     def said() -> bool:
         found = condition(tenant.get("tbot", name) or {}, "RiskReported")
         # What comes in one piece may be too long before its answers are counted.
-        said = re.search("interim answers|longer than", found["message"])
-        return found["status"] != "True" and said is not None
+        why = re.search("interim answers|longer than", found["message"])
+        return found["status"] != "True" and why is not None
 
     eventually(said)
     bots.set(EVIL, name, day_pnl="-9999")
